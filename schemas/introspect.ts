@@ -1,0 +1,39 @@
+import { type Static, Type } from 'typebox'
+import { refusals } from './error.js'
+import { Fields, Scope, SessionId, Time, Token } from './fields.js'
+
+/** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
+export const IntrospectAnswer = Type.Object(
+  {
+    active: Type.Boolean(),
+    sub: Type.Optional(Type.String()),
+    username: Type.Optional(Type.String({ examples: ['ada'] })),
+    client_id: Type.Optional(Type.String()),
+    scope: Type.Optional(Scope),
+    aud: Type.Optional(Type.String()),
+    iss: Type.Optional(Type.String()),
+    exp: Type.Optional(Time),
+    iat: Type.Optional(Time),
+    jti: Type.Optional(Type.String()),
+    sid: Type.Optional(SessionId),
+    token_type: Type.Optional(Type.Literal('Bearer')),
+    roles: Type.Optional(Type.Array(Type.String())),
+  },
+  { description: 'The claims of a living access token, or `{"active":false}`' },
+)
+export type IntrospectAnswer = Static<typeof IntrospectAnswer>
+
+/** `POST /introspect` (RFC 7662) */
+export const Introspect = {
+  summary: 'Ask whether an access token is live',
+  description: 'For clients with the scope `introspect`, by HTTP Basic or with their credentials in the body.',
+  tags: ['services'],
+  security: [{ basic: [] }, {}],
+  body: Fields({
+    token: Token,
+    token_type_hint: Type.Optional(Type.String({ description: 'Ignored' })),
+    client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+    client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+  }),
+  response: { 200: IntrospectAnswer, ...refusals(401) },
+}

@@ -1,0 +1,27 @@
+import { Type } from 'typebox'
+import { refusals } from './error.js'
+import { Fields, Token } from './fields.js'
+
+const body = Fields({ token: Type.Optional(Token) })
+
+/** `POST /logout` */
+export const Logout = {
+  summary: 'Sign out',
+  description:
+    'Ends the session of an access or refresh token, given as the bearer token or in the body. ' +
+    'Answers 204 also when the session has ended before.',
+  tags: ['sessions'],
+  security: [{}, { bearer: [] }],
+  body,
+  response: { 204: Type.Null({ description: 'The session has ended, everywhere' }), ...refusals(401) },
+}
+
+/** `POST /logout-all` */
+export const LogoutAll = {
+  summary: 'Sign out everywhere',
+  description: 'Ends every session of the user. The token must be live.',
+  tags: ['sessions'],
+  security: [{}, { bearer: [] }],
+  body,
+  response: { 204: Type.Null({ description: 'Every session has ended' }), ...refusals(401) },
+}

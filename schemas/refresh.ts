@@ -1,0 +1,19 @@
+import { Type } from 'typebox'
+import { refusals } from './error.js'
+import { Fields, Token } from './fields.js'
+import { TokenAnswer } from './token-answer.js'
+
+/** `POST /refresh` */
+export const Refresh = {
+  summary: 'Rotate the refresh token',
+  description:
+    'Exactly once: the same token presented again within `REFRESH_GRACE` gets the same successor; later, it proves ' +
+    'reuse and ends the session. The token comes in the body or as the bearer token.',
+  tags: ['sessions'],
+  security: [{}, { bearer: [] }],
+  body: Fields({
+    refresh_token: Type.Optional(Token),
+    grant_type: Type.Optional(Type.String({ description: 'Tolerated: `refresh_token`' })),
+  }),
+  response: { 200: TokenAnswer, ...refusals() },
+}

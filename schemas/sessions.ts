@@ -1,0 +1,53 @@
+import { Type } from 'typebox'
+import { refusals } from './error.js'
+import { Fields, SessionId, Time } from './fields.js'
+
+const nullableText = Type.Union([Type.String(), Type.Null()])
+
+/** `GET /sessions` */
+export const ListSessions = {
+  summary: 'List the sessions of the user',
+  tags: ['sessions'],
+  security: [{ bearer: [] }],
+  response: {
+    200: Type.Object(
+      {
+        sessions: Type.Array(
+          Type.Object({
+            sid: SessionId,
+            current: Type.Boolean({ description: 'Whether the token that asks belongs to it' }),
+            device_name: nullableText,
+            ip: Type.String(),
+            user_agent: nullableText,
+            created_at: Time,
+            last_seen_at: Time,
+            expires_at: Time,
+          }),
+        ),
+      },
+      { description: 'The living sessions, the latest used first' },
+    ),
+    ...refusals(401),
+  },
+}
+
+/** `DELETE /sessions/:sid` */
+export const EndSession = {
+  summary: 'End one session',
+  description: 'Answers 204 also when there is no such session of this user.',
+  tags: ['sessions'],
+  security: [{ bearer: [] }],
+  params: Fields({ sid: Type.String({ minLength: 1, maxLength: 64 }) }),
+  response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401) },
+}
+
+/** `DELETE /sessions?except=current` */
+export const EndOtherSessions = {
+  summary: 'End every other session',
+  tags: ['sessions'],
+  security: [{ bearer: [] }],
+  querystring: Fields({
+    except: Type.Literal('current', { description: 'Required: to end all of them, `POST /logout-all`' }),
+  }),
+  response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401) },
+}

@@ -1,0 +1,13 @@
+import { Type } from 'typebox'
+import { refusals } from './error.js'
+import { Fields, Password } from './fields.js'
+
+/** `POST /users/me/password` */
+export const ChangePassword = {
+  summary: 'Change the password',
+  description: 'Ends every other session of the user.',
+  tags: ['users'],
+  security: [{ bearer: [] }],
+  body: Fields({ current_password: Password, new_password: Password }),
+  response: { 204: Type.Null({ description: 'Changed' }), ...refusals(401) },
+}

@@ -1,0 +1,13 @@
+import { Type } from 'typebox'
+import { refusals } from './error.js'
+import { Fields, Password } from './fields.js'
+
+/** `DELETE /users/me` */
+export const DeleteAccount = {
+  summary: 'Delete the account',
+  description: 'Ends every session of the user.',
+  tags: ['users'],
+  security: [{ bearer: [] }],
+  body: Fields({ password: Password }),
+  response: { 204: Type.Null({ description: 'Gone' }), ...refusals(401) },
+}

@@ -1,0 +1,221 @@
+import { randomUUID } from 'node:crypto'
+import { METHODS } from 'node:http'
+import type { Socket } from 'node:net'
+import fastifyJwt from '@fastify/jwt'
+import fastifyRedis from '@fastify/redis'
+import { sharedSecretKid } from '@latchkey/verifier/access-token'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { Redis } from 'ioredis'
+import type { Logger } from 'pino'
+import { createAudit } from './audit.js'
+import { registerBodies } from './bodies.js'
+import { createClients } from './clients/clients.js'
+import type { Config } from './config.js'
+import { openDatabase } from './database/database.js'
+import { handleError, refusal, sendRefusal } from './errors.js'
+import { registerDocs } from './openapi.js'
+import { health } from './routes/health.js'
+import { introspect } from './routes/introspect.js'
+import { login } from './routes/login.js'
+import { logout } from './routes/logout.js'
+import { logoutAll } from './routes/logout-all.js'
+import { refresh } from './routes/refresh.js'
+import { sessionRoutes } from './routes/sessions.js'
+import { signUp } from './routes/users.js'
+import { deleteAccount } from './routes/users-me.js'
+import { changePassword } from './routes/users-me-password.js'
+import { connectRedis } from './sessions/redis/client.js'
+import { createRedisSessions } from './sessions/redis/sessions.js'
+import { createRefreshTokens } from './sessions/refresh-token.js'
+import { createSqlSessions } from './sessions/sql.js'
+import { createAccessTokens } from './tokens/access-tokens.js'
+import { createPasswordHashing } from './users/password.js'
+import { createUsers } from './users/users.js'
+
+/** The service, wired, not yet listening. */
+export interface Service {
+  app: FastifyInstance
+  /** Health, for the cluster, on a port of its own. */
+  management: FastifyInstance
+  /** From now on not ready, and every connection is closed after its answer. Still serves. */
+  drain(): void
+  /** Ends what is under way, then everything. */
+  close(): Promise<void>
+}
+
+const BODY_LIMIT = 16 * 1024
+const HEADER_LIMIT = 8 * 1024
+/** A caller that takes longer to send its headers, or its request, is cut off. Milliseconds. */
+const RECEIVE_TIMEOUT = 5000
+
+/** The whole machine, wired by hand: the only place that knows how the rooms fit together. */
+export async function createService(config: Config, logger: Logger): Promise<Service> {
+  let isDraining = false
+  const app = createServer(config, logger)
+
+  // Stores
+  const database = await openDatabase(config.databaseUrl, (err) => logger.warn({ err }, 'a database connection failed'))
+  app.addHook('onClose', () => database.close())
+  const redis = config.redisUrl === undefined ? undefined : await registerRedis(app, config.redisUrl, logger)
+  const sessions = redis ? createRedisSessions(redis, config) : createSqlSessions(database, config)
+  app.addHook('onClose', () => sessions.close())
+
+  // Rooms
+  const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
+  const users = createUsers(database, hashing)
+  const clients = createClients(database)
+  if (config.bootstrapClient) await clients.ensure(config.bootstrapClient, ['introspect', 'admin'])
+  const refreshTokens = createRefreshTokens(config.refreshSecrets, config.issuer)
+  const [signingSecret] = config.jwtSecrets
+  await app.register(fastifyJwt, {
+    secret: signingSecret,
+    sign: { algorithm: 'HS256', kid: sharedSecretKid(signingSecret), header: { alg: 'HS256', typ: 'at+jwt' } },
+  })
+  const tokens = createAccessTokens({
+    issuer: config.issuer,
+    audiences: config.audiences,
+    secrets: config.jwtSecrets,
+    accessTtl: config.accessTtl,
+    sign: (claims) => app.jwt.sign(claims),
+  })
+  const audit = createAudit(logger)
+
+  // Routes
+  app.addHook('onRequest', async (_request, reply) => {
+    if (isDraining) reply.header('connection', 'close')
+  })
+  await registerBodies(app)
+  if (config.docs) await registerDocs(app, config.issuer)
+  const refuseOtherMethods = collectMethods(app)
+  const { audiences, passwordMinLength } = config
+  await app.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
+  await app.register(changePassword, { users, sessions, tokens, passwordMinLength, audit })
+  await app.register(deleteAccount, { users, sessions, tokens, audit })
+  await app.register(login, { users, sessions, tokens, refreshTokens, audiences, audit })
+  await app.register(refresh, { sessions, tokens, refreshTokens, audit })
+  await app.register(logout, { sessions, tokens, refreshTokens, audit })
+  await app.register(logoutAll, { sessions, tokens, refreshTokens, audit })
+  await app.register(sessionRoutes, { sessions, tokens, audit })
+  await app.register(introspect, { clients, sessions, tokens, audit })
+  refuseOtherMethods()
+
+  const management = createServer(config, logger)
+  await management.register(health, {
+    checks: { database: database.ping, ...(redis && { redis: sessions.ping }) },
+    isDraining: () => isDraining,
+  })
+
+  await Promise.all([app.ready(), management.ready()])
+  return {
+    app,
+    management,
+    drain() {
+      isDraining = true
+    },
+    async close() {
+      isDraining = true
+      await app.close()
+      await management.close()
+    },
+  }
+}
+
+function createServer(config: Config, logger: Logger): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: logger as FastifyBaseLogger,
+    // A line a request would cost half a request: `debug` has it. What matters is in the audit log.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: RECEIVE_TIMEOUT,
+    http: {
+      maxHeaderSize: HEADER_LIMIT,
+      headersTimeout: RECEIVE_TIMEOUT,
+      // Node looks for slow callers every 30 s unless told otherwise.
+      connectionsCheckingInterval: 500,
+    },
+    // Drained before it is closed: a request that still arrives is served, and its connection closed.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    trustProxy: config.trustProxy ? [...config.trustProxy] : false,
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id']
+      return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
+    },
+    // Nothing is guessed: a number is no string, and what was sent is what is checked.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
+    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
+    clientErrorHandler: refuseUnreadable,
+  })
+  for (const method of METHODS) {
+    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  }
+  app.setErrorHandler(handleError)
+  app.setNotFoundHandler((_request, reply) => sendRefusal(reply, refusal.notFound()))
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, routeOptions } = request
+    // The route, not the address: addresses hold session ids and whatever callers put into queries.
+    request.log.debug({ method, route: routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime }, 'request')
+  })
+  return app
+}
+
+/** An own client, handed to the plugin: the plugin's options cannot say all that ours must. */
+async function registerRedis(app: FastifyInstance, url: string, logger: Logger): Promise<Redis> {
+  const client = connectRedis(url, (err) => logger.warn({ reason: err.message }, 'the connection to Redis failed'))
+  app.addHook('onClose', async () => client.disconnect())
+  // The plugin holds start-up until the client is ready. A service whose Redis is away must start all the same, say 503
+  // and heal: so the plugin, which reads `status` once, reads what it wants to. Everyone else has the client itself.
+  const announcedReady = new Proxy(client, {
+    get(target, name) {
+      if (name === 'status') return 'ready'
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  await app.register(fastifyRedis, { client: announcedReady })
+  return client
+}
+
+/** Call before the routes; what it returns, after them: every address then answers 405 to the methods it has not. */
+function collectMethods(app: FastifyInstance): () => void {
+  const methodsOf = new Map<string, Set<string>>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const methods = methodsOf.get(url) ?? new Set()
+    for (const each of [method].flat()) methods.add(each)
+    methodsOf.set(url, methods)
+  })
+  return () => {
+    for (const [url, methods] of [...methodsOf]) {
+      const allow = [...methods].sort().join(', ')
+      app.route({
+        url,
+        method: app.supportedMethods.filter((method) => !methods.has(method)),
+        schema: { hide: true },
+        // Before the body is read: whatever it is, it has no business here.
+        onRequest: async () => {
+          throw refusal.methodNotAllowed(allow)
+        },
+        handler: async () => {},
+      })
+    }
+  }
+}
+
+/** What Node's HTTP parser refuses has no request to answer: this writes to the bare socket. */
+function refuseUnreadable(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request'
+  const body = JSON.stringify({ error: 'invalid_request', error_description: 'the request cannot be read' })
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n` +
+      `Connection: close\r\n\r\n${body}`,
+  )
+}

@@ -1,0 +1,41 @@
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+
+/**
+ * What happened to accounts and sessions, for those who answer for them. One log line an event, with `"log":"audit"`,
+ * written whatever LOG_LEVEL says. Names and addresses may appear, never a token or a password; the name of an account
+ * that does not exist never does, for people type their password into the wrong field.
+ */
+export type AuditEvent =
+  | { event: 'user.created'; sub: string }
+  | { event: 'user.deleted'; sub: string }
+  | { event: 'user.password_changed'; sub: string }
+  | { event: 'user.password_refused'; sub: string }
+  | { event: 'login.accepted'; sub: string; sid: string }
+  | { event: 'login.refused'; reason: string; sub?: string | undefined }
+  | { event: 'refresh.rotated'; sub: string; sid: string; generation: number }
+  | { event: 'refresh.replayed'; sub: string; sid: string; generation: number }
+  | { event: 'refresh.reused'; sub: string; sid: string; generation: number }
+  | { event: 'refresh.refused'; reason: string; sub?: string | undefined; sid?: string | undefined }
+  | { event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd }
+  | { event: 'client.refused' }
+
+export type SessionEnd =
+  | 'logout'
+  | 'logout_all'
+  | 'ended_by_user'
+  | 'password_changed'
+  | 'user_deleted'
+  | 'user_changed_during_login'
+  | 'too_many'
+  | 'reuse'
+
+export type Audit = (request: FastifyRequest, event: AuditEvent) => void
+
+export function createAudit(logger: FastifyBaseLogger): Audit {
+  const log = logger.child({ log: 'audit' }, { level: 'info' })
+  return (request, event) => {
+    // A session that had ended already is no event.
+    if (event.event === 'session.ended' && event.sids.length === 0) return
+    log.info({ ...event, ip: request.ip, reqId: request.id }, event.event)
+  }
+}

@@ -1,0 +1,50 @@
+import type { ClientCredentials } from './clients.js'
+
+export interface PresentedCredentials {
+  /** The `Authorization` header. */
+  authorization: string | undefined
+  /** The parsed body, not yet validated. */
+  body: unknown
+}
+
+/**
+ * What a caller may have meant by its credentials (RFC 6749 §2.3.1), to be tried in order: `client_secret_basic`, whose
+ * parts are percent-encoded by the standard and raw by half of all clients, or `client_secret_post`. Both together are
+ * tolerated when they are identical.
+ *
+ * @returns none where there are no credentials, or where there are two that differ
+ */
+export function readClientCredentials({ authorization, body }: PresentedCredentials): ClientCredentials[] {
+  const posted = readPosted(body)
+  const basic = authorization === undefined ? [] : readBasic(authorization)
+  if (authorization !== undefined && basic.length === 0) return []
+  if (basic.length === 0) return posted ? [posted] : []
+  return posted ? basic.filter(({ id, secret }) => id === posted.id && secret === posted.secret) : basic
+}
+
+function readBasic(authorization: string): ClientCredentials[] {
+  const encoded = /^basic +([A-Za-z0-9+/_-]+={0,2})$/i.exec(authorization)?.[1]
+  if (!encoded) return []
+  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  if (colon < 0) return []
+  const raw = { id: text.slice(0, colon), secret: text.slice(colon + 1) }
+  const decoded = { id: decodeForm(raw.id), secret: decodeForm(raw.secret) }
+  if (decoded.id === undefined || decoded.secret === undefined) return [raw]
+  if (decoded.id === raw.id && decoded.secret === raw.secret) return [raw]
+  return [{ id: decoded.id, secret: decoded.secret }, raw]
+}
+
+function readPosted(body: unknown): ClientCredentials | undefined {
+  if (typeof body !== 'object' || body === null) return undefined
+  const { client_id: id, client_secret: secret } = body as Record<string, unknown>
+  return typeof id === 'string' && typeof secret === 'string' ? { id, secret } : undefined
+}
+
+function decodeForm(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,368 @@
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { availableParallelism } from 'node:os'
+import { dirname } from 'node:path'
+import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
+import { developmentSecrets } from './secrets.js'
+
+/** A setting: what it is called, what it means to an operator, and what it is when nothing is set. */
+interface Setting<Value> {
+  /** One line for `.env.example`. */
+  about: string
+  /** Shown in `.env.example`; the value itself comes from `fallback`. */
+  shown: string
+  parse: (text: string) => Value
+}
+
+const setting = <Value>(about: string, shown: string, parse: (text: string) => Value): Setting<Value> => ({
+  about,
+  shown,
+  parse,
+})
+
+const MAKE_SECRET = 'make one with  openssl rand -base64 48'
+
+const DURATION_UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const
+
+/** `90s`, `15m`, `12h`, `7d`, or `0`, in milliseconds. */
+function duration(text: string): number {
+  const match = /^(\d{1,6})([smhd])$/.exec(text)
+  if (match) return Number(match[1]) * DURATION_UNITS[match[2] as keyof typeof DURATION_UNITS] * 1000
+  if (text === '0') return 0
+  throw new Error('write a duration such as 30s, 15m, 12h or 7d')
+}
+
+const positive =
+  <Value extends number>(parse: (text: string) => Value) =>
+  (text: string): Value => {
+    const value = parse(text)
+    if (value <= 0) throw new Error('must be more than 0')
+    return value
+  }
+
+function wholeNumber(min: number, max: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (!/^\d{1,9}$/.test(text) || value < min || value > max) {
+      throw new Error(`write a whole number from ${min} to ${max}`)
+    }
+    return value
+  }
+}
+
+function oneOf<const Choice extends string>(...choices: Choice[]) {
+  return (text: string): Choice => {
+    const choice = choices.find((candidate) => candidate === text)
+    if (!choice) throw new Error(`write one of: ${choices.join(', ')}`)
+    return choice
+  }
+}
+
+function list(text: string): string[] {
+  const items = text.split(',').map((item) => item.trim())
+  if (items.includes('')) throw new Error('an item of the list is empty: look for a doubled or trailing comma')
+  return items
+}
+
+function url(...protocols: string[]) {
+  return (text: string): string => {
+    // The text may hold a password: no message repeats it.
+    const parsed = URL.canParse(text) ? new URL(text) : undefined
+    if (!parsed || !protocols.includes(parsed.protocol)) {
+      throw new Error(`write an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`)
+    }
+    return text
+  }
+}
+
+function databaseUrl(text: string): string {
+  if (text.startsWith('sqlite:')) {
+    if (text === 'sqlite:') throw new Error('name a file, such as sqlite:data/latchkey.db')
+    return text
+  }
+  try {
+    return url('postgres:', 'postgresql:')(text)
+  } catch {
+    throw new Error('write sqlite:PATH or postgres://user:password@host/database')
+  }
+}
+
+function issuerUrl(text: string): string {
+  url('http:', 'https:')(text)
+  // RFC 8414 §2: neither query nor fragment. A trailing slash is kept: `iss` is compared exactly.
+  if (/[?#]/.test(text)) throw new Error('must have no query and no fragment')
+  return text
+}
+
+/** The MAC or HMAC keys of a comma-separated list. RFC 7518 §3.2: no shorter than the hash. */
+function keys(text: string): string[] {
+  const secrets = list(text)
+  for (const [index, secret] of secrets.entries()) {
+    const which = secrets.length > 1 ? `secret ${index + 1} of ${secrets.length}` : 'the secret'
+    if (Buffer.byteLength(secret) < 32) {
+      throw new Error(`${which} is shorter than 32 bytes: ${MAKE_SECRET}`)
+    }
+  }
+  if (new Set(secrets).size < secrets.length) throw new Error('a secret is given twice')
+  return secrets
+}
+
+const SECRET_WORDS = new RegExp(
+  `^(${[
+    'a|an|the|your|my|our|this|is|be|it|in|or|and|for|of|with|at|least|more|than|min|minimum|do|not|use|must|should',
+    'super|very|secret|shared|private|jwt|token|key|signing|refresh|access|auth|session|hmac|hs|sha|mac|latchkey',
+    'change|changeit|me|please|replace|random|placeholder|todo|default|example|sample|dummy|insecure|unsafe|safe|some',
+    'test|testing|dev|development|local|prod|production|password|pass|string|bits?|bytes?|long|chars?|characters?',
+  ].join('|')})*$`,
+)
+
+/** From a manual, or a pattern: words of that trade alone, one part again and again, or a run such as abcdef…. */
+function isWellKnown(secret: string): boolean {
+  const next = [...secret].filter((character, i) => character.charCodeAt(0) + 1 === secret.charCodeAt(i + 1))
+  return (
+    SECRET_WORDS.test(secret.toLowerCase().replace(/[^a-z]/g, '')) ||
+    /^(.{1,16}?)\1+.{0,15}$/.test(secret) ||
+    next.length > secret.length / 2
+  )
+}
+
+function cidrs(text: string): string[] {
+  const ranges = list(text)
+  for (const range of ranges) {
+    const [address = '', bits, ...rest] = range.split('/')
+    const version = isIP(address)
+    const isBits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+    if (!version || !isBits || rest.length > 0) {
+      throw new Error('write addresses or ranges such as 10.0.0.0/8, comma-separated')
+    }
+    if (bits === '0') throw new Error('a range of every address would believe every caller')
+  }
+  return ranges
+}
+
+function clientCredentials(text: string): { id: string; secret: string } {
+  const colon = text.indexOf(':')
+  const [id, secret] = [text.slice(0, colon), text.slice(colon + 1)]
+  if (colon < 1 || !/^[A-Za-z0-9._-]{1,64}$/.test(id)) {
+    throw new Error('write ID:SECRET, with an id of letters, digits, dot, dash and underscore')
+  }
+  if (Buffer.byteLength(secret) < 32) {
+    throw new Error(`the secret is shorter than 32 bytes: ${MAKE_SECRET}`)
+  }
+  if (!/^[!-~]+$/.test(secret)) throw new Error('the secret must be of printable ASCII with no space')
+  return { id, secret }
+}
+
+/** Every setting, in the order of `.env.example`. The type, the example and the parser have this one source. */
+export const settings = {
+  NODE_ENV: setting('production refuses to start without its secrets', 'development', (text) => text),
+  HOST: setting('Address that both ports listen on', '127.0.0.1', (text) => text),
+  PORT: setting('The service', '3000', wholeNumber(0, 65_535)),
+  MANAGEMENT_PORT: setting('Health, for the cluster', '9000', wholeNumber(0, 65_535)),
+  ISSUER: setting('iss of every token, exactly', 'http://localhost:3000', issuerUrl),
+  AUDIENCE: setting(
+    'Audiences that may be asked for, comma-separated; the first is the default. ISSUER if not set',
+    'http://localhost:3000',
+    list,
+  ),
+  JWT_SECRET: setting(
+    'HS256 secrets, comma-separated, 32 bytes or more each: the first signs, all verify. Or JWT_SECRET_FILE',
+    '',
+    keys,
+  ),
+  REFRESH_SECRET: setting(
+    'MAC keys of refresh tokens, as above; share them with nobody. Or REFRESH_SECRET_FILE',
+    '',
+    keys,
+  ),
+  DATABASE_URL: setting(
+    'Accounts and clients: sqlite:PATH or postgres://…. Or DATABASE_URL_FILE',
+    'sqlite:data/latchkey.db',
+    databaseUrl,
+  ),
+  REDIS_URL: setting(
+    'Sessions and the revocation feed; without it they live in the database. Or REDIS_URL_FILE',
+    '',
+    url('redis:', 'rediss:'),
+  ),
+  ACCESS_TTL: setting('Life of an access token, 24h at most', '15m', positive(duration)),
+  REFRESH_TTL: setting('A session ends when it is not refreshed for so long', '7d', positive(duration)),
+  SESSION_MAX_AGE: setting('A session ends at this age, used or not; 0: never', '0', duration),
+  REFRESH_GRACE: setting('A refresh token presented again within this gets the same successor', '30s', duration),
+  SESSIONS_PER_USER: setting('Past it, the session unused longest ends', '100', wholeNumber(1, 10_000)),
+  SIGNUP: setting('open: anyone may sign up; closed', 'open', oneOf('open', 'closed')),
+  BOOTSTRAP_CLIENT: setting(
+    'ID:SECRET of a client with the scopes introspect and admin, made if missing. Or BOOTSTRAP_CLIENT_FILE',
+    '',
+    clientCredentials,
+  ),
+  PASSWORD_MIN_LENGTH: setting(
+    'Characters in a new password (NIST SP 800-63B-4: 15 for a single factor)',
+    '15',
+    wholeNumber(8, 64),
+  ),
+  HASH_CONCURRENCY: setting('Passwords hashed at once; one less than the cores if not set', '', wholeNumber(1, 1024)),
+  HASH_QUEUE: setting('Passwords that may wait to be hashed; past it, 503', '64', wholeNumber(0, 100_000)),
+  TRUST_PROXY: setting('Addresses or CIDRs whose X-Forwarded-For is believed, comma-separated', '', cidrs),
+  LOG_LEVEL: setting('How much is logged', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')),
+  DOCS: setting('/docs and /openapi.json: on or off; off in production if not set', 'on', oneOf('on', 'off')),
+}
+
+/** Those that may also be given as NAME_FILE, the path of a file that holds the value. */
+export const secretSettings = ['JWT_SECRET', 'REFRESH_SECRET', 'DATABASE_URL', 'REDIS_URL', 'BOOTSTRAP_CLIENT'] as const
+
+export interface Config {
+  readonly production: boolean
+  readonly host: string
+  readonly port: number
+  readonly managementPort: number
+  readonly issuer: string
+  /** The first is the default. */
+  readonly audiences: readonly [string, ...string[]]
+  readonly jwtSecrets: readonly [string, ...string[]]
+  readonly refreshSecrets: readonly [string, ...string[]]
+  readonly databaseUrl: string
+  readonly redisUrl: string | undefined
+  /** Durations are milliseconds. */
+  readonly accessTtl: number
+  readonly refreshTtl: number
+  readonly sessionMaxAge: number
+  readonly refreshGrace: number
+  readonly sessionsPerUser: number
+  readonly signUp: 'open' | 'closed'
+  readonly bootstrapClient: { readonly id: string; readonly secret: string } | undefined
+  readonly passwordMinLength: number
+  readonly hashConcurrency: number
+  readonly hashQueue: number
+  readonly trustProxy: readonly string[] | undefined
+  readonly logLevel: string
+  readonly docs: boolean
+  /** Where secrets that were not set have been made up, and for a newcomer's first calls the client among them. */
+  readonly generated: { readonly file: string; readonly client: { id: string; secret: string } | undefined } | undefined
+}
+
+/** Every fault of the environment, one line each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  constructor(readonly faults: readonly string[]) {
+    super(
+      `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n  ${faults.join('\n  ')}`,
+    )
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads the environment, once. Outside production, secrets that are not set are generated and kept beside the
+ * database, so that a restart signs nobody out.
+ *
+ * @throws {ConfigError} with every fault at once
+ */
+export function readConfig(env: Environment): Config {
+  const faults: string[] = []
+  const production = env.NODE_ENV === 'production'
+
+  function read<Name extends keyof typeof settings>(
+    name: Name,
+  ): ReturnType<(typeof settings)[Name]['parse']> | undefined {
+    try {
+      const text = textOf(name, env)
+      return text === undefined
+        ? undefined
+        : (settings[name].parse(text) as ReturnType<(typeof settings)[Name]['parse']>)
+    } catch (error) {
+      faults.push(`${name}: ${(error as Error).message}`)
+      return undefined
+    }
+  }
+
+  const port = read('PORT') ?? 3000
+  const managementPort = read('MANAGEMENT_PORT') ?? 9000
+  const issuer = read('ISSUER') ?? `http://localhost:${port}`
+  const accountsUrl = read('DATABASE_URL') ?? 'sqlite:data/latchkey.db'
+  let jwtSecrets = read('JWT_SECRET')
+  let refreshSecrets = read('REFRESH_SECRET')
+  let bootstrapClient = read('BOOTSTRAP_CLIENT')
+  const accessTtl = read('ACCESS_TTL') ?? 15 * 60_000
+  const values = {
+    host: read('HOST') ?? '127.0.0.1',
+    audiences: (read('AUDIENCE') ?? [issuer]) as [string, ...string[]],
+    redisUrl: read('REDIS_URL'),
+    refreshTtl: read('REFRESH_TTL') ?? 7 * 86_400_000,
+    sessionMaxAge: read('SESSION_MAX_AGE') ?? 0,
+    refreshGrace: read('REFRESH_GRACE') ?? 30_000,
+    sessionsPerUser: read('SESSIONS_PER_USER') ?? 100,
+    signUp: read('SIGNUP') ?? (production ? 'closed' : 'open'),
+    passwordMinLength: read('PASSWORD_MIN_LENGTH') ?? 15,
+    hashConcurrency: read('HASH_CONCURRENCY') ?? Math.max(1, availableParallelism() - 1),
+    hashQueue: read('HASH_QUEUE') ?? 64,
+    trustProxy: read('TRUST_PROXY'),
+    logLevel: read('LOG_LEVEL') ?? 'info',
+    docs: (read('DOCS') ?? (production ? 'off' : 'on')) === 'on',
+  } as const
+
+  if (port !== 0 && port === managementPort) faults.push('MANAGEMENT_PORT: must differ from PORT')
+  if (accessTtl > MAX_LIFETIME * 1000) faults.push('ACCESS_TTL: verifiers refuse a life of more than 24h')
+  if (jwtSecrets?.some((secret) => refreshSecrets?.includes(secret))) {
+    faults.push('REFRESH_SECRET: must differ from JWT_SECRET, which other services know')
+  }
+
+  let generated: Config['generated']
+  // A name with a fault is set, if wrongly: it has been reported, and nothing is made up in its place.
+  const missing = (name: string) => !env[name]?.trim() && !env[`${name}_FILE`]
+  if (production) {
+    for (const [name, secrets] of Object.entries({ JWT_SECRET: jwtSecrets, REFRESH_SECRET: refreshSecrets })) {
+      if (missing(name)) {
+        faults.push(`${name}: must be set in production: ${MAKE_SECRET}`)
+      } else if (secrets?.some(isWellKnown)) {
+        faults.push(`${name}: a secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
+      }
+    }
+    if (bootstrapClient && isWellKnown(bootstrapClient.secret)) {
+      faults.push(`BOOTSTRAP_CLIENT: the secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
+    }
+  } else if (faults.length === 0) {
+    const made = developmentSecrets(secretsDirectory(accountsUrl))
+    if (made instanceof Error) {
+      faults.push(`JWT_SECRET, REFRESH_SECRET: not set, and none could be generated: ${made.message}`)
+    } else {
+      generated = { file: made.file, client: bootstrapClient ? undefined : made.client }
+      jwtSecrets ??= [made.jwtSecret]
+      refreshSecrets ??= [made.refreshSecret]
+      bootstrapClient ??= made.client
+    }
+  }
+  if (faults.length > 0) throw new ConfigError(faults)
+
+  return Object.freeze({
+    production,
+    port,
+    managementPort,
+    issuer,
+    databaseUrl: accountsUrl,
+    jwtSecrets: jwtSecrets as [string, ...string[]],
+    refreshSecrets: refreshSecrets as [string, ...string[]],
+    bootstrapClient,
+    accessTtl,
+    ...values,
+    generated,
+  })
+}
+
+/** The text of a setting, from NAME or from the file that NAME_FILE names. Empty counts as not set. */
+function textOf(name: keyof typeof settings, env: Environment): string | undefined {
+  const text = env[name]?.trim() || undefined
+  const path = secretSettings.some((secret) => secret === name) ? env[`${name}_FILE`] : undefined
+  if (!path) return text
+  if (text !== undefined) throw new Error(`is set, and so is ${name}_FILE: keep one of them`)
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    throw new Error(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+  }
+}
+
+function secretsDirectory(databaseUrl: string): string {
+  return databaseUrl.startsWith('sqlite:') ? dirname(databaseUrl.slice('sqlite:'.length)) : 'data'
+}

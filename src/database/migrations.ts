@@ -1,0 +1,48 @@
+import { type Kysely, type Migration, sql } from 'kysely'
+
+/** Forward only, and never edited once released: an older process may run beside a newer one. */
+export const migrations: Record<string, Migration> = {
+  '0001-accounts-clients-sessions': {
+    async up(db: Kysely<unknown>) {
+      await sql`
+        CREATE TABLE users (
+          id text PRIMARY KEY,
+          username text NOT NULL,
+          username_key text NOT NULL UNIQUE,
+          password_hash text NOT NULL,
+          password_version bigint NOT NULL,
+          roles text NOT NULL,
+          disabled_at bigint,
+          created_at bigint NOT NULL
+        )`.execute(db)
+      await sql`
+        CREATE TABLE clients (
+          id text PRIMARY KEY,
+          secret_hash text NOT NULL,
+          scopes text NOT NULL,
+          created_at bigint NOT NULL
+        )`.execute(db)
+      await sql`
+        CREATE TABLE sessions (
+          sid text PRIMARY KEY,
+          sub text NOT NULL,
+          username text NOT NULL,
+          client_id text NOT NULL,
+          scope text NOT NULL,
+          audience text NOT NULL,
+          roles text NOT NULL,
+          generation bigint NOT NULL,
+          rotated_at bigint NOT NULL,
+          device_name text,
+          ip text NOT NULL,
+          user_agent text,
+          created_at bigint NOT NULL,
+          last_seen_at bigint NOT NULL,
+          expires_at bigint NOT NULL,
+          ends_at bigint
+        )`.execute(db)
+      await sql`CREATE INDEX sessions_sub ON sessions (sub)`.execute(db)
+      await sql`CREATE INDEX sessions_expires_at ON sessions (expires_at)`.execute(db)
+    },
+  },
+}

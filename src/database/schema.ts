@@ -1,0 +1,55 @@
+/**
+ * The tables. Times are Unix milliseconds. Columns are text and bigint alone, which SQLite and Postgres hold alike;
+ * never bind a boolean: libsql 0.5 aborts the process on one.
+ */
+export interface Tables {
+  users: UserRow
+  clients: ClientRow
+  sessions: SessionRow
+}
+
+export interface UserRow {
+  id: string
+  username: string
+  /** What two spellings of one name share: unique. */
+  username_key: string
+  /** PHC string. */
+  password_hash: string
+  /** Counts the changes of the password. A rehash is none. */
+  password_version: number
+  /** JSON array of strings. */
+  roles: string
+  disabled_at: number | null
+  created_at: number
+}
+
+export interface ClientRow {
+  id: string
+  /** SHA-256, hex. */
+  secret_hash: string
+  /** Space-separated. */
+  scopes: string
+  created_at: number
+}
+
+/** Sessions live here only where there is no Redis. */
+export interface SessionRow {
+  sid: string
+  sub: string
+  username: string
+  client_id: string
+  scope: string
+  audience: string
+  /** JSON array of strings. */
+  roles: string
+  generation: number
+  rotated_at: number
+  device_name: string | null
+  ip: string
+  user_agent: string | null
+  created_at: number
+  last_seen_at: number
+  expires_at: number
+  /** When it ends however much it is used; null: never. */
+  ends_at: number | null
+}

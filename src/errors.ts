@@ -1,0 +1,141 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { ErrorBody } from '../schemas/error.js'
+import { Unavailable } from './unavailable.js'
+
+/**
+ * A refusal as it goes over the wire (RFC 6749 §5.2, RFC 6750 §3.1): status, code, a sentence for the caller, headers.
+ * Why, in detail, is for the log and never in here.
+ */
+export class WireError extends Error {
+  override readonly name = 'WireError'
+  constructor(
+    readonly statusCode: number,
+    readonly code: string,
+    description: string,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(description)
+  }
+}
+
+const REALM = 'realm="latchkey"'
+
+/** Every refusal there is. */
+export const refusal = {
+  invalidRequest: (description: string) => new WireError(400, 'invalid_request', description),
+
+  /** A sign-in: the same for an unknown user, a wrong password and a disabled account. */
+  signInFailed: () =>
+    new WireError(401, 'invalid_grant', 'user name or password is wrong', {
+      // Every 401 names a scheme (RFC 9110 §11.6.1). Not Basic: a browser would open its own dialog.
+      'www-authenticate': `Bearer ${REALM}`,
+    }),
+
+  /** A refresh: the same for every cause. */
+  invalidGrant: () => new WireError(400, 'invalid_grant', 'the refresh token is not valid: sign in again'),
+
+  invalidScope: () =>
+    new WireError(400, 'invalid_scope', 'scope asks for introspect or admin, which are for clients alone'),
+
+  /** RFC 8707 §2. */
+  invalidTarget: () => new WireError(400, 'invalid_target', 'audience is not one that this service issues tokens for'),
+
+  unsupportedGrantType: () =>
+    new WireError(400, 'unsupported_grant_type', 'grant_type must be refresh_token, or left out'),
+
+  /** No credentials at all: RFC 6750 §3.1 wants no error code in the challenge. */
+  missingToken: () =>
+    new WireError(401, 'invalid_token', 'send a token: Authorization: Bearer …', {
+      'www-authenticate': `Bearer ${REALM}`,
+    }),
+
+  invalidToken: () =>
+    new WireError(401, 'invalid_token', 'the token is not valid, or its session has ended', {
+      'www-authenticate': `Bearer ${REALM}, error="invalid_token"`,
+    }),
+
+  invalidClient: () =>
+    new WireError(
+      401,
+      'invalid_client',
+      'client authentication failed: send id and secret by HTTP Basic or in the body',
+      {
+        'www-authenticate': `Basic ${REALM}, charset="UTF-8"`,
+      },
+    ),
+
+  insufficientScope: (scope: string) =>
+    new WireError(403, 'insufficient_scope', `the client lacks the scope ${scope}`, {
+      'www-authenticate': `Bearer ${REALM}, error="insufficient_scope", scope="${scope}"`,
+    }),
+
+  wrongPassword: () =>
+    new WireError(401, 'invalid_grant', 'the password is wrong', { 'www-authenticate': `Bearer ${REALM}` }),
+
+  usernameTaken: () => new WireError(409, 'username_taken', 'there is an account with this user name: choose another'),
+
+  signUpClosed: () =>
+    new WireError(404, 'not_found', 'sign-up is closed: ask an administrator for an account, or set SIGNUP=open'),
+
+  notFound: () => new WireError(404, 'not_found', 'there is nothing at this address'),
+
+  methodNotAllowed: (allow: string) => new WireError(405, 'invalid_request', `this address takes ${allow}`, { allow }),
+
+  unsupportedMediaType: (description: string) => new WireError(415, 'invalid_request', description),
+
+  unavailable: () =>
+    new WireError(503, 'temporarily_unavailable', 'the service cannot answer now: try again', { 'retry-after': '1' }),
+
+  fault: (requestId: string) =>
+    new WireError(500, 'server_error', `a fault of the service: its log has it under request id ${requestId}`),
+}
+
+/** Fastify's error handler: whatever was thrown leaves in the one form that callers know. */
+export function handleError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return sendRefusal(reply, toWireError(error, request))
+}
+
+export function sendRefusal(reply: FastifyReply, { statusCode, code, message, headers }: WireError): FastifyReply {
+  const body: ErrorBody = { error: code, error_description: message }
+  return reply
+    .code(statusCode)
+    .headers({ 'cache-control': 'no-store', ...headers })
+    .type('application/json; charset=utf-8')
+    .send(body)
+}
+
+function toWireError(error: FastifyError, request: FastifyRequest): WireError {
+  if (error instanceof WireError) return error
+  if (error instanceof Unavailable) {
+    request.log.warn({ dependency: error.dependency, reason: error.message }, 'unavailable')
+    return refusal.unavailable()
+  }
+  if (error.validation) return refusal.invalidRequest(describeValidation(error))
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new WireError(413, 'invalid_request', 'the body is over 16 KiB')
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return refusal.unsupportedMediaType('send application/json or application/x-www-form-urlencoded')
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return refusal.invalidRequest('the body is not as long as Content-Length says')
+    default:
+  }
+  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
+    // Fastify's own words name its internals.
+    return new WireError(error.statusCode, 'invalid_request', 'the request cannot be read')
+  }
+  request.log.error({ err: error }, 'request failed')
+  return refusal.fault(request.id)
+}
+
+/** The first fault that the schema found, in the caller's terms. */
+function describeValidation(error: FastifyError): string {
+  const [fault] = error.validation ?? []
+  const place = error.validationContext === 'querystring' ? 'query parameter ' : ''
+  const field = fault?.instancePath.slice(1).replaceAll('/', '.')
+  if (fault?.keyword === 'required') return `${place}${String(fault.params.missingProperty)} is missing`
+  if (!field) return 'the body must be an object, as JSON or as a form'
+  if (fault?.keyword === 'const') return `${place}${field} must be ${String(fault.params.allowedValue)}`
+  if (fault?.keyword === 'pattern') return `${place}${field} has characters that it may not have`
+  return `${place}${field} ${fault?.message}`
+}

@@ -1,0 +1,31 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Livez, Readyz } from '../../schemas/health.js'
+
+interface Needs {
+  /** Each dependency's check, by its name: throws when the dependency does not answer. */
+  checks: Readonly<Record<string, () => Promise<void>>>
+  isDraining: () => boolean
+}
+
+/** `GET /livez`, `GET /readyz`, on the management port. */
+export const health: FastifyPluginAsyncTypebox<Needs> = async (app, { checks, isDraining }) => {
+  // Asks nobody: a restart does not mend a store that is away.
+  app.get('/livez', { schema: Livez }, async () => ({ status: 'ok' }))
+
+  app.get('/readyz', { schema: Readyz }, async (_request, reply) => {
+    const results = await Promise.all(
+      Object.entries(checks).map(async ([name, check]): Promise<[string, string]> => {
+        try {
+          await check()
+          return [name, 'ok']
+        } catch (error) {
+          return [name, (error as Error).message]
+        }
+      }),
+    )
+    const isReady = results.every(([, result]) => result === 'ok')
+    const status = isDraining() ? 'draining' : isReady ? 'ok' : 'unavailable'
+    if (status !== 'ok') reply.code(503).header('retry-after', '1')
+    return { status, checks: Object.fromEntries(results) }
+  })
+}

@@ -1,0 +1,56 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { EndOtherSessions, EndSession, ListSessions } from '../../schemas/sessions.js'
+import type { Audit } from '../audit.js'
+import type { SessionStore } from '../sessions/session.js'
+import type { AccessTokens } from '../tokens/access-tokens.js'
+import { requireLiveToken, requireValid } from './bearer.js'
+
+interface Needs {
+  sessions: SessionStore
+  tokens: AccessTokens
+  audit: Audit
+}
+
+const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)
+
+/** `GET /sessions`, `DELETE /sessions/:sid`, `DELETE /sessions?except=current`: a person sees and ends their sessions. */
+export const sessionRoutes: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
+  const { sessions, audit } = needs
+
+  app.get('/sessions', { schema: ListSessions }, async (request, reply) => {
+    const caller = await requireLiveToken(request, needs)
+
+    const living = await sessions.list(caller.sub)
+    return reply.header('cache-control', 'no-store').send({
+      sessions: living.map((session) => ({
+        sid: session.sid,
+        current: session.sid === caller.sid,
+        device_name: session.deviceName,
+        ip: session.ip,
+        user_agent: session.userAgent,
+        created_at: seconds(session.createdAt),
+        last_seen_at: seconds(session.lastSeenAt),
+        expires_at: seconds(session.expiresAt),
+      })),
+    })
+  })
+
+  app.delete('/sessions/:sid', { schema: EndSession, attachValidation: true }, async (request, reply) => {
+    const caller = await requireLiveToken(request, needs)
+    requireValid(request)
+
+    // Sessions are found below their user: another one's cannot be named.
+    const sids = await sessions.end(caller.sub, [request.params.sid])
+    audit(request, { event: 'session.ended', sub: caller.sub, sids, reason: 'ended_by_user' })
+    return reply.code(204).send(null)
+  })
+
+  app.delete('/sessions', { schema: EndOtherSessions, attachValidation: true }, async (request, reply) => {
+    const caller = await requireLiveToken(request, needs)
+    requireValid(request)
+
+    const sids = await sessions.endAll(caller.sub, caller.sid)
+    audit(request, { event: 'session.ended', sub: caller.sub, sids, reason: 'ended_by_user' })
+    return reply.code(204).send(null)
+  })
+}

@@ -1,0 +1,21 @@
+import type { TokenAnswer } from '../../schemas/token-answer.js'
+import type { RefreshTokens } from '../sessions/refresh-token.js'
+import type { Session } from '../sessions/session.js'
+import type { AccessTokens } from '../tokens/access-tokens.js'
+
+/** The two tokens of a session, as sign-in and refresh answer them (RFC 6749 §5.1). */
+export function tokenAnswer(
+  session: Session,
+  { tokens, refreshTokens }: { tokens: AccessTokens; refreshTokens: RefreshTokens },
+): TokenAnswer {
+  const { token, expiresIn } = tokens.issue(session)
+  return {
+    access_token: token,
+    token_type: 'Bearer',
+    expires_in: expiresIn,
+    refresh_token: refreshTokens.mint(session),
+    refresh_expires_in: Math.max(0, Math.floor((session.expiresAt - session.lastSeenAt) / 1000)),
+    scope: session.scope,
+    sid: session.sid,
+  }
+}

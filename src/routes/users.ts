@@ -1,0 +1,35 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { SignUp } from '../../schemas/users.js'
+import type { Audit } from '../audit.js'
+import { refusal } from '../errors.js'
+import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
+import { brokenUsernameRule, usernameRules } from '../users/username.js'
+import type { Users } from '../users/users.js'
+
+interface Needs {
+  users: Users
+  signUp: 'open' | 'closed'
+  passwordMinLength: number
+  audit: Audit
+}
+
+/** `POST /users`: anyone makes an account, while sign-up is open. */
+export const signUp: FastifyPluginAsyncTypebox<Needs> = async (
+  app,
+  { users, passwordMinLength: minLength, ...needs },
+) => {
+  app.post('/users', { schema: SignUp }, async (request, reply) => {
+    if (needs.signUp === 'closed') throw refusal.signUpClosed()
+    const { username, password } = request.body
+    const usernameRule = brokenUsernameRule(username)
+    if (usernameRule) throw refusal.invalidRequest(usernameRules[usernameRule])
+    const passwordRule = await brokenPasswordRule(password, { username, minLength })
+    if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
+
+    const user = await users.create(username, password)
+    if (user === 'taken') throw refusal.usernameTaken()
+
+    needs.audit(request, { event: 'user.created', sub: user.id })
+    return reply.code(201).send({ id: user.id, username: user.username, created_at: Math.floor(user.createdAt / 1000) })
+  })
+}

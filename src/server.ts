@@ -1,0 +1,70 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createService, type Service } from './app.js'
+import { type Config, ConfigError, readConfig } from './config.js'
+import { createLogger } from './log.js'
+import { Unavailable } from './unavailable.js'
+import { welcome } from './welcome.js'
+
+/** How long a cluster goes on sending requests to a pod that is no longer ready. Milliseconds. */
+const DRAIN_TIME = 5000
+/** A request that is not done by then is cut off. Milliseconds. */
+const CLOSE_TIME = 10_000
+
+const config = readConfigOrExit()
+const logger = createLogger(config.logLevel)
+// A request whose promise nobody awaited has failed by itself; the others go on.
+process.on('unhandledRejection', (err) => logger.error({ err }, 'unhandled rejection'))
+
+const service = await startOrExit()
+process.once('SIGTERM', () => stop('SIGTERM', config.production ? DRAIN_TIME : 0))
+process.once('SIGINT', () => stop('SIGINT', 0))
+
+async function startOrExit(): Promise<Service> {
+  try {
+    const started = await createService(config, logger)
+    await started.management.listen({ host: config.host, port: config.managementPort })
+    const address = await started.app.listen({ host: config.host, port: config.port })
+    if (!config.production) process.stdout.write(welcome(config, address))
+    return started
+  } catch (error) {
+    return exit(describeStartFailure(error as NodeJS.ErrnoException))
+  }
+}
+
+async function stop(signal: NodeJS.Signals, drainTime: number): Promise<void> {
+  // Asked twice: at once.
+  process.once('SIGTERM', () => process.exit(1))
+  process.once('SIGINT', () => process.exit(1))
+  logger.info({ signal, drainTime }, 'stopping')
+  service.drain()
+  await sleep(drainTime)
+  setTimeout(() => {
+    logger.warn('requests were still open')
+    process.exit(1)
+  }, CLOSE_TIME).unref()
+  await service.close()
+  logger.info('stopped')
+  process.exit(0)
+}
+
+function readConfigOrExit(): Config {
+  try {
+    return readConfig(process.env)
+  } catch (error) {
+    if (error instanceof ConfigError) return exit(error.message)
+    throw error
+  }
+}
+
+function describeStartFailure(error: NodeJS.ErrnoException): string {
+  if (error.code === 'EADDRINUSE') {
+    return `port ${(error as { port?: number }).port} is taken: set PORT or MANAGEMENT_PORT to another`
+  }
+  if (error instanceof Unavailable) return `${error.message}: check DATABASE_URL, and that the server runs`
+  return error.stack ?? error.message
+}
+
+function exit(message: string): never {
+  process.stderr.write(`latchkey: ${message}\n`)
+  process.exit(1)
+}

@@ -1,0 +1,47 @@
+--[[
+  Begins a session, and names those past the user's limit.
+
+  KEYS[1]  the session            lk1:{SUB}:s:SID
+  KEYS[2]  the user's index       lk1:{SUB}:i
+  ARGV[1]  prefix of the user's session keys, for reading when each was last used
+  ARGV[2]  session id
+  ARGV[3]  REFRESH_TTL, ms
+  ARGV[4]  SESSION_MAX_AGE, ms; 0: no limit
+  ARGV[5]  SESSIONS_PER_USER
+  ARGV[6…] fields and values of the session
+
+  Returns  { now, expires, excess session ids… }, times in Unix ms of Redis's clock
+
+  The excess is only named: a session ends by its entry in the feed first, and the feed may live in another slot.
+]]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local sid, ttl, maxAge, limit = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+
+local ends = maxAge > 0 and now + maxAge or 0
+local expires = now + ttl
+if ends > 0 and ends < expires then expires = ends end
+
+redis.call('HSET', KEYS[1], 'gen', 0, 'rot', now, 'new', now, 'end', ends, unpack(ARGV, 6))
+redis.call('PEXPIREAT', KEYS[1], expires)
+
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+redis.call('ZADD', KEYS[2], expires, sid)
+local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+redis.call('PEXPIREAT', KEYS[2], last[2])
+
+local answer = { now, expires }
+local over = redis.call('ZCARD', KEYS[2]) - limit
+if over > 0 then
+  -- Expiry does not tell the order of use: a session near its greatest age may be the one in daily use.
+  local used = {}
+  for _, other in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+    if other ~= sid then
+      local at = redis.call('HGET', ARGV[1] .. other, 'rot')
+      used[#used + 1] = { other, at and tonumber(at) or 0 }
+    end
+  end
+  table.sort(used, function(a, b) return a[2] < b[2] end)
+  for i = 1, math.min(over, #used) do answer[#answer + 1] = used[i][1] end
+end
+return answer

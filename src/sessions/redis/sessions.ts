@@ -1,0 +1,187 @@
+import { readFileSync } from 'node:fs'
+import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import type { Redis } from 'ioredis'
+import { Unavailable } from '../../unavailable.js'
+import type { NewSession, Rotation, Session, SessionLifetimes, SessionStore } from '../session.js'
+
+const lua = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8')
+const scripts = {
+  lkCreate: { lua: lua('create'), numberOfKeys: 2 },
+  lkRotate: { lua: lua('rotate'), numberOfKeys: 2 },
+  // As many keys as sessions: the caller says how many.
+  lkEnd: { lua: lua('end') },
+  lkAnnounce: { lua: lua('announce'), numberOfKeys: 1 },
+  lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 1 },
+}
+
+/** What `defineCommand` adds to the client. */
+interface Scripts {
+  lkCreate(session: string, index: string, ...args: (string | number)[]): Promise<[number, number, ...string[]]>
+  lkRotate(session: string, index: string, ...args: (string | number)[]): Promise<[string, number, ...string[]]>
+  lkEnd(keys: number, ...args: string[]): Promise<string[]>
+  lkAnnounce(feed: string, kept: number, ...fields: string[]): Promise<string>
+  lkHeartbeat(feed: string, interval: number, kept: number): Promise<number>
+}
+
+export interface RedisSessionOptions extends SessionLifetimes {
+  /** Milliseconds. A revocation stays in the feed for as long as a token that it ends could live. */
+  accessTtl: number
+}
+
+/** A follower of the feed is stale past one second by default: four chances to hear of us within it. */
+const HEARTBEAT_INTERVAL = 250
+/** Clocks differ: an entry is kept for so long past the life of the last token that it ends. */
+const FEED_SLACK = 60_000
+
+/**
+ * Sessions in Redis, for any number of replicas and for verifiers of other services.
+ * Each user's keys share a slot; each change is one script.
+ */
+export function createRedisSessions(client: Redis, options: RedisSessionOptions): SessionStore {
+  const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
+  for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
+  const redis = client as Redis & Scripts
+  const feedKept = accessTtl + FEED_SLACK
+
+  /**
+   * Every call goes through here. What Redis throws is never about the request: it is away, stalled, full, loading,
+   * or has become a replica.
+   */
+  async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await question()
+    } catch (error) {
+      throw new Unavailable('redis', `Redis failed: ${(error as Error).message}`, error)
+    }
+  }
+
+  async function beat(): Promise<void> {
+    // An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before.
+    const [seconds] = await redis.time()
+    await redis.set(epochKey, String(seconds), 'NX')
+    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL, feedKept)
+  }
+  let beating = false
+  const heart = setInterval(async () => {
+    // A stalled Redis must not find a pile of heartbeats when it wakes.
+    if (beating || redis.status !== 'ready') return
+    beating = true
+    await beat().catch(() => {})
+    beating = false
+  }, HEARTBEAT_INTERVAL).unref()
+
+  async function end(sub: string, sids: readonly string[]): Promise<string[]> {
+    if (sids.length === 0) return []
+    // The feed first, then the keys: a crash in between leaves sessions that can be ended again. The other way round
+    // it would leave followers who never hear of it.
+    await redis.lkAnnounce(feedKey, feedKept, ...sids.flatMap((sid) => ['sid', sid]))
+    const keys = [sessionIndexKey(sub), ...sids.map((sid) => sessionKey(sub, sid))]
+    return redis.lkEnd(keys.length, ...keys, ...sids)
+  }
+
+  return {
+    create: (session) =>
+      ask(async () => {
+        const [now, expiresAt, ...excess] = await redis.lkCreate(
+          sessionKey(session.sub, session.sid),
+          sessionIndexKey(session.sub),
+          sessionKey(session.sub, ''),
+          session.sid,
+          refreshTtl,
+          sessionMaxAge,
+          sessionsPerUser,
+          ...toFields(session),
+        )
+        return { session: { ...session, generation: 0, createdAt: now, lastSeenAt: now, expiresAt }, excess }
+      }),
+
+    rotate: (sub, sid, generation) =>
+      ask(async (): Promise<Rotation> => {
+        const [outcome, expiresAt, ...fields] = await redis.lkRotate(
+          sessionKey(sub, sid),
+          sessionIndexKey(sub),
+          sid,
+          generation,
+          refreshGrace,
+          refreshTtl,
+        )
+        return outcome === 'rotated' || outcome === 'replayed'
+          ? { outcome, session: toSession(sub, sid, pairs(fields), expiresAt) }
+          : { outcome: outcome as 'reused' | 'unknown' }
+      }),
+
+    holder: (sub, sid) => ask(async () => (await redis.hget(sessionKey(sub, sid), 'un')) ?? undefined),
+
+    list: (sub) =>
+      ask(async () => {
+        const sids = await redis.zrange(sessionIndexKey(sub), '0', '-1')
+        const found = await Promise.all(
+          sids.map(async (sid) => {
+            const key = sessionKey(sub, sid)
+            const [fields, expiresAt] = await Promise.all([redis.hgetall(key), redis.pexpiretime(key)])
+            // It may have expired since the index was read.
+            return fields.gen === undefined || expiresAt < 0 ? [] : [toSession(sub, sid, fields, expiresAt)]
+          }),
+        )
+        return found.flat().sort((a, b) => b.lastSeenAt - a.lastSeenAt)
+      }),
+
+    end: (sub, sids) => ask(() => end(sub, sids)),
+
+    endAll: (sub, except) =>
+      ask(async () => {
+        const sids = await redis.zrange(sessionIndexKey(sub), '0', '-1')
+        return end(
+          sub,
+          sids.filter((sid) => sid !== except),
+        )
+      }),
+
+    ping: () => ask(async () => void (await redis.ping())),
+
+    async close() {
+      clearInterval(heart)
+    },
+  }
+}
+
+// Short names: a million sessions carry them.
+function toFields(session: NewSession): string[] {
+  return Object.entries({
+    un: session.username,
+    cid: session.clientId,
+    sc: session.scope,
+    aud: session.audience,
+    ro: session.roles.join(' '),
+    dev: session.deviceName ?? '',
+    ip: session.ip,
+    ua: session.userAgent ?? '',
+  })
+    .filter(([name, value]) => value !== '' || name === 'un')
+    .flat()
+}
+
+function toSession(sub: string, sid: string, fields: Record<string, string>, expiresAt: number): Session {
+  return {
+    sub,
+    sid,
+    username: fields.un ?? '',
+    clientId: fields.cid ?? '',
+    scope: fields.sc ?? '',
+    audience: fields.aud ?? '',
+    roles: fields.ro ? fields.ro.split(' ') : [],
+    generation: Number(fields.gen),
+    deviceName: fields.dev ?? null,
+    ip: fields.ip ?? '',
+    userAgent: fields.ua ?? null,
+    createdAt: Number(fields.new),
+    lastSeenAt: Number(fields.rot),
+    expiresAt,
+  }
+}
+
+function pairs(flat: string[]): Record<string, string> {
+  const fields: Record<string, string> = {}
+  for (let i = 0; i < flat.length; i += 2) fields[flat[i] as string] = flat[i + 1] as string
+  return fields
+}

@@ -1,0 +1,68 @@
+/** One sign-in on one device. Times are Unix milliseconds, on the store's clock. */
+export interface Session {
+  sid: string
+  /** The user's id. */
+  sub: string
+  username: string
+  clientId: string
+  scope: string
+  audience: string
+  roles: string[]
+  /** Of the refresh token that is current. */
+  generation: number
+  deviceName: string | null
+  ip: string
+  userAgent: string | null
+  createdAt: number
+  /** The last sign-in or rotation. */
+  lastSeenAt: number
+  /** When it ends unless it is refreshed before, or for good. */
+  expiresAt: number
+}
+
+export type NewSession = Omit<Session, 'generation' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
+
+export interface SessionLifetimes {
+  /** All in milliseconds. */
+  refreshTtl: number
+  /** 0: no limit. */
+  sessionMaxAge: number
+  refreshGrace: number
+  sessionsPerUser: number
+}
+
+export type Rotation =
+  /** The generation was the current one and has been moved on by one. */
+  | { outcome: 'rotated'; session: Session }
+  /** The generation was moved on within the grace: the same successor again. Nothing has changed. */
+  | { outcome: 'replayed'; session: Session }
+  /** The generation was left behind: it has been stolen, or kept. The session lives still: the caller ends it. */
+  | { outcome: 'reused' }
+  /** There is no such session, or it has ended. */
+  | { outcome: 'unknown' }
+
+/**
+ * Where sessions live. An allow-list: what is not there has ended, so a store that was emptied signs people out,
+ * and never back in. Every change is one atomic step in the store, on the store's clock.
+ *
+ * Methods throw `Unavailable` when the store does not answer; then the change may or may not have been made.
+ */
+export interface SessionStore {
+  /** Begins a session. Past the user's limit it names those unused longest, for the caller to end. */
+  create(session: NewSession): Promise<{ session: Session; excess: string[] }>
+  /** Exactly-once rotation. */
+  rotate(sub: string, sid: string, generation: number): Promise<Rotation>
+  /** The user name of a living session's holder, or undefined where there is none: the whole revocation look-up. */
+  holder(sub: string, sid: string): Promise<string | undefined>
+  /** The living sessions of a user, the latest used first. */
+  list(sub: string): Promise<Session[]>
+  /**
+   * Ends these sessions of the user and answers with those that this call ended. Once it has answered, no introspection
+   * that starts, on any replica, finds one of them.
+   */
+  end(sub: string, sids: readonly string[]): Promise<string[]>
+  /** Ends every session of the user but `except`, likewise. */
+  endAll(sub: string, except?: string): Promise<string[]>
+  ping(): Promise<void>
+  close(): Promise<void>
+}

@@ -1,0 +1,123 @@
+import { type Algorithm, hash, type Options, verify } from '@node-rs/argon2'
+import pLimit from 'p-limit'
+import { Unavailable } from '../unavailable.js'
+
+/** OWASP's and RFC 9106's second recommendation for argon2id. 10 ms of a core, here. */
+const PARAMETERS = {
+  algorithm: 2 satisfies Algorithm.Argon2id,
+  memoryCost: 19_456,
+  timeCost: 2,
+  parallelism: 1,
+} as const
+
+/** What a user that does not exist is checked against: the same parameters, so the same work. No password has this hash. */
+const DUMMY_HASH = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+
+export interface PasswordHashing {
+  /** A PHC string of the password, with a random salt and the parameters of today. */
+  hash(password: string): Promise<string>
+  /**
+   * Whether the password is the one of `phc`. With `phc` undefined (there is no such user) it does the same work and
+   * answers no.
+   */
+  verify(phc: string | undefined, password: string): Promise<boolean>
+  /** Whether `phc` was made with weaker parameters than those of today. */
+  isOutdated(phc: string): boolean
+  /** How many are at work, and how many wait. */
+  load(): { active: number; waiting: number }
+}
+
+export interface PasswordHashingOptions {
+  /** How many at once. Each takes a thread of libuv's pool, a core, and 19 MiB. */
+  concurrency: number
+  /** How many may wait. Past it, hashing throws {@link Unavailable} at once: a queue that only grows helps nobody. */
+  queue: number
+}
+
+/**
+ * argon2id behind a gate. Without the gate a storm of sign-ins takes every core and every thread of the pool, and
+ * introspection, which needs neither, waits with it.
+ */
+export function createPasswordHashing({ concurrency, queue }: PasswordHashingOptions): PasswordHashing {
+  const limit = pLimit(concurrency)
+  // p-limit starts a task a microtask after it is handed in, so its own counters lag behind a burst.
+  let inside = 0
+
+  async function gate<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (inside >= concurrency + queue) throw new Unavailable('hashing', 'too many passwords wait to be hashed')
+    inside += 1
+    try {
+      return await limit(work)
+    } finally {
+      inside -= 1
+    }
+  }
+
+  return {
+    hash: (password) => gate(() => hash(normalize(password), PARAMETERS as Options)),
+    async verify(phc, password) {
+      const matches = await gate(() => verify(phc ?? DUMMY_HASH, normalize(password)))
+      return matches && phc !== undefined
+    },
+    isOutdated(phc) {
+      const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/.exec(phc)
+      return !match || Number(match[1]) < PARAMETERS.memoryCost || Number(match[2]) < PARAMETERS.timeCost
+    },
+    load: () => ({ active: Math.min(inside, concurrency), waiting: Math.max(0, inside - concurrency) }),
+  }
+}
+
+/** Keyboards differ in how they compose a letter; the password is the same (NIST SP 800-63B-4 §3.1.1.2). */
+function normalize(password: string): string {
+  return password.normalize('NFC')
+}
+
+export type PasswordRule = 'too_short' | 'too_long' | 'common' | 'is_username'
+
+const MAX_LENGTH = 256
+
+export function passwordRuleText(rule: PasswordRule, minLength: number): string {
+  switch (rule) {
+    case 'too_short':
+      return `the password is too short: use ${minLength} characters or more; several words are easy to remember`
+    case 'too_long':
+      return `the password is too long: use ${MAX_LENGTH} characters or fewer`
+    case 'common':
+      return 'the password is one of the most used ones, or repeats itself, and is tried first by attackers: choose another'
+    case 'is_username':
+      return 'the password is the user name: choose another'
+  }
+}
+
+/** The rule that a new password breaks, or undefined. No rule asks for kinds of characters (NIST SP 800-63B-4 §3.1.1.2). */
+export async function brokenPasswordRule(
+  password: string,
+  { username, minLength }: { username: string; minLength: number },
+): Promise<PasswordRule | undefined> {
+  const characters = [...normalize(password)]
+  if (characters.length < minLength) return 'too_short'
+  if (characters.length > MAX_LENGTH) return 'too_long'
+  const plain = normalize(password).toLowerCase()
+  if (plain === username.normalize('NFC').toLowerCase()) return 'is_username'
+  return (await isCommon(plain)) ? 'common' : undefined
+}
+
+let commonPasswords: Promise<Set<string>> | undefined
+
+async function isCommon(password: string): Promise<boolean> {
+  // 16 MB and 20 ms: only a process that takes new passwords pays for it.
+  commonPasswords ??= import('@zxcvbn-ts/language-common').then(
+    ({ dictionary }) => new Set(dictionary['passwords-common'].map(String)),
+  )
+  const common = await commonPasswords
+  const unit = repeatedUnit(password)
+  return common.has(password) || (unit.length < password.length && (unit.length <= 4 || common.has(unit)))
+}
+
+/** The shortest text that, written again and again, gives `text`: all of it where nothing repeats. */
+function repeatedUnit(text: string): string {
+  for (let length = 1; length <= text.length / 2 + 1 && length < text.length; length += 1) {
+    if (text.slice(length) === text.slice(0, -length)) return text.slice(0, length)
+  }
+  return text
+}

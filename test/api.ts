@@ -1,0 +1,116 @@
+import { Agent, type ClientRequestArgs, request } from 'node:http'
+
+export interface Answer {
+  status: number
+  headers: Record<string, string | string[] | undefined>
+  text: string
+  /** The parsed body; undefined where it is empty or no JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  body: any
+}
+
+export interface Call {
+  method?: string
+  headers?: Record<string, string | string[]>
+  /** Sent as JSON. */
+  json?: unknown
+  /** Sent as a form. */
+  form?: Record<string, string>
+  /** Sent as it is. */
+  raw?: string | Buffer
+  bearer?: string
+}
+
+export interface Tokens {
+  access_token: string
+  refresh_token: string
+  sid: string
+  expires_in: number
+  refresh_expires_in: number
+  scope: string
+}
+
+/** The service as its callers see it. On bare node:http, which sends what it is told, unlike fetch. */
+export class Api {
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 200 })
+
+  constructor(
+    readonly url: string,
+    readonly client: { id: string; secret: string },
+  ) {}
+
+  call(path: string, { method, headers = {}, json, form, raw, bearer }: Call = {}): Promise<Answer> {
+    const all: Record<string, string | string[]> = {}
+    let body = raw
+    if (json !== undefined) {
+      all['content-type'] = 'application/json'
+      body = JSON.stringify(json)
+    } else if (form !== undefined) {
+      all['content-type'] = 'application/x-www-form-urlencoded'
+      body = new URLSearchParams(form).toString()
+    }
+    if (body !== undefined) all['content-length'] = String(Buffer.byteLength(body))
+    if (bearer !== undefined) all.authorization = `Bearer ${bearer}`
+    const options: ClientRequestArgs = {
+      method: method ?? (body === undefined ? 'GET' : 'POST'),
+      headers: { ...all, ...headers },
+      agent: this.#agent,
+    }
+    return new Promise((resolve, reject) => {
+      const outgoing = request(new URL(path, this.url), options, (incoming) => {
+        const chunks: Buffer[] = []
+        incoming.on('data', (chunk) => chunks.push(chunk))
+        incoming.on('error', reject)
+        incoming.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8')
+          resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text, body: parse(text) })
+        })
+      })
+      outgoing.on('error', reject)
+      outgoing.end(body)
+    })
+  }
+
+  signUp(username: string, password: string): Promise<Answer> {
+    return this.call('/users', { json: { username, password } })
+  }
+
+  login(username: string, password: string, more: Record<string, string> = {}): Promise<Answer> {
+    return this.call('/login', { json: { username, password, ...more } })
+  }
+
+  refresh(refreshToken: string): Promise<Answer> {
+    return this.call('/refresh', { json: { refresh_token: refreshToken } })
+  }
+
+  logout(token: string): Promise<Answer> {
+    return this.call('/logout', { method: 'POST', bearer: token })
+  }
+
+  introspect(token: string): Promise<Answer> {
+    const basic = Buffer.from(`${this.client.id}:${this.client.secret}`).toString('base64')
+    return this.call('/introspect', { form: { token }, headers: { authorization: `Basic ${basic}` } })
+  }
+
+  /** Whether the service says that the token is live. */
+  async isActive(token: string): Promise<boolean> {
+    const { status, body } = await this.introspect(token)
+    if (status !== 200) throw new Error(`introspection answered ${status}`)
+    return body.active
+  }
+
+  /** Signs in somebody whose password is right. */
+  async tokens(username: string, password: string, more: Record<string, string> = {}): Promise<Tokens> {
+    const { status, body, text } = await this.login(username, password, more)
+    if (status !== 200) throw new Error(`sign-in answered ${status} ${text}`)
+    return body
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

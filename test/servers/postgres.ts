@@ -1,0 +1,78 @@
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { chownSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { postgresProgram } from './install.js'
+import { freePort } from './ports.js'
+
+export interface PostgresServer {
+  /** `postgres://…/postgres` */
+  url: string
+  port: number
+  /** Where its data lies. */
+  directory: string
+  stop(): void
+}
+
+/** A Postgres of our own on a free port, its data in a folder that goes with it. Durable, as in production. */
+export async function startPostgres(): Promise<PostgresServer> {
+  const directory = mkdtempSync(join(tmpdir(), 'latchkey-postgres-'))
+  // Postgres refuses to run as root.
+  const identity = process.getuid?.() === 0 ? postgresUser() : undefined
+  if (identity) chownSync(directory, identity.uid, identity.gid)
+  const run = (program: string, ...args: string[]) =>
+    execFileSync(postgresProgram(program), args, {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      cwd: directory,
+      ...identity,
+    })
+
+  const data = join(directory, 'data')
+  const port = await freePort()
+  run('initdb', '-D', data, '-U', 'latchkey', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync')
+  run(
+    'pg_ctl',
+    '-D',
+    data,
+    '-w',
+    '-l',
+    join(directory, 'log'),
+    '-o',
+    `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200`,
+    'start',
+  )
+  let isRunning = true
+  return {
+    url: `postgres://latchkey@127.0.0.1:${port}/postgres`,
+    port,
+    directory: data,
+    stop() {
+      if (!isRunning) return
+      isRunning = false
+      run('pg_ctl', '-D', data, '-m', 'immediate', 'stop')
+      rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+function postgresUser(): { uid: number; gid: number } {
+  const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }))
+  return { uid: id('-u'), gid: id('-g') }
+}
+
+/** A database of one's own on the Postgres that `npm test` started. */
+export async function createPostgresDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+  const server = process.env.LATCHKEY_TEST_POSTGRES
+  if (!server) throw new Error('run the tests by `npm test`: it starts the Postgres that they use')
+  const name = `test_${randomBytes(6).toString('hex')}`
+  const execute = async (statement: string) => {
+    const client = new pg.Client({ connectionString: server })
+    await client.connect()
+    await client.query(statement)
+    await client.end()
+  }
+  await execute(`CREATE DATABASE ${name}`)
+  return { url: server.replace(/\/postgres$/, `/${name}`), drop: () => execute(`DROP DATABASE ${name} WITH (FORCE)`) }
+}

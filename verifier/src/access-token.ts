@@ -1,0 +1,211 @@
+import { createHash } from 'node:crypto'
+import { createVerifier } from 'fast-jwt'
+
+/** The claims of an access token (RFC 9068 §2.2), checked. Times are Unix seconds. */
+export interface AccessTokenClaims {
+  iss: string
+  sub: string
+  aud: string
+  exp: number
+  iat: number
+  jti: string
+  /** The session that this token belongs to: what a revocation names. */
+  sid: string
+  client_id: string
+  /** Space-separated; may be empty. */
+  scope: string
+  roles?: string[]
+}
+
+/** Why a token was refused. Stable: callers may switch on it. Never show it to who sent the token. */
+export type TokenErrorCode =
+  | 'malformed'
+  | 'unsupported_header'
+  | 'unknown_key'
+  | 'bad_signature'
+  | 'bad_claims'
+  | 'wrong_issuer'
+  | 'wrong_audience'
+  | 'expired'
+  | 'not_yet_valid'
+
+export class TokenError extends Error {
+  override readonly name = 'TokenError'
+  constructor(
+    readonly code: TokenErrorCode,
+    message: string,
+  ) {
+    super(message)
+  }
+}
+
+/** A key, pinned to the one algorithm that it may be used with (RFC 8725 §3.1). */
+export interface VerificationKey {
+  kid: string
+  alg: 'HS256'
+  secret: string
+}
+
+/** The `kid` of a shared secret: the RFC 7638 thumbprint of its JWK, so that everyone who has the secret finds it alike. */
+export function sharedSecretKid(secret: string): string {
+  const k = Buffer.from(secret, 'utf8').toString('base64url')
+  return createHash('sha256').update(`{"k":"${k}","kty":"oct"}`).digest('base64url')
+}
+
+/** A shared HS256 secret as a verification key. */
+export function sharedSecretKey(secret: string): VerificationKey {
+  return { kid: sharedSecretKid(secret), alg: 'HS256', secret }
+}
+
+export interface AccessTokenCheckOptions {
+  /** `iss`, compared as a string, exactly. */
+  issuer: string
+  /** A token is for us when its `aud` is one of these. */
+  audiences: readonly string[]
+  keys: readonly VerificationKey[]
+  /** Take a token whose time is over, for a caller that will not let it open anything. */
+  acceptExpired?: boolean
+  /** Unix milliseconds. */
+  now?: () => number
+}
+
+/** Longest compact token that is looked at, in characters. */
+export const MAX_TOKEN_LENGTH = 8192
+/** What `iat` and `nbf` may lie in the future, in seconds: clocks differ. `exp` gets no leeway. */
+export const CLOCK_LEEWAY = 5
+/** Longest lifetime that a token may claim, in seconds. The service's ACCESS_TTL cannot be set past it. */
+export const MAX_LIFETIME = 24 * 60 * 60
+
+// A header names nothing but these: so jwk, jku, x5u, x5c (keys that the sender chose), crit and b64 are refused
+// together, and whatever is invented next.
+const HEADER_MEMBERS = new Set(['alg', 'typ', 'kid'])
+const TYPES = new Set(['at+jwt', 'application/at+jwt'])
+const COMPACT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
+const MAX_KNOWN_HEADERS = 64
+
+/**
+ * Makes the function that checks an access token's form, signature and claims (RFC 7519 §7.2, RFC 8725, RFC 9068 §4).
+ * It knows nothing of revocation. It does no I/O.
+ *
+ * The returned function answers with the claims, or throws a {@link TokenError}.
+ */
+export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token: string) => AccessTokenClaims {
+  const { issuer, acceptExpired = false, now = Date.now } = options
+  const audiences = new Set(options.audiences)
+  const verifiers = new Map(options.keys.map((key) => [key.kid, { alg: key.alg, verify: signatureCheck(key) }]))
+  // Every honest token of one key carries the same header, to the byte: parse it once.
+  const knownHeaders = new Map<string, (token: string) => unknown>()
+
+  return (token) => {
+    if (token.length > MAX_TOKEN_LENGTH) throw new TokenError('malformed', 'the token is longer than 8192 characters')
+    const parts = COMPACT.exec(token)
+    if (!parts) throw new TokenError('malformed', 'not a compact JWS')
+    const [, encodedHeader, encodedClaims, signature] = parts as unknown as [string, string, string, string]
+    // Trailing bits that a decoder drops would let one signature be written in several ways.
+    if (!isCanonicalBase64url(signature)) throw new TokenError('malformed', 'the signature is not canonical base64url')
+
+    let verify = knownHeaders.get(encodedHeader)
+    if (!verify) {
+      verify = verifierFor(encodedHeader)
+      if (knownHeaders.size < MAX_KNOWN_HEADERS) knownHeaders.set(encodedHeader, verify)
+    }
+    let claims: unknown
+    try {
+      claims = verify(token)
+    } catch {
+      throw new TokenError('bad_signature', 'the signature does not verify')
+    }
+    return checkClaims(claims, encodedClaims)
+  }
+
+  function verifierFor(encodedHeader: string): (token: string) => unknown {
+    const header = parseCanonical(encodedHeader)
+    if (!header) throw new TokenError('malformed', 'the header is not a JSON object written plainly')
+    for (const member of Object.keys(header)) {
+      if (!HEADER_MEMBERS.has(member)) throw new TokenError('unsupported_header', 'the header has a member not known')
+    }
+    if (typeof header.typ !== 'string' || !TYPES.has(header.typ)) {
+      throw new TokenError('unsupported_header', 'typ is not at+jwt')
+    }
+    const key = typeof header.kid === 'string' ? verifiers.get(header.kid) : undefined
+    if (!key) throw new TokenError('unknown_key', 'kid names no key of ours')
+    if (header.alg !== key.alg) throw new TokenError('unsupported_header', 'alg is not the one of this key')
+    return key.verify
+  }
+
+  function checkClaims(value: unknown, encoded: string): AccessTokenClaims {
+    if (!isObject(value) || !isWrittenPlainly(value, encoded)) {
+      throw new TokenError('bad_claims', 'the claims are not a JSON object written plainly')
+    }
+    const { iss, sub, aud, exp, iat, nbf, jti, sid, client_id, scope, roles } = value
+    if (iss !== issuer) throw new TokenError('wrong_issuer', 'iss is not this issuer')
+    // Our tokens have one audience: an array is not ours.
+    if (typeof aud !== 'string' || !audiences.has(aud)) throw new TokenError('wrong_audience', 'aud is not for us')
+    if (!isId(sub) || !isId(jti) || !isId(sid) || !isId(client_id) || typeof scope !== 'string') {
+      throw new TokenError('bad_claims', 'sub, jti, sid, client_id or scope is missing or no string')
+    }
+    if (roles !== undefined && !(Array.isArray(roles) && roles.every((role) => typeof role === 'string'))) {
+      throw new TokenError('bad_claims', 'roles is not a list of strings')
+    }
+    // NumericDate may have a fraction (RFC 7519 §2); ours never do, so a fraction is not ours.
+    if (!isTime(exp) || !isTime(iat) || (nbf !== undefined && !isTime(nbf))) {
+      throw new TokenError('bad_claims', 'exp, iat or nbf is missing or no whole number of seconds')
+    }
+    if (exp - iat > MAX_LIFETIME) throw new TokenError('bad_claims', 'exp is past the longest lifetime')
+    const seconds = now() / 1000
+    if (seconds >= exp && !acceptExpired) throw new TokenError('expired', 'the token has expired')
+    if (iat > seconds + CLOCK_LEEWAY || (nbf !== undefined && nbf > seconds + CLOCK_LEEWAY)) {
+      throw new TokenError('not_yet_valid', 'the token is not valid yet')
+    }
+    return value as unknown as AccessTokenClaims
+  }
+}
+
+function signatureCheck(key: VerificationKey): (token: string) => unknown {
+  // Expiry and the rest are asked by checkClaims: one place that knows the rules.
+  return createVerifier({
+    key: key.secret,
+    algorithms: [key.alg],
+    ignoreExpiration: true,
+    ignoreNotBefore: true,
+  })
+}
+
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+
+function isCanonicalBase64url(text: string): boolean {
+  const spare = text.length % 4
+  if (spare === 1) return false
+  const last = BASE64URL.indexOf(text.charAt(text.length - 1))
+  return spare === 0 || (spare === 2 ? (last & 15) === 0 : (last & 3) === 0)
+}
+
+function parseCanonical(encoded: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(encoded, 'base64url').toString('utf8'))
+    return isObject(value) && isWrittenPlainly(value, encoded) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Whether `encoded` is what an issuer writes for `value`, and nothing else. A member given twice, white space, a byte
+ * order mark, invalid UTF-8, a lone surrogate, 1e400 or spare bits: two parsers may read each of them in two ways, and
+ * none survives the round trip.
+ */
+function isWrittenPlainly(value: object, encoded: string): boolean {
+  return Buffer.from(JSON.stringify(value), 'utf8').toString('base64url') === encoded
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
+function isTime(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0
+}

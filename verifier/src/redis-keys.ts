@@ -1,0 +1,23 @@
+/**
+ * The names of what the service keeps in Redis, for verifiers and for the service alike.
+ *
+ * Everything of one user carries the user's id as its hash tag (`{SUB}`), so that a script touches one slot.
+ */
+
+/** A living session (hash). `EXISTS` = 1 is the whole revocation look-up. */
+export const sessionKey = (sub: string, sid: string): string => `lk1:{${sub}}:s:${sid}`
+
+/** The user's sessions (sorted set: session id by expiry, Unix milliseconds). */
+export const sessionIndexKey = (sub: string): string => `lk1:{${sub}}:i`
+
+/**
+ * Revocations of the last access-token lifetime (stream). An entry is one of
+ * `sid` (repeated once for each session that ended), `sub` with `nbf`, or `hb` (a writer's heartbeat).
+ */
+export const feedKey = 'lk1:feed'
+
+/**
+ * When this Redis began to hold sessions (string, Unix seconds on Redis's clock, rounded down). A token issued before
+ * it was issued against a Redis that has since been emptied; in the same second, only a look-up can tell.
+ */
+export const epochKey = 'lk1:epoch'
