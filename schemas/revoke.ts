@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { Fields, Token } from './fields.js'
+import { Empty, Fields, Token } from './fields.js'
 
 /** `POST /revoke` (RFC 7009) */
 export const Revoke = {
@@ -17,5 +17,5 @@ export const Revoke = {
     client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
     client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
   }),
-  response: { 200: Type.Null({ description: 'The token is dead' }), ...refusals(401) },
+  response: { 200: Empty('The token is dead'), ...refusals(401) },
 }

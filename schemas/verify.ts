@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { ErrorBody } from './error.js'
+import { Empty } from './fields.js'
 
 const refused = (description: string) => Type.Object(ErrorBody.properties, { description })
 
@@ -13,7 +14,7 @@ export const Verify = {
   tags: ['services'],
   security: [{ bearer: [] }],
   response: {
-    200: Type.Null({ description: 'Admit' }),
+    200: Empty('Admit'),
     401: refused('No live token'),
     403: refused('The token lacks an audience, a scope or a role'),
     500: refused('A fault of the service'),
