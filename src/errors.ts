@@ -69,9 +69,12 @@ export const refusal = {
       'www-authenticate': `Bearer ${REALM}, error="insufficient_scope", scope="${scope}"`,
     }),
 
-  /** RFC 6750 has no code of its own for an audience or a role that is missing. */
-  forbidden: (what: 'audience' | 'role') =>
-    new WireError(403, 'insufficient_scope', `the token is not for this ${what}`, {
+  /**
+   * RFC 6750 has no code of its own for an audience or a role that is missing. What was asked for is not repeated: at
+   * /verify part of it may come from whoever is to be kept out.
+   */
+  forbidden: (what: 'audience' | 'scope' | 'role') =>
+    new WireError(403, 'insufficient_scope', `the token lacks the ${what} that is asked for`, {
       'www-authenticate': `Bearer ${REALM}, error="insufficient_scope"`,
     }),
 
