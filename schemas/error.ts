@@ -21,6 +21,7 @@ const reasons = {
   409: 'The user name is taken',
   413: 'The body is over 16 KiB',
   415: 'The body is neither JSON nor a form, or is compressed, or is not UTF-8',
+  429: 'Too many wrong passwords; `Retry-After` says when to try again',
   500: 'A fault of the service; the log has it under the request id',
   503: 'A store or the password hash is saturated or away; `Retry-After` says when to ask again',
 } as const

@@ -15,5 +15,5 @@ export const Login = {
     audience: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'One of AUDIENCE' })),
     device_name: Type.Optional(Type.String({ minLength: 1, maxLength: 100, examples: ["Ada's phone"] })),
   }),
-  response: { 200: TokenAnswer, ...refusals(401) },
+  response: { 200: TokenAnswer, ...refusals(401, 429) },
 }

@@ -9,5 +9,5 @@ export const ChangePassword = {
   tags: ['users'],
   security: [{ bearer: [] }],
   body: Fields({ current_password: Password, new_password: Password }),
-  response: { 204: Type.Null({ description: 'Changed' }), ...refusals(401) },
+  response: { 204: Type.Null({ description: 'Changed' }), ...refusals(401, 429) },
 }

@@ -9,5 +9,5 @@ export const DeleteAccount = {
   tags: ['users'],
   security: [{ bearer: [] }],
   body: Fields({ password: Password }),
-  response: { 204: Type.Null({ description: 'Gone' }), ...refusals(401) },
+  response: { 204: Type.Null({ description: 'Gone' }), ...refusals(401, 429) },
 }

@@ -31,6 +31,7 @@ import { connectRedis } from './sessions/redis/client.js'
 import { createRedisSessions } from './sessions/redis/sessions.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
 import { createSqlSessions } from './sessions/sql.js'
+import { createThrottle } from './throttle/throttle.js'
 import { createAccessTokens, type SignClaims } from './tokens/access-tokens.js'
 import { type KeyRing, ringOfFile, ringOfSecrets, type SigningKey } from './tokens/key-ring.js'
 import { createPasswordHashing } from './users/password.js'
@@ -67,6 +68,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   // Rooms
   const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
   const users = createUsers(database, hashing)
+  const throttle = createThrottle(redis)
   const clients = createClients(database)
   if (config.bootstrapClient) {
     await clients.create(config.bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
@@ -94,9 +96,9 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     const refuseOtherMethods = collectMethods(api)
     const { issuer, audiences, passwordMinLength } = config
     await api.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
-    await api.register(changePassword, { users, clients, sessions, tokens, passwordMinLength, audit })
-    await api.register(deleteAccount, { users, clients, sessions, tokens, audit })
-    await api.register(login, { users, clients, sessions, tokens, refreshTokens, audiences, audit })
+    await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
+    await api.register(deleteAccount, { users, throttle, clients, sessions, tokens, audit })
+    await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audiences, audit })
     await api.register(refresh, { sessions, tokens, refreshTokens, audit })
     await api.register(logout, { sessions, tokens, refreshTokens, audit })
     await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })

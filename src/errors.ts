@@ -81,6 +81,11 @@ export const refusal = {
   wrongPassword: () =>
     new WireError(401, 'invalid_grant', 'the password is wrong', { 'www-authenticate': `Bearer ${REALM}` }),
 
+  tooManyAttempts: (seconds: number) =>
+    new WireError(429, 'temporarily_unavailable', `too many wrong passwords: try again in ${seconds} s`, {
+      'retry-after': String(seconds),
+    }),
+
   usernameTaken: () => new WireError(409, 'username_taken', 'there is an account with this user name: choose another'),
 
   signUpClosed: () =>
