@@ -13,7 +13,10 @@ export const Login = {
     password: Password,
     scope: Type.Optional(Scope),
     audience: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'One of AUDIENCE' })),
-    device_name: Type.Optional(Type.String({ minLength: 1, maxLength: 100, examples: ["Ada's phone"] })),
+    device_name: Type.Optional(
+      // No control characters: it is shown in lists, and Postgres refuses a NUL.
+      Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', examples: ["Ada's phone"] }),
+    ),
   }),
   response: { 200: TokenAnswer, ...refusals(401, 429) },
 }
