@@ -207,7 +207,7 @@ export const settings = {
   SESSION_MAX_AGE: setting('A session ends at this age, used or not; 0: never', '0', duration),
   REFRESH_GRACE: setting('A refresh token presented again within this gets the same successor', '30s', duration),
   SESSIONS_PER_USER: setting('Past it, the session unused longest ends', '100', wholeNumber(1, 10_000)),
-  SIGNUP: setting('open: anyone may sign up; closed', 'open', oneOf('open', 'closed')),
+  SIGNUP: setting('open: anyone may sign up; or closed, as in production if not set', 'open', oneOf('open', 'closed')),
   BOOTSTRAP_CLIENT: setting(
     'ID:SECRET of a client with the scopes introspect and admin, made if missing. Or BOOTSTRAP_CLIENT_FILE',
     '',
