@@ -84,8 +84,9 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     readExpired(token) {
       try {
         return checkAllButExpiry(token)
-      } catch {
-        return undefined
+      } catch (error) {
+        if (error instanceof TokenError) return undefined
+        throw error
       }
     },
   }
