@@ -1,10 +1,10 @@
 import { hostileClaims } from './hostile/claims.js'
-import { Forger, type HostileToken } from './hostile/forger.js'
+import { claimsOf, Forger, type HostileToken } from './hostile/forger.js'
 import { hostileHeaders } from './hostile/header.js'
 import { hostilePayloads } from './hostile/payload.js'
 import { hostileSpellings } from './hostile/spelling.js'
 
-export { Forger, type HostileToken }
+export { claimsOf, Forger, type HostileToken }
 
 /**
  * The hostile tokens J1–J23 and J27–J35. Each is a live token but for one defect, so that nothing else refuses it:

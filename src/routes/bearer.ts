@@ -35,13 +35,17 @@ export function requireValid({ validationError }: FastifyRequest): void {
 
 /**
  * The one token, of whatever kind, that a request presents: as the bearer token or in the body. Both are tolerated when
- * they are the same. Undefined where there is none.
+ * they are the same. Undefined where there is none; `malformed` where an Authorization header holds something else.
  */
-export function presentedToken(request: FastifyRequest, inBody: string | undefined): string | undefined {
+export function presentedToken(
+  request: FastifyRequest,
+  inBody: string | undefined,
+  malformed: () => Error = refusal.invalidToken,
+): string | undefined {
   const { authorization } = request.headers
   if (authorization === undefined) return inBody
   const bearer = bearerToken(request)
-  if (bearer === undefined) throw refusal.invalidToken()
+  if (bearer === undefined) throw malformed()
   if (inBody !== undefined && inBody !== bearer) {
     throw refusal.invalidRequest('the bearer token and the one in the body differ: send one')
   }

@@ -28,6 +28,7 @@ export const introspect: FastifyPluginAsyncTypebox<Needs> = async (app, needs) =
     // Never why: the answer for a forged, an expired and a revoked token is the same (RFC 7662 §2.2).
     if (!claims || username === undefined) return { active: false }
 
-    return { active: true, ...claims, username, token_type: 'Bearer' as const }
+    // What the token claims comes first: it has no say in whether it is active.
+    return { ...claims, active: true, username, token_type: 'Bearer' as const }
   })
 }

@@ -21,7 +21,7 @@ export const refresh: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
 
   app.post('/refresh', { schema: Refresh }, async (request, reply) => {
     if ((request.body.grant_type ?? 'refresh_token') !== 'refresh_token') throw refusal.unsupportedGrantType()
-    const token = presentedToken(request, request.body.refresh_token)
+    const token = presentedToken(request, request.body.refresh_token, refusal.invalidGrant)
     if (token === undefined) throw refusal.invalidRequest('refresh_token is missing')
 
     const grant = refreshTokens.read(token)
