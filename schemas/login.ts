@@ -13,7 +13,15 @@ export const Login = {
     password: Password,
     scope: Type.Optional(Scope),
     audience: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'One of AUDIENCE' })),
-    device_name: Type.Optional(Type.String({ minLength: 1, maxLength: 100, examples: ["Ada's phone"] })),
+    // Postgres refuses a NUL in a text, and whoever prints a list of sessions must not be sent escape sequences.
+    device_name: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 100,
+        pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]*$',
+        examples: ["Ada's phone"],
+      }),
+    ),
   }),
   response: { 200: TokenAnswer, ...refusals(401) },
 }

@@ -37,7 +37,7 @@ export const EndSession = {
   description: 'Answers 204 also when there is no such session of this user.',
   tags: ['sessions'],
   security: [{ bearer: [] }],
-  params: Fields({ sid: Type.String({ minLength: 1, maxLength: 64 }) }),
+  params: Fields({ sid: Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w-]+$' }) }),
   response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401) },
 }
 
