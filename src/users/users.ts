@@ -32,7 +32,12 @@ export interface Users {
    */
   isCurrent(user: User): Promise<boolean>
   isPassword(id: string, password: string): Promise<boolean>
-  changePassword(id: string, password: string): Promise<void>
+  /**
+   * Answers whether it was changed: with `version`, only where that is the account's `passwordVersion` still. Who has
+   * checked the old password must say which one it was, or of two changes at once the one that knows only the old
+   * password may win.
+   */
+  changePassword(id: string, password: string, version?: number): Promise<boolean>
   /** Answers whether there is such an account. End its sessions after, not before. */
   disable(id: string): Promise<boolean>
   enable(id: string): Promise<boolean>
@@ -91,15 +96,17 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
       return hashing.verify((await row(id))?.password_hash, password)
     },
 
-    async changePassword(id, password) {
-      await db
+    async changePassword(id, password, version) {
+      const { numUpdatedRows } = await db
         .updateTable('users')
         .set({
           password_hash: await hashing.hash(password),
           password_version: sql<number>`password_version + 1`,
         })
         .where('id', '=', id)
-        .execute()
+        .$if(version !== undefined, (query) => query.where('password_version', '=', version as number))
+        .executeTakeFirst()
+      return numUpdatedRows > 0n
     },
 
     async disable(id) {
