@@ -34,9 +34,11 @@ export const refresh: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     const rotation = await sessions.rotate(sub, sid, generation)
     switch (rotation.outcome) {
       case 'rotated':
-      case 'replayed':
-        audit(request, { event: `refresh.${rotation.outcome}`, sub, sid, generation })
+        audit(request, { event: 'refresh.rotated', sub, sid, generation })
         return reply.header('cache-control', 'no-store').send(tokenAnswer(rotation.session, needs))
+      case 'replayed':
+        audit(request, { event: 'refresh.replayed', sub, sid, generation })
+        return reply.header('cache-control', 'no-store').send(tokenAnswer(rotation.session, needs, rotation.age))
       case 'reused': {
         const sids = await sessions.end(sub, [sid])
         // Of many that present it at once, the one that ended the session tells of it.

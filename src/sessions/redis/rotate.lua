@@ -8,10 +8,10 @@
   ARGV[3]  REFRESH_GRACE, ms
   ARGV[4]  REFRESH_TTL, ms
 
-  Returns  { 'unknown' }                     there is no such session
-           { 'reused' }                      the generation was left behind; nothing is changed
-           { 'replayed', expires, fields… }  moved on within the grace; nothing is changed
-           { 'rotated', expires, fields… }   moved on now
+  Returns  { 'unknown' }                          there is no such session
+           { 'reused' }                           the generation was left behind; nothing is changed
+           { 'replayed', now, expires, fields… }  moved on within the grace; nothing is changed
+           { 'rotated', now, expires, fields… }   moved on now
 
   A generation newer than the session's is one that Redis lost in a failover (only the service can make its MAC): the
   session is moved on to it. Grace runs on Redis's clock, which all replicas of the service share.
@@ -41,5 +41,6 @@ else
 end
 local answer = redis.call('HGETALL', KEYS[1])
 table.insert(answer, 1, redis.call('PEXPIRETIME', KEYS[1]))
+table.insert(answer, 1, now)
 table.insert(answer, 1, outcome)
 return answer
