@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import { developmentSecrets } from './secrets.js'
+import { parseKeys } from './tokens/key-ring.js'
 
 /** A setting: what it is called, what it means to an operator, and what it is when nothing is set. */
 interface Setting<Value> {
@@ -126,6 +127,17 @@ function isWellKnown(secret: string): boolean {
   )
 }
 
+/** Read here only to find its faults with all the others: the ring reads it for itself. */
+function keyFile(path: string): string {
+  try {
+    parseKeys(readFileSync(path, 'utf8'))
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new Error(code === undefined ? message : `the file cannot be read: ${code}`)
+  }
+  return path
+}
+
 function cidrs(text: string): string[] {
   const ranges = list(text)
   for (const range of ranges) {
@@ -170,6 +182,11 @@ export const settings = {
     '',
     keys,
   ),
+  JWT_KEYS_FILE: setting(
+    'A private JWK Set instead (oct, EC P-256, RSA, Ed25519): the first signs, all verify; read again when it changes',
+    '',
+    keyFile,
+  ),
   REFRESH_SECRET: setting(
     'MAC keys of refresh tokens, as above; share them with nobody. Or REFRESH_SECRET_FILE',
     '',
@@ -190,7 +207,7 @@ export const settings = {
   SESSION_MAX_AGE: setting('A session ends at this age, used or not; 0: never', '0', duration),
   REFRESH_GRACE: setting('A refresh token presented again within this gets the same successor', '30s', duration),
   SESSIONS_PER_USER: setting('Past it, the session unused longest ends', '100', wholeNumber(1, 10_000)),
-  SIGNUP: setting('open: anyone may sign up; closed', 'open', oneOf('open', 'closed')),
+  SIGNUP: setting('open: anyone may sign up; or closed, as in production if not set', 'open', oneOf('open', 'closed')),
   BOOTSTRAP_CLIENT: setting(
     'ID:SECRET of a client with the scopes introspect and admin, made if missing. Or BOOTSTRAP_CLIENT_FILE',
     '',
@@ -219,7 +236,9 @@ export interface Config {
   readonly issuer: string
   /** The first is the default. */
   readonly audiences: readonly [string, ...string[]]
+  /** Not in use where there is a key file. */
   readonly jwtSecrets: readonly [string, ...string[]]
+  readonly jwtKeysFile: string | undefined
   readonly refreshSecrets: readonly [string, ...string[]]
   readonly databaseUrl: string
   readonly redisUrl: string | undefined
@@ -282,6 +301,7 @@ export function readConfig(env: Environment): Config {
   const issuer = read('ISSUER') ?? `http://localhost:${port}`
   const accountsUrl = read('DATABASE_URL') ?? 'sqlite:data/latchkey.db'
   let jwtSecrets = read('JWT_SECRET')
+  const jwtKeysFile = read('JWT_KEYS_FILE')
   let refreshSecrets = read('REFRESH_SECRET')
   let bootstrapClient = read('BOOTSTRAP_CLIENT')
   const accessTtl = read('ACCESS_TTL') ?? 15 * 60_000
@@ -303,6 +323,7 @@ export function readConfig(env: Environment): Config {
   } as const
 
   if (port !== 0 && port === managementPort) faults.push('MANAGEMENT_PORT: must differ from PORT')
+  if (jwtSecrets && jwtKeysFile) faults.push('JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them')
   if (accessTtl > MAX_LIFETIME * 1000) faults.push('ACCESS_TTL: verifiers refuse a life of more than 24h')
   if (jwtSecrets?.some((secret) => refreshSecrets?.includes(secret))) {
     faults.push('REFRESH_SECRET: must differ from JWT_SECRET, which other services know')
@@ -313,7 +334,7 @@ export function readConfig(env: Environment): Config {
   const missing = (name: string) => !env[name]?.trim() && !env[`${name}_FILE`]
   if (production) {
     for (const [name, secrets] of Object.entries({ JWT_SECRET: jwtSecrets, REFRESH_SECRET: refreshSecrets })) {
-      if (missing(name)) {
+      if (missing(name) && !(name === 'JWT_SECRET' && env.JWT_KEYS_FILE)) {
         faults.push(`${name}: must be set in production: ${MAKE_SECRET}`)
       } else if (secrets?.some(isWellKnown)) {
         faults.push(`${name}: a secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
@@ -322,7 +343,7 @@ export function readConfig(env: Environment): Config {
     if (bootstrapClient && isWellKnown(bootstrapClient.secret)) {
       faults.push(`BOOTSTRAP_CLIENT: the secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
     }
-  } else if (faults.length === 0) {
+  } else if (faults.length === 0 && !(jwtSecrets && refreshSecrets && bootstrapClient)) {
     const made = developmentSecrets(secretsDirectory(accountsUrl))
     if (made instanceof Error) {
       faults.push(`JWT_SECRET, REFRESH_SECRET: not set, and none could be generated: ${made.message}`)
@@ -341,7 +362,8 @@ export function readConfig(env: Environment): Config {
     managementPort,
     issuer,
     databaseUrl: accountsUrl,
-    jwtSecrets: jwtSecrets as [string, ...string[]],
+    jwtKeysFile,
+    jwtSecrets: (jwtSecrets ?? []) as unknown as [string, ...string[]],
     refreshSecrets: refreshSecrets as [string, ...string[]],
     bootstrapClient,
     accessTtl,
@@ -356,11 +378,14 @@ function textOf(name: keyof typeof settings, env: Environment): string | undefin
   const path = secretSettings.some((secret) => secret === name) ? env[`${name}_FILE`] : undefined
   if (!path) return text
   if (text !== undefined) throw new Error(`is set, and so is ${name}_FILE: keep one of them`)
+  let content: string
   try {
-    return readFileSync(path, 'utf8').trim()
+    content = readFileSync(path, 'utf8').trim()
   } catch (error) {
     throw new Error(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
+  if (content === '') throw new Error(`${name}_FILE names a file that is empty`)
+  return content
 }
 
 function secretsDirectory(databaseUrl: string): string {

@@ -1,30 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteAccount } from '../../schemas/users-me.js'
-import type { Audit } from '../audit.js'
-import { refusal } from '../errors.js'
-import type { SessionStore } from '../sessions/session.js'
-import type { AccessTokens } from '../tokens/access-tokens.js'
-import type { Users } from '../users/users.js'
-import { requireLiveToken, requireValid } from './bearer.js'
+import { requireValid } from './bearer.js'
+import { type LiveTokenNeeds, requirePerson } from './live-token.js'
+import { type OwnPasswordNeeds, requireOwnPassword } from './own-password.js'
 
-interface Needs {
-  users: Users
-  sessions: SessionStore
-  tokens: AccessTokens
-  audit: Audit
-}
+type Needs = LiveTokenNeeds & OwnPasswordNeeds
 
 /** `DELETE /users/me`: a person deletes their account, and every session of theirs ends. */
 export const deleteAccount: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
   const { users, sessions, audit } = needs
 
   app.delete('/users/me', { schema: DeleteAccount, attachValidation: true }, async (request, reply) => {
-    const { sub } = await requireLiveToken(request, needs)
+    const { sub } = await requirePerson(request, needs)
     requireValid(request)
-    if (!(await users.isPassword(sub, request.body.password))) {
-      audit(request, { event: 'user.password_refused', sub })
-      throw refusal.wrongPassword()
-    }
+    await requireOwnPassword(request, sub, request.body.password, needs)
 
     // The account is disabled before its sessions end, so that no sign-in slips in between, and deleted after: if Redis
     // is away meanwhile, the sessions live, and the person can ask again.

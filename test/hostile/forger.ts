@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
-import { type AccessTokenClaims, sharedSecretKid, type TokenErrorCode } from '@latchkey/verifier/access-token'
+import type { AccessTokenClaims, TokenErrorCode } from '@latchkey/verifier/access-token'
+import { jwkThumbprint } from '@latchkey/verifier/jwk'
 
 /** A token with one defect. Where the defect is not in the signature, the signature is genuine. */
 export interface HostileToken {
@@ -21,6 +22,9 @@ export interface Parts {
   hash?: 'sha256' | 'sha384' | 'sha512'
 }
 
+/** A person's: a client's own token has no session. */
+export type SessionClaims = AccessTokenClaims & { sid: string }
+
 /** Writes tokens with the real secret, for a session that lives: with nothing changed they are genuine. */
 export class Forger {
   readonly header: { alg: string; typ: string; kid: string }
@@ -28,11 +32,11 @@ export class Forger {
   constructor(
     readonly secret: string,
     /** Of a live token. */
-    readonly claims: AccessTokenClaims,
+    readonly claims: SessionClaims,
     /** The address of a server that nobody should call. */
     readonly canary: string,
   ) {
-    this.header = { alg: 'HS256', typ: 'at+jwt', kid: sharedSecretKid(secret) }
+    this.header = { alg: 'HS256', typ: 'at+jwt', kid: kidOf(secret) }
   }
 
   token({ header = this.header, claims = this.claims, secret = this.secret, hash = 'sha256' }: Parts = {}): string {
@@ -53,8 +57,13 @@ export class Forger {
   }
 }
 
+/** The kid of a shared secret, of whatever strength. */
+export function kidOf(secret: string): string {
+  return jwkThumbprint({ kty: 'oct', k: base64url(secret) })
+}
+
 /** What a token says, unchecked. */
-export function claimsOf(token: string): AccessTokenClaims {
+export function claimsOf(token: string): SessionClaims {
   return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
 }
 

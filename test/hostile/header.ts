@@ -1,8 +1,7 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { sharedSecretKid } from '@latchkey/verifier/access-token'
-import { base64url, collector, type Forger, type HostileToken, rewritten, without } from './forger.js'
+import { base64url, collector, type Forger, type HostileToken, kidOf, rewritten, without } from './forger.js'
 
 const values: [string, unknown][] = [
   ['null', null],
@@ -120,12 +119,12 @@ export function hostileHeaders(forger: Forger): HostileToken[] {
     j12(`signed with ${JSON.stringify(weak)}`, forger.token({ secret: weak }))
     as('J12', 'unknown_key')(
       `signed with ${JSON.stringify(weak)}, its own kid`,
-      forger.withHeader({ kid: sharedSecretKid(weak) }, { secret: weak }),
+      forger.withHeader({ kid: kidOf(weak) }, { secret: weak }),
     )
   }
   const retired = 'the secret of last year, which has been rotated out'
   j12('signed with a retired key, kid of the present one', forger.token({ secret: retired }))
-  const kid = sharedSecretKid(retired)
+  const kid = kidOf(retired)
   as('J12', 'unknown_key')('signed with a retired key', forger.withHeader({ kid }, { secret: retired }))
   return list
 }
@@ -160,7 +159,7 @@ export function signedWithPublicKey(
           {
             id: 'J4',
             what: `${name} as ${form}, its own kid`,
-            token: forger.withHeader({ kid: sharedSecretKid(secret) }, { secret }),
+            token: forger.withHeader({ kid: kidOf(secret) }, { secret }),
             code: 'unknown_key' as const,
           },
         ]

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { createVerifier, TokenError as JwtError } from 'fast-jwt'
+import { verificationKeyFromJwk } from './jwk.js'
 
 /** The claims of an access token (RFC 9068 §2.2), checked. Times are Unix seconds. */
 export interface AccessTokenClaims {
@@ -9,8 +9,11 @@ export interface AccessTokenClaims {
   exp: number
   iat: number
   jti: string
-  /** The session that this token belongs to: what a revocation names. */
-  sid: string
+  /**
+   * The session that this token belongs to: what a revocation names. A token that a client got for itself has none; there
+   * `sub` is the client.
+   */
+  sid?: string
   client_id: string
   /** Space-separated; may be empty. */
   scope: string
@@ -40,24 +43,17 @@ export class TokenError extends Error {
 }
 
 /** A key, pinned to the one algorithm that it may be used with (RFC 8725 §3.1). */
-export interface VerificationKey {
-  kid: string
-  alg: 'HS256'
-  secret: string
-}
+export type VerificationKey =
+  | { kid: string; alg: 'HS256'; secret: string | Buffer }
+  /** The public key as PEM (SPKI). */
+  | { kid: string; alg: 'ES256' | 'RS256' | 'EdDSA'; publicKey: string }
 
-/** The `kid` of a shared secret: the RFC 7638 thumbprint of its JWK, so that everyone who has the secret finds it alike. */
-export function sharedSecretKid(secret: string): string {
-  const k = Buffer.from(secret, 'utf8').toString('base64url')
-  return createHash('sha256').update(`{"k":"${k}","kty":"oct"}`).digest('base64url')
-}
-
-/** A shared HS256 secret as a verification key. RFC 7518 §3.2: no shorter than the hash. */
+/**
+ * A shared HS256 secret as a verification key. Its `kid` is the RFC 7638 thumbprint of its JWK, so that everyone who has
+ * the secret finds the same.
+ */
 export function sharedSecretKey(secret: string): VerificationKey {
-  if (typeof secret !== 'string' || Buffer.byteLength(secret) < 32) {
-    throw new TypeError('a shared secret must be a string of 32 bytes or more')
-  }
-  return { kid: sharedSecretKid(secret), alg: 'HS256', secret }
+  return verificationKeyFromJwk({ kty: 'oct', k: Buffer.from(secret, 'utf8').toString('base64url') })
 }
 
 export interface AccessTokenCheckOptions {
@@ -83,6 +79,7 @@ export const MAX_LIFETIME = 24 * 60 * 60
 // together, and whatever is invented next.
 const HEADER_MEMBERS = new Set(['alg', 'typ', 'kid'])
 const TYPES = new Set(['at+jwt', 'application/at+jwt'])
+const NO_CLAIMS = new Set<string>([JwtError.codes.malformed, JwtError.codes.invalidPayload])
 const COMPACT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 const MAX_KNOWN_HEADERS = 64
 /** Levels of objects and lists in the claims: whoever walks them after us has a stack too. */
@@ -91,6 +88,8 @@ const MAX_DEPTH = 8
 const ID = /^[!-~]+$/
 /** RFC 6749 §3.3. */
 const SCOPE = /^(?:[!#-[\]-~]+(?: [!#-[\]-~]+)*)?$/
+/** As a scope: lists of roles are written with spaces between them too, where one with a space would be two. */
+const ROLE = /^[!#-[\]-~]+$/
 
 /**
  * Makes the function that checks an access token's form, signature and claims (RFC 7519 §7.2, RFC 8725, RFC 9068 §4).
@@ -128,7 +127,7 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
       claims = verify(token)
     } catch (error) {
       // The library reads the claims first: what is no JSON object never gets as far as its signature.
-      if (error instanceof JwtError && error.code !== JwtError.codes.invalidSignature) {
+      if (error instanceof JwtError && NO_CLAIMS.has(error.code)) {
         throw new TokenError('bad_claims', 'the claims are not a JSON object')
       }
       throw new TokenError('bad_signature', 'the signature does not verify')
@@ -159,11 +158,14 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
     if (iss !== issuer) throw new TokenError('wrong_issuer', 'iss is not this issuer')
     // Our tokens have one audience: an array is not ours.
     if (typeof aud !== 'string' || !audiences.has(aud)) throw new TokenError('wrong_audience', 'aud is not for us')
-    if (!isId(sub) || !isId(jti) || !isId(sid) || !isId(client_id) || typeof scope !== 'string' || !SCOPE.test(scope)) {
-      throw new TokenError('bad_claims', 'sub, jti, sid, client_id or scope is missing or not of its form')
+    if (!isId(sub) || !isId(jti) || !isId(client_id) || typeof scope !== 'string' || !SCOPE.test(scope)) {
+      throw new TokenError('bad_claims', 'sub, jti, client_id or scope is missing or not of its form')
     }
-    if (roles !== undefined && !(Array.isArray(roles) && roles.every((role) => typeof role === 'string'))) {
-      throw new TokenError('bad_claims', 'roles is not a list of strings')
+    if (sid === undefined ? sub !== client_id : !isId(sid)) {
+      throw new TokenError('bad_claims', 'sid is missing from a token that is not a client’s own, or is no id')
+    }
+    if (roles !== undefined && !(Array.isArray(roles) && roles.every(isRole))) {
+      throw new TokenError('bad_claims', 'roles is not a list of names')
     }
     // NumericDate may have a fraction (RFC 7519 §2); ours never do, so a fraction is not ours.
     if (!isTime(exp) || !isTime(iat) || (nbf !== undefined && !isTime(nbf))) {
@@ -183,7 +185,7 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
 function signatureCheck(key: VerificationKey): (token: string) => unknown {
   // Expiry and the rest are asked by checkClaims: one place that knows the rules.
   return createVerifier({
-    key: key.secret,
+    key: key.alg === 'HS256' ? key.secret : key.publicKey,
     algorithms: [key.alg],
     ignoreExpiration: true,
     ignoreNotBefore: true,
@@ -240,6 +242,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function isId(value: unknown): value is string {
   return typeof value === 'string' && ID.test(value)
+}
+
+function isRole(value: unknown): value is string {
+  return typeof value === 'string' && ROLE.test(value)
 }
 
 function isTime(value: unknown): value is number {

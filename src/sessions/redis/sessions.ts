@@ -1,8 +1,15 @@
 import { readFileSync } from 'node:fs'
-import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
-import type { NewSession, Rotation, Session, SessionLifetimes, SessionStore } from '../session.js'
+import {
+  FIRST_PARTY,
+  type NewSession,
+  type Rotation,
+  type Session,
+  type SessionStore,
+  type StoreOptions,
+} from '../session.js'
 
 const lua = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8')
 const scripts = {
@@ -11,6 +18,7 @@ const scripts = {
   // As many keys as sessions: the caller says how many.
   lkEnd: { lua: lua('end') },
   lkAnnounce: { lua: lua('announce'), numberOfKeys: 1 },
+  lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
   lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 1 },
 }
 
@@ -20,12 +28,8 @@ interface Scripts {
   lkRotate(session: string, index: string, ...args: (string | number)[]): Promise<[string, number, ...string[]]>
   lkEnd(keys: number, ...args: string[]): Promise<string[]>
   lkAnnounce(feed: string, kept: number, ...fields: string[]): Promise<string>
+  lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkHeartbeat(feed: string, interval: number, kept: number): Promise<number>
-}
-
-export interface RedisSessionOptions extends SessionLifetimes {
-  /** Milliseconds. A revocation stays in the feed for as long as a token that it ends could live. */
-  accessTtl: number
 }
 
 /** A follower of the feed is stale past one second by default: four chances to hear of us within it. */
@@ -37,7 +41,7 @@ const FEED_SLACK = 60_000
  * Sessions in Redis, for any number of replicas and for verifiers of other services.
  * Each user's keys share a slot; each change is one script.
  */
-export function createRedisSessions(client: Redis, options: RedisSessionOptions): SessionStore {
+export function createRedisSessions(client: Redis, options: StoreOptions): SessionStore {
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
   const redis = client as Redis & Scripts
@@ -95,7 +99,7 @@ export function createRedisSessions(client: Redis, options: RedisSessionOptions)
         return { session: { ...session, generation: 0, createdAt: now, lastSeenAt: now, expiresAt }, excess }
       }),
 
-    rotate: (sub, sid, generation) =>
+    rotate: ({ sub, sid, generation }, clientId) =>
       ask(async (): Promise<Rotation> => {
         const [outcome, expiresAt, ...fields] = await redis.lkRotate(
           sessionKey(sub, sid),
@@ -104,6 +108,8 @@ export function createRedisSessions(client: Redis, options: RedisSessionOptions)
           generation,
           refreshGrace,
           refreshTtl,
+          clientId,
+          FIRST_PARTY,
         )
         return outcome === 'rotated' || outcome === 'replayed'
           ? { outcome, session: toSession(sub, sid, pairs(fields), expiresAt) }
@@ -136,6 +142,14 @@ export function createRedisSessions(client: Redis, options: RedisSessionOptions)
           sids.filter((sid) => sid !== except),
         )
       }),
+
+    revokeClient: (clientId, notBefore) =>
+      ask(async () => {
+        await redis.lkAnnounce(feedKey, feedKept, 'sub', clientId, 'nbf', String(notBefore))
+        await redis.lkRevokeClient(clientRevocationKey(clientId), notBefore, feedKept)
+      }),
+
+    clientNotBefore: (clientId) => ask(async () => Number((await redis.get(clientRevocationKey(clientId))) ?? 0)),
 
     ping: () => ask(async () => void (await redis.ping())),
 
