@@ -17,7 +17,8 @@ export const Login = {
         Type.String({ minLength: 1, maxLength: 256, description: 'One of `AUDIENCE`; the first if left out' }),
       ),
       device_name: Type.Optional(
-        Type.String({ minLength: 1, maxLength: 100, description: 'Shown at `GET /sessions`' }),
+        // No control characters: it is shown in lists, and Postgres refuses a NUL.
+        Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: 'Shown at `GET /sessions`' }),
       ),
     },
     {

@@ -55,7 +55,9 @@ export const EndSession = {
   description: 'Answers 204 also when there is no such session of this user.',
   tags: ['sessions'],
   security: [{ bearer: [] }],
-  params: Fields({ sid: Type.String({ minLength: 1, maxLength: 64, examples: [example.session] }) }),
+  params: Fields({
+    sid: Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w-]+$', examples: [example.session] }),
+  }),
   response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401) },
 }
 

@@ -5,19 +5,26 @@ import { refusal } from '../errors.js'
  * The bearer token of a request (RFC 6750 §2.1), or undefined. The scheme's name is read in any case, as RFC 9110 §11.1
  * has it; then one space and one token: two spaces, two tokens or a list are no token.
  */
-export function bearerToken({ headers }: FastifyRequest): string | undefined {
+export function bearerToken({ headers, raw: { rawHeaders } }: FastifyRequest): string | undefined {
+  // Node keeps the first of several headers; a service behind the gateway that asks us may act on the last.
+  const isOne = rawHeaders.filter((text, i) => i % 2 === 0 && text.toLowerCase() === 'authorization').length === 1
+  if (!isOne) return undefined
   return /^bearer ([\w.~+/-]+=*)$/i.exec(headers.authorization ?? '')?.[1]
 }
 
 /**
  * The one token, of whatever kind, that a request presents: as the bearer token or in the body. Both are tolerated when
- * they are the same. Undefined where there is none.
+ * they are the same. Undefined where there is none. `refuse` makes the refusal of an `Authorization` that is no bearer token.
  */
-export function presentedToken(request: FastifyRequest, inBody: string | undefined): string | undefined {
+export function presentedToken(
+  request: FastifyRequest,
+  inBody: string | undefined,
+  refuse = refusal.invalidToken,
+): string | undefined {
   const { authorization } = request.headers
   if (authorization === undefined) return inBody
   const bearer = bearerToken(request)
-  if (bearer === undefined) throw refusal.invalidToken()
+  if (bearer === undefined) throw refuse()
   if (inBody !== undefined && inBody !== bearer) {
     throw refusal.invalidRequest('the bearer token and the one in the body differ: send one')
   }

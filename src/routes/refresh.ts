@@ -23,7 +23,7 @@ export const refresh: FastifyPluginAsyncTypebox<RefreshNeeds> = async (app, need
     if ((request.body.grant_type ?? 'refresh_token') !== 'refresh_token') {
       throw refusal.unsupportedGrantType('refresh_token, or left out')
     }
-    const token = presentedToken(request, request.body.refresh_token)
+    const token = presentedToken(request, request.body.refresh_token, refusal.invalidGrant)
     if (token === undefined) throw refusal.invalidRequest('refresh_token is missing')
 
     const answer = await redeemRefreshToken(request, token, FIRST_PARTY, needs)

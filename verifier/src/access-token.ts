@@ -1,4 +1,4 @@
-import { createVerifier } from 'fast-jwt'
+import { createVerifier, TokenError as JwtError } from 'fast-jwt'
 import { verificationKeyFromJwk } from './jwk.js'
 
 /** The claims of an access token (RFC 9068 §2.2), checked. Times are Unix seconds. */
@@ -50,9 +50,12 @@ export type VerificationKey =
 
 /**
  * A shared HS256 secret as a verification key. Its `kid` is the RFC 7638 thumbprint of its JWK, so that everyone who has
- * the secret finds the same.
+ * the secret finds the same. RFC 7518 §3.2: no shorter than the hash.
  */
 export function sharedSecretKey(secret: string): VerificationKey {
+  if (typeof secret !== 'string' || Buffer.byteLength(secret) < 32) {
+    throw new TypeError('a shared secret must be a string of 32 bytes or more')
+  }
   return verificationKeyFromJwk({ kty: 'oct', k: Buffer.from(secret, 'utf8').toString('base64url') })
 }
 
@@ -81,6 +84,12 @@ const HEADER_MEMBERS = new Set(['alg', 'typ', 'kid'])
 const TYPES = new Set(['at+jwt', 'application/at+jwt'])
 const COMPACT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 const MAX_KNOWN_HEADERS = 64
+/** Levels of objects and lists in the claims: whoever walks them after us has a stack too. */
+const MAX_DEPTH = 8
+/** Ids become Redis keys, SQL parameters and HTTP headers: what one of these cannot carry is no id of ours. */
+const ID = /^[!-~]+$/
+/** RFC 6749 §3.3. */
+const SCOPE = /^(?:[!#-[\]-~]+(?: [!#-[\]-~]+)*)?$/
 
 /**
  * Makes the function that checks an access token's form, signature and claims (RFC 7519 §7.2, RFC 8725, RFC 9068 §4).
@@ -90,12 +99,17 @@ const MAX_KNOWN_HEADERS = 64
  */
 export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token: string) => AccessTokenClaims {
   const { issuer, acceptExpired = false, now = Date.now } = options
+  // From JavaScript, a setting that is not there would be equal to a claim that is not there.
+  if (typeof issuer !== 'string' || issuer === '') throw new TypeError('issuer must be a string, and not empty')
+  if (!Array.isArray(options.audiences)) throw new TypeError('audiences must be a list')
   const audiences = new Set(options.audiences)
   const verifiers = new Map(options.keys.map((key) => [key.kid, { alg: key.alg, verify: signatureCheck(key) }]))
   // Every honest token of one key carries the same header, to the byte: parse it once.
   const knownHeaders = new Map<string, (token: string) => unknown>()
 
   return (token) => {
+    // An object may read differently each time that it is asked for its text.
+    if (typeof token !== 'string') throw new TokenError('malformed', 'the token is no string')
     if (token.length > MAX_TOKEN_LENGTH) throw new TokenError('malformed', 'the token is longer than 8192 characters')
     const parts = COMPACT.exec(token)
     if (!parts) throw new TokenError('malformed', 'not a compact JWS')
@@ -111,7 +125,11 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
     let claims: unknown
     try {
       claims = verify(token)
-    } catch {
+    } catch (error) {
+      // The library reads the claims first: what is no JSON object never gets as far as its signature.
+      if (error instanceof JwtError && error.code !== JwtError.codes.invalidSignature) {
+        throw new TokenError('bad_claims', 'the claims are not a JSON object')
+      }
       throw new TokenError('bad_signature', 'the signature does not verify')
     }
     return checkClaims(claims, encodedClaims)
@@ -133,15 +151,15 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
   }
 
   function checkClaims(value: unknown, encoded: string): AccessTokenClaims {
-    if (!isObject(value) || !isWrittenPlainly(value, encoded)) {
+    if (!isObject(value) || !isHarmless(value) || !isWrittenPlainly(value, encoded)) {
       throw new TokenError('bad_claims', 'the claims are not a JSON object written plainly')
     }
     const { iss, sub, aud, exp, iat, nbf, jti, sid, client_id, scope, roles } = value
     if (iss !== issuer) throw new TokenError('wrong_issuer', 'iss is not this issuer')
     // Our tokens have one audience: an array is not ours.
     if (typeof aud !== 'string' || !audiences.has(aud)) throw new TokenError('wrong_audience', 'aud is not for us')
-    if (!isId(sub) || !isId(jti) || !isId(client_id) || typeof scope !== 'string') {
-      throw new TokenError('bad_claims', 'sub, jti, client_id or scope is missing or no string')
+    if (!isId(sub) || !isId(jti) || !isId(client_id) || typeof scope !== 'string' || !SCOPE.test(scope)) {
+      throw new TokenError('bad_claims', 'sub, jti, client_id or scope is missing or not of its form')
     }
     if (sid === undefined ? sub !== client_id : !isId(sid)) {
       throw new TokenError('bad_claims', 'sid is missing from a token that is not a client’s own, or is no string')
@@ -155,8 +173,9 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
     }
     if (exp - iat > MAX_LIFETIME) throw new TokenError('bad_claims', 'exp is past the longest lifetime')
     const seconds = now() / 1000
-    if (seconds >= exp && !acceptExpired) throw new TokenError('expired', 'the token has expired')
-    if (iat > seconds + CLOCK_LEEWAY || (nbf !== undefined && nbf > seconds + CLOCK_LEEWAY)) {
+    // "Not before" rather than "after": a clock that answers NaN opens nothing.
+    if (!(seconds < exp) && !acceptExpired) throw new TokenError('expired', 'the token has expired')
+    if (!(Math.max(iat, nbf ?? 0) <= seconds + CLOCK_LEEWAY)) {
       throw new TokenError('not_yet_valid', 'the token is not valid yet')
     }
     return value as unknown as AccessTokenClaims
@@ -193,11 +212,28 @@ function parseCanonical(encoded: string): Record<string, unknown> | undefined {
 
 /**
  * Whether `encoded` is what an issuer writes for `value`, and nothing else. A member given twice, white space, a byte
- * order mark, invalid UTF-8, a lone surrogate, 1e400 or spare bits: two parsers may read each of them in two ways, and
- * none survives the round trip.
+ * order mark, invalid UTF-8, 1e400 or spare bits: two parsers may read each of them in two ways, and none survives the
+ * round trip. A control character or a lone surrogate would survive as an escape, and split a line of somebody's log.
  */
 function isWrittenPlainly(value: object, encoded: string): boolean {
-  return Buffer.from(JSON.stringify(value), 'utf8').toString('base64url') === encoded
+  const json = JSON.stringify(value)
+  if (json.includes('\\') && json.replace(ORDINARY_ESCAPE, '').includes('\\')) return false
+  return Buffer.from(json, 'utf8').toString('base64url') === encoded
+}
+
+/** `JSON.stringify` escapes control characters and lone surrogates; of the rest, these two alone. */
+const ORDINARY_ESCAPE = /\\["\\]/g
+
+/** Whether the shape of the claims is safe for whoever copies or walks them after us. */
+function isHarmless(claims: object, depth = MAX_DEPTH): boolean {
+  if (depth === 0) return false
+  for (const name in claims) {
+    // Copied into another object, such a member reaches its prototype.
+    if (name === '__proto__' || name === 'constructor') return false
+    const inner = claims[name as keyof typeof claims] as unknown
+    if (typeof inner === 'object' && inner !== null && !isHarmless(inner, depth - 1)) return false
+  }
+  return true
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -205,7 +241,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function isId(value: unknown): value is string {
-  return typeof value === 'string' && value !== ''
+  return typeof value === 'string' && ID.test(value)
 }
 
 function isTime(value: unknown): value is number {
