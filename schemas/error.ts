@@ -30,7 +30,7 @@ const reasons = {
     ],
   },
   403: {
-    description: 'The client lacks the scope',
+    description: 'The token or the client lacks a scope, or the token an audience or a role, that is asked for',
     examples: [body('insufficient_scope', 'the scope introspect is needed')],
   },
   404: {
@@ -74,8 +74,10 @@ const reasons = {
 
 export type RefusalStatus = keyof typeof reasons
 
-/** The error half of a route's `response` schema: what every route can answer, and `also`. */
-export function refusals(...also: RefusalStatus[]) {
-  const statuses: RefusalStatus[] = [400, ...also, 405, 413, 415, 500, 503]
+/** The error half of a route's `response` schema: what every route with a body can answer, and `also`. */
+export const refusals = (...also: RefusalStatus[]) => theseRefusals(400, ...also, 405, 413, 415, 500, 503)
+
+/** The same for a route that can answer no others. */
+export function theseRefusals(...statuses: RefusalStatus[]) {
   return Object.fromEntries(statuses.map((status) => [status, Type.Object(ErrorBody.properties, reasons[status])]))
 }

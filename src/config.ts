@@ -343,13 +343,13 @@ export function readConfig(env: Environment): Config {
     if (bootstrapClient && isWellKnown(bootstrapClient.secret)) {
       faults.push(`BOOTSTRAP_CLIENT: the secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
     }
-  } else if (faults.length === 0 && !(jwtSecrets && refreshSecrets && bootstrapClient)) {
+  } else if (faults.length === 0 && !((jwtSecrets ?? jwtKeysFile) && refreshSecrets && bootstrapClient)) {
     const made = developmentSecrets(secretsDirectory(accountsUrl))
     if (made instanceof Error) {
       faults.push(`JWT_SECRET, REFRESH_SECRET: not set, and none could be generated: ${made.message}`)
     } else {
       generated = { file: made.file, client: bootstrapClient ? undefined : made.client }
-      jwtSecrets ??= [made.jwtSecret]
+      if (jwtKeysFile === undefined) jwtSecrets ??= [made.jwtSecret]
       refreshSecrets ??= [made.refreshSecret]
       bootstrapClient ??= made.client
     }

@@ -6,7 +6,7 @@ const RENEWED = 'seven tame otters hum'
 /** These events, in this order, and no other of their kind. */
 function expectEvents(t: Test, lines: Record<string, unknown>[], expected: object[]): void {
   t.match(lines, expected)
-  t.equal(lines.length, expected.length, JSON.stringify(lines))
+  t.equal(lines.length, expected.length, 'and no other')
 }
 
 test('a sign-up, a sign-in and each rotation is an audit line', async (t) => {
@@ -22,7 +22,7 @@ test('a sign-up, a sign-in and each rotation is an audit line', async (t) => {
   expectEvents(t, audited('refresh.replayed'), [{ sub, sid, generation: 0 }])
   await api.logout(bearer)
   await api.refresh(second)
-  expectEvents(t, audited('refresh.refused'), [{ sub, sid, reason: 'session_ended' }])
+  expectEvents(t, audited('refresh.refused'), [{ sub, sid, reason: 'no_such_session' }])
 })
 
 test('each way in which sessions end is an audit line with those that ended, and why', async (t) => {
@@ -78,6 +78,15 @@ for (const store of stores) {
     t.equal(audited('session.ended').length, 1)
   })
 }
+
+test('a token that a client gets for itself is an audit line, and so is its end', async (t) => {
+  const { api, audited } = await startService(t, 'sqlite')
+  const credentials = { client_id: api.client.id, client_secret: api.client.secret }
+  const { body } = await api.call('/token', { form: { grant_type: 'client_credentials', ...credentials } })
+  expectEvents(t, audited('client.token_issued'), [{ sub: api.client.id }])
+  await api.call('/revoke', { form: { token: body.access_token } })
+  expectEvents(t, audited('client.tokens_revoked'), [{ sub: api.client.id, nbf: Number }])
+})
 
 test('a refusal is in the audit log, with why; a name that nobody has never is', async (t) => {
   const { api, audited, log } = await startService(t, 'sqlite')

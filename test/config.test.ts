@@ -37,6 +37,7 @@ test('with nothing but its secrets set, every setting has its documented default
     issuer: 'http://localhost:3000',
     audiences: ['http://localhost:3000'],
     jwtSecrets: [JWT_SECRET],
+    jwtKeysFile: undefined,
     refreshSecrets: [REFRESH_SECRET],
     databaseUrl: 'sqlite:data/latchkey.db',
     redisUrl: undefined,
@@ -196,6 +197,35 @@ test('a secret set twice, or in a file that cannot be read or is empty, is a fau
       t.strictSame(faultsOf({ NODE_ENV: 'production', ...others, ...env }), [fault])
     }
   }
+})
+
+test('a file of private keys stands in for JWT_SECRET, and its faults are found at the start', async (t) => {
+  const { JWT_SECRET: _, ...others } = PRODUCTION
+  const d = 'Zq7canary'.repeat(5)
+  const oct = (k: string) => JSON.stringify({ keys: [{ kty: 'oct', k: Buffer.from(k).toString('base64url') }] })
+  const path = file(t, oct(JWT_SECRET))
+  t.match(readConfig({ ...others, JWT_KEYS_FILE: path }), { jwtKeysFile: path, jwtSecrets: [] })
+  t.match(readConfig({ ...others, NODE_ENV: 'development', JWT_KEYS_FILE: path }), { generated: undefined })
+
+  const rows: [string, RegExp][] = [
+    ['/nowhere/keys.json', /the file cannot be read: ENOENT/],
+    [file(t, `{"keys":[${d}`), /not JSON/],
+    [file(t, '{"keys":[]}'), /no list "keys" with a key in it/],
+    [file(t, oct('short')), /key 1 of 1: k is shorter than 32 bytes/],
+    [
+      file(t, JSON.stringify({ keys: [{ kty: 'EC', crv: 'P-256', x: d, y: d, d }] })),
+      /key 1 of 1: the key cannot be read/,
+    ],
+  ]
+  for (const [keys, fault] of rows) {
+    const faults = faultsOf({ ...others, JWT_KEYS_FILE: keys })
+    t.match(faults, [/^JWT_KEYS_FILE: /])
+    t.match(faults[0], fault)
+    t.notMatch(faults.join(), 'Zq7canary')
+  }
+  t.match(faultsOf({ ...PRODUCTION, JWT_KEYS_FILE: path }), [
+    'JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them',
+  ])
 })
 
 test('C4: production refuses to start without its secrets', async (t) => {

@@ -25,7 +25,7 @@ interface Document {
 
 const root = new URL('../../', import.meta.url)
 const BOTH_TYPES = ['application/json', 'application/x-www-form-urlencoded']
-/** The service can answer these to any call. */
+/** A call with a body can always get these. */
 const COMMON_REFUSALS = ['400', '405', '413', '415', '500', '503']
 
 /** Each operation as `POST /users`, with what the document says of it. */
@@ -70,21 +70,35 @@ test('/openapi.json is valid OpenAPI 3.1, of this version', async (t) => {
   t.equal(document.info.version, JSON.parse(readFileSync(new URL('package.json', root), 'utf8')).version)
 })
 
-test('every route of the source is in the document, and nothing else', async (t) => {
+test('every address that a route of the source names is in the document, and no other', async (t) => {
   const folder = new URL('src/routes/', root)
-  const routes = readdirSync(folder)
+  const named = readdirSync(folder)
     // Health is for the cluster, on a port of its own.
     .filter((file) => file !== 'health.ts')
-    .flatMap((file) => [...readFileSync(new URL(file, folder), 'utf8').matchAll(/\bapp\.(\w+)\(\s*'(\/[^']*)'/g)])
-    .map(([, method = '', path = '']) => `${method.toUpperCase()} ${path.replace(/:(\w+)/g, '{$1}')}`)
-  t.ok(routes.length >= 11)
-  const document = await readDocument(t)
-  t.strictSame(
-    operations(document)
-      .map(([name]) => name)
-      .sort(),
-    routes.sort(),
+    .flatMap((file) => [...readFileSync(new URL(file, folder), 'utf8').matchAll(/['`](\/[\w.:${}*/-]+)['`]/g)])
+    .map(([, address = '']) => address.replace(/:(\w+)/g, '{$1}').replace('*', '{*}'))
+  t.ok(named.length >= 17)
+  const documented = Object.keys((await readDocument(t)).paths)
+  // A name in braces after a dollar stands for any.
+  const patterns = named.map(
+    (address) =>
+      new RegExp(
+        `^${address
+          .replace(/\$\{.*?\}/g, '~')
+          .replace(/[.{}*]/g, '\\$&')
+          .replace('~', '[^/]+')}$`,
+      ),
   )
+  for (const pattern of patterns)
+    t.ok(
+      documented.some((path) => pattern.test(path)),
+      `${pattern} is in the document`,
+    )
+  for (const path of documented)
+    t.ok(
+      patterns.some((pattern) => pattern.test(path)),
+      `${path} is in the source`,
+    )
 })
 
 test('every body may be sent as JSON and as a form, with an example that passes', async (t) => {
@@ -105,16 +119,17 @@ test('every body may be sent as JSON and as a form, with an example that passes'
 })
 
 test('every answer has a schema and an example that passes, and every refusal has the one body', async (t) => {
-  for (const [name, { responses, security }] of operations(await readDocument(t))) {
+  for (const [name, { requestBody, responses, security }] of operations(await readDocument(t))) {
     const statuses = Object.keys(responses)
     t.ok(
-      COMMON_REFUSALS.every((status) => statuses.includes(status)),
+      (requestBody ? COMMON_REFUSALS : ['500']).every((status) => statuses.includes(status)),
       `${name} has the refusals that every route has`,
     )
     if (security) t.ok(statuses.includes('401'), `${name} has 401, for it asks who calls`)
     for (const [status, { description, content }] of Object.entries(responses)) {
       t.not(description, 'Default Response', `${name} says what ${status} means`)
-      if (status === '204') continue
+      // 200 too, where all is said by the status: /revoke, /verify.
+      if (status < '300' && !content) continue
       const media = content?.['application/json']
       t.ok(media, `${name} ${status} is JSON`)
       if (!media) continue
@@ -133,8 +148,8 @@ test('what the document says needs credentials is refused without them', async (
   for (const [name] of guarded) {
     const [method = '', path = ''] = name.split(' ')
     const { status, headers } = await api.call(path, { method, json: {} })
-    // At /refresh the token is a parameter of the body like any other.
-    t.equal(status, name === 'POST /refresh' ? 400 : 401, name)
+    // There the token is a parameter of the body like any other.
+    t.equal(status, ['POST /refresh', 'POST /revoke'].includes(name) ? 400 : 401, name)
     if (status === 401) t.ok(headers['www-authenticate'], name)
   }
 })
@@ -184,11 +199,30 @@ test('real answers are what the document says', async (t) => {
   await call('POST /refresh', 401, { raw: '', headers: { authorization: 'Bearer two tokens' } })
 
   const basic = Buffer.from(`${api.client.id}:${api.client.secret}`).toString('base64')
-  const introspect = (token: string) => ({ form: { token }, headers: { authorization: `Basic ${basic}` } })
-  await call('POST /introspect', 200, introspect(bearer))
-  await call('POST /introspect', 200, introspect('no-token'))
-  await call('POST /introspect', 400, { form: {}, headers: { authorization: `Basic ${basic}` } })
+  const asClient = (form: Record<string, string>) => ({ form, headers: { authorization: `Basic ${basic}` } })
+  await call('POST /introspect', 200, asClient({ token: bearer }))
+  await call('POST /introspect', 200, asClient({ token: 'no-token' }))
+  await call('POST /introspect', 400, asClient({}))
   await call('POST /introspect', 401, { form: { token: bearer } })
+  const own = await api.call('/token', asClient({ grant_type: 'client_credentials', scope: 'admin' }))
+  expect('POST /token', 200, own)
+  await call('POST /introspect', 403, { form: { token: bearer }, bearer: own.body.access_token })
+  const { refresh_token: another } = await api.tokens('ada', PASSWORD)
+  await call('POST /token', 200, asClient({ grant_type: 'refresh_token', refresh_token: another }))
+  await call('POST /token', 400, asClient({ grant_type: 'password' }))
+  await call('POST /token', 401, { form: { grant_type: 'client_credentials' } })
+  await call('POST /revoke', 200, asClient({ token: another }))
+  await call('POST /revoke', 401, { form: { token: another, client_id: 'todo', client_secret: 'wrong' } })
+
+  for (const name of ['GET /verify', 'GET /verify/{*}']) {
+    await call(name, 200, { bearer })
+    await call(name, 401)
+    expect(name, 403, await api.call('/verify?role=admin', { bearer }))
+  }
+  await call('GET /.well-known/oauth-authorization-server', 200)
+  await call('GET /.well-known/openid-configuration', 200)
+  await call('GET /.well-known/jwks.json', 200)
+  expect('GET /.well-known/jwks.json', 405, await api.call('/.well-known/jwks.json', { method: 'PUT' }))
 
   await call('GET /sessions', 200, { bearer })
   await call('GET /sessions', 401)
