@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
@@ -29,13 +30,15 @@ interface Scripts {
   lkEnd(keys: number, ...args: string[]): Promise<string[]>
   lkAnnounce(feed: string, kept: number, ...fields: string[]): Promise<string>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
-  lkHeartbeat(feed: string, interval: number, kept: number): Promise<number>
+  lkHeartbeat(feed: string, interval: number, kept: number, word: string): Promise<number>
 }
 
 /** A follower of the feed is stale past one second by default: four chances to hear of us within it. */
 const HEARTBEAT_INTERVAL = 250
 /** Clocks differ: an entry is kept for so long past the life of the last token that it ends. */
 const FEED_SLACK = 60_000
+/** Lua unpacks no more than 8000 values; a user may have 10,000 sessions. */
+const ANNOUNCED_AT_ONCE = 1000
 
 /**
  * Sessions in Redis, for any number of replicas and for verifiers of other services.
@@ -63,7 +66,8 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
     // An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before.
     const [seconds] = await redis.time()
     await redis.set(epochKey, String(seconds), 'NX')
-    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL, feedKept)
+    // A little less than the interval: a timer that fires early must not let a beat pass.
+    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL * 0.8, feedKept, randomBytes(6).toString('base64url'))
   }
   let beating = false
   const heart = setInterval(async () => {
@@ -78,7 +82,10 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
     if (sids.length === 0) return []
     // The feed first, then the keys: a crash in between leaves sessions that can be ended again. The other way round
     // it would leave followers who never hear of it.
-    await redis.lkAnnounce(feedKey, feedKept, ...sids.flatMap((sid) => ['sid', sid]))
+    for (let i = 0; i < sids.length; i += ANNOUNCED_AT_ONCE) {
+      const some = sids.slice(i, i + ANNOUNCED_AT_ONCE)
+      await redis.lkAnnounce(feedKey, feedKept, ...some.flatMap((sid) => ['sid', sid]))
+    }
     const keys = [sessionIndexKey(sub), ...sids.map((sid) => sessionKey(sub, sid))]
     return redis.lkEnd(keys.length, ...keys, ...sids)
   }
