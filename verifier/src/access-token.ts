@@ -31,6 +31,10 @@ export type TokenErrorCode =
   | 'wrong_audience'
   | 'expired'
   | 'not_yet_valid'
+  /** The token, or its session, has been revoked. */
+  | 'revoked'
+  /** Whether the token is good cannot be found out now. */
+  | 'unavailable'
 
 export class TokenError extends Error {
   override readonly name = 'TokenError'

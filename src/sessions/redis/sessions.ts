@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
@@ -31,7 +32,7 @@ interface Scripts {
   lkAnnounce(feed: string, kept: number, ...fields: string[]): Promise<string>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkEpoch(epoch: string): Promise<number>
-  lkHeartbeat(feed: string, interval: number, kept: number): Promise<number>
+  lkHeartbeat(feed: string, interval: number, kept: number, word: string): Promise<number>
 }
 
 /** A follower of the feed is stale past one second by default: four chances to hear of us within it. */
@@ -66,7 +67,8 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
   async function beat(): Promise<void> {
     // An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before.
     await redis.lkEpoch(epochKey)
-    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL, feedKept)
+    // A little less than the interval: a timer that fires early must not let a beat pass.
+    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL * 0.8, feedKept, randomBytes(6).toString('base64url'))
   }
   let beating = false
   const heart = setInterval(async () => {
