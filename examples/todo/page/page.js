@@ -466,8 +466,9 @@ function createDevice({ sid, current, device_name: name }) {
 }
 
 function updateDevice(item, { current, last_seen_at: lastSeen, ip }) {
-  const seen = current ? '' : `Last seen ${ago(Date.now() / 1000 - lastSeen)} · `
-  item.querySelector('.device-detail').textContent = seen + ip
+  item.querySelector('.seen').hidden = current
+  item.querySelector('.seen-ago').textContent = ago(Date.now() / 1000 - lastSeen)
+  item.querySelector('.address').textContent = ip
 }
 
 const inWords = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
