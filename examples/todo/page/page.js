@@ -64,9 +64,20 @@ function forget(goodbye) {
  */
 const oneTabAtATime = (work) => (navigator.locks ? navigator.locks.request(KEY, work) : work())
 
+/**
+ * What a tab has stored may reach another a moment later than the lock does: this waits for it, for a moment. Should it
+ * take longer on a busy machine, two tabs present the same refresh token, and are given the same next one.
+ */
+const newsFromOtherTabs = () =>
+  new Promise((resolve) => {
+    addEventListener('storage', resolve, { once: true })
+    setTimeout(resolve, 100)
+  })
+
 /** A session whose access token is another than `stale`. However many callers and tabs want it, one refreshes. */
 function renew(stale) {
   return oneTabAtATime(async () => {
+    if (signedIn()?.accessToken === stale) await newsFromOtherTabs()
     const session = signedIn()
     if (!session) throw new SignedOut()
     // While we waited, another has done it.
