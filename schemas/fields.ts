@@ -28,5 +28,8 @@ export const AccessToken = Type.String({ description: 'JWT (RFC 9068)', examples
 export const RefreshToken = Type.String({ description: 'Opaque. Keep it secret', examples: ['lkr_B3kV0w…'] })
 
 export const SessionId = Type.String({ description: 'Session', examples: ['9f8Hn1VnTz2cUWl0q3yJ8A'] })
+/** An answer without a body. */
+export const Empty = (description: string) => Type.Unsafe<undefined>({ type: 'null', description })
+
 /** Unix seconds. */
 export const Time = Type.Integer({ description: 'Unix time in seconds', examples: [1795290000] })

@@ -3,7 +3,6 @@ import { METHODS } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyJwt from '@fastify/jwt'
 import fastifyRedis from '@fastify/redis'
-import { sharedSecretKid } from '@latchkey/verifier/access-token'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
@@ -19,16 +18,21 @@ import { introspect } from './routes/introspect.js'
 import { login } from './routes/login.js'
 import { logout } from './routes/logout.js'
 import { logoutAll } from './routes/logout-all.js'
+import { metadata } from './routes/metadata.js'
 import { refresh } from './routes/refresh.js'
+import { revoke } from './routes/revoke.js'
 import { sessionRoutes } from './routes/sessions.js'
+import { token } from './routes/token.js'
 import { signUp } from './routes/users.js'
 import { deleteAccount } from './routes/users-me.js'
 import { changePassword } from './routes/users-me-password.js'
+import { verify } from './routes/verify.js'
 import { connectRedis } from './sessions/redis/client.js'
 import { createRedisSessions } from './sessions/redis/sessions.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
 import { createSqlSessions } from './sessions/sql.js'
-import { createAccessTokens } from './tokens/access-tokens.js'
+import { createAccessTokens, type SignClaims } from './tokens/access-tokens.js'
+import { type KeyRing, ringOfFile, ringOfSecrets, type SigningKey } from './tokens/key-ring.js'
 import { createPasswordHashing } from './users/password.js'
 import { createUsers } from './users/users.js'
 
@@ -64,19 +68,18 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
   const users = createUsers(database, hashing)
   const clients = createClients(database)
-  if (config.bootstrapClient) await clients.ensure(config.bootstrapClient, ['introspect', 'admin'])
+  if (config.bootstrapClient) {
+    await clients.create(config.bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
+  }
   const refreshTokens = createRefreshTokens(config.refreshSecrets, config.issuer)
-  const [signingSecret] = config.jwtSecrets
-  await app.register(fastifyJwt, {
-    secret: signingSecret,
-    sign: { algorithm: 'HS256', kid: sharedSecretKid(signingSecret), header: { alg: 'HS256', typ: 'at+jwt' } },
-  })
+  const ring = createRing(config, logger)
+  app.addHook('onClose', async () => ring.close())
   const tokens = createAccessTokens({
     issuer: config.issuer,
     audiences: config.audiences,
-    secrets: config.jwtSecrets,
+    ring,
     accessTtl: config.accessTtl,
-    sign: (claims) => app.jwt.sign(claims),
+    sign: await registerJwt(app, ring.keys()[0]),
   })
   const audit = createAudit(logger)
 
@@ -84,20 +87,26 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   app.addHook('onRequest', async (_request, reply) => {
     if (isDraining) reply.header('connection', 'close')
   })
-  await registerBodies(app)
   if (config.docs) await registerDocs(app, config.issuer)
-  const refuseOtherMethods = collectMethods(app)
-  const { audiences, passwordMinLength } = config
-  await app.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
-  await app.register(changePassword, { users, sessions, tokens, passwordMinLength, audit })
-  await app.register(deleteAccount, { users, sessions, tokens, audit })
-  await app.register(login, { users, sessions, tokens, refreshTokens, audiences, audit })
-  await app.register(refresh, { sessions, tokens, refreshTokens, audit })
-  await app.register(logout, { sessions, tokens, refreshTokens, audit })
-  await app.register(logoutAll, { sessions, tokens, refreshTokens, audit })
-  await app.register(sessionRoutes, { sessions, tokens, audit })
-  await app.register(introspect, { clients, sessions, tokens, audit })
-  refuseOtherMethods()
+  await app.register(verify, { clients, sessions, tokens })
+  await app.register(async (api) => {
+    await registerBodies(api)
+    const refuseOtherMethods = collectMethods(api)
+    const { issuer, audiences, passwordMinLength } = config
+    await api.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
+    await api.register(changePassword, { users, clients, sessions, tokens, passwordMinLength, audit })
+    await api.register(deleteAccount, { users, clients, sessions, tokens, audit })
+    await api.register(login, { users, clients, sessions, tokens, refreshTokens, audiences, audit })
+    await api.register(refresh, { sessions, tokens, refreshTokens, audit })
+    await api.register(logout, { sessions, tokens, refreshTokens, audit })
+    await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })
+    await api.register(sessionRoutes, { clients, sessions, tokens, audit })
+    await api.register(introspect, { clients, sessions, tokens, audit })
+    await api.register(token, { clients, sessions, tokens, refreshTokens, audiences, audit })
+    await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
+    await api.register(metadata, { issuer, ring })
+    refuseOtherMethods()
+  })
 
   const management = createServer(config, logger)
   await management.register(health, {
@@ -160,6 +169,33 @@ function createServer(config: Config, logger: Logger): FastifyInstance {
     request.log.debug({ method, route: routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime }, 'request')
   })
   return app
+}
+
+/** The keys that the configuration names; those of a file are replaced when it changes, or on SIGHUP. */
+function createRing({ jwtSecrets, jwtKeysFile }: Config, logger: Logger): KeyRing {
+  if (jwtKeysFile === undefined) return ringOfSecrets(jwtSecrets)
+  const ring = ringOfFile(jwtKeysFile, {
+    onRead: (keys) => logger.info({ kids: keys.map(({ kid }) => kid) }, 'the key file was read: the first key signs'),
+    onBroken: (reason) => logger.error({ reason }, 'the key file is broken: the keys before it stay in use'),
+  })
+  process.on('SIGHUP', ring.reread)
+  return {
+    keys: ring.keys,
+    close() {
+      process.off('SIGHUP', ring.reread)
+      ring.close()
+    },
+  }
+}
+
+/** Signs through the plugin: its own signer has the key of the start; a key that came since costs a signer a token. */
+async function registerJwt(app: FastifyInstance, first: SigningKey): Promise<SignClaims> {
+  const options = ({ alg, kid }: SigningKey) => ({ algorithm: alg, kid, header: { alg, typ: 'at+jwt' } })
+  const material = ({ key, verification }: SigningKey) =>
+    verification.alg === 'HS256' ? key : { private: key, public: verification.publicKey }
+  await app.register(fastifyJwt, { secret: material(first), sign: options(first) })
+  return (claims, key) =>
+    key.kid === first.kid ? app.jwt.sign(claims) : app.jwt.sign(claims, { ...options(key), key: key.key })
 }
 
 /** An own client, handed to the plugin: the plugin's options cannot say all that ours must. */

@@ -18,6 +18,8 @@ export type AuditEvent =
   | { event: 'refresh.refused'; reason: string; sub?: string | undefined; sid?: string | undefined }
   | { event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd }
   | { event: 'client.refused' }
+  | { event: 'client.token_issued'; sub: string }
+  | { event: 'client.tokens_revoked'; sub: string; nbf: number }
 
 export type SessionEnd =
   | 'logout'

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import { developmentSecrets } from './secrets.js'
+import { parseKeys } from './tokens/key-ring.js'
 
 /** A setting: what it is called, what it means to an operator, and what it is when nothing is set. */
 interface Setting<Value> {
@@ -126,6 +127,17 @@ function isWellKnown(secret: string): boolean {
   )
 }
 
+/** Read here only to find its faults with all the others: the ring reads it for itself. */
+function keyFile(path: string): string {
+  try {
+    parseKeys(readFileSync(path, 'utf8'))
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    throw new Error(code === undefined ? message : `the file cannot be read: ${code}`)
+  }
+  return path
+}
+
 function cidrs(text: string): string[] {
   const ranges = list(text)
   for (const range of ranges) {
@@ -169,6 +181,11 @@ export const settings = {
     'HS256 secrets, comma-separated, 32 bytes or more each: the first signs, all verify. Or JWT_SECRET_FILE',
     '',
     keys,
+  ),
+  JWT_KEYS_FILE: setting(
+    'A private JWK Set instead (oct, EC P-256, RSA, Ed25519): the first signs, all verify; read again when it changes',
+    '',
+    keyFile,
   ),
   REFRESH_SECRET: setting(
     'MAC keys of refresh tokens, as above; share them with nobody. Or REFRESH_SECRET_FILE',
@@ -219,7 +236,9 @@ export interface Config {
   readonly issuer: string
   /** The first is the default. */
   readonly audiences: readonly [string, ...string[]]
+  /** Not in use where there is a key file. */
   readonly jwtSecrets: readonly [string, ...string[]]
+  readonly jwtKeysFile: string | undefined
   readonly refreshSecrets: readonly [string, ...string[]]
   readonly databaseUrl: string
   readonly redisUrl: string | undefined
@@ -282,6 +301,7 @@ export function readConfig(env: Environment): Config {
   const issuer = read('ISSUER') ?? `http://localhost:${port}`
   const accountsUrl = read('DATABASE_URL') ?? 'sqlite:data/latchkey.db'
   let jwtSecrets = read('JWT_SECRET')
+  const jwtKeysFile = read('JWT_KEYS_FILE')
   let refreshSecrets = read('REFRESH_SECRET')
   let bootstrapClient = read('BOOTSTRAP_CLIENT')
   const accessTtl = read('ACCESS_TTL') ?? 15 * 60_000
@@ -303,6 +323,7 @@ export function readConfig(env: Environment): Config {
   } as const
 
   if (port !== 0 && port === managementPort) faults.push('MANAGEMENT_PORT: must differ from PORT')
+  if (jwtSecrets && jwtKeysFile) faults.push('JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them')
   if (accessTtl > MAX_LIFETIME * 1000) faults.push('ACCESS_TTL: verifiers refuse a life of more than 24h')
   if (jwtSecrets?.some((secret) => refreshSecrets?.includes(secret))) {
     faults.push('REFRESH_SECRET: must differ from JWT_SECRET, which other services know')
@@ -313,7 +334,7 @@ export function readConfig(env: Environment): Config {
   const missing = (name: string) => !env[name]?.trim() && !env[`${name}_FILE`]
   if (production) {
     for (const [name, secrets] of Object.entries({ JWT_SECRET: jwtSecrets, REFRESH_SECRET: refreshSecrets })) {
-      if (missing(name)) {
+      if (missing(name) && !(name === 'JWT_SECRET' && env.JWT_KEYS_FILE)) {
         faults.push(`${name}: must be set in production: ${MAKE_SECRET}`)
       } else if (secrets?.some(isWellKnown)) {
         faults.push(`${name}: a secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
@@ -341,7 +362,8 @@ export function readConfig(env: Environment): Config {
     managementPort,
     issuer,
     databaseUrl: accountsUrl,
-    jwtSecrets: jwtSecrets as [string, ...string[]],
+    jwtKeysFile,
+    jwtSecrets: (jwtSecrets ?? []) as unknown as [string, ...string[]],
     refreshSecrets: refreshSecrets as [string, ...string[]],
     bootstrapClient,
     accessTtl,

@@ -34,14 +34,13 @@ export const refusal = {
   /** A refresh: the same for every cause. */
   invalidGrant: () => new WireError(400, 'invalid_grant', 'the refresh token is not valid: sign in again'),
 
-  invalidScope: () =>
-    new WireError(400, 'invalid_scope', 'scope asks for introspect or admin, which are for clients alone'),
+  invalidScope: (description: string) => new WireError(400, 'invalid_scope', description),
 
   /** RFC 8707 §2. */
   invalidTarget: () => new WireError(400, 'invalid_target', 'audience is not one that this service issues tokens for'),
 
-  unsupportedGrantType: () =>
-    new WireError(400, 'unsupported_grant_type', 'grant_type must be refresh_token, or left out'),
+  unsupportedGrantType: (supported: string) =>
+    new WireError(400, 'unsupported_grant_type', `grant_type must be ${supported}`),
 
   /** No credentials at all: RFC 6750 §3.1 wants no error code in the challenge. */
   missingToken: () =>
@@ -64,9 +63,19 @@ export const refusal = {
       },
     ),
 
+  /** @param scope of RFC 6749's characters: it stands in a header */
   insufficientScope: (scope: string) =>
-    new WireError(403, 'insufficient_scope', `the client lacks the scope ${scope}`, {
+    new WireError(403, 'insufficient_scope', `the scope ${scope} is needed`, {
       'www-authenticate': `Bearer ${REALM}, error="insufficient_scope", scope="${scope}"`,
+    }),
+
+  /**
+   * RFC 6750 has no code of its own for an audience or a role that is missing. What was asked for is not repeated: at
+   * /verify part of it may come from whoever is to be kept out.
+   */
+  forbidden: (what: 'audience' | 'scope' | 'role') =>
+    new WireError(403, 'insufficient_scope', `the token lacks the ${what} that is asked for`, {
+      'www-authenticate': `Bearer ${REALM}, error="insufficient_scope"`,
     }),
 
   wrongPassword: () =>

@@ -1,10 +1,14 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Selectable } from 'kysely'
 import type { Database } from '../database/database.js'
+import type { ClientRow } from '../database/schema.js'
 
 /** Another service, or a gateway, that calls this one. */
 export interface Client {
   id: string
   scopes: ReadonlySet<string>
+  /** The audiences whose tokens it sees at introspection. Empty: all of them. */
+  audiences: ReadonlySet<string>
 }
 
 export interface ClientCredentials {
@@ -12,21 +16,40 @@ export interface ClientCredentials {
   secret: string
 }
 
+export interface ClientGrants {
+  scopes: readonly string[]
+  audiences: readonly string[]
+}
+
 export interface Clients {
   /** The client whose credentials these are, or undefined. */
   authenticate(credentials: ClientCredentials): Promise<Client | undefined>
-  /** Makes the client if there is none of this id. One that is there keeps its secret and scopes. */
-  ensure(credentials: ClientCredentials, scopes: readonly string[]): Promise<void>
+  /** The client of this id, or undefined. */
+  find(id: string): Promise<Client | undefined>
+  /** Makes a client if there is none of this id, and answers whether it did. One that is there keeps what it has. */
+  create(credentials: ClientCredentials, grants: ClientGrants): Promise<boolean>
+  /**
+   * Gives the client this secret. The one before is good for `overlap` milliseconds more; the one before that, no longer.
+   * Answers whether there is such a client.
+   */
+  rotateSecret(credentials: ClientCredentials, overlap: number): Promise<boolean>
 }
 
-interface Known extends Client {
+interface Known {
+  client: Client
   secretHash: Buffer
+  previous: { hash: Buffer; until: number } | undefined
   /** Unix milliseconds, of this process. */
   readAt: number
 }
 
 /** How old, in milliseconds, what is known of a client may be: by then a rotated secret or a deletion is seen. */
 const MAX_AGE = 5000
+
+/** 256 bits, URL-safe: nobody guesses it, and nothing on its way needs to escape it. */
+export function generateClientSecret(): string {
+  return randomBytes(32).toString('base64url')
+}
 
 /**
  * Clients are read from the database and remembered for five seconds, and for as long as the database is away:
@@ -37,22 +60,15 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
 
   async function load(id: string): Promise<Known | undefined> {
     const row = await db.selectFrom('clients').selectAll().where('id', '=', id).executeTakeFirst()
-    if (!row) {
-      known.delete(id)
-      return undefined
-    }
-    const client: Known = {
-      id: row.id,
-      scopes: new Set(row.scopes.split(' ')),
-      secretHash: Buffer.from(row.secret_hash, 'hex'),
-      readAt: clock(),
-    }
     // Only ids that exist are remembered, so a caller who makes ids up fills nothing.
-    known.set(id, client)
-    return client
+    if (row) known.set(id, toKnown(row, clock()))
+    else known.delete(id)
+    return known.get(id)
   }
 
-  async function find(id: string): Promise<Known | undefined> {
+  async function recall(id: string): Promise<Known | undefined> {
+    // Postgres refuses a NUL in a text, and no client has one in its id.
+    if (id.includes('\0')) return undefined
     const remembered = known.get(id)
     if (!remembered) return load(id)
     if (clock() - remembered.readAt < MAX_AGE) return remembered
@@ -65,18 +81,62 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
 
   return {
     async authenticate({ id, secret }) {
-      const client = id.includes('\0') ? undefined : await find(id)
+      const found = await recall(id)
+      if (!found) return undefined
       const hash = sha256(secret)
-      return client && timingSafeEqual(hash, client.secretHash) ? client : undefined
+      const { secretHash, previous } = found
+      const isCurrent = timingSafeEqual(hash, secretHash)
+      const isPrevious = previous !== undefined && timingSafeEqual(hash, previous.hash) && clock() < previous.until
+      return isCurrent || isPrevious ? found.client : undefined
     },
 
-    async ensure({ id, secret }, scopes) {
-      await db
-        .insertInto('clients')
-        .values({ id, secret_hash: sha256(secret).toString('hex'), scopes: scopes.join(' '), created_at: now })
-        .onConflict((conflict) => conflict.column('id').doNothing())
-        .execute()
+    async find(id) {
+      return (await recall(id))?.client
     },
+
+    async create({ id, secret }, { scopes, audiences }) {
+      const { numInsertedOrUpdatedRows } = await db
+        .insertInto('clients')
+        .values({
+          id,
+          secret_hash: sha256(secret).toString('hex'),
+          previous_secret_hash: null,
+          previous_secret_until: null,
+          scopes: scopes.join(' '),
+          audiences: audiences.join(' '),
+          created_at: now,
+        })
+        .onConflict((conflict) => conflict.column('id').doNothing())
+        .executeTakeFirst()
+      return (numInsertedOrUpdatedRows ?? 0n) > 0n
+    },
+
+    async rotateSecret({ id, secret }, overlap) {
+      const { numUpdatedRows } = await db
+        .updateTable('clients')
+        .set(({ ref }) => ({
+          previous_secret_hash: ref('secret_hash'),
+          previous_secret_until: clock() + overlap,
+          secret_hash: sha256(secret).toString('hex'),
+        }))
+        .where('id', '=', id)
+        .executeTakeFirst()
+      known.delete(id)
+      return numUpdatedRows > 0n
+    },
+  }
+}
+
+function toKnown(row: Selectable<ClientRow>, readAt: number): Known {
+  const words = (text: string) => new Set(text.split(' ').filter(Boolean))
+  return {
+    client: { id: row.id, scopes: words(row.scopes), audiences: words(row.audiences) },
+    secretHash: Buffer.from(row.secret_hash, 'hex'),
+    previous:
+      row.previous_secret_hash === null
+        ? undefined
+        : { hash: Buffer.from(row.previous_secret_hash, 'hex'), until: row.previous_secret_until ?? 0 },
+    readAt,
   }
 }
 

@@ -19,7 +19,10 @@ export const migrations: Record<string, Migration> = {
         CREATE TABLE clients (
           id text PRIMARY KEY,
           secret_hash text NOT NULL,
+          previous_secret_hash text,
+          previous_secret_until bigint,
           scopes text NOT NULL,
+          audiences text NOT NULL,
           created_at bigint NOT NULL
         )`.execute(db)
       await sql`
@@ -40,6 +43,12 @@ export const migrations: Record<string, Migration> = {
           last_seen_at bigint NOT NULL,
           expires_at bigint NOT NULL,
           ends_at bigint
+        )`.execute(db)
+      await sql`
+        CREATE TABLE client_revocations (
+          client_id text PRIMARY KEY,
+          not_before bigint NOT NULL,
+          expires_at bigint NOT NULL
         )`.execute(db)
       await sql`CREATE INDEX sessions_sub ON sessions (sub)`.execute(db)
       await sql`CREATE INDEX sessions_expires_at ON sessions (expires_at)`.execute(db)

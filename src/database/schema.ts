@@ -6,6 +6,7 @@ export interface Tables {
   users: UserRow
   clients: ClientRow
   sessions: SessionRow
+  client_revocations: ClientRevocationRow
 }
 
 export interface UserRow {
@@ -27,8 +28,13 @@ export interface ClientRow {
   id: string
   /** SHA-256, hex. */
   secret_hash: string
+  /** The secret before, which is good until `previous_secret_until`: services change theirs one by one. */
+  previous_secret_hash: string | null
+  previous_secret_until: number | null
   /** Space-separated. */
   scopes: string
+  /** Space-separated: what it sees at introspection. Empty: every audience. */
+  audiences: string
   created_at: number
 }
 
@@ -52,4 +58,13 @@ export interface SessionRow {
   expires_at: number
   /** When it ends however much it is used; null: never. */
   ends_at: number | null
+}
+
+/** The tokens that a client got for itself have no session: these rows end them. */
+export interface ClientRevocationRow {
+  client_id: string
+  /** Unix seconds: tokens issued at or before it have ended. */
+  not_before: number
+  /** When the last of those tokens has expired anyway. */
+  expires_at: number
 }

@@ -1,8 +1,5 @@
-import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
 import type { FastifyRequest } from 'fastify'
 import { refusal } from '../errors.js'
-import type { SessionStore } from '../sessions/session.js'
-import type { AccessTokens } from '../tokens/access-tokens.js'
 
 /**
  * The bearer token of a request (RFC 6750 §2.1), or undefined. The scheme's name is read in any case, as RFC 9110 §11.1
@@ -10,27 +7,6 @@ import type { AccessTokens } from '../tokens/access-tokens.js'
  */
 export function bearerToken({ headers }: FastifyRequest): string | undefined {
   return /^bearer ([\w.~+/-]+=*)$/i.exec(headers.authorization ?? '')?.[1]
-}
-
-/**
- * Guard: the claims of a live access token, or 401. What is wrong with it is nobody's business but ours.
- * A route that also takes a body sets `attachValidation`, so that who calls is asked before what they sent.
- */
-export async function requireLiveToken(
-  request: FastifyRequest,
-  { tokens, sessions }: { tokens: AccessTokens; sessions: SessionStore },
-): Promise<AccessTokenClaims> {
-  const token = bearerToken(request)
-  if (token === undefined) throw request.headers.authorization ? refusal.invalidToken() : refusal.missingToken()
-  const { claims } = tokens.check(token)
-  if (!claims) throw refusal.invalidToken()
-  if ((await sessions.holder(claims.sub, claims.sid)) === undefined) throw refusal.invalidToken()
-  return claims
-}
-
-/** Guard: the body and the query passed their schema. */
-export function requireValid({ validationError }: FastifyRequest): void {
-  if (validationError) throw validationError
 }
 
 /**
@@ -46,4 +22,9 @@ export function presentedToken(request: FastifyRequest, inBody: string | undefin
     throw refusal.invalidRequest('the bearer token and the one in the body differ: send one')
   }
   return bearer
+}
+
+/** Guard: the body and the query passed their schema, for routes that ask first who calls. */
+export function requireValid({ validationError }: FastifyRequest): void {
+  if (validationError) throw validationError
 }

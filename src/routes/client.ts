@@ -1,22 +1,51 @@
 import type { FastifyRequest } from 'fastify'
 import type { Audit } from '../audit.js'
 import { readClientCredentials } from '../clients/client-authentication.js'
-import type { Client, Clients } from '../clients/clients.js'
+import type { Client } from '../clients/clients.js'
 import { refusal } from '../errors.js'
+import { bearerToken } from './bearer.js'
+import { findLiveToken, type LiveTokenNeeds } from './live-token.js'
 
-/** Guard: the client that calls, with this scope; or 401, or 403. */
-export async function requireClient(
-  request: FastifyRequest,
-  scope: string,
-  { clients, audit }: { clients: Clients; audit: Audit },
-): Promise<Client> {
-  const { authorization } = request.headers
-  for (const credentials of readClientCredentials({ authorization, body: request.body })) {
-    const client = await clients.authenticate(credentials)
-    if (!client) continue
+interface Needs extends LiveTokenNeeds {
+  audit: Audit
+}
+
+/**
+ * Guard: the client that calls, with this scope; or 401, or 403. It proves itself by its secret, in the header or the
+ * body, or by a token of its own that has the scope.
+ */
+export async function requireClient(request: FastifyRequest, scope: string, needs: Needs): Promise<Client> {
+  const token = bearerToken(request)
+  if (token === undefined) {
+    const client = await authenticateClient(request, needs)
     if (!client.scopes.has(scope)) throw refusal.insufficientScope(scope)
     return client
   }
+  const live = await findLiveToken(token, needs)
+  // A person's token is no client's, whatever its scope says.
+  const client = live && live.claims.sid === undefined ? await needs.clients.find(live.claims.sub) : undefined
+  if (!live || !client) {
+    needs.audit(request, { event: 'client.refused' })
+    throw refusal.invalidClient()
+  }
+  // The token may have been issued before the client lost the scope.
+  const isGranted = live.claims.scope.split(' ').includes(scope) && client.scopes.has(scope)
+  if (!isGranted) throw refusal.insufficientScope(scope)
+  return client
+}
+
+/** Guard: the client that calls, by its secret; or 401 (RFC 6749 §2.3.1). */
+export async function authenticateClient(request: FastifyRequest, { clients, audit }: Needs): Promise<Client> {
+  const { authorization } = request.headers
+  for (const credentials of readClientCredentials({ authorization, body: request.body })) {
+    const client = await clients.authenticate(credentials)
+    if (client) return client
+  }
   audit(request, { event: 'client.refused' })
   throw refusal.invalidClient()
+}
+
+/** Whether a request tries to authenticate a client at all. */
+export function presentsClient({ headers, body }: FastifyRequest): boolean {
+  return /^basic /i.test(headers.authorization ?? '') || Object.hasOwn(body as object, 'client_secret')
 }

@@ -1,33 +1,31 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Introspect } from '../../schemas/introspect.js'
 import type { Audit } from '../audit.js'
-import type { Clients } from '../clients/clients.js'
-import type { SessionStore } from '../sessions/session.js'
-import type { AccessTokens } from '../tokens/access-tokens.js'
+import type { Client } from '../clients/clients.js'
 import { requireValid } from './bearer.js'
 import { requireClient } from './client.js'
+import { findLiveToken, type LiveTokenNeeds } from './live-token.js'
 
-interface Needs {
-  clients: Clients
-  sessions: SessionStore
-  tokens: AccessTokens
+interface Needs extends LiveTokenNeeds {
   audit: Audit
 }
 
 /** `POST /introspect` (RFC 7662): whether an access token is live, at this moment. A refresh token is none. */
 export const introspect: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { sessions, tokens } = needs
-
   app.post('/introspect', { schema: Introspect, attachValidation: true }, async (request, reply) => {
-    await requireClient(request, 'introspect', needs)
+    const client = await requireClient(request, 'introspect', needs)
     requireValid(request)
     reply.header('cache-control', 'no-store')
 
-    const { claims } = tokens.check(request.body.token)
-    const username = claims && (await sessions.holder(claims.sub, claims.sid))
-    // Never why: the answer for a forged, an expired and a revoked token is the same (RFC 7662 §2.2).
-    if (!claims || username === undefined) return { active: false }
+    const live = await findLiveToken(request.body.token, needs)
+    // Never why: the answer for a forged, an expired, a revoked and another audience's token is the same (§2.2, §4).
+    if (!live || !isFor(client, live.claims.aud)) return { active: false }
 
-    return { active: true, ...claims, username, token_type: 'Bearer' as const }
+    const username = live.username === undefined ? {} : { username: live.username }
+    return { active: true, ...live.claims, ...username, token_type: 'Bearer' as const }
   })
+}
+
+function isFor(client: Client, audience: string): boolean {
+  return client.audiences.size === 0 || client.audiences.has(audience)
 }

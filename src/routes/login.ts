@@ -4,33 +4,36 @@ import { Login } from '../../schemas/login.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
-import type { SessionStore } from '../sessions/session.js'
-import type { AccessTokens } from '../tokens/access-tokens.js'
+import { FIRST_PARTY } from '../sessions/session.js'
 import type { Users } from '../users/users.js'
+import { authenticateClient, presentsClient } from './client.js'
+import type { LiveTokenNeeds } from './live-token.js'
 import { tokenAnswer } from './token-answer.js'
 
-/** What a person's own sign-in is called where a client id is wanted (RFC 9068 §2.2). */
-const FIRST_PARTY = 'latchkey'
 /** Scopes that open this service's own doors: for clients alone. */
 const RESERVED_SCOPES = new Set(['introspect', 'admin'])
 
-interface Needs {
+interface Needs extends LiveTokenNeeds {
   users: Users
-  sessions: SessionStore
-  tokens: AccessTokens
   refreshTokens: RefreshTokens
   audiences: readonly [string, ...string[]]
   audit: Audit
 }
 
-/** `POST /login`: a person signs in on a device. */
+/**
+ * `POST /login`: a person signs in on a device; by way of a client where one authenticates itself, and then the session is
+ * that client's: no other can refresh it.
+ */
 export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
   const { users, sessions, audiences, audit } = needs
 
   app.post('/login', { schema: Login }, async (request, reply) => {
     const { username, password, scope = '', audience = audiences[0], device_name: deviceName } = request.body
-    if (scope.split(' ').some((item) => RESERVED_SCOPES.has(item))) throw refusal.invalidScope()
+    if (scope.split(' ').some((item) => RESERVED_SCOPES.has(item))) {
+      throw refusal.invalidScope('scope asks for introspect or admin, which are for clients alone')
+    }
     if (!audiences.includes(audience)) throw refusal.invalidTarget()
+    const clientId = presentsClient(request) ? (await authenticateClient(request, needs)).id : FIRST_PARTY
 
     const signIn = await users.signIn(username, password)
     if (signIn.outcome === 'refused') {
@@ -43,7 +46,7 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
       sid: randomBytes(16).toString('base64url'),
       sub: user.id,
       username: user.username,
-      clientId: FIRST_PARTY,
+      clientId,
       scope,
       audience,
       roles: user.roles,

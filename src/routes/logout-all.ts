@@ -23,12 +23,12 @@ export const logoutAll: FastifyPluginAsyncTypebox<Needs> = async (app, { session
     const token = presentedToken(request, request.body.token)
     if (token === undefined) throw refusal.missingToken()
 
-    const session = refreshTokens.read(token) ?? tokens.check(token).claims
-    if (!session) throw refusal.invalidToken()
-    if ((await sessions.holder(session.sub, session.sid)) === undefined) throw refusal.invalidToken()
+    const { sub, sid } = refreshTokens.read(token) ?? tokens.check(token).claims ?? {}
+    if (sub === undefined || sid === undefined) throw refusal.invalidToken()
+    if ((await sessions.holder(sub, sid)) === undefined) throw refusal.invalidToken()
 
-    const sids = await sessions.endAll(session.sub)
-    audit(request, { event: 'session.ended', sub: session.sub, sids, reason: 'logout_all' })
+    const sids = await sessions.endAll(sub)
+    audit(request, { event: 'session.ended', sub, sids, reason: 'logout_all' })
     return reply.code(204).send(null)
   })
 }

@@ -1,14 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { Refresh } from '../../schemas/refresh.js'
+import type { TokenAnswer } from '../../schemas/token-answer.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
-import type { SessionStore } from '../sessions/session.js'
+import { FIRST_PARTY, type SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 import { presentedToken } from './bearer.js'
 import { tokenAnswer } from './token-answer.js'
 
-interface Needs {
+export interface RefreshNeeds {
   sessions: SessionStore
   tokens: AccessTokens
   refreshTokens: RefreshTokens
@@ -16,37 +18,49 @@ interface Needs {
 }
 
 /** `POST /refresh`: exactly-once rotation (RFC 6749 §6, RFC 9700 §4.14.2). Every refusal looks the same. */
-export const refresh: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { sessions, refreshTokens, audit } = needs
-
+export const refresh: FastifyPluginAsyncTypebox<RefreshNeeds> = async (app, needs) => {
   app.post('/refresh', { schema: Refresh }, async (request, reply) => {
-    if ((request.body.grant_type ?? 'refresh_token') !== 'refresh_token') throw refusal.unsupportedGrantType()
+    if ((request.body.grant_type ?? 'refresh_token') !== 'refresh_token') {
+      throw refusal.unsupportedGrantType('refresh_token, or left out')
+    }
     const token = presentedToken(request, request.body.refresh_token)
     if (token === undefined) throw refusal.invalidRequest('refresh_token is missing')
 
-    const grant = refreshTokens.read(token)
-    if (!grant) {
-      audit(request, { event: 'refresh.refused', reason: 'forged' })
+    const answer = await redeemRefreshToken(request, token, FIRST_PARTY, needs)
+    return reply.header('cache-control', 'no-store').send(answer)
+  })
+}
+
+/** The successor of a refresh token that `clientId` presents, with a new access token; or `invalid_grant`. */
+export async function redeemRefreshToken(
+  request: FastifyRequest,
+  token: string,
+  clientId: string,
+  needs: RefreshNeeds,
+): Promise<TokenAnswer> {
+  const { sessions, refreshTokens, audit } = needs
+  const grant = refreshTokens.read(token)
+  if (!grant) {
+    audit(request, { event: 'refresh.refused', reason: 'forged' })
+    throw refusal.invalidGrant()
+  }
+  const { sub, sid } = grant
+
+  const rotation = await sessions.rotate(grant, clientId)
+  switch (rotation.outcome) {
+    case 'rotated':
+    case 'replayed':
+      audit(request, { event: `refresh.${rotation.outcome}`, ...grant })
+      return tokenAnswer(rotation.session, needs)
+    case 'reused': {
+      const sids = await sessions.end(sub, [sid])
+      // Of many that present it at once, the one that ended the session tells of it.
+      if (sids.length > 0) audit(request, { event: 'refresh.reused', ...grant })
+      audit(request, { event: 'session.ended', sub, sids, reason: 'reuse' })
       throw refusal.invalidGrant()
     }
-    const { sub, sid, generation } = grant
-
-    const rotation = await sessions.rotate(sub, sid, generation)
-    switch (rotation.outcome) {
-      case 'rotated':
-      case 'replayed':
-        audit(request, { event: `refresh.${rotation.outcome}`, sub, sid, generation })
-        return reply.header('cache-control', 'no-store').send(tokenAnswer(rotation.session, needs))
-      case 'reused': {
-        const sids = await sessions.end(sub, [sid])
-        // Of many that present it at once, the one that ended the session tells of it.
-        if (sids.length > 0) audit(request, { event: 'refresh.reused', sub, sid, generation })
-        audit(request, { event: 'session.ended', sub, sids, reason: 'reuse' })
-        throw refusal.invalidGrant()
-      }
-      case 'unknown':
-        audit(request, { event: 'refresh.refused', reason: 'session_ended', sub, sid })
-        throw refusal.invalidGrant()
-    }
-  })
+    case 'unknown':
+      audit(request, { event: 'refresh.refused', reason: 'no_such_session', sub, sid })
+      throw refusal.invalidGrant()
+  }
 }

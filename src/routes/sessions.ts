@@ -1,13 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { EndOtherSessions, EndSession, ListSessions } from '../../schemas/sessions.js'
 import type { Audit } from '../audit.js'
-import type { SessionStore } from '../sessions/session.js'
-import type { AccessTokens } from '../tokens/access-tokens.js'
-import { requireLiveToken, requireValid } from './bearer.js'
+import { requireValid } from './bearer.js'
+import { type LiveTokenNeeds, requirePerson } from './live-token.js'
 
-interface Needs {
-  sessions: SessionStore
-  tokens: AccessTokens
+interface Needs extends LiveTokenNeeds {
   audit: Audit
 }
 
@@ -18,7 +15,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<Needs> = async (app, needs
   const { sessions, audit } = needs
 
   app.get('/sessions', { schema: ListSessions }, async (request, reply) => {
-    const caller = await requireLiveToken(request, needs)
+    const caller = await requirePerson(request, needs)
 
     const living = await sessions.list(caller.sub)
     return reply.header('cache-control', 'no-store').send({
@@ -36,7 +33,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<Needs> = async (app, needs
   })
 
   app.delete('/sessions/:sid', { schema: EndSession, attachValidation: true }, async (request, reply) => {
-    const caller = await requireLiveToken(request, needs)
+    const caller = await requirePerson(request, needs)
     requireValid(request)
 
     // Sessions are found below their user: another one's cannot be named.
@@ -46,7 +43,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<Needs> = async (app, needs
   })
 
   app.delete('/sessions', { schema: EndOtherSessions, attachValidation: true }, async (request, reply) => {
-    const caller = await requireLiveToken(request, needs)
+    const caller = await requirePerson(request, needs)
     requireValid(request)
 
     const sids = await sessions.endAll(caller.sub, caller.sid)

@@ -2,16 +2,13 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ChangePassword } from '../../schemas/users-me-password.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
-import type { SessionStore } from '../sessions/session.js'
-import type { AccessTokens } from '../tokens/access-tokens.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
 import type { Users } from '../users/users.js'
-import { requireLiveToken, requireValid } from './bearer.js'
+import { requireValid } from './bearer.js'
+import { type LiveTokenNeeds, requirePerson } from './live-token.js'
 
-interface Needs {
+interface Needs extends LiveTokenNeeds {
   users: Users
-  sessions: SessionStore
-  tokens: AccessTokens
   passwordMinLength: number
   audit: Audit
 }
@@ -21,7 +18,7 @@ export const changePassword: FastifyPluginAsyncTypebox<Needs> = async (app, need
   const { users, sessions, passwordMinLength: minLength, audit } = needs
 
   app.post('/users/me/password', { schema: ChangePassword, attachValidation: true }, async (request, reply) => {
-    const { sub, sid } = await requireLiveToken(request, needs)
+    const { sub, sid } = await requirePerson(request, needs)
     requireValid(request)
     const { current_password: current, new_password: next } = request.body
     const user = await users.find(sub)

@@ -2,15 +2,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteAccount } from '../../schemas/users-me.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
-import type { SessionStore } from '../sessions/session.js'
-import type { AccessTokens } from '../tokens/access-tokens.js'
 import type { Users } from '../users/users.js'
-import { requireLiveToken, requireValid } from './bearer.js'
+import { requireValid } from './bearer.js'
+import { type LiveTokenNeeds, requirePerson } from './live-token.js'
 
-interface Needs {
+interface Needs extends LiveTokenNeeds {
   users: Users
-  sessions: SessionStore
-  tokens: AccessTokens
   audit: Audit
 }
 
@@ -19,7 +16,7 @@ export const deleteAccount: FastifyPluginAsyncTypebox<Needs> = async (app, needs
   const { users, sessions, audit } = needs
 
   app.delete('/users/me', { schema: DeleteAccount, attachValidation: true }, async (request, reply) => {
-    const { sub } = await requireLiveToken(request, needs)
+    const { sub } = await requirePerson(request, needs)
     requireValid(request)
     if (!(await users.isPassword(sub, request.body.password))) {
       audit(request, { event: 'user.password_refused', sub })

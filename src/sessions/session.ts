@@ -1,3 +1,11 @@
+import type { RefreshGrant } from './refresh-token.js'
+
+/**
+ * Whose session it is when a person signed in by themselves, not by way of a client: any client of theirs may refresh it.
+ * Also the `client_id` in its tokens (RFC 9068 §2.2), and so the id that no client can have.
+ */
+export const FIRST_PARTY = 'latchkey'
+
 /** One sign-in on one device. Times are Unix milliseconds, on the store's clock. */
 export interface Session {
   sid: string
@@ -22,13 +30,15 @@ export interface Session {
 
 export type NewSession = Omit<Session, 'generation' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
 
-export interface SessionLifetimes {
+export interface StoreOptions {
   /** All in milliseconds. */
   refreshTtl: number
   /** 0: no limit. */
   sessionMaxAge: number
   refreshGrace: number
   sessionsPerUser: number
+  /** How long what is revoked could have lived. */
+  accessTtl: number
 }
 
 export type Rotation =
@@ -50,8 +60,11 @@ export type Rotation =
 export interface SessionStore {
   /** Begins a session. Past the user's limit it names those unused longest, for the caller to end. */
   create(session: NewSession): Promise<{ session: Session; excess: string[] }>
-  /** Exactly-once rotation. */
-  rotate(sub: string, sid: string, generation: number): Promise<Rotation>
+  /**
+   * Exactly-once rotation. A session that was begun for another of the service's clients than `clientId` is unknown, and
+   * left as it is (RFC 6749 §10.4).
+   */
+  rotate(grant: RefreshGrant, clientId: string): Promise<Rotation>
   /** The user name of a living session's holder, or undefined where there is none: the whole revocation look-up. */
   holder(sub: string, sid: string): Promise<string | undefined>
   /** The living sessions of a user, the latest used first. */
@@ -63,6 +76,13 @@ export interface SessionStore {
   end(sub: string, sids: readonly string[]): Promise<string[]>
   /** Ends every session of the user but `except`, likewise. */
   endAll(sub: string, except?: string): Promise<string[]>
+  /**
+   * Ends the tokens that a client got for itself, issued at or before `notBefore` (Unix seconds): they have no session.
+   * Acknowledged as `end` is.
+   */
+  revokeClient(clientId: string, notBefore: number): Promise<void>
+  /** Up to which time of issue, in Unix seconds, the client's own tokens have ended; 0: none has. */
+  clientNotBefore(clientId: string): Promise<number>
   ping(): Promise<void>
   close(): Promise<void>
 }

@@ -1,22 +1,24 @@
 import { type Expression, type SqlBool, sql } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { SessionRow } from '../database/schema.js'
-import type { Rotation, Session, SessionLifetimes, SessionStore } from './session.js'
+import { FIRST_PARTY, type Rotation, type Session, type SessionStore, type StoreOptions } from './session.js'
 
 /** How often rows of ended sessions are deleted, in milliseconds. They count for nothing from the moment they expire. */
 const SWEEP_INTERVAL = 60_000
 
 /** Sessions in the database of accounts: for one instance without Redis, or for several on one Postgres. */
-export function createSqlSessions({ db, now, ping }: Database, lifetimes: SessionLifetimes): SessionStore {
-  const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser } = lifetimes
+export function createSqlSessions({ db, now, ping }: Database, options: StoreOptions): SessionStore {
+  const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   const isLiving: Expression<SqlBool> = sql`expires_at > ${now}`
 
   const sweeper = setInterval(() => {
     // Failing now, it runs again in a minute; who needs the database hears of it from the request.
-    db.deleteFrom('sessions')
-      .where(sql<SqlBool>`expires_at <= ${now}`)
-      .execute()
-      .catch(() => {})
+    for (const table of ['sessions', 'client_revocations'] as const) {
+      db.deleteFrom(table)
+        .where(sql<SqlBool>`expires_at <= ${now}`)
+        .execute()
+        .catch(() => {})
+    }
   }, SWEEP_INTERVAL).unref()
 
   async function end(sub: string, which: Expression<SqlBool>): Promise<string[]> {
@@ -67,7 +69,7 @@ export function createSqlSessions({ db, now, ping }: Database, lifetimes: Sessio
       return { session: toSession(row), excess: living.slice(sessionsPerUser - 1).map(({ sid }) => sid) }
     },
 
-    async rotate(sub, sid, generation): Promise<Rotation> {
+    async rotate({ sub, sid, generation }, clientId): Promise<Rotation> {
       // One statement: of two that present the same generation, the second waits for the row and then finds it moved.
       // A generation newer than the row's is one that the database lost in a failover (only we can make its MAC): the
       // session is moved on to it.
@@ -82,6 +84,7 @@ export function createSqlSessions({ db, now, ping }: Database, lifetimes: Sessio
         })
         .where('sid', '=', sid)
         .where('sub', '=', sub)
+        .where('client_id', 'in', [clientId, FIRST_PARTY])
         .where('generation', '<=', generation)
         .where(isLiving)
         .returningAll()
@@ -94,6 +97,7 @@ export function createSqlSessions({ db, now, ping }: Database, lifetimes: Sessio
         .select(sql<number>`${now} - rotated_at`.as('age'))
         .where('sid', '=', sid)
         .where('sub', '=', sub)
+        .where('client_id', 'in', [clientId, FIRST_PARTY])
         .where(isLiving)
         .executeTakeFirst()
       if (!row) return { outcome: 'unknown' }
@@ -129,6 +133,26 @@ export function createSqlSessions({ db, now, ping }: Database, lifetimes: Sessio
 
     async endAll(sub, except = '') {
       return end(sub, sql<SqlBool>`sid <> ${except}`)
+    },
+
+    async revokeClient(clientId, notBefore) {
+      const row = { not_before: notBefore, expires_at: sql<number>`${now} + ${sql.lit(accessTtl)}` }
+      await db
+        .insertInto('client_revocations')
+        .values({ client_id: clientId, ...row })
+        .onConflict((conflict) =>
+          conflict.column('client_id').doUpdateSet(row).where('client_revocations.not_before', '<', notBefore),
+        )
+        .execute()
+    },
+
+    async clientNotBefore(clientId) {
+      const row = await db
+        .selectFrom('client_revocations')
+        .select('not_before')
+        .where('client_id', '=', clientId)
+        .executeTakeFirst()
+      return row?.not_before ?? 0
     },
 
     ping,

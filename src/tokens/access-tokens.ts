@@ -2,19 +2,20 @@ import { randomBytes } from 'node:crypto'
 import {
   type AccessTokenClaims,
   createAccessTokenCheck,
-  sharedSecretKey,
   TokenError,
   type TokenErrorCode,
 } from '@latchkey/verifier/access-token'
+import type { KeyRing, Keys, SigningKey } from './key-ring.js'
 
-/** Signs claims as a compact JWS with the key that signs now. */
-export type SignClaims = (claims: AccessTokenClaims) => string
+type Check = (token: string) => AccessTokenClaims
+
+/** Signs claims as a compact JWS, with this key. */
+export type SignClaims = (claims: AccessTokenClaims, key: SigningKey) => string
 
 export interface AccessTokenOptions {
   issuer: string
   audiences: readonly string[]
-  /** HS256 shared secrets. All verify. */
-  secrets: readonly string[]
+  ring: KeyRing
   /** Milliseconds. */
   accessTtl: number
   sign: SignClaims
@@ -24,13 +25,14 @@ export interface AccessTokenOptions {
 
 export interface AccessTokenGrant {
   sub: string
-  sid: string
+  /** Left out where a client gets a token for itself. */
+  sid?: string
   clientId: string
   scope: string
   audience: string
   roles: readonly string[]
   /** When the session ends, in Unix milliseconds: the token does not outlive it. */
-  expiresAt: number
+  expiresAt?: number
 }
 
 export type CheckedToken =
@@ -49,12 +51,25 @@ export interface AccessTokens {
 /** Access tokens: JWTs of the RFC 9068 profile. */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { issuer, audiences, accessTtl, sign, now = Date.now } = options
-  const rules = { issuer, audiences, keys: options.secrets.map(sharedSecretKey), now }
-  const check = createAccessTokenCheck(rules)
-  const checkAllButExpiry = createAccessTokenCheck({ ...rules, acceptExpired: true })
+  let keys: Keys | undefined
+  let checks: { check: Check; checkAllButExpiry: Check }
+
+  /** The checks for the keys of now: made anew when the ring has changed, so that a key that left it verifies nothing. */
+  function current() {
+    const keysNow = options.ring.keys()
+    if (keys !== keysNow) {
+      keys = keysNow
+      const rules = { issuer, audiences, keys: keysNow.map(({ verification }) => verification), now }
+      checks = {
+        check: createAccessTokenCheck(rules),
+        checkAllButExpiry: createAccessTokenCheck({ ...rules, acceptExpired: true }),
+      }
+    }
+    return checks
+  }
 
   return {
-    issue({ sub, sid, clientId, scope, audience, roles, expiresAt }) {
+    issue({ sub, sid, clientId, scope, audience, roles, expiresAt = Number.POSITIVE_INFINITY }) {
       const iat = Math.floor(now() / 1000)
       const exp = Math.min(iat + Math.floor(accessTtl / 1000), Math.floor(expiresAt / 1000))
       const claims: AccessTokenClaims = {
@@ -64,17 +79,17 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         exp,
         iat,
         jti: randomBytes(16).toString('base64url'),
-        sid,
+        ...(sid !== undefined && { sid }),
         client_id: clientId,
         scope,
         ...(roles.length > 0 && { roles: [...roles] }),
       }
-      return { token: sign(claims), expiresIn: Math.max(0, exp - iat) }
+      return { token: sign(claims, options.ring.keys()[0]), expiresIn: Math.max(0, exp - iat) }
     },
 
     check(token) {
       try {
-        return { valid: true, claims: check(token) }
+        return { valid: true, claims: current().check(token) }
       } catch (error) {
         if (error instanceof TokenError) return { valid: false, reason: error.code }
         throw error
@@ -83,7 +98,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
     readExpired(token) {
       try {
-        return checkAllButExpiry(token)
+        return current().checkAllButExpiry(token)
       } catch {
         return undefined
       }

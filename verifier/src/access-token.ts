@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { createVerifier } from 'fast-jwt'
+import { verificationKeyFromJwk } from './jwk.js'
 
 /** The claims of an access token (RFC 9068 §2.2), checked. Times are Unix seconds. */
 export interface AccessTokenClaims {
@@ -9,8 +9,11 @@ export interface AccessTokenClaims {
   exp: number
   iat: number
   jti: string
-  /** The session that this token belongs to: what a revocation names. */
-  sid: string
+  /**
+   * The session that this token belongs to: what a revocation names. A token that a client got for itself has none; there
+   * `sub` is the client.
+   */
+  sid?: string
   client_id: string
   /** Space-separated; may be empty. */
   scope: string
@@ -28,6 +31,10 @@ export type TokenErrorCode =
   | 'wrong_audience'
   | 'expired'
   | 'not_yet_valid'
+  /** The token, or its session, has been revoked. */
+  | 'revoked'
+  /** Whether the token is good cannot be found out now. */
+  | 'unavailable'
 
 export class TokenError extends Error {
   override readonly name = 'TokenError'
@@ -40,21 +47,17 @@ export class TokenError extends Error {
 }
 
 /** A key, pinned to the one algorithm that it may be used with (RFC 8725 §3.1). */
-export interface VerificationKey {
-  kid: string
-  alg: 'HS256'
-  secret: string
-}
+export type VerificationKey =
+  | { kid: string; alg: 'HS256'; secret: string | Buffer }
+  /** The public key as PEM (SPKI). */
+  | { kid: string; alg: 'ES256' | 'RS256' | 'EdDSA'; publicKey: string }
 
-/** The `kid` of a shared secret: the RFC 7638 thumbprint of its JWK, so that everyone who has the secret finds it alike. */
-export function sharedSecretKid(secret: string): string {
-  const k = Buffer.from(secret, 'utf8').toString('base64url')
-  return createHash('sha256').update(`{"k":"${k}","kty":"oct"}`).digest('base64url')
-}
-
-/** A shared HS256 secret as a verification key. */
+/**
+ * A shared HS256 secret as a verification key. Its `kid` is the RFC 7638 thumbprint of its JWK, so that everyone who has
+ * the secret finds the same.
+ */
 export function sharedSecretKey(secret: string): VerificationKey {
-  return { kid: sharedSecretKid(secret), alg: 'HS256', secret }
+  return verificationKeyFromJwk({ kty: 'oct', k: Buffer.from(secret, 'utf8').toString('base64url') })
 }
 
 export interface AccessTokenCheckOptions {
@@ -141,8 +144,11 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
     if (iss !== issuer) throw new TokenError('wrong_issuer', 'iss is not this issuer')
     // Our tokens have one audience: an array is not ours.
     if (typeof aud !== 'string' || !audiences.has(aud)) throw new TokenError('wrong_audience', 'aud is not for us')
-    if (!isId(sub) || !isId(jti) || !isId(sid) || !isId(client_id) || typeof scope !== 'string') {
-      throw new TokenError('bad_claims', 'sub, jti, sid, client_id or scope is missing or no string')
+    if (!isId(sub) || !isId(jti) || !isId(client_id) || typeof scope !== 'string') {
+      throw new TokenError('bad_claims', 'sub, jti, client_id or scope is missing or no string')
+    }
+    if (sid === undefined ? sub !== client_id : !isId(sid)) {
+      throw new TokenError('bad_claims', 'sid is missing from a token that is not a client’s own, or is no string')
     }
     if (roles !== undefined && !(Array.isArray(roles) && roles.every((role) => typeof role === 'string'))) {
       throw new TokenError('bad_claims', 'roles is not a list of strings')
@@ -164,7 +170,7 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
 function signatureCheck(key: VerificationKey): (token: string) => unknown {
   // Expiry and the rest are asked by checkClaims: one place that knows the rules.
   return createVerifier({
-    key: key.secret,
+    key: key.alg === 'HS256' ? key.secret : key.publicKey,
     algorithms: [key.alg],
     ignoreExpiration: true,
     ignoreNotBefore: true,

@@ -11,8 +11,15 @@ export const sessionKey = (sub: string, sid: string): string => `lk1:{${sub}}:s:
 export const sessionIndexKey = (sub: string): string => `lk1:{${sub}}:i`
 
 /**
+ * Up to which time of issue, in Unix seconds, the tokens that a client got for itself have ended (string). They have no
+ * session; without this key none has ended.
+ */
+export const clientRevocationKey = (clientId: string): string => `lk1:{${clientId}}:n`
+
+/**
  * Revocations of the last access-token lifetime (stream). An entry is one of
- * `sid` (repeated once for each session that ended), `sub` with `nbf`, or `hb` (a writer's heartbeat).
+ * `sid` (repeated once for each session that ended), `sub` with `nbf`, or `hb`: a writer's heartbeat, which says for how
+ * many milliseconds entries are kept, with a random word `n`, so that no two are alike.
  */
 export const feedKey = 'lk1:feed'
 

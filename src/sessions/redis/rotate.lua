@@ -7,8 +7,10 @@
   ARGV[2]  the generation presented
   ARGV[3]  REFRESH_GRACE, ms
   ARGV[4]  REFRESH_TTL, ms
+  ARGV[5]  the client that asks, and
+  ARGV[6]  the one whose sessions anyone may refresh
 
-  Returns  { 'unknown' }                     there is no such session
+  Returns  { 'unknown' }                     there is no such session, or it is another client's
            { 'reused' }                      the generation was left behind; nothing is changed
            { 'replayed', expires, fields… }  moved on within the grace; nothing is changed
            { 'rotated', expires, fields… }   moved on now
@@ -18,6 +20,8 @@
 ]]
 local generation = redis.call('HGET', KEYS[1], 'gen')
 if not generation then return { 'unknown' } end
+local client = redis.call('HGET', KEYS[1], 'cid')
+if client ~= ARGV[5] and client ~= ARGV[6] then return { 'unknown' } end
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)

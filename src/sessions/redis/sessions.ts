@@ -1,8 +1,16 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
-import type { NewSession, Rotation, Session, SessionLifetimes, SessionStore } from '../session.js'
+import {
+  FIRST_PARTY,
+  type NewSession,
+  type Rotation,
+  type Session,
+  type SessionStore,
+  type StoreOptions,
+} from '../session.js'
 
 const lua = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8')
 const scripts = {
@@ -11,6 +19,7 @@ const scripts = {
   // As many keys as sessions: the caller says how many.
   lkEnd: { lua: lua('end') },
   lkAnnounce: { lua: lua('announce'), numberOfKeys: 1 },
+  lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
   lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 1 },
 }
 
@@ -20,24 +29,22 @@ interface Scripts {
   lkRotate(session: string, index: string, ...args: (string | number)[]): Promise<[string, number, ...string[]]>
   lkEnd(keys: number, ...args: string[]): Promise<string[]>
   lkAnnounce(feed: string, kept: number, ...fields: string[]): Promise<string>
-  lkHeartbeat(feed: string, interval: number, kept: number): Promise<number>
-}
-
-export interface RedisSessionOptions extends SessionLifetimes {
-  /** Milliseconds. A revocation stays in the feed for as long as a token that it ends could live. */
-  accessTtl: number
+  lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
+  lkHeartbeat(feed: string, interval: number, kept: number, word: string): Promise<number>
 }
 
 /** A follower of the feed is stale past one second by default: four chances to hear of us within it. */
 const HEARTBEAT_INTERVAL = 250
 /** Clocks differ: an entry is kept for so long past the life of the last token that it ends. */
 const FEED_SLACK = 60_000
+/** Lua unpacks no more than 8000 values; a user may have 10,000 sessions. */
+const ANNOUNCED_AT_ONCE = 1000
 
 /**
  * Sessions in Redis, for any number of replicas and for verifiers of other services.
  * Each user's keys share a slot; each change is one script.
  */
-export function createRedisSessions(client: Redis, options: RedisSessionOptions): SessionStore {
+export function createRedisSessions(client: Redis, options: StoreOptions): SessionStore {
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
   const redis = client as Redis & Scripts
@@ -59,7 +66,8 @@ export function createRedisSessions(client: Redis, options: RedisSessionOptions)
     // An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before.
     const [seconds] = await redis.time()
     await redis.set(epochKey, String(seconds), 'NX')
-    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL, feedKept)
+    // A little less than the interval: a timer that fires early must not let a beat pass.
+    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL * 0.8, feedKept, randomBytes(6).toString('base64url'))
   }
   let beating = false
   const heart = setInterval(async () => {
@@ -74,7 +82,10 @@ export function createRedisSessions(client: Redis, options: RedisSessionOptions)
     if (sids.length === 0) return []
     // The feed first, then the keys: a crash in between leaves sessions that can be ended again. The other way round
     // it would leave followers who never hear of it.
-    await redis.lkAnnounce(feedKey, feedKept, ...sids.flatMap((sid) => ['sid', sid]))
+    for (let i = 0; i < sids.length; i += ANNOUNCED_AT_ONCE) {
+      const some = sids.slice(i, i + ANNOUNCED_AT_ONCE)
+      await redis.lkAnnounce(feedKey, feedKept, ...some.flatMap((sid) => ['sid', sid]))
+    }
     const keys = [sessionIndexKey(sub), ...sids.map((sid) => sessionKey(sub, sid))]
     return redis.lkEnd(keys.length, ...keys, ...sids)
   }
@@ -95,7 +106,7 @@ export function createRedisSessions(client: Redis, options: RedisSessionOptions)
         return { session: { ...session, generation: 0, createdAt: now, lastSeenAt: now, expiresAt }, excess }
       }),
 
-    rotate: (sub, sid, generation) =>
+    rotate: ({ sub, sid, generation }, clientId) =>
       ask(async (): Promise<Rotation> => {
         const [outcome, expiresAt, ...fields] = await redis.lkRotate(
           sessionKey(sub, sid),
@@ -104,6 +115,8 @@ export function createRedisSessions(client: Redis, options: RedisSessionOptions)
           generation,
           refreshGrace,
           refreshTtl,
+          clientId,
+          FIRST_PARTY,
         )
         return outcome === 'rotated' || outcome === 'replayed'
           ? { outcome, session: toSession(sub, sid, pairs(fields), expiresAt) }
@@ -136,6 +149,14 @@ export function createRedisSessions(client: Redis, options: RedisSessionOptions)
           sids.filter((sid) => sid !== except),
         )
       }),
+
+    revokeClient: (clientId, notBefore) =>
+      ask(async () => {
+        await redis.lkAnnounce(feedKey, feedKept, 'sub', clientId, 'nbf', String(notBefore))
+        await redis.lkRevokeClient(clientRevocationKey(clientId), notBefore, feedKept)
+      }),
+
+    clientNotBefore: (clientId) => ask(async () => Number((await redis.get(clientRevocationKey(clientId))) ?? 0)),
 
     ping: () => ask(async () => void (await redis.ping())),
 

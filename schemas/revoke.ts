@@ -1,0 +1,21 @@
+import { Type } from 'typebox'
+import { refusals } from './error.js'
+import { Empty, Fields, Token } from './fields.js'
+
+/** `POST /revoke` (RFC 7009) */
+export const Revoke = {
+  summary: 'Revoke a token',
+  description:
+    'Ends the session of an access or refresh token, and so every token of it; of a token that a client got for ' +
+    'itself, the client’s tokens issued until then. Answers 200 also for an unknown token. Whoever holds the token may ' +
+    'ask; client credentials are not needed, but when sent they must be right.',
+  tags: ['services'],
+  security: [{ basic: [] }, {}],
+  body: Fields({
+    token: Token,
+    token_type_hint: Type.Optional(Type.String({ description: 'Ignored' })),
+    client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+    client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+  }),
+  response: { 200: Empty('The token is dead'), ...refusals(401) },
+}

@@ -1,0 +1,61 @@
+import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
+import type { FastifyRequest } from 'fastify'
+import type { Clients } from '../clients/clients.js'
+import { refusal } from '../errors.js'
+import type { SessionStore } from '../sessions/session.js'
+import type { AccessTokens } from '../tokens/access-tokens.js'
+import { bearerToken } from './bearer.js'
+
+export interface LiveTokenNeeds {
+  tokens: AccessTokens
+  sessions: SessionStore
+  clients: Clients
+}
+
+/** A token that is good at this moment. */
+export interface LiveToken {
+  claims: AccessTokenClaims
+  /** Undefined where the token is a client's own. */
+  username: string | undefined
+}
+
+/**
+ * The one way in which this service decides that an access token is live: it is ours and in its time, and then, of a
+ * person's, that its session lives; of a client's own, that the client lives and has not had its tokens revoked.
+ * Answers undefined for every other token, whatever is wrong with it.
+ */
+export async function findLiveToken(token: string, needs: LiveTokenNeeds): Promise<LiveToken | undefined> {
+  const { claims } = needs.tokens.check(token)
+  if (!claims) return undefined
+  if (claims.sid === undefined) {
+    const [client, notBefore] = await Promise.all([
+      needs.clients.find(claims.sub),
+      needs.sessions.clientNotBefore(claims.sub),
+    ])
+    return client && claims.iat > notBefore ? { claims, username: undefined } : undefined
+  }
+  const username = await needs.sessions.holder(claims.sub, claims.sid)
+  return username === undefined ? undefined : { claims, username }
+}
+
+/** Guard: the live token that a request bears, or 401. What is wrong with another is nobody's business but ours. */
+export async function requireLiveToken(request: FastifyRequest, needs: LiveTokenNeeds): Promise<LiveToken> {
+  const token = bearerToken(request)
+  if (token === undefined) throw request.headers.authorization ? refusal.invalidToken() : refusal.missingToken()
+  const live = await findLiveToken(token, needs)
+  if (!live) throw refusal.invalidToken()
+  return live
+}
+
+/**
+ * Guard: the person, on the device, whose live token a request bears; or 401. A client's own token is no person's.
+ * A route that also takes a body sets `attachValidation`, so that who calls is asked before what they sent.
+ */
+export async function requirePerson(
+  request: FastifyRequest,
+  needs: LiveTokenNeeds,
+): Promise<{ sub: string; sid: string }> {
+  const { sub, sid } = (await requireLiveToken(request, needs)).claims
+  if (sid === undefined) throw refusal.invalidToken()
+  return { sub, sid }
+}

@@ -1,0 +1,52 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import { type GrantAnswer, TokenRequest } from '../../schemas/token.js'
+import type { Client } from '../clients/clients.js'
+import { refusal } from '../errors.js'
+import { requireValid } from './bearer.js'
+import { authenticateClient } from './client.js'
+import type { LiveTokenNeeds } from './live-token.js'
+import { type RefreshNeeds, redeemRefreshToken } from './refresh.js'
+
+type Needs = LiveTokenNeeds & RefreshNeeds & { audiences: readonly [string, ...string[]] }
+
+/** `POST /token` (RFC 6749 §3.2): a client gets a token for itself, or refreshes one. There is no password grant. */
+export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
+  const { tokens, audiences, audit } = needs
+
+  app.post('/token', { schema: TokenRequest, attachValidation: true }, async (request, reply) => {
+    const client = await authenticateClient(request, needs)
+    requireValid(request)
+    reply.header('cache-control', 'no-store')
+
+    const { grant_type: grantType, scope, audience, refresh_token: refreshToken } = request.body
+    switch (grantType) {
+      case 'client_credentials':
+        return issueToClient(request, client, scope, audience)
+      case 'refresh_token':
+        if (refreshToken === undefined) throw refusal.invalidRequest('refresh_token is missing')
+        return redeemRefreshToken(request, refreshToken, client.id, needs)
+      default:
+        throw refusal.unsupportedGrantType('client_credentials or refresh_token')
+    }
+  })
+
+  /** RFC 6749 §4.4. Asking for no scope is asking for all that the client has. */
+  function issueToClient(
+    request: FastifyRequest,
+    client: Client,
+    scope = [...client.scopes].join(' '),
+    audience = [...client.audiences][0] ?? audiences[0],
+  ): GrantAnswer {
+    const asked = scope.split(' ').filter(Boolean)
+    if (!asked.every((item) => client.scopes.has(item))) {
+      throw refusal.invalidScope('scope asks for more than the client has')
+    }
+    if (!audiences.includes(audience) || (client.audiences.size > 0 && !client.audiences.has(audience))) {
+      throw refusal.invalidTarget()
+    }
+    const issued = tokens.issue({ sub: client.id, clientId: client.id, scope, audience, roles: [] })
+    audit(request, { event: 'client.token_issued', sub: client.id })
+    return { access_token: issued.token, token_type: 'Bearer', expires_in: issued.expiresIn, scope }
+  }
+}

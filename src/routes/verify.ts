@@ -1,0 +1,53 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Verify } from '../../schemas/verify.js'
+import { refusal } from '../errors.js'
+import { type LiveTokenNeeds, requireLiveToken } from './live-token.js'
+
+/**
+ * `ANY /verify`, `ANY /verify/*`: a gateway asks whether to admit a request (forward authentication).
+ *
+ * It is answered before the body is read, for nginx announces bodies that it never sends, and whatever the gateway passes
+ * on of the caller's request (its type, its encoding, its query) is none of our business.
+ */
+export const verify: FastifyPluginAsyncTypebox<LiveTokenNeeds> = async (app, needs) => {
+  const answer = { onRequest: admit, handler: async () => {} }
+  for (const url of ['/verify', '/verify/*']) {
+    // OpenAPI has no word for "any method": the page shows GET.
+    app.route({ url, method: 'GET', schema: Verify, ...answer })
+    const others = app.supportedMethods.filter((method) => method !== 'GET' && method !== 'HEAD')
+    app.route({ url, method: others, schema: { hide: true }, ...answer })
+  }
+
+  async function admit(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { claims } = await requireLiveToken(request, needs)
+    const scopes = claims.scope.split(' ')
+    const roles = claims.roles ?? []
+    if (!asked(request, 'aud').every((aud) => claims.aud === aud)) throw refusal.forbidden('audience')
+    if (!asked(request, 'scope').every((scope) => scopes.includes(scope))) throw refusal.forbidden('scope')
+    if (!asked(request, 'role').every((role) => roles.includes(role))) throw refusal.forbidden('role')
+
+    // Always all of them: a gateway copies what is there over what its caller sent, and Caddy copies a literal
+    // placeholder for what is not.
+    return reply
+      .headers({
+        'cache-control': 'no-store',
+        'x-auth-sub': claims.sub,
+        'x-auth-sid': claims.sid ?? '',
+        'x-auth-client-id': claims.client_id,
+        'x-auth-scope': claims.scope,
+        'x-auth-roles': roles.join(' '),
+      })
+      .code(200)
+      .send()
+  }
+}
+
+/**
+ * The words of a query parameter. Given twice, all of them count: Caddy adds the caller's own query to the gateway's, and
+ * by adding to it a caller can only ask more of itself.
+ */
+function asked({ query }: FastifyRequest, name: 'aud' | 'scope' | 'role'): string[] {
+  const values = [(query as Record<string, string | string[] | undefined>)[name] ?? []].flat()
+  return values.flatMap((value) => value.split(' ')).filter(Boolean)
+}

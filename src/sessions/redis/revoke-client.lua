@@ -1,0 +1,12 @@
+--[[
+  Ends the tokens that a client got for itself, up to a time of issue. Their entry in the feed has been written before.
+
+  KEYS[1]  the client's revocation   lk1:{CLIENT}:n
+  ARGV[1]  Unix seconds: tokens issued at or before it have ended
+  ARGV[2]  how long such a token could live, ms
+
+  Returns  the time that holds now: never an earlier one than before
+]]
+local until_ = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), tonumber(ARGV[1]))
+redis.call('SET', KEYS[1], string.format('%.0f', until_), 'PX', ARGV[2])
+return until_
