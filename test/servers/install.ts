@@ -4,6 +4,7 @@ import { delimiter, join } from 'node:path'
 
 const NEEDED = [
   { program: 'redis-server', package: 'redis-server', folders: [] },
+  { program: 'chromium', package: 'chromium', folders: [] },
   // Debian keeps the server's programs off the PATH.
   { program: 'postgres', package: 'postgresql', folders: ['/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/17/bin'] },
 ]
@@ -35,7 +36,7 @@ export function locate(program: string, folders: readonly string[]): string | un
 
 /** The path of one of Postgres's own programs. */
 export function postgresProgram(program: string): string {
-  const path = locate(program, NEEDED[1]?.folders ?? [])
+  const path = locate(program, NEEDED.find(({ program }) => program === 'postgres')?.folders ?? [])
   if (!path) throw new Error(`${program} is not installed`)
   return path
 }
