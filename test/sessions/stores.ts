@@ -1,7 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import type { Test } from 'tap'
@@ -88,6 +89,8 @@ export async function openRedisStore(
   const connect = async () => {
     const client = connectRedis(server.url, () => {})
     t.teardown(() => client.disconnect())
+    // Whether an answer comes in time on a busy machine is not what is asked here.
+    client.options.commandTimeout = 5000
     await once(client, 'ready')
     return client
   }
@@ -136,4 +139,8 @@ export function newSession(sub: string, overrides: Partial<NewSession> = {}): Ne
 
 export const newUser = (): string => randomUUID()
 
-export { sessionIndexKey, sessionKey }
+/** Waits until it is so, or fails the test. */
+export async function poll(t: Test, isSo: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(10)) if (await isSo()) return
+  t.fail('it did not come about in ten seconds')
+}
