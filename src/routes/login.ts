@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Login } from '../../schemas/login.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
-import type { SessionStore } from '../sessions/session.js'
+import { newSid, type SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 import type { Users } from '../users/users.js'
 import { tokenAnswer } from './token-answer.js'
@@ -40,7 +39,7 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     const { user } = signIn
 
     const { session, excess } = await sessions.create({
-      sid: randomBytes(16).toString('base64url'),
+      sid: newSid(),
       sub: user.id,
       username: user.username,
       clientId: FIRST_PARTY,

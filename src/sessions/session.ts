@@ -1,3 +1,8 @@
+import { randomBytes } from 'node:crypto'
+
+/** The id of a new session: 128 random bits. */
+export const newSid = (): string => randomBytes(16).toString('base64url')
+
 /** One sign-in on one device. Times are Unix milliseconds, on the store's clock. */
 export interface Session {
   sid: string

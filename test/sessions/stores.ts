@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,7 +9,7 @@ import type { Test } from 'tap'
 import { type Database, openDatabase } from '../../src/database/database.js'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
-import type { NewSession, SessionLifetimes, SessionStore } from '../../src/sessions/session.js'
+import { type NewSession, newSid, type SessionLifetimes, type SessionStore } from '../../src/sessions/session.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
 import { createPostgresDatabase } from '../servers/postgres.js'
 import { startRedis } from '../servers/redis.js'
@@ -123,7 +123,7 @@ export async function openRedisStore(
 /** A sign-in to begin. */
 export function newSession(sub: string, overrides: Partial<NewSession> = {}): NewSession {
   return {
-    sid: randomBytes(16).toString('base64url'),
+    sid: newSid(),
     sub,
     username: 'ada',
     clientId: 'latchkey',
