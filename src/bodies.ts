@@ -8,7 +8,6 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
   app.addHook('onRequest', async (request) => {
     refuseAmbiguousHeaders(request)
     refuseSecretsInQuery(request)
-    refuseTwoCredentials(request)
     refuseEncodedBody(request)
   })
   // No body is a body without parameters: what is missing is then said by name.
@@ -78,16 +77,6 @@ function refuseSecretsInQuery({ query }: FastifyRequest): void {
       throw refusal.invalidRequest(`${name} must not be in the address: send it in the body or as the bearer token`)
     }
   }
-}
-
-/** Node keeps the first of two Authorization headers; a gateway before us may have looked at the second. */
-function refuseTwoCredentials({ raw: { rawHeaders } }: FastifyRequest): void {
-  let count = 0
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] as string
-    if (name.length === 13 && name.toLowerCase() === 'authorization') count += 1
-  }
-  if (count > 1) throw refusal.invalidRequest('there are two Authorization headers: send one')
 }
 
 function refuseEncodedBody({ headers }: FastifyRequest): void {

@@ -21,6 +21,14 @@ export interface ClientGrants {
   audiences: readonly string[]
 }
 
+/** What may be told of a client: its secrets are not among it. */
+export interface ListedClient extends Client {
+  /** Unix milliseconds. */
+  createdAt: number
+  /** Until when the secret before the last rotation is good, in Unix milliseconds; undefined where it is not, or is none. */
+  previousSecretUntil: number | undefined
+}
+
 export interface Clients {
   /** The client whose credentials these are, or undefined. */
   authenticate(credentials: ClientCredentials): Promise<Client | undefined>
@@ -33,6 +41,10 @@ export interface Clients {
    * Answers whether there is such a client.
    */
   rotateSecret(credentials: ClientCredentials, overlap: number): Promise<boolean>
+  /** All of them, by id. There is one for each service, so there are few. */
+  list(): Promise<ListedClient[]>
+  /** Answers whether there was such a client. Revoke its tokens before, up to {@link lastIssue}. */
+  delete(id: string): Promise<boolean>
 }
 
 interface Known {
@@ -45,6 +57,21 @@ interface Known {
 
 /** How old, in milliseconds, what is known of a client may be: by then a rotated secret or a deletion is seen. */
 const MAX_AGE = 5000
+/** What clocks of replicas may differ by, in seconds. */
+const CLOCK_LEEWAY = 5
+
+/** What an id may be. `latchkey` is the client of people who sign in by themselves. */
+export function isClientId(id: string): boolean {
+  return /^[A-Za-z0-9._-]{1,64}$/.test(id) && id !== 'latchkey'
+}
+
+/**
+ * The latest time of issue, in Unix seconds, that a token of a client can have which is deleted now: for a few seconds
+ * replicas go on knowing it, and their clocks differ.
+ */
+export function lastIssue(now: number): number {
+  return Math.ceil((now + MAX_AGE) / 1000) + CLOCK_LEEWAY
+}
 
 /** 256 bits, URL-safe: nobody guesses it, and nothing on its way needs to escape it. */
 export function generateClientSecret(): string {
@@ -66,12 +93,12 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
     return known.get(id)
   }
 
-  async function recall(id: string): Promise<Known | undefined> {
+  async function recall(id: string, maxAge: number): Promise<Known | undefined> {
     // Postgres refuses a NUL in a text, and no client has one in its id.
     if (id.includes('\0')) return undefined
     const remembered = known.get(id)
     if (!remembered) return load(id)
-    if (clock() - remembered.readAt < MAX_AGE) return remembered
+    if (clock() - remembered.readAt < maxAge) return remembered
     try {
       return await load(id)
     } catch {
@@ -81,17 +108,22 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
 
   return {
     async authenticate({ id, secret }) {
-      const found = await recall(id)
-      if (!found) return undefined
       const hash = sha256(secret)
-      const { secretHash, previous } = found
-      const isCurrent = timingSafeEqual(hash, secretHash)
-      const isPrevious = previous !== undefined && timingSafeEqual(hash, previous.hash) && clock() < previous.until
-      return isCurrent || isPrevious ? found.client : undefined
+      const isOf = ({ secretHash, previous }: Known) =>
+        timingSafeEqual(hash, secretHash) ||
+        (previous !== undefined && timingSafeEqual(hash, previous.hash) && clock() < previous.until)
+
+      const remembered = await recall(id, MAX_AGE)
+      if (!remembered) return undefined
+      if (isOf(remembered)) return remembered.client
+      // Another process may have rotated it since: whoever was handed the new secret may use it at once. Guessing costs
+      // a look-up, as it does with an id that does not exist.
+      const found = await recall(id, 0)
+      return found && isOf(found) ? found.client : undefined
     },
 
     async find(id) {
-      return (await recall(id))?.client
+      return (await recall(id, MAX_AGE))?.client
     },
 
     async create({ id, secret }, { scopes, audiences }) {
@@ -123,6 +155,21 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
         .executeTakeFirst()
       known.delete(id)
       return numUpdatedRows > 0n
+    },
+
+    async list() {
+      const rows = await db.selectFrom('clients').selectAll().orderBy('id').execute()
+      return rows.map((row) => {
+        const { client, previous } = toKnown(row, clock())
+        const isGood = previous !== undefined && clock() < previous.until
+        return { ...client, createdAt: row.created_at, previousSecretUntil: isGood ? previous.until : undefined }
+      })
+    },
+
+    async delete(id) {
+      const { numDeletedRows } = await db.deleteFrom('clients').where('id', '=', id).executeTakeFirst()
+      known.delete(id)
+      return numDeletedRows > 0n
     },
   }
 }

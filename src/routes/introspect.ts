@@ -21,8 +21,8 @@ export const introspect: FastifyPluginAsyncTypebox<Needs> = async (app, needs) =
     // Never why: the answer for a forged, an expired, a revoked and another audience's token is the same (§2.2, §4).
     if (!live || !isFor(client, live.claims.aud)) return { active: false }
 
-    // What the token claims comes first: it has no say in whether it is active.
     const username = live.username === undefined ? {} : { username: live.username }
+    // What the token claims comes first: it has no say in whether it is active.
     return { ...live.claims, active: true, ...username, token_type: 'Bearer' as const }
   })
 }

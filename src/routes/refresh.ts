@@ -49,9 +49,11 @@ export async function redeemRefreshToken(
   const rotation = await sessions.rotate(grant, clientId)
   switch (rotation.outcome) {
     case 'rotated':
-    case 'replayed':
-      audit(request, { event: `refresh.${rotation.outcome}`, ...grant })
+      audit(request, { event: 'refresh.rotated', ...grant })
       return tokenAnswer(rotation.session, needs)
+    case 'replayed':
+      audit(request, { event: 'refresh.replayed', ...grant })
+      return tokenAnswer(rotation.session, needs, rotation.age)
     case 'reused': {
       const sids = await sessions.end(sub, [sid])
       // Of many that present it at once, the one that ended the session tells of it.

@@ -44,8 +44,8 @@ export interface StoreOptions {
 export type Rotation =
   /** The generation was the current one and has been moved on by one. */
   | { outcome: 'rotated'; session: Session }
-  /** The generation was moved on within the grace: the same successor again. Nothing has changed. */
-  | { outcome: 'replayed'; session: Session }
+  /** The generation was moved on within the grace, `age` milliseconds ago: the same successor again. Nothing has changed. */
+  | { outcome: 'replayed'; session: Session; age: number }
   /** The generation was left behind: it has been stolen, or kept. The session lives still: the caller ends it. */
   | { outcome: 'reused' }
   /** There is no such session, or it has ended. */
@@ -58,7 +58,10 @@ export type Rotation =
  * Methods throw `Unavailable` when the store does not answer; then the change may or may not have been made.
  */
 export interface SessionStore {
-  /** Begins a session. Past the user's limit it names those unused longest, for the caller to end. */
+  /**
+   * Begins a session. Past the user's limit it names those unused longest, for the caller to end: where as many more
+   * begin at the same moment, the new one may be among them.
+   */
   create(session: NewSession): Promise<{ session: Session; excess: string[] }>
   /**
    * Exactly-once rotation. A session that was begun for another of the service's clients than `clientId` is unknown, and

@@ -21,8 +21,11 @@ export type RefusedSignIn = 'unknown_user' | 'wrong_password' | 'disabled'
 
 export interface Users {
   /** Makes an account, or answers `taken`. The name and the password have been checked against their rules. */
-  create(username: string, password: string): Promise<User | 'taken'>
+  create(username: string, password: string, roles?: readonly string[]): Promise<User | 'taken'>
   find(id: string): Promise<User | undefined>
+  findByName(username: string): Promise<User | undefined>
+  /** A page of the accounts, in the order of their names: at most `limit`, of those after the name `after`. */
+  list(page: { limit: number; after?: string | undefined }): Promise<User[]>
   /** Checks a user name and a password. Takes the same time for an unknown, a wrong and a disabled one. */
   signIn(username: string, password: string): Promise<SignIn>
   /**
@@ -47,8 +50,15 @@ export interface Users {
 export function createUsers({ db, now }: Database, hashing: PasswordHashing): Users {
   const row = (id: string) => db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
 
+  async function rowByName(username: string): Promise<UserRow | undefined> {
+    const key = usernameKey(username)
+    // Postgres refuses a NUL in a text, and no account has one in its name.
+    if (key.includes('\0')) return undefined
+    return db.selectFrom('users').selectAll().where('username_key', '=', key).executeTakeFirst()
+  }
+
   return {
-    async create(username, password) {
+    async create(username, password, roles = []) {
       const inserted = await db
         .insertInto('users')
         .values({
@@ -57,7 +67,7 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
           username_key: usernameKey(username),
           password_hash: await hashing.hash(password),
           password_version: 1,
-          roles: '[]',
+          roles: JSON.stringify(roles),
           disabled_at: null,
           created_at: now,
         })
@@ -72,12 +82,24 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
       return found && toUser(found)
     },
 
+    async findByName(username) {
+      const found = await rowByName(username)
+      return found && toUser(found)
+    },
+
+    async list({ limit, after = '' }) {
+      const rows = await db
+        .selectFrom('users')
+        .selectAll()
+        .where('username_key', '>', usernameKey(after).replaceAll('\0', ''))
+        .orderBy('username_key')
+        .limit(limit)
+        .execute()
+      return rows.map(toUser)
+    },
+
     async signIn(username, password) {
-      const key = usernameKey(username)
-      // Postgres refuses a NUL in a text, and no account has one in its name.
-      const found = key.includes('\0')
-        ? undefined
-        : await db.selectFrom('users').selectAll().where('username_key', '=', key).executeTakeFirst()
+      const found = await rowByName(username)
       const matches = await hashing.verify(found?.password_hash, password)
       if (!found) return { outcome: 'refused', reason: 'unknown_user' }
       if (!matches) return { outcome: 'refused', reason: 'wrong_password', sub: found.id }

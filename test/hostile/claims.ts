@@ -157,7 +157,19 @@ export function hostileClaims(forger: Forger): HostileToken[] {
   for (const scope of [' ', 'todo:read ', ' todo:read', 'a  b', 'a\tb', 'a"b', 'a\\b']) {
     j22(`scope is ${JSON.stringify(scope)}`, forger.withClaims({ scope }))
   }
-  for (const roles of ['admin', { 0: 'admin' }, ['admin', 1], [['admin']], null, 1, true, ['a\nb']]) {
+  for (const roles of [
+    'admin',
+    { 0: 'admin' },
+    ['admin', 1],
+    [['admin']],
+    null,
+    1,
+    true,
+    [''],
+    ['a b'],
+    ['a\nb'],
+    ['管理'],
+  ]) {
     j22(`roles is ${JSON.stringify(roles)}`, forger.withClaims({ roles }))
   }
 

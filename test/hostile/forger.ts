@@ -22,9 +22,8 @@ export interface Parts {
   hash?: 'sha256' | 'sha384' | 'sha512'
 }
 
-/** The `kid` of a shared secret, however weak. */
-export const kidOf = (secret: string): string =>
-  jwkThumbprint({ kty: 'oct', k: Buffer.from(secret).toString('base64url') })
+/** A person's: a client's own token has no session. */
+export type SessionClaims = AccessTokenClaims & { sid: string }
 
 /** Writes tokens with the real secret, for a session that lives: with nothing changed they are genuine. */
 export class Forger {
@@ -33,7 +32,7 @@ export class Forger {
   constructor(
     readonly secret: string,
     /** Of a live token. */
-    readonly claims: AccessTokenClaims,
+    readonly claims: SessionClaims,
     /** The address of a server that nobody should call. */
     readonly canary: string,
   ) {
@@ -58,8 +57,13 @@ export class Forger {
   }
 }
 
+/** The kid of a shared secret, of whatever strength. */
+export function kidOf(secret: string): string {
+  return jwkThumbprint({ kty: 'oct', k: base64url(secret) })
+}
+
 /** What a token says, unchecked. */
-export function claimsOf(token: string): AccessTokenClaims {
+export function claimsOf(token: string): SessionClaims {
   return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
 }
 

