@@ -107,7 +107,7 @@ test('todo service: what is not a todo is refused, in words, and nothing is gues
 })
 
 test('todo service: a list holds 500 todos, and says so', async (t) => {
-  const { api, tokenService } = await startTodo(t, 'sqlite')
+  const { api, tokenService } = await startTodo(t, 'redis')
   await tokenService.api.signUp('ada', PASSWORD)
   const bearer = (await tokenService.api.tokens('ada', PASSWORD)).access_token
   const add = () => api.call('/todos', { bearer, json: { text: 'again' } })
