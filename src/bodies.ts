@@ -6,14 +6,20 @@ import { countHeader } from './headers.js'
 
 /** What a request may carry, and the refusal of all that two readers could read in two ways. */
 export async function registerBodies(app: FastifyInstance): Promise<void> {
-  app.addHook('onRequest', async (request) => {
-    refuseAmbiguousHeaders(request)
-    refuseSecretsInQuery(request)
-    refuseEncodedBody(request)
+  app.addHook('onRequest', (request, _reply, done) => {
+    try {
+      refuseAmbiguousHeaders(request)
+      refuseSecretsInQuery(request)
+      refuseEncodedBody(request)
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
   })
   // No body is a body without parameters: what is missing is then said by name.
-  app.addHook('preValidation', async (request) => {
+  app.addHook('preValidation', (request, _reply, done) => {
     request.body ??= {}
+    done()
   })
 
   const parseJson = app.getDefaultJsonParser('error', 'error')
