@@ -1,7 +1,7 @@
 import { createAccessTokenCheck, sharedSecretKey, TokenError } from '@latchkey/verifier/access-token'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { base64url, type SessionClaims } from '../hostile/forger.js'
+import { base64url, respelled, type SessionClaims } from '../hostile/forger.js'
 import { Forger } from '../hostile-tokens.js'
 import { JWT_SECRET } from '../service.js'
 
@@ -33,8 +33,9 @@ const genuine = [
   forger.withClaims({ sub: 'another', sid: 'another', scope: '' }),
 ] as const
 
-/** A place in a token of whatever length. */
-const place = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+/** A place in a token of whatever length; often its very end, where spare bits are. */
+const anywhere = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+const place = fc.oneof({ weight: 9, arbitrary: anywhere }, { weight: 1, arbitrary: fc.constant(1 - Number.EPSILON) })
 const at = (token: string, part: number) => Math.floor(part * token.length)
 const inAlphabet = fc.constantFrom(...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_')
 const outsideIt = fc.constantFrom(...'.=+/ \t\n\r\0%"{}[],:é\u200b\ufeff')
@@ -96,6 +97,9 @@ const mutation = fc.oneof(
       if (flipped.length > 0) flipped.writeUInt8(flipped.readUInt8(byte) ^ (1 << bit), byte)
       return flipped.toString('base64url')
     }),
+  ),
+  kind(1, fc.tuple(segment, fc.nat(14)), (token, [index, nth]) =>
+    withSegment(token, index, (text) => respelled(text)[nth] ?? text),
   ),
   kind(4, fc.tuple(segment, fc.constantFrom(...genuine), segment), (token, [index, other, from]) =>
     withSegment(token, index, () => other.split('.')[from] as string),
