@@ -93,19 +93,20 @@ const types: pg.CustomTypesConfig = {
 }
 
 function openPostgres(url: string, onError: (error: Error) => void): Opened {
-  const pool = new pg.Pool({
-    connectionString: url,
-    types,
-    max: 10,
-    application_name: 'latchkey',
-    keepAlive: true,
-    // A caller gets its answer within a second, whether that is a row or a 503.
-    connectionTimeoutMillis: 800,
-    query_timeout: 1000,
-    statement_timeout: 1000,
-  })
-  // A connection that dies while idle: the pool drops it and makes another. Unheard, the event would end the process.
-  pool.on('error', onError)
+  const pool = openPool(
+    {
+      connectionString: url,
+      types,
+      max: 10,
+      application_name: 'latchkey',
+      keepAlive: true,
+      // A caller gets its answer within a second, whether that is a row or a 503.
+      connectionTimeoutMillis: 800,
+      query_timeout: 1000,
+      statement_timeout: 1000,
+    },
+    onError,
+  )
   const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool })) })
   return {
     ...common(db),
@@ -116,7 +117,7 @@ function openPostgres(url: string, onError: (error: Error) => void): Opened {
       const patient = new Kysely<Tables>({
         dialect: guarded(
           new PostgresDialect({
-            pool: new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 5000 }).on('error', onError),
+            pool: openPool({ connectionString: url, max: 1, connectionTimeoutMillis: 5000 }, onError),
           }),
         ),
       })
@@ -127,6 +128,14 @@ function openPostgres(url: string, onError: (error: Error) => void): Opened {
       }
     },
   }
+}
+
+/**
+ * A pool whose connections may die. One that does says so by an event, which ends the process where nobody hears it: the
+ * pool hears those that are idle, and of one that is at work nobody would.
+ */
+function openPool(config: pg.PoolConfig, onError: (error: Error) => void): pg.Pool {
+  return new pg.Pool(config).on('connect', (client) => client.on('error', onError)).on('error', () => {})
 }
 
 function common(db: Kysely<Tables>) {
