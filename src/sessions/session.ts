@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { RefreshGrant } from './refresh-token.js'
 
 /**
@@ -5,6 +6,9 @@ import type { RefreshGrant } from './refresh-token.js'
  * Also the `client_id` in its tokens (RFC 9068 §2.2), and so the id that no client can have.
  */
 export const FIRST_PARTY = 'latchkey'
+
+/** The id of a new session: 128 random bits. */
+export const newSid = (): string => randomBytes(16).toString('base64url')
 
 /** One sign-in on one device. Times are Unix milliseconds, on the store's clock. */
 export interface Session {

@@ -5,7 +5,7 @@ import pg from 'pg'
 import { type Test, test } from 'tap'
 import type { Database } from '../../src/database/database.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
-import { newSession, newUser, openTestDatabase, present } from './stores.js'
+import { newSession, newUser, openTestDatabase, poll, present } from './stores.js'
 
 type Four = [string, string, string, string]
 
@@ -103,9 +103,4 @@ function waitForWaiters(t: Test, { db }: Database, expected: number): Promise<vo
       WHERE datname = current_database() AND wait_event_type = 'Lock'`.execute(db)
     return Number(rows[0]?.n) === expected
   })
-}
-
-async function poll(t: Test, isSo: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(10)) if (await isSo()) return
-  t.fail('it did not come about in ten seconds')
 }

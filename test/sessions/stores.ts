@@ -1,7 +1,8 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import type { Test } from 'tap'
@@ -11,6 +12,7 @@ import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
 import {
   FIRST_PARTY,
   type NewSession,
+  newSid,
   type Rotation,
   type SessionStore,
   type StoreOptions,
@@ -92,6 +94,8 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
   const connect = async () => {
     const client = connectRedis(server.url, () => {})
     t.teardown(() => client.disconnect())
+    // Whether an answer comes in time on a busy machine is not what is asked here.
+    client.options.commandTimeout = 5000
     await once(client, 'ready')
     return client
   }
@@ -124,7 +128,7 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
 /** A sign-in to begin. */
 export function newSession(sub: string, overrides: Partial<NewSession> = {}): NewSession {
   return {
-    sid: randomBytes(16).toString('base64url'),
+    sid: newSid(),
     sub,
     username: 'ada',
     clientId: 'latchkey',
@@ -140,8 +144,12 @@ export function newSession(sub: string, overrides: Partial<NewSession> = {}): Ne
 
 export const newUser = (): string => randomUUID()
 
-export { sessionIndexKey, sessionKey }
-
 /** Presents a generation of a session, as the person's own device does. */
 export const present = (sessions: SessionStore, sub: string, sid: string, generation: number): Promise<Rotation> =>
   sessions.rotate({ sub, sid, generation }, FIRST_PARTY)
+
+/** Waits until it is so, or fails the test. */
+export async function poll(t: Test, isSo: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(10)) if (await isSo()) return
+  t.fail('it did not come about in ten seconds')
+}
