@@ -140,6 +140,8 @@ function createServer(config: Config, logger: Logger): FastifyInstance {
       headersTimeout: RECEIVE_TIMEOUT,
       // Node looks for slow callers every 30 s unless told otherwise.
       connectionsCheckingInterval: 500,
+      // Refused with the other headers that go astray: Node's own answer has no body.
+      requireHostHeader: false,
     },
     // Drained before it is closed: a request that still arrives is served, and its connection closed.
     return503OnClosing: false,

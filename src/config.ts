@@ -231,7 +231,7 @@ export const settings = {
   SESSION_MAX_AGE: setting('A session ends at this age, used or not; 0: never', '0', duration),
   REFRESH_GRACE: setting('A refresh token presented again within this gets the same successor', '30s', duration),
   SESSIONS_PER_USER: setting('Past it, the session unused longest ends', '100', wholeNumber(1, 10_000)),
-  SIGNUP: setting('open: anyone may sign up; closed', 'open', oneOf('open', 'closed')),
+  SIGNUP: setting('open: anyone may sign up; or closed, as in production if not set', 'open', oneOf('open', 'closed')),
   BOOTSTRAP_CLIENT: setting(
     'ID:SECRET of a client with the scopes introspect and admin, made if missing. Or BOOTSTRAP_CLIENT_FILE',
     '',
@@ -413,13 +413,13 @@ export function readConfig(env: Environment): Config {
     if (bootstrapClient && isWellKnown(bootstrapClient.secret)) {
       faults.push(`BOOTSTRAP_CLIENT: the secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
     }
-  } else if (faults.length === 0) {
+  } else if (faults.length === 0 && !((jwtSecrets ?? keysOfFile) && refreshSecrets && bootstrapClient)) {
     const made = developmentSecrets(secretsDirectory(stores.databaseUrl))
     if (made instanceof Error) {
       faults.push(`JWT_SECRET, REFRESH_SECRET: not set, and none could be generated: ${made.message}`)
     } else {
       generated = { file: made.file, client: bootstrapClient ? undefined : made.client }
-      jwtSecrets ??= [made.jwtSecret]
+      if (keysOfFile === undefined) jwtSecrets ??= [made.jwtSecret]
       refreshSecrets ??= [made.refreshSecret]
       bootstrapClient ??= made.client
     }
@@ -447,11 +447,14 @@ function textOf(name: keyof typeof settings, env: Environment): string | undefin
   const path = secretSettings.some((secret) => secret === name) ? env[`${name}_FILE`] : undefined
   if (!path) return text
   if (text !== undefined) throw new Error(`is set, and so is ${name}_FILE: keep one of them`)
+  let content: string
   try {
-    return readFileSync(path, 'utf8').trim()
+    content = readFileSync(path, 'utf8').trim()
   } catch (error) {
     throw new Error(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
+  if (content === '') throw new Error(`${name}_FILE names a file that is empty`)
+  return content
 }
 
 function secretsDirectory(databaseUrl: string): string {

@@ -24,6 +24,9 @@ const REALM = 'realm="latchkey"'
 export const refusal = {
   invalidRequest: (description: string) => new WireError(400, 'invalid_request', description),
 
+  /** Where this request ends, or whose it is, can be read in two ways: what follows it on the connection is not read. */
+  ambiguous: (description: string) => new WireError(400, 'invalid_request', description, { connection: 'close' }),
+
   /** A sign-in: the same for an unknown user, a wrong password and a disabled account. */
   signInFailed: () =>
     new WireError(401, 'invalid_grant', 'user name or password is wrong', {

@@ -22,6 +22,8 @@ export interface Database {
   readonly db: Kysely<Tables>
   /** Unix milliseconds on the database's own clock, as an SQL expression: replicas of the service share it. */
   readonly now: RawBuilder<number>
+  /** What ends a `SELECT` whose rows are changed next, so that they are locked in its order. SQLite has one writer. */
+  readonly forUpdate: RawBuilder<unknown>
   /** Throws {@link Unavailable} when the database does not answer. */
   ping(): Promise<void>
   close(): Promise<void>
@@ -64,6 +66,7 @@ function openSqlite(path: string): Opened {
   return {
     ...common(db),
     now: sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+    forUpdate: sql``,
     // Kysely takes no lock on SQLite. One connection holds the write lock around the whole run, from before it reads
     // what has been done: a second starter waits, then finds nothing to do.
     migrate: () =>
@@ -107,6 +110,7 @@ function openPostgres(url: string, onError: (error: Error) => void): Opened {
   return {
     ...common(db),
     now: sql<number>`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
+    forUpdate: sql`FOR UPDATE`,
     async migrate() {
       // On a connection of its own without the time limit: a second starter waits here on Kysely's advisory lock.
       const patient = new Kysely<Tables>({

@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Login } from '../../schemas/login.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
-import { FIRST_PARTY } from '../sessions/session.js'
+import { FIRST_PARTY, newSid } from '../sessions/session.js'
 import type { Throttle } from '../throttle/throttle.js'
 import { usernameKey } from '../users/username.js'
 import type { Users } from '../users/users.js'
@@ -55,7 +54,7 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     await throttle.succeeded(attempt)
 
     const { session, excess } = await sessions.create({
-      sid: randomBytes(16).toString('base64url'),
+      sid: newSid(),
       sub: user.id,
       username: user.username,
       clientId,

@@ -23,7 +23,10 @@ export const changePassword: FastifyPluginAsyncTypebox<Needs> = async (app, need
     await requireOwnPassword(request, sub, current, needs)
 
     // The password first: a sign-in with the old one that comes in between finds it changed, and ends its own session.
-    await users.changePassword(sub, next)
+    if (!(await users.changePassword(user, next))) {
+      audit(request, { event: 'user.password_refused', sub })
+      throw refusal.wrongPassword()
+    }
     audit(request, { event: 'user.password_changed', sub })
     const sids = await sessions.endAll(sub, sid)
     audit(request, { event: 'session.ended', sub, sids, reason: 'password_changed' })

@@ -35,7 +35,11 @@ export interface Users {
    */
   isCurrent(user: User): Promise<boolean>
   isPassword(id: string, password: string): Promise<boolean>
-  changePassword(id: string, password: string): Promise<void>
+  /**
+   * Answers whether it did: not where the password has changed since `user` was read. Of two changes at once the first
+   * holds, and the second, which knew an old password alone, cannot undo it.
+   */
+  changePassword(user: User, password: string): Promise<boolean>
   /** Answers whether there is such an account. End its sessions after, not before. */
   disable(id: string): Promise<boolean>
   enable(id: string): Promise<boolean>
@@ -113,15 +117,17 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
       return hashing.verify((await row(id))?.password_hash, password)
     },
 
-    async changePassword(id, password) {
-      await db
+    async changePassword({ id, passwordVersion }, password) {
+      const { numUpdatedRows } = await db
         .updateTable('users')
         .set({
           password_hash: await hashing.hash(password),
           password_version: sql<number>`password_version + 1`,
         })
         .where('id', '=', id)
-        .execute()
+        .where('password_version', '=', passwordVersion)
+        .executeTakeFirst()
+      return numUpdatedRows > 0n
     },
 
     async disable(id) {
