@@ -18,5 +18,5 @@ export const Refresh = {
     },
     { examples: [{ refresh_token: example.refreshToken }] },
   ),
-  response: { 200: TokenAnswer, ...refusals(401) },
+  response: { 200: TokenAnswer, ...refusals() },
 }

@@ -2,17 +2,24 @@ import formbody from '@fastify/formbody'
 import { parse as parseQuery } from 'fast-querystring'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { refusal } from './errors.js'
+import { countHeader } from './headers.js'
 
 /** What a request may carry, and the refusal of all that two readers could read in two ways. */
 export async function registerBodies(app: FastifyInstance): Promise<void> {
-  app.addHook('onRequest', async (request) => {
-    refuseAmbiguousHeaders(request)
-    refuseSecretsInQuery(request)
-    refuseEncodedBody(request)
+  app.addHook('onRequest', (request, _reply, done) => {
+    try {
+      refuseAmbiguousHeaders(request)
+      refuseSecretsInQuery(request)
+      refuseEncodedBody(request)
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
   })
   // No body is a body without parameters: what is missing is then said by name.
-  app.addHook('preValidation', async (request) => {
+  app.addHook('preValidation', (request, _reply, done) => {
     request.body ??= {}
+    done()
   })
 
   const parseJson = app.getDefaultJsonParser('error', 'error')
@@ -48,16 +55,6 @@ function refuseAmbiguousHeaders({ raw: { rawHeaders, headers, httpVersion } }: F
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
     throw refusal.ambiguous('the only Transfer-Encoding is chunked')
   }
-}
-
-function countHeader(rawHeaders: readonly string[], name: string): number {
-  let count = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const sent = rawHeaders[i] as string
-    // The length first: this runs for every header of every request.
-    if (sent.length === name.length && sent.toLowerCase() === name) count += 1
-  }
-  return count
 }
 
 const SECRETS = [

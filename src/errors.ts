@@ -124,7 +124,7 @@ export function sendRefusal(reply: FastifyReply, { statusCode, code, message, he
 function toWireError(error: FastifyError, request: FastifyRequest): WireError {
   if (error instanceof WireError) return error
   if (error instanceof Unavailable) {
-    request.log.warn({ dependency: error.dependency, reason: error.message }, 'unavailable')
+    request.log.warn({ reqId: request.id, dependency: error.dependency, reason: error.message }, 'unavailable')
     return refusal.unavailable()
   }
   if (error.validation) return refusal.invalidRequest(describeValidation(error))
@@ -141,7 +141,7 @@ function toWireError(error: FastifyError, request: FastifyRequest): WireError {
     // Fastify's own words name its internals.
     return new WireError(error.statusCode, 'invalid_request', 'the request cannot be read')
   }
-  request.log.error({ err: error }, 'request failed')
+  request.log.error({ reqId: request.id, err: error }, 'request failed')
   return refusal.fault(request.id)
 }
 

@@ -21,6 +21,15 @@ export async function makeClient(
   return credentials
 }
 
+/** Another secret for it, while the one that it has is good for `overlap` milliseconds more. */
+export async function rotateSecret(env: Environment, { id }: Credentials, overlap: number): Promise<Credentials> {
+  const database = await openDatabase(readStoresConfig(env).databaseUrl, () => {})
+  const credentials = { id, secret: generateClientSecret() }
+  await createClients(database).rotateSecret(credentials, overlap)
+  await database.close()
+  return credentials
+}
+
 /** The header of `client_secret_basic`, raw: neither part is percent-encoded. */
 export function basic({ id, secret }: Credentials): { authorization: string } {
   return { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` }

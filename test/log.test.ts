@@ -119,7 +119,8 @@ test('C2: one JSON line an event, whatever callers put into names and headers', 
   await api.signUp(evil, canary('password'))
   await api.login(evil, canary('password'))
   await api.signUp('ada', canary('password'))
-  const { access_token: bearer } = await api.tokens('ada', canary('password'), { device_name: evil })
+  await api.login('ada', canary('password'), { device_name: evil })
+  const { access_token: bearer } = await api.tokens('ada', canary('password'))
   await api.call('/login', {
     json: { username: evil },
     headers: { 'user-agent': 'x\u009b31m', 'x-request-id': 'a b' },

@@ -32,16 +32,16 @@ const ports = async (): Promise<Environment> => ({
 
 test('C4: a faulty configuration ends the process with status 1 and plain words', async (t) => {
   const ended = await start(t, { NODE_ENV: 'production', PORT: 'abc', REDIS_URL: 'localhost', JWT_SECRET: 'Zq7canary' })
-  t.strictSame(ended, {
-    status: 1,
-    stdout: '',
-    stderr: `latchkey: the configuration has 4 faults:
-  PORT: write a whole number from 0 to 65535
-  JWT_SECRET: the secret is shorter than 32 bytes: make one with  openssl rand -base64 48
-  REDIS_URL: write an address that begins with redis:// or rediss://
-  REFRESH_SECRET: must be set in production: make one with  openssl rand -base64 48
-`,
-  })
+  t.equal(ended.status, 1)
+  t.equal(ended.stdout, '')
+  const [heading, ...faults] = ended.stderr.trimEnd().split('\n')
+  t.equal(heading, 'latchkey: the configuration has 4 faults:')
+  t.strictSame(faults.sort(), [
+    '  JWT_SECRET: the secret is shorter than 32 bytes: make one with  openssl rand -base64 48',
+    '  PORT: write a whole number from 0 to 65535',
+    '  REDIS_URL: write an address that begins with redis:// or rediss://',
+    '  REFRESH_SECRET: must be set in production: make one with  openssl rand -base64 48',
+  ])
 })
 
 test('a port that is taken is named, and what to do', async (t) => {

@@ -23,6 +23,11 @@ export function readClientCredentials({ authorization, body }: PresentedCredenti
   )
 }
 
+/** Whether a body means to carry a secret, be it in a wrong way. */
+export function hasPostedCredentials(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && Object.hasOwn(body, 'client_secret')
+}
+
 function readBasic(authorization: string): ClientCredentials[] {
   const encoded = /^basic +([A-Za-z0-9+/_-]+={0,2})$/i.exec(authorization)?.[1]
   if (!encoded) return []

@@ -1,15 +1,16 @@
 import type { FastifyRequest } from 'fastify'
 import { refusal } from '../errors.js'
+import { countHeader } from '../headers.js'
 
 /**
  * The bearer token of a request (RFC 6750 §2.1), or undefined. The scheme's name is read in any case, as RFC 9110 §11.1
  * has it; then one space and one token: two spaces, two tokens or a list are no token.
  */
 export function bearerToken({ headers, raw: { rawHeaders } }: FastifyRequest): string | undefined {
-  // Node keeps the first of several headers; a service behind the gateway that asks us may act on the last.
-  const isOne = rawHeaders.filter((text, i) => i % 2 === 0 && text.toLowerCase() === 'authorization').length === 1
-  if (!isOne) return undefined
-  return /^bearer ([\w.~+/-]+=*)$/i.exec(headers.authorization ?? '')?.[1]
+  const token = /^bearer ([\w.~+/-]+=*)$/i.exec(headers.authorization ?? '')?.[1]
+  // Of two headers Node keeps the first. Caddy and HAProxy pass both on, and the application behind them may read the
+  // other: then it would act on a token that was never looked at.
+  return token !== undefined && countHeader(rawHeaders, 'authorization') === 1 ? token : undefined
 }
 
 /**

@@ -9,21 +9,25 @@ export interface TcpProxy {
   cut(): void
   /** From now on nothing arrives at either end of any connection, and nobody is told: half-open, for good. */
   blackhole(): void
-  /** Holds what the server says, until `restore` lets it through, late. */
-  hold(): void
+  /** What the server says arrives late by so many milliseconds. */
+  delay(milliseconds: number): void
   restore(): void
+  /** New connections lead to another server. */
+  retarget(port: number): void
   stop(): Promise<void>
 }
 
 export async function startTcpProxy(target: number): Promise<TcpProxy> {
-  let state: 'through' | 'cut' | 'blackhole' | 'hold' = 'through'
+  let state: 'through' | 'cut' | 'blackhole' = 'through'
+  let lateness = 0
+  let port = target
   let sent = 0
-  const wires = new Set<{ client: Socket; server: Socket; isDead: boolean; held: Buffer[] }>()
+  const wires = new Set<{ client: Socket; server: Socket; isDead: boolean }>()
 
   const listener = createServer((client) => {
     if (state === 'cut') return void client.destroy()
-    const server = dial(target, '127.0.0.1')
-    const wire = { client, server, isDead: state === 'blackhole', held: [] as Buffer[] }
+    const server = dial(port, '127.0.0.1')
+    const wire = { client, server, isDead: state === 'blackhole' }
     wires.add(wire)
     client.on('data', (data) => {
       sent += data.length
@@ -31,8 +35,8 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     })
     server.on('data', (data) => {
       if (wire.isDead) return
-      if (state === 'hold') wire.held.push(data)
-      else client.write(data)
+      if (lateness === 0) client.write(data)
+      else setTimeout(() => wire.isDead || client.write(data), lateness)
     })
     for (const [one, other] of [
       [client, server],
@@ -67,12 +71,14 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       state = 'blackhole'
       for (const wire of wires) wire.isDead = true
     },
-    hold() {
-      state = 'hold'
+    delay(milliseconds) {
+      lateness = milliseconds
     },
     restore() {
       state = 'through'
-      for (const { client, held } of wires) for (const data of held.splice(0)) client.write(data)
+    },
+    retarget(other) {
+      port = other
     },
     async stop() {
       destroyAll()

@@ -18,13 +18,27 @@ async function open(t: Test) {
   const session = sessionKey(sub, 'A')
   const index = sessionIndexKey(sub)
   const create = (sid: string, { maxAge = 0, limit = 100 } = {}) =>
-    run('create', [sessionKey(sub, sid), index], sessionKey(sub, ''), sid, TTL, maxAge, limit, 'un', 'ada') as Promise<
-      [number, number, ...string[]]
+    run(
+      'create',
+      [sessionKey(sub, sid), index],
+      sessionKey(sub, ''),
+      sid,
+      TTL,
+      maxAge,
+      limit,
+      'un',
+      'ada',
+      'cid',
+      CLIENT,
+    ) as Promise<[number, number, ...string[]]>
+  const rotate = (generation: number, sid = 'A', client = CLIENT) =>
+    run('rotate', [sessionKey(sub, sid), index], sid, generation, GRACE, TTL, client, 'latchkey') as Promise<
+      [string, ...unknown[]]
     >
-  const rotate = (generation: number, sid = 'A') =>
-    run('rotate', [sessionKey(sub, sid), index], sid, generation, GRACE, TTL) as Promise<[string, ...unknown[]]>
   return { client, run, sub, session, index, create, rotate }
 }
+
+const CLIENT = 'todo'
 
 test('create: answers when it is and when the session ends, on the clock of Redis', async (t) => {
   const { client, session, index, create } = await open(t)
@@ -35,7 +49,14 @@ test('create: answers when it is and when the session ends, on the clock of Redi
   t.ok(now >= before && now <= (await redisTime(client)))
   t.equal(expires, now + TTL)
   t.strictSame(excess, [])
-  t.strictSame(await client.hgetall(session), { gen: '0', rot: String(now), new: String(now), end: '0', un: 'ada' })
+  t.strictSame(await client.hgetall(session), {
+    gen: '0',
+    rot: String(now),
+    new: String(now),
+    end: '0',
+    un: 'ada',
+    cid: CLIENT,
+  })
   t.equal(await client.pexpiretime(session), expires)
   t.equal(await client.pexpiretime(index), expires)
   t.equal(await client.zscore(index, 'A'), String(expires))
@@ -116,7 +137,7 @@ test('rotate: rotated, and the session and the index live on from now', async (t
 
   t.equal(outcome, 'rotated')
   t.equal(expires, (now as number) + TTL)
-  t.strictSame(toObject(fields), { gen: '1', rot: String(now), new: String(created), end: '0', un: 'ada' })
+  t.strictSame(toObject(fields), { gen: '1', rot: String(now), new: String(created), end: '0', un: 'ada', cid: CLIENT })
   t.strictSame(toObject(fields), await client.hgetall(session))
   t.equal(await client.pexpiretime(session), expires)
   t.equal(await client.pexpiretime(index), expires)
@@ -172,6 +193,16 @@ test('rotate: a newer generation moves the session on to it, at any height', asy
   t.strictSame(await rotate(5), ['reused'])
 })
 
+test('rotate: unknown to another client; nothing is changed', async (t) => {
+  const { client, session, create, rotate } = await open(t)
+  await create('A')
+  const before = await client.hgetall(session)
+
+  t.strictSame(await rotate(0, 'A', 'another'), ['unknown'])
+  t.strictSame(await client.hgetall(session), before)
+  t.equal((await rotate(0))[0], 'rotated')
+})
+
 test('rotate: of 50 at once one rotates', async (t) => {
   const { create, rotate } = await open(t)
   await create('A')
@@ -214,7 +245,7 @@ test('announce, heartbeat: cut off what is older than entries are kept, by the c
 
   for (const [script, ...args] of [
     ['announce', 60_000, 'sid', 'NEW'],
-    ['heartbeat', 250, 60_000],
+    ['heartbeat', 250, 60_000, 'a-word'],
   ] as const) {
     await fill()
     await run(script, [feed], ...args)
@@ -228,7 +259,7 @@ test('announce, heartbeat: cut off what is older than entries are kept, by the c
 test('heartbeat: 1 where the feed was silent, 0 where anyone wrote within the interval', async (t) => {
   const { client, run } = await open(t)
   const feed = 'lk1:feed:test'
-  const heartbeat = (interval: number) => run('heartbeat', [feed], interval, 60_000)
+  const heartbeat = (interval: number) => run('heartbeat', [feed], interval, 60_000, 'a-word')
 
   t.equal(await heartbeat(60_000), 1)
   t.equal(await heartbeat(60_000), 0)
@@ -238,7 +269,7 @@ test('heartbeat: 1 where the feed was silent, 0 where anyone wrote within the in
   await client.del(feed)
   await client.xadd(feed, `${(await redisTime(client)) - 1000}-0`, 'hb', '1')
   t.equal(await heartbeat(900), 1)
-  t.strictSame((await client.xrange(feed, '-', '+')).at(-1)?.[1], ['hb', '1'])
+  t.strictSame((await client.xrange(feed, '-', '+')).at(-1)?.[1], ['hb', '60000', 'n', 'a-word'])
 })
 
 test('epoch: 1 where it was noted now, 0 where it was before, and then it stays', async (t) => {

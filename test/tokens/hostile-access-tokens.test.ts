@@ -13,7 +13,7 @@ const onEveryStore = /^J([1-5]|1[3-9]|2[0-3]|2[7-9]|3[01])$/
 
 for (const store of stores) {
   test(`J1–J35 on ${store}: hostile tokens open nothing and end nothing`, async (t) => {
-    const { api, log } = await startService(t, store)
+    const { api, log } = await startService(t, store, { LOG_LEVEL: 'warn' })
     await api.signUp('ada', PASSWORD)
     const live = await api.tokens('ada', PASSWORD)
     const canary = await startCanary(t)
@@ -22,8 +22,8 @@ for (const store of stores) {
 
     t.equal(await api.isActive(forger.token()), true, 'with no defect it is live')
     for (const [id, tokens] of cases) {
-      await t.test(`${id}: each of ${tokens.length} is refused at every door, in the same words`, async (t) => {
-        t.strictSame(await wrongAnswers(api, tokens), {})
+      await t.test(`${id}: each of ${tokens.length} is refused in the same words`, async (t) => {
+        t.strictSame(await wrongAnswers(api, tokens, store === 'sqlite' ? everyDoor : storeDoors), {})
         t.equal(await api.isActive(live.access_token), true, 'the session lives')
       })
     }
@@ -45,29 +45,57 @@ for (const store of stores) {
 }
 
 /** By what is wrong with the token: the answers that are not the right ones. */
-async function wrongAnswers(api: Api, tokens: readonly HostileToken[]): Promise<Record<string, unknown>> {
+async function wrongAnswers(
+  api: Api,
+  tokens: readonly HostileToken[],
+  doors = everyDoor,
+): Promise<Record<string, unknown>> {
   const wrong: Record<string, unknown> = {}
-  for (const { what, token, code } of tokens) {
-    const answers: Record<string, string | number> = { ...(await presentAtEveryDoor(api, token)) }
-    const right: Record<string, string | number> = { ...refused }
-    // To sign out, a token that has expired will do: that has a test of its own.
-    if (code !== 'expired') {
-      answers['logout, in the body'] = (await api.call('/logout', { json: { token } })).status
-      right['logout, in the body'] = 204
-      const revoked = await api.call('/revoke', { form: { token } })
-      answers.revoke = `${revoked.status} ${revoked.text}`
-      right.revoke = '200 '
-      if (answers['sessions, as bearer'] !== undefined) {
-        answers['logout, as bearer'] = (await api.logout(token)).status
-        // What is not written as a bearer token is no token: who signs out with it must hear of it.
-        right['logout, as bearer'] = /^[\w.~+/-]+=*$/.test(token) ? 204 : 401
-      }
-    }
-    for (const [door, answer] of Object.entries(answers)) {
-      if (answer !== right[door]) wrong[`${what}: ${door}`] = answer
+  const present = async (hostile: HostileToken) => {
+    for (const [door, answer, right] of await doors(api, hostile)) {
+      if (answer !== right) wrong[`${hostile.what}: ${door}`] = answer
     }
   }
+  const atOnce = 8
+  for (let i = 0; i < tokens.length; i += atOnce) await Promise.all(tokens.slice(i, i + atOnce).map(present))
   return wrong
+}
+
+type Doors = (api: Api, hostile: HostileToken) => Promise<[door: string, answer: string, right: string][]>
+
+/** What each door says to the token, and what it should. */
+const everyDoor: Doors = async (api, { token, code }) => {
+  const outcome = await presentAtEveryDoor(api, token)
+  const answers = Object.entries(outcome).map(([door, answer]): [string, string, string] => {
+    return [door, answer, refused[door as keyof typeof refused]]
+  })
+  // To sign out, a token that has expired will do: that has a test of its own.
+  if (code === 'expired') return answers
+
+  const signedOut = await api.call('/logout', { json: { token } })
+  answers.push(['logout, in the body', `${signedOut.status}`, '204'])
+  const revoked = await api.call('/revoke', { form: { token } })
+  answers.push(['revoke', `${revoked.status} ${revoked.text}`, '200 '])
+  if (outcome['sessions, as bearer'] !== undefined) {
+    const { status } = await api.logout(token)
+    // What is not written as a bearer token is no token: who signs out with it must hear of it.
+    answers.push(['logout, as bearer', `${status}`, /^[\w.~+/-]+=*$/.test(token) ? '204' : '401'])
+  }
+  return answers
+}
+
+/** One door for each thing that a store can be asked to do. */
+const storeDoors: Doors = async (api, { token, code }) => {
+  const [introspected, refreshed, signedOut] = await Promise.all([
+    api.introspect(token),
+    api.refresh(token),
+    code === 'expired' ? undefined : api.call('/logout', { json: { token } }),
+  ])
+  return [
+    ['introspect', `${introspected.status} ${introspected.text}`, refused.introspect],
+    ['refresh, in the body', `${refreshed.status} ${refreshed.text}`, refused['refresh, in the body']],
+    ['logout, in the body', `${signedOut?.status ?? 204}`, '204'],
+  ]
 }
 
 async function startCanary(t: Test): Promise<{ url: string; hits: string[] }> {
@@ -84,7 +112,7 @@ async function startCanary(t: Test): Promise<{ url: string; hits: string[] }> {
 }
 
 test('J6: a token that is not ours costs no look-up: Redis counts none', async (t) => {
-  const { api, env } = await startService(t, 'redis')
+  const { api, env } = await startService(t, 'redis', { LOG_LEVEL: 'warn' })
   await api.signUp('ada', PASSWORD)
   const live = await api.tokens('ada', PASSWORD)
   const forger = new Forger(JWT_SECRET, claimsOf(live.access_token), 'http://127.0.0.1:9')

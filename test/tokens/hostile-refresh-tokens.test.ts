@@ -97,7 +97,7 @@ function hostileRefreshTokens(token: string, another: string): Map<string, strin
 
 for (const store of stores) {
   test(`hostile refresh tokens on ${store}: each is refused in the same words, and the session lives on`, async (t) => {
-    const { api, log } = await startService(t, store)
+    const { api, log } = await startService(t, store, { LOG_LEVEL: 'warn' })
     await api.signUp('ada', PASSWORD)
     await api.signUp('bob', PASSWORD)
     const hers = await api.tokens('ada', PASSWORD)

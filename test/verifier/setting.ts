@@ -95,3 +95,21 @@ export async function callsOf(admin: Redis, command: string): Promise<number> {
   const stats = await admin.info('commandstats')
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`, 'i').exec(stats)?.[1] ?? 0)
 }
+
+/** Writes heartbeats in place of a service, which says that it keeps entries for so long. Milliseconds. */
+export function beat(t: Test, admin: Redis, kept = 960_000): void {
+  let count = 0
+  const timer = setInterval(() => admin.xadd(feedKey, '*', 'hb', kept, 'n', `test-${++count}`).catch(() => {}), 100)
+  t.teardown(() => clearInterval(timer))
+}
+
+/** From now on Redis keeps a record of its commands; what this returns answers with them, each in lower case. */
+export async function recordCommands(admin: Redis): Promise<() => Promise<string[]>> {
+  await admin.config('SET', 'slowlog-max-len', 100_000)
+  await admin.config('SET', 'slowlog-log-slower-than', 0)
+  await admin.slowlog('RESET')
+  return async () => {
+    const log = (await admin.slowlog('GET', -1)) as [unknown, unknown, unknown, string[]][]
+    return log.map(([, , , words]) => words.join(' ').toLowerCase())
+  }
+}

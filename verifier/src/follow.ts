@@ -128,6 +128,7 @@ export function createFollower(redis: RedisLocation, maxStaleness: number): Revo
 
     async close() {
       closing.abort()
+      freshness.lose()
       connection?.disconnect()
       await Promise.all([running, lookup.close()])
     },

@@ -98,7 +98,6 @@ function keysOfAddress(url: string): Keys {
       // The same keys stay the same list, and what has been checked with them is not checked again.
       if (JSON.stringify(found) !== JSON.stringify(keys)) keys = found
       readAt = performance.now()
-      nextReadAt = readAt + COOL_DOWN
       return true
     } catch (error) {
       trouble = fetchFailure(error)
@@ -116,9 +115,13 @@ function keysOfAddress(url: string): Keys {
     },
 
     async refresh() {
-      const isRead = (underWay || performance.now() >= nextReadAt) && (await read())
+      let isRead = false
+      if (underWay || performance.now() >= nextReadAt) {
+        isRead = await read()
+        if (isRead) nextReadAt = performance.now() + COOL_DOWN
+      }
       if (keys.length === 0) throw new TokenError('unavailable', `the keys cannot be read: ${trouble}`)
-      return isRead || false
+      return isRead
     },
 
     async ready() {

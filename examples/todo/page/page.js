@@ -22,7 +22,8 @@ const TIMEOUT = 10_000
 // or sets it as an HttpOnly, Secure, SameSite=Strict cookie on /auth/refresh.
 
 const KEY = 'latchkey-todo'
-const TAB = crypto.randomUUID()
+/** Tells this tab from the others, in words alone: it guards nothing. */
+const TAB = String(Math.random())
 
 function entry() {
   try {
@@ -70,7 +71,7 @@ const oneTabAtATime = (work) => (navigator.locks ? navigator.locks.request(KEY, 
  */
 const newsFromOtherTabs = () =>
   new Promise((resolve) => {
-    addEventListener('storage', resolve, { once: true })
+    addEventListener('storage', resolve, { once: true, signal: AbortSignal.timeout(100) })
     setTimeout(resolve, 100)
   })
 
@@ -84,9 +85,12 @@ function renew(stale) {
     if (session.accessToken !== stale) return session
 
     const response = await request('/auth/refresh', { method: 'POST', json: { refresh_token: session.refreshToken } })
-    const answer = await response.json()
-    // Only without locks: somebody has signed out or in meanwhile, and the answer is of no use any more.
-    if (signedIn()?.sid !== session.sid) throw new SignedOut()
+    const answer = await read(response)
+    // These two only without locks. Somebody has signed out or in meanwhile: the answer is of no use any more. Or another
+    // tab was faster: what it has kept may be newer than our answer, and an old token, kept, would end the session later.
+    const current = signedIn()
+    if (current?.sid !== session.sid) throw new SignedOut()
+    if (current.refreshToken !== session.refreshToken) return current
     if (response.ok) {
       return keep(answer, { username: session.username, renewals: session.renewals + 1, renewedBy: TAB })
     }
@@ -108,7 +112,7 @@ function signOut(path, goodbye) {
     const response = await request(path, { method: 'POST', json: { token: session.refreshToken } })
     if (response.ok) forget(goodbye)
     else if (response.status === 401) forget('elsewhere')
-    else throw refused(response, await response.json())
+    else throw refused(response, await read(response))
   })
 }
 
@@ -129,6 +133,9 @@ function refused(response, { error_description: description = '' } = {}) {
     description ? `${description.charAt(0).toUpperCase()}${description.slice(1)}.` : 'That was refused.',
   )
 }
+
+/** What the services answer is JSON; what a proxy between answers for them may be anything. */
+const read = (response) => response.json().catch(() => ({}))
 
 async function request(path, { method = 'GET', json, headers = {} } = {}) {
   try {
@@ -155,7 +162,7 @@ async function call(path, options = {}) {
     session = await renew(session.accessToken)
     response = await send(session)
   }
-  if (!response.ok && response.status !== 304) throw refused(response, await response.json())
+  if (!response.ok && response.status !== 304) throw refused(response, await read(response))
   return response
 }
 
@@ -279,7 +286,7 @@ async function enter() {
   }
   if (isNew) {
     const response = await request('/auth/users', { method: 'POST', json: { username, password } })
-    if (!response.ok) throw refused(response, await response.json())
+    if (!response.ok) throw refused(response, await read(response))
     // From here on the account is there: should signing in fail, that is what to try again.
     mode('sign-in')
   }
@@ -287,7 +294,7 @@ async function enter() {
     method: 'POST',
     json: { username, password, audience: AUDIENCE, device_name: deviceName() },
   })
-  const answer = await response.json()
+  const answer = await read(response)
   if (response.status === 401) throw new Refused('The user name or the password is not right.')
   if (!response.ok) throw refused(response, answer)
   keep(answer, { username, renewals: 0, renewedBy: TAB })

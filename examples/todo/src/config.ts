@@ -12,17 +12,18 @@ export interface TodoConfig {
   issuer: string
   clientId: string
   clientSecret: string
+  /** Where revocations are followed; without it each token is introspected. */
   redisUrl: string | undefined
-  jwtSecrets: string[]
+  /** The shared secrets; without them, the token service's public keys. */
+  jwtSecrets: string[] | undefined
 }
 
 /** @throws {Error} that names every setting that is missing */
 export function readTodoConfig(env: Readonly<Record<string, string | undefined>>): TodoConfig {
   const tokenService = (env.TOKEN_SERVICE || 'http://localhost:3000').replace(/\/$/, '')
   const redisUrl = env.REDIS_URL || undefined
-  const needed = redisUrl ? ['JWT_SECRET'] : ['CLIENT_ID', 'CLIENT_SECRET']
-  const missing = needed.filter((name) => !env[name])
-  if (missing.length > 0) throw new Error(`set ${missing.join(' and ')}: see examples/todo/README.md`)
+  const missing = redisUrl ? [] : ['CLIENT_ID', 'CLIENT_SECRET'].filter((name) => !env[name])
+  if (missing.length > 0) throw new Error(`set ${missing.join(' and ')}, or REDIS_URL: see examples/todo/README.md`)
   return {
     host: env.HOST || '127.0.0.1',
     port: Number(env.PORT || 4000),
@@ -33,6 +34,6 @@ export function readTodoConfig(env: Readonly<Record<string, string | undefined>>
     clientId: env.CLIENT_ID ?? '',
     clientSecret: env.CLIENT_SECRET ?? '',
     redisUrl,
-    jwtSecrets: env.JWT_SECRET?.split(',').map((secret) => secret.trim()) ?? [],
+    jwtSecrets: env.JWT_SECRET ? env.JWT_SECRET.split(',').map((secret) => secret.trim()) : undefined,
   }
 }

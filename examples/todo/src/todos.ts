@@ -41,6 +41,8 @@ export function openTodos(path: string): Todos {
   const db = new Database(path)
   db.pragma('busy_timeout = 1000')
   db.pragma('journal_mode = WAL')
+  // A power cut may take the last moments' todos, and no more: they are not sign-outs, which must not be lost.
+  db.pragma('synchronous = NORMAL')
   db.exec(`
     CREATE TABLE IF NOT EXISTS todos (
       position INTEGER PRIMARY KEY AUTOINCREMENT,

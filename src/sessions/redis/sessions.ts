@@ -18,6 +18,7 @@ const scripts = {
   lkRotate: { lua: lua('rotate'), numberOfKeys: 2 },
   // As many keys as sessions: the caller says how many.
   lkEnd: { lua: lua('end') },
+  lkHolders: { lua: lua('holders') },
   lkAnnounce: { lua: lua('announce'), numberOfKeys: 1 },
   lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
   lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
@@ -29,6 +30,7 @@ interface Scripts {
   lkCreate(session: string, index: string, ...args: (string | number)[]): Promise<[number, number, ...string[]]>
   lkRotate(session: string, index: string, ...args: (string | number)[]): Promise<[string, number, number, ...string[]]>
   lkEnd(keys: number, ...args: string[]): Promise<string[]>
+  lkHolders(keys: number, ...sessions: string[]): Promise<(string | null)[]>
   lkAnnounce(feed: string, kept: number, ...fields: string[]): Promise<string>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkEpoch(epoch: string): Promise<number>
@@ -41,6 +43,15 @@ const HEARTBEAT_INTERVAL = 250
 const FEED_SLACK = 60_000
 /** Sessions ended by one call of a script: Lua takes some 8,000 arguments apart, and each script blocks Redis. */
 const END_BATCH = 500
+
+/** Sessions looked up by one command: each script blocks Redis. */
+const HOLDERS_BATCH = 200
+
+interface LookUp {
+  key: string
+  resolve: (name: string | undefined) => void
+  reject: (error: unknown) => void
+}
 
 /**
  * Sessions in Redis, for any number of replicas and for verifiers of other services.
@@ -61,6 +72,30 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
       return await question()
     } catch (error) {
       throw new Unavailable('redis', `Redis failed: ${(error as Error).message}`, error)
+    }
+  }
+
+  // Look-ups that come in together go as one command, and their answers come back together: half of what a look-up each
+  // would cost, on both sides.
+  let lookUps: LookUp[] = []
+
+  function holder(key: string): Promise<string | undefined> {
+    return new Promise((resolve, reject) => {
+      if (lookUps.push({ key, resolve, reject }) === 1) setImmediate(askAll)
+    })
+  }
+
+  async function askAll(): Promise<void> {
+    const all = lookUps
+    lookUps = []
+    for (let first = 0; first < all.length; first += HOLDERS_BATCH) {
+      const some = all.slice(first, first + HOLDERS_BATCH)
+      try {
+        const names = await redis.lkHolders(some.length, ...some.map(({ key }) => key))
+        for (const [index, { resolve }] of some.entries()) resolve(names[index] ?? undefined)
+      } catch (error) {
+        for (const { reject } of some) reject(error)
+      }
     }
   }
 
@@ -130,7 +165,7 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
         return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - session.lastSeenAt }
       }),
 
-    holder: (sub, sid) => ask(async () => (await redis.hget(sessionKey(sub, sid), 'un')) ?? undefined),
+    holder: (sub, sid) => ask(() => holder(sessionKey(sub, sid))),
 
     list: (sub) =>
       ask(async () => {
