@@ -62,10 +62,14 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
     }
   }
 
-  async function beat(): Promise<void> {
-    // An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before.
+  /** An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before. */
+  async function beginEpoch(): Promise<void> {
     const [seconds] = await redis.time()
     await redis.set(epochKey, String(seconds), 'NX')
+  }
+
+  async function beat(): Promise<void> {
+    await beginEpoch()
     // A little less than the interval: a timer that fires early must not let a beat pass.
     await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL * 0.8, feedKept, randomBytes(6).toString('base64url'))
   }
@@ -156,7 +160,17 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
         await redis.lkRevokeClient(clientRevocationKey(clientId), notBefore, feedKept)
       }),
 
-    clientNotBefore: (clientId) => ask(async () => Number((await redis.get(clientRevocationKey(clientId))) ?? 0)),
+    clientNotBefore: (clientId) =>
+      ask(async () => {
+        const read = () => Promise.all([redis.get(clientRevocationKey(clientId)), redis.get(epochKey)])
+        let [ended, epoch] = await read()
+        if (epoch === null) {
+          await beginEpoch()
+          ;[ended, epoch] = await read()
+        }
+        // An emptied Redis has forgotten what had ended: of what was issued before its epoch it knows nothing.
+        return Math.max(Number(ended ?? 0), Number(epoch) - 1)
+      }),
 
     ping: () => ask(async () => void (await redis.ping())),
 
