@@ -71,7 +71,18 @@ export interface RunningService {
 
 /** The service in this process, on real ports, talked to over HTTP. Ends with the test. */
 export async function startService(t: Test, store: Store, overrides: Environment = {}): Promise<RunningService> {
-  return startServiceWith(t, await environment(t, store, overrides))
+  const service = await startServiceWith(t, await environment(t, store, overrides))
+  await untilReady(service.managementUrl)
+  return service
+}
+
+/** It listens before its Redis has answered: the first request might come too early. */
+async function untilReady(managementUrl: string): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while (!(await fetch(`${managementUrl}/readyz`)).ok) {
+    if (Date.now() > deadline) throw new Error('the service did not become ready')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
 }
 
 /** The same with settings that are there already: a second replica, or a restart. */
@@ -134,7 +145,7 @@ export async function spawnService(t: Test, env: Environment): Promise<SpawnedSe
   }
   t.teardown(() => end('SIGKILL'))
   const managementUrl = `http://127.0.0.1:${managementPort}`
-  const deadline = Date.now() + 15_000
+  const deadline = Date.now() + 60_000
   for (;;) {
     const isReady = await fetch(`${managementUrl}/readyz`).then(
       ({ ok }) => ok,

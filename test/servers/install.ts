@@ -1,11 +1,23 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+
+export const APACHE_MODULES = '/usr/lib/apache2/modules'
 
 const NEEDED = [
   { program: 'redis-server', package: 'redis-server', folders: [] },
+  { program: 'chromium', package: 'chromium', folders: [] },
   // Debian keeps the server's programs off the PATH.
   { program: 'postgres', package: 'postgresql', folders: ['/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/17/bin'] },
+  // The gateways of examples/gateways. Apache without its service: the programs alone.
+  ...[
+    { program: 'nginx', package: 'nginx' },
+    { program: 'caddy', package: 'caddy' },
+    { program: 'haproxy', package: 'haproxy' },
+    { program: 'apache2', package: 'apache2-bin' },
+    { program: 'mod_oauth2.so', package: 'libapache2-mod-oauth2' },
+    { program: 'mod_auth_openidc.so', package: 'libapache2-mod-auth-openidc' },
+  ].map((gateway) => ({ ...gateway, folders: ['/usr/sbin', APACHE_MODULES] })),
 ]
 
 /** Installs the servers that the tests start, where they are missing: as root on Debian. Elsewhere it says what to install. */
@@ -23,7 +35,19 @@ export function installServers(): void {
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     })
   apt('update', '-qq')
-  apt('install', '-y', '-qq', '--no-install-recommends', ...missing)
+  withoutServices(() => apt('install', '-y', '-qq', '--no-install-recommends', ...missing))
+}
+
+/** Debian starts a server as soon as it is installed, and it would take port 80 or 5432: not where this file says no. */
+function withoutServices(install: () => void): void {
+  const policy = '/usr/sbin/policy-rc.d'
+  const isOurs = !existsSync(policy)
+  if (isOurs) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  try {
+    install()
+  } finally {
+    if (isOurs) rmSync(policy)
+  }
 }
 
 /** The path of a program, or undefined. */
@@ -33,9 +57,16 @@ export function locate(program: string, folders: readonly string[]): string | un
     .find((path) => existsSync(path))
 }
 
+/** The path of one of the gateways' programs. */
+export function gatewayProgram(program: string): string {
+  const path = locate(program, ['/usr/sbin'])
+  if (!path) throw new Error(`${program} is not installed: run the tests by \`npm test\``)
+  return path
+}
+
 /** The path of one of Postgres's own programs. */
 export function postgresProgram(program: string): string {
-  const path = locate(program, NEEDED[1]?.folders ?? [])
+  const path = locate(program, NEEDED.find(({ program }) => program === 'postgres')?.folders ?? [])
   if (!path) throw new Error(`${program} is not installed`)
   return path
 }

@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Test } from 'tap'
+
+/** A request as it reached the application behind the gateway. */
+export interface Arrival {
+  method: string
+  url: string
+  /** As they came: names in their own case, repeated ones apart. */
+  headers: [name: string, value: string][]
+  length: number
+  sha256: string
+}
+
+export interface App {
+  /** `127.0.0.1:PORT` */
+  address: string
+  /** Every request so far. */
+  arrivals: Arrival[]
+}
+
+/** The application that a gateway protects. It admits everyone. */
+export async function startApp(t: Test): Promise<App> {
+  const arrivals: Arrival[] = []
+  const server = createServer({ maxHeaderSize: 64 * 1024 }, async (request, response) => {
+    const body = createHash('sha256')
+    let length = 0
+    for await (const chunk of request) {
+      body.update(chunk)
+      length += chunk.length
+    }
+    const headers = request.rawHeaders.flatMap((name, index, all): [string, string][] =>
+      index % 2 === 0 ? [[name, all[index + 1] ?? '']] : [],
+    )
+    arrivals.push({ method: request.method ?? '', url: request.url ?? '', headers, length, sha256: body.digest('hex') })
+    response.end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, arrivals }
+}
+
+/** The values of every header that an application might read under this name: CGI and its heirs take `_` for `-`. */
+export function readAs(name: string, { headers }: Arrival): string[] {
+  return headers.filter(([each]) => each.toLowerCase().replaceAll('_', '-') === name).map(([, value]) => value)
+}

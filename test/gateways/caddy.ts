@@ -1,0 +1,41 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { freePort } from '../servers/ports.js'
+import { configuration, gatewayFolder, startProgram } from './program.js'
+import type { Surroundings } from './rules.js'
+
+/** Caddy with the example, changed first where a test wants to show what then happens. */
+export async function startCaddy(
+  t: Test,
+  { latchkey, app }: Surroundings,
+  change: (file: string) => string = (file) => file,
+): Promise<string> {
+  const port = await freePort()
+  const file = configuration('Caddyfile', {
+    ':8000': `http://127.0.0.1:${port}`,
+    '127.0.0.1:3000': latchkey,
+    '127.0.0.1:8080': app,
+  })
+  await runCaddy(t, change(file), port)
+  return `http://127.0.0.1:${port}`
+}
+
+/** Caddy in front of the service, for a gateway that talks to it over TLS alone. */
+export async function startTls(t: Test, latchkey: string): Promise<{ host: string; authority: string }> {
+  const port = await freePort()
+  const site = `https://localhost:${port} {\n\tbind 127.0.0.1\n\ttls internal\n\treverse_proxy ${latchkey}\n}\n`
+  const folder = await runCaddy(t, site, port)
+  return { host: `localhost:${port}`, authority: join(folder, 'caddy/pki/authorities/local/root.crt') }
+}
+
+/** Answers with the folder where it keeps its things. */
+async function runCaddy(t: Test, file: string, port: number): Promise<string> {
+  const folder = gatewayFolder(t)
+  const path = join(folder, 'Caddyfile')
+  // Its own certificate authority is nobody's business but the test's: it stays out of the machine's trust store.
+  writeFileSync(path, `{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n${file}`)
+  const env = { HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
+  await startProgram(t, 'caddy', ['run', '--config', path, '--adapter', 'caddyfile'], { port, env })
+  return folder
+}

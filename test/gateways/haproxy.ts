@@ -1,0 +1,27 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { freePort } from '../servers/ports.js'
+import { JWT_SECRET } from '../service.js'
+import { configuration, exampleUrl, gatewayFolder, startProgram } from './program.js'
+import type { Surroundings } from './rules.js'
+
+/** HAProxy with the example, changed first where a test wants to show what then happens. */
+export async function startHaproxy(
+  t: Test,
+  { latchkey, app }: Surroundings,
+  change: (file: string) => string = (file) => file,
+): Promise<string> {
+  const port = await freePort()
+  const file = configuration('haproxy.cfg', {
+    'bind :8000': `bind 127.0.0.1:${port}`,
+    '127.0.0.1:3000': latchkey,
+    '127.0.0.1:8080': app,
+    'lua-load latchkey.lua': `lua-load ${fileURLToPath(exampleUrl('latchkey.lua'))}`,
+  })
+  const path = join(gatewayFolder(t), 'haproxy.cfg')
+  writeFileSync(path, change(file))
+  await startProgram(t, 'haproxy', ['-db', '-f', path], { port, env: { JWT_SECRET } })
+  return `http://127.0.0.1:${port}`
+}

@@ -1,0 +1,269 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { type Test, test } from 'tap'
+import { startRedis } from '../servers/redis.js'
+import { environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
+import { type App, readAs, startApp } from './app.js'
+import { type Sent, send } from './send.js'
+import { claimsOf, now, withClaims } from './tokens.js'
+
+/** The client by which a gateway introspects. */
+export const GATEWAY_CLIENT = { id: 'gateway', secret: 'a-secret+of/the%gateway&its=own:2026' }
+
+export interface Surroundings {
+  /** `127.0.0.1:PORT` of the service. */
+  latchkey: string
+  /** `127.0.0.1:PORT` of the application. */
+  app: string
+}
+
+export interface Gateway {
+  name: string
+  /** Starts it, as its example has it; answers with its address. */
+  start(t: Test, surroundings: Surroundings): Promise<string>
+  /** Within how many seconds it denies when the service hangs. */
+  givesUpWithin: number
+}
+
+/** What the application is told of who calls. */
+const IDENTITY = ['x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles']
+
+/** Every spelling of `/admin/x` that some application reads as it. */
+const SPELLINGS = [
+  '/admin/x',
+  '/admin',
+  '//admin/x',
+  '/./admin/x',
+  '/x/../admin/x',
+  '/%61dmin/x',
+  '/%2e/admin/x',
+  '/x/%2e%2e/admin/x',
+  '/x/..%2fadmin/x',
+  '/admin%2fx',
+  '/admin;a=b/x',
+  '/admin?role=admin',
+]
+
+interface World {
+  service: SpawnedService
+  app: App
+  stopRedis(): Promise<void>
+  call(path: string, sent?: Sent): ReturnType<typeof send>
+  /** Someone signed in just now. */
+  token(): Promise<string>
+}
+
+/** What every gateway must do, by its own program, in front of the service and an application. */
+export function keepsTheRules(gateway: Gateway): void {
+  test(gateway.name, async (t) => {
+    const world = await startWorld(t, gateway)
+    const { service, app, call } = world
+    const refused = async (t: Test, path: string, sent: Sent, what: string) => {
+      const before = app.arrivals.length
+      const { status } = await call(path, sent)
+      t.equal(app.arrivals.length, before, `${what}: the application hears nothing`)
+      return status
+    }
+
+    await t.test('a live token is admitted, and the application is told whose it is', async (t) => {
+      const token = withClaims(await world.token(), { roles: ['admin', 'audit'] })
+      const { sub, sid } = claimsOf(token)
+      const { status } = await call('/notes/7?sort=up&q=%C3%BC', { bearer: token })
+      t.equal(status, 200)
+      const arrival = app.arrivals.at(-1)
+      t.match(arrival, { method: 'GET', url: '/notes/7?sort=up&q=%C3%BC' })
+      const told = Object.fromEntries(IDENTITY.map((name) => [name, arrival && readAs(name, arrival)]))
+      t.strictSame([told['x-auth-sub'], told['x-auth-sid']], [[sub], [sid]])
+      t.strictSame(told['x-auth-client-id'], ['latchkey'])
+      t.strictSame(told['x-auth-scope'], ['todo:read todo:write'])
+      t.strictSame(told['x-auth-roles'], ['admin audit'])
+    })
+
+    await t.test('whoever has no live token is refused', async (t) => {
+      const live = await world.token()
+      const { refresh_token } = await service.api.tokens('ada', PASSWORD)
+      const bad: Record<string, Sent> = {
+        none: {},
+        garbage: { bearer: 'garbage' },
+        'three dots': { bearer: '...' },
+        'a refresh token': { bearer: refresh_token },
+        expired: { bearer: withClaims(live, { iat: now() - 600, exp: now() - 1 }) },
+        forged: { bearer: withClaims(live, {}, 'another secret, no less than 32 bytes long') },
+        'of another issuer': { bearer: withClaims(live, { iss: 'http://elsewhere.test' }) },
+        'another scheme': { headers: { authorization: `Basic ${Buffer.from(`a:${live}`).toString('base64')}` } },
+        'a cookie': { headers: { cookie: `access_token=${live}; token=${live}` } },
+      }
+      for (const [what, sent] of Object.entries(bad)) {
+        t.equal(await refused(t, '/notes', sent, what), 401, what)
+      }
+      for (const query of [`access_token=${live}`, `token=${live}`]) {
+        t.equal(await refused(t, `/notes?${query}`, {}, 'in the query'), 401)
+      }
+    })
+
+    await t.test('two tokens are none, whichever of them is live', async (t) => {
+      const live = await world.token()
+      const forged = withClaims(live, { sub: 'somebody else' }, 'another secret, no less than 32 bytes long')
+      for (const two of [
+        [live, forged],
+        [forged, live],
+      ]) {
+        const authorization = two.map((token) => `Bearer ${token}`)
+        const status = await refused(t, '/notes', { headers: { authorization } }, 'two headers')
+        t.match(String(status), /^40[01]$/)
+      }
+    })
+
+    await t.test('a token is refused as soon as it is revoked', async (t) => {
+      for (let round = 0; round < 10; round++) {
+        const token = await world.token()
+        t.equal((await call('/notes', { bearer: token })).status, 200)
+        t.equal((await call('/notes', { bearer: token })).status, 200)
+        t.equal((await service.api.logout(token)).status, 204)
+        t.equal(await refused(t, '/notes', { bearer: token }, 'revoked'), 401)
+      }
+    })
+
+    await t.test('a token is refused when its time is over', async (t) => {
+      const token = withClaims(await world.token(), { exp: now() + 3 })
+      let status = (await call('/notes', { bearer: token })).status
+      t.equal(status, 200)
+      while (status === 200 && now() < Number(claimsOf(token).exp) + 3) {
+        await new Promise((resolve) => setTimeout(resolve, 100))
+        status = (await call('/notes', { bearer: token })).status
+      }
+      t.equal(status, 401)
+      t.ok(now() <= Number(claimsOf(token).exp) + 1, 'within a second')
+    })
+
+    await t.test('a caller cannot say who it is', async (t) => {
+      const token = await world.token()
+      const { sub, sid } = claimsOf(token)
+      for (const name of IDENTITY) {
+        const spellings = [name, name.toUpperCase(), name.replaceAll('-', '_'), name.replace('x-', 'x_')]
+        const forged = [...spellings, name.replace(/-(?!.*-)/, '_')].map((each) => [each, ['admin', 'root']])
+        const { status } = await call('/notes', { bearer: token, headers: Object.fromEntries(forged) })
+        t.equal(status, 200)
+        const arrival = app.arrivals.at(-1)
+        const told = arrival ? IDENTITY.map((name) => readAs(name, arrival).join()) : []
+        t.strictSame(told, [sub, sid, 'latchkey', 'todo:read todo:write', ''], name)
+      }
+    })
+
+    await t.test('a caller cannot have its name taken away again, by naming it as hop-by-hop', async (t) => {
+      const token = await world.token()
+      for (const connection of ['x-auth-sub', 'close, X-Auth-Sub, X-Auth-Roles', 'keep-alive,x-auth-sub']) {
+        const before = app.arrivals.length
+        const { status } = await call('/notes', { bearer: token, headers: { connection } })
+        const arrival = app.arrivals[before]
+        if (arrival) t.strictSame(readAs('x-auth-sub', arrival), [claimsOf(token).sub], connection)
+        else t.match(String(status), /^40[03]$/)
+      }
+    })
+
+    await t.test('what is asked for is asked for: audience, scope and role', async (t) => {
+      const token = await world.token()
+      const enough = { aud: 'todo', scope: 'other todo:write', roles: ['user', 'admin'] }
+      const lacking: Record<string, object> = {
+        'the audience': { ...enough, aud: 'http://latchkey.test' },
+        'the scope': { ...enough, scope: 'todo:read todo:writer' },
+        'any scope': { ...enough, scope: '' },
+        'the role': { ...enough, roles: ['administrator'] },
+        'any role': { ...enough, roles: undefined },
+      }
+      t.equal((await call('/admin/x', { bearer: withClaims(token, enough) })).status, 200)
+      t.equal(app.arrivals.at(-1)?.url, '/admin/x')
+      for (const [what, claims] of Object.entries(lacking)) {
+        const bearer = withClaims(token, { ...claims })
+        t.equal(await refused(t, '/admin/x', { bearer }, what), 403, what)
+        // Whatever the caller's own query says of it.
+        const loosened = '/admin/x?scope=&role=&aud=&scope=todo:read&role=user&aud=http://latchkey.test'
+        t.equal(await refused(t, loosened, { bearer }, what), 403, what)
+        t.equal((await call('/notes', { bearer })).status, 200, 'and elsewhere it is good')
+      }
+      t.equal(await refused(t, '/admin/x', {}, 'none'), 401)
+    })
+
+    await t.test('no spelling of an address gets past what is asked for there', async (t) => {
+      const token = await world.token()
+      for (const path of SPELLINGS) {
+        const status = await refused(t, path, { bearer: token }, path)
+        t.match(String(status), /^40[034]$/, path)
+      }
+    })
+
+    await t.test('a body passes through whole', async (t) => {
+      const bearer = await world.token()
+      for (const [length, headers] of [
+        [1, {}],
+        [1_000_000, {}],
+        [300_000, { 'transfer-encoding': 'chunked' }],
+        [50_000, { expect: '100-continue' }],
+        [20_000, { 'content-type': 'application/json', 'content-encoding': 'gzip' }],
+      ] as const) {
+        const body = randomBytes(length)
+        t.equal((await call('/notes', { bearer, headers, body })).status, 200)
+        const sha256 = createHash('sha256').update(body).digest('hex')
+        t.match(app.arrivals.at(-1), { method: 'POST', length, sha256 })
+      }
+      t.equal(await refused(t, '/notes', { body: randomBytes(300_000) }, 'no token'), 401)
+    })
+
+    await t.test('every method passes', async (t) => {
+      const bearer = await world.token()
+      for (const method of ['HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'REPORT', 'PURGE', 'M-SEARCH']) {
+        t.equal((await call('/notes', { bearer, method })).status, 200, method)
+        t.equal(app.arrivals.at(-1)?.method, method)
+        t.equal(await refused(t, '/notes', { method, headers: { 'x-auth-sub': 'root' } }, method), 401, method)
+      }
+    })
+
+    await t.test('a caller with big cookies passes', async (t) => {
+      const cookie = `a=${'b'.repeat(7000)}`
+      const { status } = await call('/notes', { bearer: await world.token(), headers: { cookie } })
+      t.equal(status, 200)
+      t.strictSame(app.arrivals.at(-1)?.headers.filter(([name]) => /^cookie$/i.test(name))[0]?.[1], cookie)
+    })
+
+    await t.test('a service that hangs admits nobody, and then admits again', async (t) => {
+      const bearer = await world.token()
+      service.process.kill('SIGSTOP')
+      const since = Date.now()
+      const status = await refused(t, '/notes', { bearer }, 'hanging')
+      service.process.kill('SIGCONT')
+      t.match(String(status), /^(401|5\d\d)$/)
+      t.ok(Date.now() - since < gateway.givesUpWithin * 1000, `gives up after ${Date.now() - since} ms`)
+      t.equal((await call('/notes', { bearer: await world.token() })).status, 200)
+    })
+
+    await t.test('F31: a service without its store admits nobody, nor does one that is gone', async (t) => {
+      const bearer = await world.token()
+      t.equal((await call('/notes', { bearer })).status, 200)
+      await world.stopRedis()
+      t.match(String(await refused(t, '/notes', { bearer }, 'no store')), /^(401|5\d\d)$/)
+      await service.end('SIGKILL')
+      t.match(String(await refused(t, '/notes', { bearer }, 'no service')), /^(401|5\d\d)$/)
+    })
+  })
+}
+
+export async function startWorld(t: Test, { start }: Pick<Gateway, 'start'>): Promise<World> {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const { id, secret } = GATEWAY_CLIENT
+  const env = await environment(t, 'sqlite', {
+    REDIS_URL: redis.url,
+    AUDIENCE: 'http://latchkey.test,todo',
+    BOOTSTRAP_CLIENT: `${id}:${secret}`,
+  })
+  const service = await spawnService(t, env)
+  const app = await startApp(t)
+  const url = await start(t, { latchkey: new URL(service.api.url).host, app: app.address })
+  await service.api.signUp('ada', PASSWORD)
+  return {
+    service,
+    app,
+    stopRedis: () => redis.stop(),
+    call: (path, sent) => send(url, path, sent),
+    token: async () => (await service.api.tokens('ada', PASSWORD, { scope: 'todo:read todo:write' })).access_token,
+  }
+}

@@ -1,0 +1,37 @@
+import { request } from 'node:http'
+
+/** Given as a list, each on a line of its own. */
+type Headers = Record<string, string | number | string[]>
+
+export interface Sent {
+  method?: string
+  headers?: Headers
+  bearer?: string
+  body?: Buffer
+}
+
+export interface Received {
+  status: number
+  headers: NodeJS.Dict<string | string[]>
+}
+
+/** One request on a connection of its own; its path goes out as it is written here. */
+export function send(url: string, path: string, { method, headers = {}, bearer, body }: Sent = {}): Promise<Received> {
+  const { hostname, port } = new URL(url)
+  const all: Headers = { ...headers }
+  if (bearer !== undefined) all.authorization = `Bearer ${bearer}`
+  const isChunked = all['transfer-encoding'] !== undefined
+  if (body && !isChunked) all['content-length'] = body.length
+  return new Promise((resolve, reject) => {
+    const options = { hostname, port, path, method: method ?? (body ? 'POST' : 'GET'), headers: all, agent: false }
+    const outgoing = request(options, (incoming) => {
+      incoming.resume()
+      incoming.on('error', reject)
+      incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers }))
+    })
+    outgoing.on('error', reject)
+    // Who announces that it waits, waits.
+    if (all.expect === '100-continue') outgoing.once('continue', () => outgoing.end(body)).flushHeaders()
+    else outgoing.end(body)
+  })
+}
