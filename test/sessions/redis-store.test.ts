@@ -61,7 +61,9 @@ test('writers keep the feed alive between them, and none beats where another one
 
   const beats = (await client.xlen(feedKey)) - before
   t.ok(beats >= 2 && beats <= 7, `${beats} heartbeats in 1.5 s`)
-  t.strictSame((await client.xrevrange(feedKey, '+', '-', 'COUNT', 1))[0]?.[1], ['hb', '1'])
+  const [last, one] = await client.xrevrange(feedKey, '+', '-', 'COUNT', 2)
+  t.match(last?.[1], ['hb', /^\d{5,}$/, 'n', /^[\w-]{8}$/], 'it says for how many milliseconds entries are kept')
+  t.not(last?.[1][3], one?.[1][3], 'and no two are alike')
 })
 
 test('the epoch is there before the first session, and never moves', async (t) => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier } from '@latchkey/verifier'
-import { epochKey, feedKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import { test } from 'tap'
 import { startRedis } from '../servers/redis.js'
 import { startTcpProxy } from '../servers/tcp-proxy.js'
@@ -130,4 +130,21 @@ test('without a feed, without Redis, or with a replica, a follower is not ready 
   await seedFeed(empty.url)
   t.equal(await admin.exists(feedKey), 1)
   await t.rejects(verifierOf(t, { mode: 'follow', redis: empty.url }), { message: /no heartbeat/ })
+})
+
+test('a user with thousands of sessions signs out of all of them at once', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t, { SESSIONS_PER_USER: '10000' })
+  const { access_token, sid } = await signIn()
+  const { sub } = JSON.parse(Buffer.from(access_token.split('.')[1] ?? '', 'base64url').toString())
+  const others = admin.pipeline()
+  for (let i = 0; i < 9000; i++) {
+    others.copy(sessionKey(sub, sid), sessionKey(sub, `other${i}`))
+    others.zadd(sessionIndexKey(sub), Date.now() + 60_000, `other${i}`)
+  }
+  await others.exec()
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+
+  t.equal((await service.api.call('/logout-all', { method: 'POST', bearer: access_token })).status, 204)
+  await until(async () => (await verdict(verifier, access_token)) === 'revoked')
+  t.equal(await admin.exists(sessionKey(sub, 'other8999')), 0)
 })

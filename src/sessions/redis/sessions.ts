@@ -198,7 +198,17 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
         await redis.lkRevokeClient(clientRevocationKey(clientId), notBefore, feedKept)
       }),
 
-    clientNotBefore: (clientId) => ask(async () => Number((await redis.get(clientRevocationKey(clientId))) ?? 0)),
+    clientNotBefore: (clientId) =>
+      ask(async () => {
+        const read = () => Promise.all([redis.get(clientRevocationKey(clientId)), redis.get(epochKey)])
+        let [ended, epoch] = await read()
+        if (epoch === null) {
+          await redis.lkEpoch(epochKey)
+          ;[ended, epoch] = await read()
+        }
+        // An emptied Redis has forgotten what had ended: of what was issued before its epoch it knows nothing.
+        return Math.max(Number(ended ?? 0), Number(epoch) - 1)
+      }),
 
     ping: () => ask(async () => void (await redis.ping())),
 
