@@ -3,34 +3,81 @@ import { type Static, Type } from 'typebox'
 /** What every refusal looks like (RFC 6749 §5.2). */
 export const ErrorBody = Type.Object(
   {
-    error: Type.String({
-      description: 'Stable code',
-      examples: ['invalid_request', 'invalid_grant', 'invalid_client', 'invalid_token', 'temporarily_unavailable'],
-    }),
+    error: Type.String({ description: 'Stable code' }),
     error_description: Type.String({ description: 'What is wrong and what to do, for people' }),
   },
   { description: 'Refused' },
 )
 export type ErrorBody = Static<typeof ErrorBody>
 
+const body = (error: string, description: string): ErrorBody => ({ error, error_description: description })
+
+/** What each status means, and bodies that callers really get with it. */
 const reasons = {
-  400: 'The request is malformed, or the grant is not valid',
-  401: 'Authentication is missing or not valid',
-  404: 'There is no such resource',
-  405: 'The method is not one of this resource; `Allow` names those that are',
-  409: 'The user name is taken',
-  413: 'The body is over 16 KiB',
-  415: 'The body is neither JSON nor a form, or is compressed, or is not UTF-8',
-  500: 'A fault of the service; the log has it under the request id',
-  503: 'A store or the password hash is saturated or away; `Retry-After` says when to ask again',
-} as const
+  400: {
+    description: 'The request is malformed, or the grant is not valid',
+    examples: [
+      body('invalid_request', 'password is missing'),
+      body('invalid_grant', 'the refresh token is not valid: sign in again'),
+    ],
+  },
+  401: {
+    description: 'Authentication is missing or not valid; `WWW-Authenticate` names the scheme',
+    examples: [
+      body('invalid_token', 'the token is not valid, or its session has ended'),
+      body('invalid_grant', 'user name or password is wrong'),
+      body('invalid_client', 'client authentication failed: send id and secret by HTTP Basic or in the body'),
+    ],
+  },
+  403: {
+    description: 'The token or the client lacks a scope, or the token an audience or a role, that is asked for',
+    examples: [body('insufficient_scope', 'the scope introspect is needed')],
+  },
+  404: {
+    description: 'There is no such resource',
+    examples: [body('not_found', 'there is nothing at this address')],
+  },
+  405: {
+    description: 'The method is not one of this resource; `Allow` names those that are',
+    examples: [body('invalid_request', 'this address takes POST')],
+  },
+  409: {
+    description: 'The user name is taken',
+    examples: [body('username_taken', 'there is an account with this user name: choose another')],
+  },
+  413: {
+    description: 'The body is over 16 KiB',
+    examples: [body('invalid_request', 'the body is over 16 KiB')],
+  },
+  415: {
+    description: 'The body is neither JSON nor a form, or is compressed, or is not UTF-8',
+    examples: [body('invalid_request', 'send application/json or application/x-www-form-urlencoded')],
+  },
+  429: {
+    description: 'Too many wrong passwords; `Retry-After` says when to try again',
+    examples: [body('temporarily_unavailable', 'too many wrong passwords: try again in 5 s')],
+  },
+  500: {
+    description: 'A fault of the service; the log has it under the request id',
+    examples: [
+      body(
+        'server_error',
+        'a fault of the service: its log has it under request id 0d2c9c8e-6a55-4c43-9a5e-3a6f2f6f3c1b',
+      ),
+    ],
+  },
+  503: {
+    description: 'A store or the password hash is saturated or away; `Retry-After` says when to ask again',
+    examples: [body('temporarily_unavailable', 'the service cannot answer now: try again')],
+  },
+}
 
 export type RefusalStatus = keyof typeof reasons
 
-/** The error half of a route's `response` schema: what every route can answer, and `also`. */
-export function refusals(...also: RefusalStatus[]) {
-  const statuses: RefusalStatus[] = [400, ...also, 405, 413, 415, 500, 503]
-  return Object.fromEntries(
-    statuses.map((status) => [status, Type.Object(ErrorBody.properties, { description: reasons[status] })]),
-  )
+/** The error half of a route's `response` schema: what every route with a body can answer, and `also`. */
+export const refusals = (...also: RefusalStatus[]) => theseRefusals(400, ...also, 405, 413, 415, 500, 503)
+
+/** The same for a route that can answer no others. */
+export function theseRefusals(...statuses: RefusalStatus[]) {
+  return Object.fromEntries(statuses.map((status) => [status, Type.Object(ErrorBody.properties, reasons[status])]))
 }

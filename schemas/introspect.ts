@@ -1,13 +1,13 @@
 import { type Static, Type } from 'typebox'
 import { refusals } from './error.js'
-import { Fields, Scope, SessionId, Time, Token } from './fields.js'
+import { example, Fields, Scope, SessionId, Time, Token } from './fields.js'
 
 /** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
 export const IntrospectAnswer = Type.Object(
   {
     active: Type.Boolean(),
     sub: Type.Optional(Type.String()),
-    username: Type.Optional(Type.String({ examples: ['ada'] })),
+    username: Type.Optional(Type.String()),
     client_id: Type.Optional(Type.String()),
     scope: Type.Optional(Scope),
     aud: Type.Optional(Type.String()),
@@ -19,7 +19,26 @@ export const IntrospectAnswer = Type.Object(
     token_type: Type.Optional(Type.Literal('Bearer')),
     roles: Type.Optional(Type.Array(Type.String())),
   },
-  { description: 'The claims of a living access token, or `{"active":false}`' },
+  {
+    description: 'The claims of a living access token, or `{"active":false}`',
+    examples: [
+      {
+        active: true,
+        sub: example.user,
+        username: example.username,
+        client_id: 'latchkey',
+        scope: example.scope,
+        aud: 'http://localhost:3000',
+        iss: 'http://localhost:3000',
+        exp: example.time + 900,
+        iat: example.time,
+        jti: 'h2Jx0V5mT8a1qZcR4yWb7g',
+        sid: example.session,
+        token_type: 'Bearer',
+      },
+      { active: false },
+    ],
+  },
 )
 export type IntrospectAnswer = Static<typeof IntrospectAnswer>
 
@@ -29,11 +48,14 @@ export const Introspect = {
   description: 'For clients with the scope `introspect`, by HTTP Basic or with their credentials in the body.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
-  body: Fields({
-    token: Token,
-    token_type_hint: Type.Optional(Type.String({ description: 'Ignored' })),
-    client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
-    client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
-  }),
-  response: { 200: IntrospectAnswer, ...refusals(401) },
+  body: Fields(
+    {
+      token: Token,
+      token_type_hint: Type.Optional(Type.String({ description: 'Ignored' })),
+      client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+      client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+    },
+    { examples: [{ token: example.accessToken }] },
+  ),
+  response: { 200: IntrospectAnswer, ...refusals(401, 403) },
 }

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { Fields, Token } from './fields.js'
+import { example, Fields, Token } from './fields.js'
 
-const body = Fields({ token: Type.Optional(Token) })
+const body = Fields({ token: Type.Optional(Token) }, { examples: [{ token: example.accessToken }] })
 
 /** `POST /logout` */
 export const Logout = {

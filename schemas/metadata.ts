@@ -1,11 +1,7 @@
 import { Type } from 'typebox'
-import { ErrorBody } from './error.js'
+import { theseRefusals } from './error.js'
 
-const failures = {
-  405: Type.Object(ErrorBody.properties, { description: 'The method is not one of this resource' }),
-  500: Type.Object(ErrorBody.properties, { description: 'A fault of the service' }),
-}
-
+const authentication = ['client_secret_basic', 'client_secret_post']
 const texts = Type.Array(Type.String())
 
 /** RFC 8414 §2 */
@@ -22,14 +18,30 @@ export const MetadataAnswer = Type.Object(
     introspection_endpoint_auth_methods_supported: texts,
     revocation_endpoint_auth_methods_supported: texts,
   },
-  { description: 'Where everything is, and what it can do' },
+  {
+    description: 'Where everything is, and what it can do',
+    examples: [
+      {
+        issuer: 'http://localhost:3000',
+        token_endpoint: 'http://localhost:3000/token',
+        introspection_endpoint: 'http://localhost:3000/introspect',
+        revocation_endpoint: 'http://localhost:3000/revoke',
+        jwks_uri: 'http://localhost:3000/.well-known/jwks.json',
+        response_types_supported: [],
+        grant_types_supported: ['client_credentials', 'refresh_token'],
+        token_endpoint_auth_methods_supported: authentication,
+        introspection_endpoint_auth_methods_supported: authentication,
+        revocation_endpoint_auth_methods_supported: authentication,
+      },
+    ],
+  },
 )
 
 /** `GET /.well-known/oauth-authorization-server`, and under OpenID Connect's name for clients that know only that. */
 export const Metadata = {
   summary: 'Metadata of this authorization server',
   tags: ['services'],
-  response: { 200: MetadataAnswer, ...failures },
+  response: { 200: MetadataAnswer, ...theseRefusals(400, 405, 415, 500) },
 }
 
 /** `GET /.well-known/jwks.json` (RFC 7517) */
@@ -40,8 +52,25 @@ export const Jwks = {
   response: {
     200: Type.Object(
       { keys: Type.Array(Type.Record(Type.String(), Type.String())) },
-      { description: 'A JWK Set. Never a secret' },
+      {
+        description: 'A JWK Set. Never a secret',
+        examples: [
+          {
+            keys: [
+              {
+                kty: 'EC',
+                crv: 'P-256',
+                x: 'f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU',
+                y: 'x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0',
+                kid: 'hcuiuWjzYPPGKAYUZKEFMEHNRQCsRiA9oKAijJAXZNc',
+                alg: 'ES256',
+                use: 'sig',
+              },
+            ],
+          },
+        ],
+      },
     ),
-    ...failures,
+    ...theseRefusals(400, 405, 415, 500),
   },
 }

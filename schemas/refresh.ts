@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { Fields, Token } from './fields.js'
+import { example, Fields, Token } from './fields.js'
 import { TokenAnswer } from './token-answer.js'
 
 /** `POST /refresh` */
@@ -11,9 +11,12 @@ export const Refresh = {
     'reuse and ends the session. The token comes in the body or as the bearer token.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],
-  body: Fields({
-    refresh_token: Type.Optional(Token),
-    grant_type: Type.Optional(Type.String({ description: 'Tolerated: `refresh_token`' })),
-  }),
+  body: Fields(
+    {
+      refresh_token: Type.Optional(Token),
+      grant_type: Type.Optional(Type.String({ description: 'Tolerated: `refresh_token`' })),
+    },
+    { examples: [{ refresh_token: example.refreshToken }] },
+  ),
   response: { 200: TokenAnswer, ...refusals() },
 }

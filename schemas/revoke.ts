@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { Empty, Fields, Token } from './fields.js'
+import { Empty, example, Fields, Token } from './fields.js'
 
 /** `POST /revoke` (RFC 7009) */
 export const Revoke = {
@@ -11,11 +11,14 @@ export const Revoke = {
     'ask; client credentials are not needed, but when sent they must be right.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
-  body: Fields({
-    token: Token,
-    token_type_hint: Type.Optional(Type.String({ description: 'Ignored' })),
-    client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
-    client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
-  }),
+  body: Fields(
+    {
+      token: Token,
+      token_type_hint: Type.Optional(Type.String({ description: 'Ignored' })),
+      client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+      client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+    },
+    { examples: [{ token: example.refreshToken }] },
+  ),
   response: { 200: Empty('The token is dead'), ...refusals(401) },
 }

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { Fields, SessionId, Time } from './fields.js'
+import { example, Fields, SessionId, Time } from './fields.js'
 
 const nullableText = Type.Union([Type.String(), Type.Null()])
 
@@ -25,7 +25,25 @@ export const ListSessions = {
           }),
         ),
       },
-      { description: 'The living sessions, the latest used first' },
+      {
+        description: 'The living sessions, the latest used first',
+        examples: [
+          {
+            sessions: [
+              {
+                sid: example.session,
+                current: true,
+                device_name: example.device,
+                ip: '192.0.2.7',
+                user_agent: 'curl/8.14.1',
+                created_at: example.time,
+                last_seen_at: example.time,
+                expires_at: example.time + 604_800,
+              },
+            ],
+          },
+        ],
+      },
     ),
     ...refusals(401),
   },
@@ -37,7 +55,9 @@ export const EndSession = {
   description: 'Answers 204 also when there is no such session of this user.',
   tags: ['sessions'],
   security: [{ bearer: [] }],
-  params: Fields({ sid: Type.String({ minLength: 1, maxLength: 64 }) }),
+  params: Fields({
+    sid: Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w-]+$', examples: [example.session] }),
+  }),
   response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401) },
 }
 

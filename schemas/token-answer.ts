@@ -1,20 +1,30 @@
 import { type Static, Type } from 'typebox'
-import { AccessToken, RefreshToken, Scope, SessionId } from './fields.js'
+import { AccessToken, example, RefreshToken, Scope, SessionId } from './fields.js'
 
 /** RFC 6749 §5.1, with the session and the refresh token's own lifetime. */
 export const TokenAnswer = Type.Object(
   {
     access_token: AccessToken,
     token_type: Type.Literal('Bearer'),
-    expires_in: Type.Integer({ description: 'Seconds until the access token expires', examples: [900] }),
+    expires_in: Type.Integer({ description: 'Seconds until the access token expires' }),
     refresh_token: RefreshToken,
-    refresh_expires_in: Type.Integer({
-      description: 'Seconds until the refresh token expires unused',
-      examples: [604800],
-    }),
+    refresh_expires_in: Type.Integer({ description: 'Seconds until the refresh token expires unused' }),
     scope: Scope,
     sid: SessionId,
   },
-  { description: 'The two tokens of a session' },
+  {
+    description: 'The two tokens of a session',
+    examples: [
+      {
+        access_token: example.accessToken,
+        token_type: 'Bearer',
+        expires_in: 900,
+        refresh_token: example.refreshToken,
+        refresh_expires_in: 604_800,
+        scope: example.scope,
+        sid: example.session,
+      },
+    ],
+  },
 )
 export type TokenAnswer = Static<typeof TokenAnswer>

@@ -1,19 +1,33 @@
 import { type Static, Type } from 'typebox'
 import { refusals } from './error.js'
-import { AccessToken, Fields, RefreshToken, Scope, SessionId, Token } from './fields.js'
+import { AccessToken, example, Fields, RefreshToken, Scope, SessionId, Token } from './fields.js'
 
 /** RFC 6749 §5.1. A token that a client gets for itself has no refresh token and no session. */
 export const GrantAnswer = Type.Object(
   {
     access_token: AccessToken,
     token_type: Type.Literal('Bearer'),
-    expires_in: Type.Integer({ description: 'Seconds until the access token expires', examples: [900] }),
+    expires_in: Type.Integer({ description: 'Seconds until the access token expires' }),
     refresh_token: Type.Optional(RefreshToken),
     refresh_expires_in: Type.Optional(Type.Integer({ description: 'Seconds until the refresh token expires unused' })),
     scope: Scope,
     sid: Type.Optional(SessionId),
   },
-  { description: 'The token, or the two tokens of a session' },
+  {
+    description: 'The token, or the two tokens of a session',
+    examples: [
+      { access_token: example.accessToken, token_type: 'Bearer', expires_in: 900, scope: 'introspect' },
+      {
+        access_token: example.accessToken,
+        token_type: 'Bearer',
+        expires_in: 900,
+        refresh_token: example.refreshToken,
+        refresh_expires_in: 604_800,
+        scope: example.scope,
+        sid: example.session,
+      },
+    ],
+  },
 )
 export type GrantAnswer = Static<typeof GrantAnswer>
 
@@ -25,13 +39,21 @@ export const TokenRequest = {
     'that was begun by way of this client, or by a person directly.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
-  body: Fields({
-    grant_type: Type.String({ minLength: 1, maxLength: 100, examples: ['client_credentials'] }),
-    scope: Type.Optional(Scope),
-    audience: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'One of AUDIENCE' })),
-    refresh_token: Type.Optional(Token),
-    client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
-    client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
-  }),
+  body: Fields(
+    {
+      grant_type: Type.String({ minLength: 1, maxLength: 100, description: '`client_credentials` or `refresh_token`' }),
+      scope: Type.Optional(Scope),
+      audience: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'One of `AUDIENCE`' })),
+      refresh_token: Type.Optional(Token),
+      client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+      client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+    },
+    {
+      examples: [
+        { grant_type: 'client_credentials', scope: 'introspect' },
+        { grant_type: 'refresh_token', refresh_token: example.refreshToken },
+      ],
+    },
+  ),
   response: { 200: GrantAnswer, ...refusals(401) },
 }

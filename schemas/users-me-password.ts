@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { Fields, Password } from './fields.js'
+import { example, Fields, Password } from './fields.js'
 
 /** `POST /users/me/password` */
 export const ChangePassword = {
@@ -8,6 +8,9 @@ export const ChangePassword = {
   description: 'Ends every other session of the user.',
   tags: ['users'],
   security: [{ bearer: [] }],
-  body: Fields({ current_password: Password, new_password: Password }),
-  response: { 204: Type.Null({ description: 'Changed' }), ...refusals(401) },
+  body: Fields(
+    { current_password: Password, new_password: Password },
+    { examples: [{ current_password: example.password, new_password: 'seven tame otters hum' }] },
+  ),
+  response: { 204: Type.Null({ description: 'Changed' }), ...refusals(401, 429) },
 }

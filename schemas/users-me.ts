@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { Fields, Password } from './fields.js'
+import { example, Fields, Password } from './fields.js'
 
 /** `DELETE /users/me` */
 export const DeleteAccount = {
@@ -8,6 +8,6 @@ export const DeleteAccount = {
   description: 'Ends every session of the user.',
   tags: ['users'],
   security: [{ bearer: [] }],
-  body: Fields({ password: Password }),
-  response: { 204: Type.Null({ description: 'Gone' }), ...refusals(401) },
+  body: Fields({ password: Password }, { examples: [{ password: example.password }] }),
+  response: { 204: Type.Null({ description: 'Gone' }), ...refusals(401, 429) },
 }

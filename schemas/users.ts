@@ -1,17 +1,23 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { Fields, Password, Time, Username } from './fields.js'
+import { example, Fields, Password, Time, Username } from './fields.js'
 
 /** `POST /users` */
 export const SignUp = {
   summary: 'Sign up',
   description: 'Open to anyone while `SIGNUP=open`.',
   tags: ['users'],
-  body: Fields({ username: Username, password: Password }),
+  body: Fields(
+    { username: Username, password: Password },
+    { examples: [{ username: example.username, password: example.password }] },
+  ),
   response: {
     201: Type.Object(
-      { id: Type.String(), username: Type.String({ examples: ['ada'] }), created_at: Time },
-      { description: 'The account' },
+      { id: Type.String({ description: '`sub` of its tokens' }), username: Type.String(), created_at: Time },
+      {
+        description: 'The account',
+        examples: [{ id: example.user, username: example.username, created_at: example.time }],
+      },
     ),
     ...refusals(404, 409),
   },

@@ -2,16 +2,24 @@ import formbody from '@fastify/formbody'
 import { parse as parseQuery } from 'fast-querystring'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { refusal } from './errors.js'
+import { countHeader } from './headers.js'
 
 /** What a request may carry, and the refusal of all that two readers could read in two ways. */
 export async function registerBodies(app: FastifyInstance): Promise<void> {
-  app.addHook('onRequest', async (request) => {
-    refuseSecretsInQuery(request)
-    refuseEncodedBody(request)
+  app.addHook('onRequest', (request, _reply, done) => {
+    try {
+      refuseAmbiguousHeaders(request)
+      refuseSecretsInQuery(request)
+      refuseEncodedBody(request)
+      done()
+    } catch (error) {
+      done(error as Error)
+    }
   })
   // No body is a body without parameters: what is missing is then said by name.
-  app.addHook('preValidation', async (request) => {
+  app.addHook('preValidation', (request, _reply, done) => {
     request.body ??= {}
+    done()
   })
 
   const parseJson = app.getDefaultJsonParser('error', 'error')
@@ -19,6 +27,7 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
     // Clients that always name a type send it with nothing behind it.
     if (text === '') return done(null, {})
+    refuseOtherThanUtf8(text as string)
     parseJson(request, text as string, (error, body) => {
       if (error) return done(refusal.invalidRequest('the body is not JSON, or names __proto__'))
       if (countMembers(body) < countWrittenMembers(text as string)) {
@@ -31,9 +40,36 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
   await app.register(formbody, { parser: parseForm })
 }
 
+const STAND_ONCE = ['host', 'authorization', 'content-type']
+
+/**
+ * Node takes the first of two headers that may stand once, and a list of transfer codings that ends in `chunked`. A proxy
+ * before us may have read the other one, or another end of the body: then it let through what we do not see.
+ */
+function refuseAmbiguousHeaders({ raw: { rawHeaders, headers, httpVersion } }: FastifyRequest): void {
+  for (const name of STAND_ONCE) {
+    if (countHeader(rawHeaders, name) > 1) throw refusal.ambiguous(`${name} is given twice`)
+  }
+  if (headers.host === undefined && httpVersion === '1.1') throw refusal.ambiguous('host is missing')
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    throw refusal.ambiguous('the only Transfer-Encoding is chunked')
+  }
+}
+
+const SECRETS = [
+  'token',
+  'access_token',
+  'refresh_token',
+  'password',
+  'current_password',
+  'new_password',
+  'client_secret',
+]
+
 /** RFC 6750 §5.3: a token in an address ends up in logs, histories and Referer headers. */
 function refuseSecretsInQuery({ query }: FastifyRequest): void {
-  for (const name of ['token', 'access_token', 'refresh_token', 'password', 'client_secret']) {
+  for (const name of SECRETS) {
     if (Object.hasOwn(query as object, name)) {
       throw refusal.invalidRequest(`${name} must not be in the address: send it in the body or as the bearer token`)
     }
@@ -51,23 +87,50 @@ function refuseEncodedBody({ headers }: FastifyRequest): void {
   }
 }
 
+/** Bytes that are no UTF-8 would all become one replacement character, and so different passwords one and the same. */
+function refuseOtherThanUtf8(text: string): void {
+  if (text.includes('\uFFFD')) throw refusal.invalidRequest('the body is not UTF-8')
+}
+
 function parseForm(text: string): Record<string, unknown> {
+  refuseOtherThanUtf8(text)
+  if (text.includes('%') && !isPercentEncoded(text)) {
+    throw refusal.invalidRequest('the form is not percent-encoded UTF-8: a lone % is written %25')
+  }
   const form = parseQuery(text)
   for (const [name, value] of Object.entries(form)) {
     if (Array.isArray(value)) throw refusal.invalidRequest('the body names a parameter twice')
     if (name === '__proto__') throw refusal.invalidRequest('the body names __proto__')
+    // RFC 6749 §3.1: a parameter without a value counts as left out.
+    if (value === '') delete form[name]
   }
   return form
+}
+
+function isPercentEncoded(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /**
  * Members that `JSON.parse` kept; fewer than were written where a name stands twice, for it keeps the last.
  * Another reader may keep the first: then the two act on different requests.
  */
-function countMembers(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0
-  const inner = Object.values(value).reduce((sum: number, member) => sum + countMembers(member), 0)
-  return Array.isArray(value) ? inner : Object.keys(value).length + inner
+function countMembers(json: unknown): number {
+  let count = 0
+  // A list, not a recursion: the caller says how deep it goes.
+  const values = [json]
+  for (const value of values) {
+    if (typeof value !== 'object' || value === null) continue
+    const members = Object.values(value)
+    if (!Array.isArray(value)) count += members.length
+    values.push(...members)
+  }
+  return count
 }
 
 /** In valid JSON a string stands before a colon exactly where it is a member's name. */

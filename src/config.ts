@@ -3,8 +3,9 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
+import { isClientId } from './clients/clients.js'
 import { developmentSecrets } from './secrets.js'
-import { parseKeys } from './tokens/key-ring.js'
+import { type Keys, parseKeys } from './tokens/key-ring.js'
 
 /** A setting: what it is called, what it means to an operator, and what it is when nothing is set. */
 interface Setting<Value> {
@@ -22,11 +23,12 @@ const setting = <Value>(about: string, shown: string, parse: (text: string) => V
 })
 
 const MAKE_SECRET = 'make one with  openssl rand -base64 48'
+const MAKE_KEY = 'make one with  latchkey keys generate'
 
 const DURATION_UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const
 
 /** `90s`, `15m`, `12h`, `7d`, or `0`, in milliseconds. */
-function duration(text: string): number {
+export function duration(text: string): number {
   const match = /^(\d{1,6})([smhd])$/.exec(text)
   if (match) return Number(match[1]) * DURATION_UNITS[match[2] as keyof typeof DURATION_UNITS] * 1000
   if (text === '0') return 0
@@ -120,23 +122,44 @@ const SECRET_WORDS = new RegExp(
 /** From a manual, or a pattern: words of that trade alone, one part again and again, or a run such as abcdef…. */
 function isWellKnown(secret: string): boolean {
   const next = [...secret].filter((character, i) => character.charCodeAt(0) + 1 === secret.charCodeAt(i + 1))
+  // Of random bytes, one key in a thousand has no letter in it, and so no other word.
+  const isText = /^[ -~]+$/.test(secret)
   return (
-    SECRET_WORDS.test(secret.toLowerCase().replace(/[^a-z]/g, '')) ||
-    /^(.{1,16}?)\1+.{0,15}$/.test(secret) ||
+    (isText && SECRET_WORDS.test(secret.toLowerCase().replace(/[^a-z]/g, ''))) ||
+    /^(.{1,16}?)\1+.{0,15}$/s.test(secret) ||
     next.length > secret.length / 2
   )
 }
 
 /** Read here only to find its faults with all the others: the ring reads it for itself. */
-function keyFile(path: string): string {
+function keyFile(path: string): { path: string; secrets: Buffer[] } {
   try {
-    parseKeys(readFileSync(path, 'utf8'))
+    return { path, secrets: secretsOf(parseKeys(readFileSync(path, 'utf8'))) }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     throw new Error(code === undefined ? message : `the file cannot be read: ${code}`)
   }
-  return path
 }
+
+/**
+ * The keys of a key file that a service in production may use.
+ *
+ * @throws Error that says which rule is broken
+ */
+export function parseProductionKeys(text: string): Keys {
+  const keys = parseKeys(text)
+  if (secretsOf(keys).some(isWellKnownKey)) {
+    throw new Error(`a shared secret of the key file can be guessed, or is from a manual: ${MAKE_KEY}`)
+  }
+  return keys
+}
+
+function secretsOf(keys: Keys): Buffer[] {
+  return keys.flatMap(({ alg, key }) => (alg === 'HS256' ? [Buffer.from(key)] : []))
+}
+
+/** A key of a file may be of any bytes: each is a character here, so that no decoder makes different ones look alike. */
+const isWellKnownKey = (key: Buffer): boolean => isWellKnown(key.toString('latin1'))
 
 function cidrs(text: string): string[] {
   const ranges = list(text)
@@ -155,7 +178,8 @@ function cidrs(text: string): string[] {
 function clientCredentials(text: string): { id: string; secret: string } {
   const colon = text.indexOf(':')
   const [id, secret] = [text.slice(0, colon), text.slice(colon + 1)]
-  if (colon < 1 || !/^[A-Za-z0-9._-]{1,64}$/.test(id)) {
+  if (id === 'latchkey') throw new Error('the id latchkey is taken by the service itself')
+  if (colon < 1 || !isClientId(id)) {
     throw new Error('write ID:SECRET, with an id of letters, digits, dot, dash and underscore')
   }
   if (Buffer.byteLength(secret) < 32) {
@@ -207,7 +231,7 @@ export const settings = {
   SESSION_MAX_AGE: setting('A session ends at this age, used or not; 0: never', '0', duration),
   REFRESH_GRACE: setting('A refresh token presented again within this gets the same successor', '30s', duration),
   SESSIONS_PER_USER: setting('Past it, the session unused longest ends', '100', wholeNumber(1, 10_000)),
-  SIGNUP: setting('open: anyone may sign up; closed', 'open', oneOf('open', 'closed')),
+  SIGNUP: setting('open: anyone may sign up; or closed, as in production if not set', 'open', oneOf('open', 'closed')),
   BOOTSTRAP_CLIENT: setting(
     'ID:SECRET of a client with the scopes introspect and admin, made if missing. Or BOOTSTRAP_CLIENT_FILE',
     '',
@@ -270,7 +294,67 @@ export class ConfigError extends Error {
   }
 }
 
+/** What it takes to open the stores and to keep the rules of what is in them: none of the service's own secrets. */
+export type StoresConfig = Pick<
+  Config,
+  | 'databaseUrl'
+  | 'redisUrl'
+  | 'accessTtl'
+  | 'refreshTtl'
+  | 'sessionMaxAge'
+  | 'refreshGrace'
+  | 'sessionsPerUser'
+  | 'passwordMinLength'
+  | 'hashConcurrency'
+  | 'hashQueue'
+>
+
 type Environment = Readonly<Record<string, string | undefined>>
+type Parsed<Name extends keyof typeof settings> = ReturnType<(typeof settings)[Name]['parse']>
+type Read = <Name extends keyof typeof settings>(name: Name) => Parsed<Name> | undefined
+
+/** Reads settings one by one. What is wrong with one is added to `faults`, and it counts as not set. */
+function reader(env: Environment, faults: string[]): Read {
+  return (name) => {
+    try {
+      const text = textOf(name, env)
+      return text === undefined ? undefined : (settings[name].parse(text) as Parsed<typeof name>)
+    } catch (error) {
+      faults.push(`${name}: ${(error as Error).message}`)
+      return undefined
+    }
+  }
+}
+
+function readStores(read: Read): StoresConfig {
+  return {
+    databaseUrl: read('DATABASE_URL') ?? 'sqlite:data/latchkey.db',
+    redisUrl: read('REDIS_URL'),
+    accessTtl: read('ACCESS_TTL') ?? 15 * 60_000,
+    refreshTtl: read('REFRESH_TTL') ?? 7 * 86_400_000,
+    sessionMaxAge: read('SESSION_MAX_AGE') ?? 0,
+    refreshGrace: read('REFRESH_GRACE') ?? 30_000,
+    sessionsPerUser: read('SESSIONS_PER_USER') ?? 100,
+    passwordMinLength: read('PASSWORD_MIN_LENGTH') ?? 15,
+    hashConcurrency: read('HASH_CONCURRENCY') ?? Math.max(1, availableParallelism() - 1),
+    hashQueue: read('HASH_QUEUE') ?? 64,
+  }
+}
+
+/**
+ * Reads of the environment what the command line needs. It runs in other shells than the service, which may not have the
+ * service's secrets, and should not.
+ *
+ * @throws {ConfigError} with every fault at once
+ */
+export function readStoresConfig(env: Environment): StoresConfig {
+  const faults: string[] = []
+  const config = readStores(reader(env, faults))
+  if (faults.length > 0) throw new ConfigError(faults)
+  // A revocation is kept, and the feed is trimmed, as long as the longest-lived token. Where nobody says how long that is,
+  // the default may be too short for the service: its verifiers would forget who has been signed out.
+  return env.ACCESS_TTL?.trim() ? config : { ...config, accessTtl: MAX_LIFETIME * 1000 }
+}
 
 /**
  * Reads the environment, once. Outside production, secrets that are not set are generated and kept beside the
@@ -282,74 +366,60 @@ export function readConfig(env: Environment): Config {
   const faults: string[] = []
   const production = env.NODE_ENV === 'production'
 
-  function read<Name extends keyof typeof settings>(
-    name: Name,
-  ): ReturnType<(typeof settings)[Name]['parse']> | undefined {
-    try {
-      const text = textOf(name, env)
-      return text === undefined
-        ? undefined
-        : (settings[name].parse(text) as ReturnType<(typeof settings)[Name]['parse']>)
-    } catch (error) {
-      faults.push(`${name}: ${(error as Error).message}`)
-      return undefined
-    }
-  }
-
+  const read = reader(env, faults)
   const port = read('PORT') ?? 3000
   const managementPort = read('MANAGEMENT_PORT') ?? 9000
   const issuer = read('ISSUER') ?? `http://localhost:${port}`
-  const accountsUrl = read('DATABASE_URL') ?? 'sqlite:data/latchkey.db'
+  const stores = readStores(read)
   let jwtSecrets = read('JWT_SECRET')
-  const jwtKeysFile = read('JWT_KEYS_FILE')
+  const keysOfFile = read('JWT_KEYS_FILE')
   let refreshSecrets = read('REFRESH_SECRET')
   let bootstrapClient = read('BOOTSTRAP_CLIENT')
-  const accessTtl = read('ACCESS_TTL') ?? 15 * 60_000
   const values = {
     host: read('HOST') ?? '127.0.0.1',
     audiences: (read('AUDIENCE') ?? [issuer]) as [string, ...string[]],
-    redisUrl: read('REDIS_URL'),
-    refreshTtl: read('REFRESH_TTL') ?? 7 * 86_400_000,
-    sessionMaxAge: read('SESSION_MAX_AGE') ?? 0,
-    refreshGrace: read('REFRESH_GRACE') ?? 30_000,
-    sessionsPerUser: read('SESSIONS_PER_USER') ?? 100,
     signUp: read('SIGNUP') ?? (production ? 'closed' : 'open'),
-    passwordMinLength: read('PASSWORD_MIN_LENGTH') ?? 15,
-    hashConcurrency: read('HASH_CONCURRENCY') ?? Math.max(1, availableParallelism() - 1),
-    hashQueue: read('HASH_QUEUE') ?? 64,
     trustProxy: read('TRUST_PROXY'),
     logLevel: read('LOG_LEVEL') ?? 'info',
     docs: (read('DOCS') ?? (production ? 'off' : 'on')) === 'on',
   } as const
 
   if (port !== 0 && port === managementPort) faults.push('MANAGEMENT_PORT: must differ from PORT')
-  if (jwtSecrets && jwtKeysFile) faults.push('JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them')
-  if (accessTtl > MAX_LIFETIME * 1000) faults.push('ACCESS_TTL: verifiers refuse a life of more than 24h')
+  // A name with a fault is set, if wrongly: it has been reported, and nothing is made up in its place.
+  const missing = (name: string) => !env[name]?.trim() && !env[`${name}_FILE`]
+  if (!missing('JWT_SECRET') && !missing('JWT_KEYS_FILE')) {
+    faults.push('JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them')
+  }
+  if (stores.accessTtl > MAX_LIFETIME * 1000) faults.push('ACCESS_TTL: verifiers refuse a life of more than 24h')
   if (jwtSecrets?.some((secret) => refreshSecrets?.includes(secret))) {
     faults.push('REFRESH_SECRET: must differ from JWT_SECRET, which other services know')
   }
+  if (keysOfFile?.secrets.some((key) => refreshSecrets?.some((secret) => key.equals(Buffer.from(secret))))) {
+    faults.push('REFRESH_SECRET: must differ from the secrets of JWT_KEYS_FILE, which other services know')
+  }
 
   let generated: Config['generated']
-  // A name with a fault is set, if wrongly: it has been reported, and nothing is made up in its place.
-  const missing = (name: string) => !env[name]?.trim() && !env[`${name}_FILE`]
   if (production) {
     for (const [name, secrets] of Object.entries({ JWT_SECRET: jwtSecrets, REFRESH_SECRET: refreshSecrets })) {
-      if (missing(name) && !(name === 'JWT_SECRET' && env.JWT_KEYS_FILE)) {
+      if (missing(name) && !(name === 'JWT_SECRET' && !missing('JWT_KEYS_FILE'))) {
         faults.push(`${name}: must be set in production: ${MAKE_SECRET}`)
       } else if (secrets?.some(isWellKnown)) {
         faults.push(`${name}: a secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
       }
     }
+    if (keysOfFile?.secrets.some(isWellKnownKey)) {
+      faults.push(`JWT_KEYS_FILE: a shared secret can be guessed, or is from a manual: ${MAKE_KEY}`)
+    }
     if (bootstrapClient && isWellKnown(bootstrapClient.secret)) {
       faults.push(`BOOTSTRAP_CLIENT: the secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
     }
-  } else if (faults.length === 0) {
-    const made = developmentSecrets(secretsDirectory(accountsUrl))
+  } else if (faults.length === 0 && !((jwtSecrets ?? keysOfFile) && refreshSecrets && bootstrapClient)) {
+    const made = developmentSecrets(secretsDirectory(stores.databaseUrl))
     if (made instanceof Error) {
       faults.push(`JWT_SECRET, REFRESH_SECRET: not set, and none could be generated: ${made.message}`)
     } else {
       generated = { file: made.file, client: bootstrapClient ? undefined : made.client }
-      jwtSecrets ??= [made.jwtSecret]
+      if (keysOfFile === undefined) jwtSecrets ??= [made.jwtSecret]
       refreshSecrets ??= [made.refreshSecret]
       bootstrapClient ??= made.client
     }
@@ -361,12 +431,11 @@ export function readConfig(env: Environment): Config {
     port,
     managementPort,
     issuer,
-    databaseUrl: accountsUrl,
-    jwtKeysFile,
+    jwtKeysFile: keysOfFile?.path,
     jwtSecrets: (jwtSecrets ?? []) as unknown as [string, ...string[]],
     refreshSecrets: refreshSecrets as [string, ...string[]],
     bootstrapClient,
-    accessTtl,
+    ...stores,
     ...values,
     generated,
   })
@@ -378,11 +447,14 @@ function textOf(name: keyof typeof settings, env: Environment): string | undefin
   const path = secretSettings.some((secret) => secret === name) ? env[`${name}_FILE`] : undefined
   if (!path) return text
   if (text !== undefined) throw new Error(`is set, and so is ${name}_FILE: keep one of them`)
+  let content: string
   try {
-    return readFileSync(path, 'utf8').trim()
+    content = readFileSync(path, 'utf8').trim()
   } catch (error) {
     throw new Error(`${name}_FILE cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
+  if (content === '') throw new Error(`${name}_FILE names a file that is empty`)
+  return content
 }
 
 function secretsDirectory(databaseUrl: string): string {

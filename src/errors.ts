@@ -24,6 +24,9 @@ const REALM = 'realm="latchkey"'
 export const refusal = {
   invalidRequest: (description: string) => new WireError(400, 'invalid_request', description),
 
+  /** Where this request ends, or whose it is, can be read in two ways: what follows it on the connection is not read. */
+  ambiguous: (description: string) => new WireError(400, 'invalid_request', description, { connection: 'close' }),
+
   /** A sign-in: the same for an unknown user, a wrong password and a disabled account. */
   signInFailed: () =>
     new WireError(401, 'invalid_grant', 'user name or password is wrong', {
@@ -81,6 +84,11 @@ export const refusal = {
   wrongPassword: () =>
     new WireError(401, 'invalid_grant', 'the password is wrong', { 'www-authenticate': `Bearer ${REALM}` }),
 
+  tooManyAttempts: (seconds: number) =>
+    new WireError(429, 'temporarily_unavailable', `too many wrong passwords: try again in ${seconds} s`, {
+      'retry-after': String(seconds),
+    }),
+
   usernameTaken: () => new WireError(409, 'username_taken', 'there is an account with this user name: choose another'),
 
   signUpClosed: () =>
@@ -116,7 +124,7 @@ export function sendRefusal(reply: FastifyReply, { statusCode, code, message, he
 function toWireError(error: FastifyError, request: FastifyRequest): WireError {
   if (error instanceof WireError) return error
   if (error instanceof Unavailable) {
-    request.log.warn({ dependency: error.dependency, reason: error.message }, 'unavailable')
+    request.log.warn({ reqId: request.id, dependency: error.dependency, reason: error.message }, 'unavailable')
     return refusal.unavailable()
   }
   if (error.validation) return refusal.invalidRequest(describeValidation(error))
@@ -133,7 +141,7 @@ function toWireError(error: FastifyError, request: FastifyRequest): WireError {
     // Fastify's own words name its internals.
     return new WireError(error.statusCode, 'invalid_request', 'the request cannot be read')
   }
-  request.log.error({ err: error }, 'request failed')
+  request.log.error({ reqId: request.id, err: error }, 'request failed')
   return refusal.fault(request.id)
 }
 

@@ -2,6 +2,11 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 
+/** What of an operation is looked at below. */
+interface Operation {
+  requestBody?: { required?: boolean; content: Record<string, { schema?: { required?: string[] } }> }
+}
+
 /** `GET /openapi.json` and `GET /docs`, from the schemas of the routes that are registered after this. */
 export async function registerDocs(app: FastifyInstance, issuer: string): Promise<void> {
   await app.register(swagger, {
@@ -28,6 +33,13 @@ export async function registerDocs(app: FastifyInstance, issuer: string): Promis
         },
       },
     },
+    transformObject: (document) => {
+      if (!('openapiObject' in document)) return document.swaggerObject
+      for (const path of Object.values(document.openapiObject.paths ?? {})) {
+        for (const operation of Object.values(path ?? {}) as Operation[]) markOptionalBody(operation)
+      }
+      return document.openapiObject
+    },
   })
   // Every body may be sent as either.
   app.addHook('onRoute', (route) => {
@@ -37,4 +49,10 @@ export async function registerDocs(app: FastifyInstance, issuer: string): Promis
   })
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   await app.register(swaggerUi, { routePrefix: '/docs' })
+}
+
+/** The plugin calls every body required. One without a required member may be left out: so `POST /logout` with a bearer. */
+function markOptionalBody({ requestBody }: Operation): void {
+  if (!requestBody) return
+  requestBody.required = Object.values(requestBody.content).some(({ schema }) => schema?.required?.length)
 }

@@ -61,6 +61,7 @@ function describeStartFailure(error: NodeJS.ErrnoException): string {
     return `port ${(error as { port?: number }).port} is taken: set PORT or MANAGEMENT_PORT to another`
   }
   if (error instanceof Unavailable) return `${error.message}: check DATABASE_URL, and that the server runs`
+  if (error.syscall === 'listen' || error.syscall === 'getaddrinfo') return `${error.message}: check HOST and the ports`
   return error.stack ?? error.message
 }
 

@@ -12,15 +12,19 @@ export function welcome({ docs, generated, signUp, databaseUrl, redisUrl }: Conf
   if (generated) lines.push(`Secrets were not set: made for development, and kept in ${generated.file}`)
   if (client) lines.push(`A client for your services: id ${client.id}, secret ${client.secret}`)
   if (client && signUp === 'open') {
+    const introspect = `curl -u ${client.id}:${client.secret} ${base}/introspect -d token=$TOKEN`
     lines.push(
       '',
       'Try it, in another terminal: sign up, sign in, and ask whether the token is live:',
       '',
       `  curl ${base}/users -d username=ada -d 'password=correct horse battery staple'`,
       `  TOKEN=$(curl -s ${base}/login -d username=ada -d 'password=correct horse battery staple' | sed 's/.*"access_token":"\\([^"]*\\).*/\\1/')`,
-      `  curl -u ${client.id}:${client.secret} ${base}/introspect -d token=$TOKEN`,
+      `  ${introspect}`,
       '',
-      `Sign out, and ask again:  curl -X POST ${base}/logout -H "Authorization: Bearer $TOKEN"`,
+      'Sign out, and ask again:',
+      '',
+      `  curl -X POST ${base}/logout -H "Authorization: Bearer $TOKEN"`,
+      `  ${introspect}`,
     )
   }
   return `${lines.join('\n')}\n\n`

@@ -71,7 +71,18 @@ export interface RunningService {
 
 /** The service in this process, on real ports, talked to over HTTP. Ends with the test. */
 export async function startService(t: Test, store: Store, overrides: Environment = {}): Promise<RunningService> {
-  return startServiceWith(t, await environment(t, store, overrides))
+  const service = await startServiceWith(t, await environment(t, store, overrides))
+  await untilReady(service.managementUrl)
+  return service
+}
+
+/** It listens before its Redis has answered: the first request might come too early. */
+async function untilReady(managementUrl: string): Promise<void> {
+  const deadline = Date.now() + 10_000
+  while (!(await fetch(`${managementUrl}/readyz`)).ok) {
+    if (Date.now() > deadline) throw new Error('the service did not become ready')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
 }
 
 /** The same with settings that are there already: a second replica, or a restart. */

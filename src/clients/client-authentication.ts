@@ -15,11 +15,17 @@ export interface PresentedCredentials {
  * @returns none where there are no credentials, or where there are two that differ
  */
 export function readClientCredentials({ authorization, body }: PresentedCredentials): ClientCredentials[] {
-  const posted = readPosted(body)
-  const basic = authorization === undefined ? [] : readBasic(authorization)
-  if (authorization !== undefined && basic.length === 0) return []
-  if (basic.length === 0) return posted ? [posted] : []
-  return posted ? basic.filter(({ id, secret }) => id === posted.id && secret === posted.secret) : basic
+  const { id, secret } = readPosted(body)
+  if (authorization === undefined) return typeof id === 'string' && typeof secret === 'string' ? [{ id, secret }] : []
+  // Many send the id in both places and the secret in one.
+  return readBasic(authorization).filter(
+    (basic) => (id === undefined || id === basic.id) && (secret === undefined || secret === basic.secret),
+  )
+}
+
+/** Whether a body means to carry a secret, be it in a wrong way. */
+export function hasPostedCredentials(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && Object.hasOwn(body, 'client_secret')
 }
 
 function readBasic(authorization: string): ClientCredentials[] {
@@ -35,10 +41,10 @@ function readBasic(authorization: string): ClientCredentials[] {
   return [{ id: decoded.id, secret: decoded.secret }, raw]
 }
 
-function readPosted(body: unknown): ClientCredentials | undefined {
-  if (typeof body !== 'object' || body === null) return undefined
+function readPosted(body: unknown): { id?: unknown; secret?: unknown } {
+  if (typeof body !== 'object' || body === null) return {}
   const { client_id: id, client_secret: secret } = body as Record<string, unknown>
-  return typeof id === 'string' && typeof secret === 'string' ? { id, secret } : undefined
+  return { id, secret }
 }
 
 function decodeForm(text: string): string | undefined {

@@ -2,6 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Selectable } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { ClientRow } from '../database/schema.js'
+import { hasPostedCredentials, type PresentedCredentials, readClientCredentials } from './client-authentication.js'
 
 /** Another service, or a gateway, that calls this one. */
 export interface Client {
@@ -21,9 +22,17 @@ export interface ClientGrants {
   audiences: readonly string[]
 }
 
+/** What may be told of a client: its secrets are not among it. */
+export interface ListedClient extends Client {
+  /** Unix milliseconds. */
+  createdAt: number
+  /** Until when the secret before the last rotation is good, in Unix milliseconds; undefined where it is not, or is none. */
+  previousSecretUntil: number | undefined
+}
+
 export interface Clients {
-  /** The client whose credentials these are, or undefined. */
-  authenticate(credentials: ClientCredentials): Promise<Client | undefined>
+  /** The client that a caller has proved to be, or undefined (RFC 6749 §2.3.1). */
+  authenticate(presented: PresentedCredentials): Promise<Client | undefined>
   /** The client of this id, or undefined. */
   find(id: string): Promise<Client | undefined>
   /** Makes a client if there is none of this id, and answers whether it did. One that is there keeps what it has. */
@@ -33,6 +42,10 @@ export interface Clients {
    * Answers whether there is such a client.
    */
   rotateSecret(credentials: ClientCredentials, overlap: number): Promise<boolean>
+  /** All of them, by id. There is one for each service, so there are few. */
+  list(): Promise<ListedClient[]>
+  /** Answers whether there was such a client. Revoke its tokens before, up to {@link lastIssue}. */
+  delete(id: string): Promise<boolean>
 }
 
 interface Known {
@@ -45,6 +58,24 @@ interface Known {
 
 /** How old, in milliseconds, what is known of a client may be: by then a rotated secret or a deletion is seen. */
 const MAX_AGE = 5000
+/** What clocks of replicas may differ by, in seconds. */
+const CLOCK_LEEWAY = 5
+
+/** Clients are few, and each has one header, or two while its secret is rotated. */
+const MAX_PROVEN = 1000
+
+/** What an id may be. `latchkey` is the client of people who sign in by themselves. */
+export function isClientId(id: string): boolean {
+  return /^[A-Za-z0-9._-]{1,64}$/.test(id) && id !== 'latchkey'
+}
+
+/**
+ * The latest time of issue, in Unix seconds, that a token of a client can have which is deleted now: for a few seconds
+ * replicas go on knowing it, and their clocks differ.
+ */
+export function lastIssue(now: number): number {
+  return Math.ceil((now + MAX_AGE) / 1000) + CLOCK_LEEWAY
+}
 
 /** 256 bits, URL-safe: nobody guesses it, and nothing on its way needs to escape it. */
 export function generateClientSecret(): string {
@@ -66,12 +97,12 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
     return known.get(id)
   }
 
-  async function recall(id: string): Promise<Known | undefined> {
+  async function recall(id: string, maxAge: number): Promise<Known | undefined> {
     // Postgres refuses a NUL in a text, and no client has one in its id.
     if (id.includes('\0')) return undefined
     const remembered = known.get(id)
     if (!remembered) return load(id)
-    if (clock() - remembered.readAt < MAX_AGE) return remembered
+    if (clock() - remembered.readAt < maxAge) return remembered
     try {
       return await load(id)
     } catch {
@@ -79,19 +110,47 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
     }
   }
 
+  function isSecretOf({ secretHash, previous }: Known, hash: Buffer): boolean {
+    return (
+      timingSafeEqual(hash, secretHash) ||
+      (previous !== undefined && timingSafeEqual(hash, previous.hash) && clock() < previous.until)
+    )
+  }
+
+  async function authenticateOne(id: string, hash: Buffer): Promise<Client | undefined> {
+    const remembered = await recall(id, MAX_AGE)
+    if (!remembered) return undefined
+    if (isSecretOf(remembered, hash)) return remembered.client
+    // Another process may have rotated it since: whoever was handed the new secret may use it at once. Guessing costs
+    // a look-up, as it does with an id that does not exist.
+    const found = await recall(id, 0)
+    return found && isSecretOf(found, hash) ? found.client : undefined
+  }
+
+  // What a header said that was right once, parsed and hashed: a service sends the same with every request. Whether it
+  // is right still is asked each time. Saves 6 µs a request.
+  const proven = new Map<string, { id: string; hash: Buffer }>()
+
   return {
-    async authenticate({ id, secret }) {
-      const found = await recall(id)
-      if (!found) return undefined
-      const hash = sha256(secret)
-      const { secretHash, previous } = found
-      const isCurrent = timingSafeEqual(hash, secretHash)
-      const isPrevious = previous !== undefined && timingSafeEqual(hash, previous.hash) && clock() < previous.until
-      return isCurrent || isPrevious ? found.client : undefined
+    async authenticate(presented) {
+      const header = hasPostedCredentials(presented.body) ? undefined : presented.authorization
+      const before = header === undefined ? undefined : proven.get(header)
+      if (before) return authenticateOne(before.id, before.hash)
+      for (const { id, secret } of readClientCredentials(presented)) {
+        const hash = sha256(secret)
+        const client = await authenticateOne(id, hash)
+        if (!client) continue
+        if (header !== undefined) {
+          if (proven.size >= MAX_PROVEN) proven.clear()
+          proven.set(header, { id, hash })
+        }
+        return client
+      }
+      return undefined
     },
 
     async find(id) {
-      return (await recall(id))?.client
+      return (await recall(id, MAX_AGE))?.client
     },
 
     async create({ id, secret }, { scopes, audiences }) {
@@ -123,6 +182,21 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
         .executeTakeFirst()
       known.delete(id)
       return numUpdatedRows > 0n
+    },
+
+    async list() {
+      const rows = await db.selectFrom('clients').selectAll().orderBy('id').execute()
+      return rows.map((row) => {
+        const { client, previous } = toKnown(row, clock())
+        const isGood = previous !== undefined && clock() < previous.until
+        return { ...client, createdAt: row.created_at, previousSecretUntil: isGood ? previous.until : undefined }
+      })
+    },
+
+    async delete(id) {
+      const { numDeletedRows } = await db.deleteFrom('clients').where('id', '=', id).executeTakeFirst()
+      known.delete(id)
+      return numDeletedRows > 0n
     },
   }
 }

@@ -22,6 +22,8 @@ export interface Database {
   readonly db: Kysely<Tables>
   /** Unix milliseconds on the database's own clock, as an SQL expression: replicas of the service share it. */
   readonly now: RawBuilder<number>
+  /** What ends a `SELECT` whose rows are changed next, so that they are locked in its order. SQLite has one writer. */
+  readonly forUpdate: RawBuilder<unknown>
   /** Throws {@link Unavailable} when the database does not answer. */
   ping(): Promise<void>
   close(): Promise<void>
@@ -64,6 +66,7 @@ function openSqlite(path: string): Opened {
   return {
     ...common(db),
     now: sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+    forUpdate: sql``,
     // Kysely takes no lock on SQLite. One connection holds the write lock around the whole run, from before it reads
     // what has been done: a second starter waits, then finds nothing to do.
     migrate: () =>
@@ -90,29 +93,31 @@ const types: pg.CustomTypesConfig = {
 }
 
 function openPostgres(url: string, onError: (error: Error) => void): Opened {
-  const pool = new pg.Pool({
-    connectionString: url,
-    types,
-    max: 10,
-    application_name: 'latchkey',
-    keepAlive: true,
-    // A caller gets its answer within a second, whether that is a row or a 503.
-    connectionTimeoutMillis: 800,
-    query_timeout: 1000,
-    statement_timeout: 1000,
-  })
-  // A connection that dies while idle: the pool drops it and makes another. Unheard, the event would end the process.
-  pool.on('error', onError)
+  const pool = openPool(
+    {
+      connectionString: url,
+      types,
+      max: 10,
+      application_name: 'latchkey',
+      keepAlive: true,
+      // A caller gets its answer within a second, whether that is a row or a 503.
+      connectionTimeoutMillis: 800,
+      query_timeout: 1000,
+      statement_timeout: 1000,
+    },
+    onError,
+  )
   const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool })) })
   return {
     ...common(db),
     now: sql<number>`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
+    forUpdate: sql`FOR UPDATE`,
     async migrate() {
       // On a connection of its own without the time limit: a second starter waits here on Kysely's advisory lock.
       const patient = new Kysely<Tables>({
         dialect: guarded(
           new PostgresDialect({
-            pool: new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 5000 }).on('error', onError),
+            pool: openPool({ connectionString: url, max: 1, connectionTimeoutMillis: 5000 }, onError),
           }),
         ),
       })
@@ -123,6 +128,14 @@ function openPostgres(url: string, onError: (error: Error) => void): Opened {
       }
     },
   }
+}
+
+/**
+ * A pool whose connections may die. One that does says so by an event, which ends the process where nobody hears it: the
+ * pool hears those that are idle, and of one that is at work nobody would.
+ */
+function openPool(config: pg.PoolConfig, onError: (error: Error) => void): pg.Pool {
+  return new pg.Pool(config).on('connect', (client) => client.on('error', onError)).on('error', () => {})
 }
 
 function common(db: Kysely<Tables>) {

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Audit } from '../audit.js'
-import { readClientCredentials } from '../clients/client-authentication.js'
+import { hasPostedCredentials } from '../clients/client-authentication.js'
 import type { Client } from '../clients/clients.js'
 import { refusal } from '../errors.js'
 import { bearerToken } from './bearer.js'
@@ -36,16 +36,13 @@ export async function requireClient(request: FastifyRequest, scope: string, need
 
 /** Guard: the client that calls, by its secret; or 401 (RFC 6749 §2.3.1). */
 export async function authenticateClient(request: FastifyRequest, { clients, audit }: Needs): Promise<Client> {
-  const { authorization } = request.headers
-  for (const credentials of readClientCredentials({ authorization, body: request.body })) {
-    const client = await clients.authenticate(credentials)
-    if (client) return client
-  }
+  const client = await clients.authenticate({ authorization: request.headers.authorization, body: request.body })
+  if (client) return client
   audit(request, { event: 'client.refused' })
   throw refusal.invalidClient()
 }
 
 /** Whether a request tries to authenticate a client at all. */
 export function presentsClient({ headers, body }: FastifyRequest): boolean {
-  return /^basic /i.test(headers.authorization ?? '') || Object.hasOwn(body as object, 'client_secret')
+  return /^basic /i.test(headers.authorization ?? '') || hasPostedCredentials(body)
 }

@@ -22,7 +22,8 @@ export const introspect: FastifyPluginAsyncTypebox<Needs> = async (app, needs) =
     if (!live || !isFor(client, live.claims.aud)) return { active: false }
 
     const username = live.username === undefined ? {} : { username: live.username }
-    return { active: true, ...live.claims, ...username, token_type: 'Bearer' as const }
+    // What the token claims comes first: it has no say in whether it is active.
+    return { ...live.claims, active: true, ...username, token_type: 'Bearer' as const }
   })
 }
 

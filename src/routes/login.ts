@@ -1,10 +1,11 @@
-import { randomBytes } from 'node:crypto'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Login } from '../../schemas/login.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
-import { FIRST_PARTY } from '../sessions/session.js'
+import { FIRST_PARTY, newSid } from '../sessions/session.js'
+import type { Throttle } from '../throttle/throttle.js'
+import { usernameKey } from '../users/username.js'
 import type { Users } from '../users/users.js'
 import { authenticateClient, presentsClient } from './client.js'
 import type { LiveTokenNeeds } from './live-token.js'
@@ -15,6 +16,7 @@ const RESERVED_SCOPES = new Set(['introspect', 'admin'])
 
 interface Needs extends LiveTokenNeeds {
   users: Users
+  throttle: Throttle
   refreshTokens: RefreshTokens
   audiences: readonly [string, ...string[]]
   audit: Audit
@@ -25,7 +27,7 @@ interface Needs extends LiveTokenNeeds {
  * that client's: no other can refresh it.
  */
 export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { users, sessions, audiences, audit } = needs
+  const { users, throttle, sessions, audiences, audit } = needs
 
   app.post('/login', { schema: Login }, async (request, reply) => {
     const { username, password, scope = '', audience = audiences[0], device_name: deviceName } = request.body
@@ -35,15 +37,24 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     if (!audiences.includes(audience)) throw refusal.invalidTarget()
     const clientId = presentsClient(request) ? (await authenticateClient(request, needs)).id : FIRST_PARTY
 
+    const attempt = { account: usernameKey(username), address: request.ip }
+    const seconds = await throttle.wait(attempt)
+    if (seconds > 0) {
+      audit(request, { event: 'login.refused', reason: 'throttled' })
+      throw refusal.tooManyAttempts(seconds)
+    }
+
     const signIn = await users.signIn(username, password)
     if (signIn.outcome === 'refused') {
+      await throttle.failed(attempt)
       audit(request, { event: 'login.refused', reason: signIn.reason, sub: signIn.sub })
       throw refusal.signInFailed()
     }
     const { user } = signIn
+    await throttle.succeeded(attempt)
 
     const { session, excess } = await sessions.create({
-      sid: randomBytes(16).toString('base64url'),
+      sid: newSid(),
       sub: user.id,
       username: user.username,
       clientId,

@@ -23,7 +23,7 @@ export const refresh: FastifyPluginAsyncTypebox<RefreshNeeds> = async (app, need
     if ((request.body.grant_type ?? 'refresh_token') !== 'refresh_token') {
       throw refusal.unsupportedGrantType('refresh_token, or left out')
     }
-    const token = presentedToken(request, request.body.refresh_token)
+    const token = presentedToken(request, request.body.refresh_token, refusal.invalidGrant)
     if (token === undefined) throw refusal.invalidRequest('refresh_token is missing')
 
     const answer = await redeemRefreshToken(request, token, FIRST_PARTY, needs)
@@ -49,9 +49,11 @@ export async function redeemRefreshToken(
   const rotation = await sessions.rotate(grant, clientId)
   switch (rotation.outcome) {
     case 'rotated':
-    case 'replayed':
-      audit(request, { event: `refresh.${rotation.outcome}`, ...grant })
+      audit(request, { event: 'refresh.rotated', ...grant })
       return tokenAnswer(rotation.session, needs)
+    case 'replayed':
+      audit(request, { event: 'refresh.replayed', ...grant })
+      return tokenAnswer(rotation.session, needs, rotation.age)
     case 'reused': {
       const sids = await sessions.end(sub, [sid])
       // Of many that present it at once, the one that ended the session tells of it.

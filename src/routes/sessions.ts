@@ -36,8 +36,11 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<Needs> = async (app, needs
     const caller = await requirePerson(request, needs)
     requireValid(request)
 
-    // Sessions are found below their user: another one's cannot be named.
-    const sids = await sessions.end(caller.sub, [request.params.sid])
+    // The id is the caller's word alone, and ending a session tells every verifier: that of another user's session, or a
+    // made-up one, must reach none of them.
+    const { sid } = request.params
+    const isOwn = (await sessions.holder(caller.sub, sid)) !== undefined
+    const sids = isOwn ? await sessions.end(caller.sub, [sid]) : []
     audit(request, { event: 'session.ended', sub: caller.sub, sids, reason: 'ended_by_user' })
     return reply.code(204).send(null)
   })

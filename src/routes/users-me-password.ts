@@ -1,17 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ChangePassword } from '../../schemas/users-me-password.js'
-import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
-import type { Users } from '../users/users.js'
 import { requireValid } from './bearer.js'
 import { type LiveTokenNeeds, requirePerson } from './live-token.js'
+import { type OwnPasswordNeeds, requireOwnPassword } from './own-password.js'
 
-interface Needs extends LiveTokenNeeds {
-  users: Users
-  passwordMinLength: number
-  audit: Audit
-}
+type Needs = LiveTokenNeeds & OwnPasswordNeeds & { passwordMinLength: number }
 
 /** `POST /users/me/password`: a person changes their password, and every other session of theirs ends. */
 export const changePassword: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
@@ -25,13 +20,13 @@ export const changePassword: FastifyPluginAsyncTypebox<Needs> = async (app, need
     if (!user) throw refusal.invalidToken()
     const rule = await brokenPasswordRule(next, { username: user.username, minLength })
     if (rule) throw refusal.invalidRequest(passwordRuleText(rule, minLength))
-    if (!(await users.isPassword(sub, current))) {
+    await requireOwnPassword(request, sub, current, needs)
+
+    // The password first: a sign-in with the old one that comes in between finds it changed, and ends its own session.
+    if (!(await users.changePassword(user, next))) {
       audit(request, { event: 'user.password_refused', sub })
       throw refusal.wrongPassword()
     }
-
-    // The password first: a sign-in with the old one that comes in between finds it changed, and ends its own session.
-    await users.changePassword(sub, next)
     audit(request, { event: 'user.password_changed', sub })
     const sids = await sessions.endAll(sub, sid)
     audit(request, { event: 'session.ended', sub, sids, reason: 'password_changed' })

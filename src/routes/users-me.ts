@@ -1,15 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteAccount } from '../../schemas/users-me.js'
-import type { Audit } from '../audit.js'
-import { refusal } from '../errors.js'
-import type { Users } from '../users/users.js'
 import { requireValid } from './bearer.js'
 import { type LiveTokenNeeds, requirePerson } from './live-token.js'
+import { type OwnPasswordNeeds, requireOwnPassword } from './own-password.js'
 
-interface Needs extends LiveTokenNeeds {
-  users: Users
-  audit: Audit
-}
+type Needs = LiveTokenNeeds & OwnPasswordNeeds
 
 /** `DELETE /users/me`: a person deletes their account, and every session of theirs ends. */
 export const deleteAccount: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
@@ -18,10 +13,7 @@ export const deleteAccount: FastifyPluginAsyncTypebox<Needs> = async (app, needs
   app.delete('/users/me', { schema: DeleteAccount, attachValidation: true }, async (request, reply) => {
     const { sub } = await requirePerson(request, needs)
     requireValid(request)
-    if (!(await users.isPassword(sub, request.body.password))) {
-      audit(request, { event: 'user.password_refused', sub })
-      throw refusal.wrongPassword()
-    }
+    await requireOwnPassword(request, sub, request.body.password, needs)
 
     // The account is disabled before its sessions end, so that no sign-in slips in between, and deleted after: if Redis
     // is away meanwhile, the sessions live, and the person can ask again.

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { RefreshGrant } from './refresh-token.js'
 
 /**
@@ -5,6 +6,9 @@ import type { RefreshGrant } from './refresh-token.js'
  * Also the `client_id` in its tokens (RFC 9068 §2.2), and so the id that no client can have.
  */
 export const FIRST_PARTY = 'latchkey'
+
+/** The id of a new session: 128 random bits. */
+export const newSid = (): string => randomBytes(16).toString('base64url')
 
 /** One sign-in on one device. Times are Unix milliseconds, on the store's clock. */
 export interface Session {
@@ -44,8 +48,8 @@ export interface StoreOptions {
 export type Rotation =
   /** The generation was the current one and has been moved on by one. */
   | { outcome: 'rotated'; session: Session }
-  /** The generation was moved on within the grace: the same successor again. Nothing has changed. */
-  | { outcome: 'replayed'; session: Session }
+  /** The generation was moved on within the grace, `age` milliseconds ago: the same successor again. Nothing has changed. */
+  | { outcome: 'replayed'; session: Session; age: number }
   /** The generation was left behind: it has been stolen, or kept. The session lives still: the caller ends it. */
   | { outcome: 'reused' }
   /** There is no such session, or it has ended. */
@@ -58,7 +62,10 @@ export type Rotation =
  * Methods throw `Unavailable` when the store does not answer; then the change may or may not have been made.
  */
 export interface SessionStore {
-  /** Begins a session. Past the user's limit it names those unused longest, for the caller to end. */
+  /**
+   * Begins a session. Past the user's limit it names those unused longest, for the caller to end: where as many more
+   * begin at the same moment, the new one may be among them.
+   */
   create(session: NewSession): Promise<{ session: Session; excess: string[] }>
   /**
    * Exactly-once rotation. A session that was begun for another of the service's clients than `clientId` is unknown, and

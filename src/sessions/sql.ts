@@ -5,31 +5,39 @@ import { FIRST_PARTY, type Rotation, type Session, type SessionStore, type Store
 
 /** How often rows of ended sessions are deleted, in milliseconds. They count for nothing from the moment they expire. */
 const SWEEP_INTERVAL = 60_000
+/** Rows deleted at once: few enough to be done within the time that a statement has. */
+const SWEEP_BATCH = 1000
 
 /** Sessions in the database of accounts: for one instance without Redis, or for several on one Postgres. */
-export function createSqlSessions({ db, now, ping }: Database, options: StoreOptions): SessionStore {
+export function createSqlSessions({ db, now, forUpdate, ping }: Database, options: StoreOptions): SessionStore {
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   const isLiving: Expression<SqlBool> = sql`expires_at > ${now}`
 
-  const sweeper = setInterval(() => {
-    // Failing now, it runs again in a minute; who needs the database hears of it from the request.
-    for (const table of ['sessions', 'client_revocations'] as const) {
-      db.deleteFrom(table)
-        .where(sql<SqlBool>`expires_at <= ${now}`)
-        .execute()
-        .catch(() => {})
-    }
-  }, SWEEP_INTERVAL).unref()
+  // Failing now, it runs again in a minute; who needs the database hears of it from the request.
+  const sweeper = setInterval(() => sweep().catch(() => {}), SWEEP_INTERVAL).unref()
 
-  async function end(sub: string, which: Expression<SqlBool>): Promise<string[]> {
-    const ended = await db
+  async function sweep(): Promise<void> {
+    // Asked in a sub-select the clock is read once, and Postgres can use the index.
+    const hasExpired = sql<SqlBool>`expires_at <= (SELECT ${now})`
+    // A row a client at the most.
+    await db.deleteFrom('client_revocations').where(hasExpired).execute()
+    for (;;) {
+      const expired = await db.selectFrom('sessions').select('sid').where(hasExpired).limit(SWEEP_BATCH).execute()
+      if (expired.length === 0) return
+      await remove(sql`sid IN (${sql.join(expired.map(({ sid }) => sid))}) AND ${hasExpired}`)
+    }
+  }
+
+  /** Deletes these rows and answers with the ids of those that lived until now. */
+  async function remove(which: Expression<SqlBool>): Promise<string[]> {
+    // Locked in the order of their ids: two that end the same sessions at once would else each hold a row that the other
+    // waits for. A row that has expired goes too: its session shall not revive when the clock steps back.
+    const removed = await db
       .deleteFrom('sessions')
-      .where('sub', '=', sub)
-      .where(which)
-      .where(isLiving)
-      .returning('sid')
+      .where(sql<SqlBool>`sid IN (SELECT sid FROM sessions WHERE ${which} ORDER BY sid ${forUpdate})`)
+      .returning(['sid', sql<number>`CASE WHEN ${isLiving} THEN 1 ELSE 0 END`.as('lived')])
       .execute()
-    return ended.map(({ sid }) => sid)
+    return removed.filter(({ lived }) => lived === 1).map(({ sid }) => sid)
   }
 
   return {
@@ -63,10 +71,12 @@ export function createSqlSessions({ db, now, ping }: Database, options: StoreOpt
         .select('sid')
         .where('sub', '=', session.sub)
         .where(isLiving)
-        .where('sid', '<>', session.sid)
+        // The same order for everyone, the new one in it: if sign-ins at once each spared their own, and named the
+        // others', they would end one another.
         .orderBy('last_seen_at', 'desc')
+        .orderBy('sid')
         .execute()
-      return { session: toSession(row), excess: living.slice(sessionsPerUser - 1).map(({ sid }) => sid) }
+      return { session: toSession(row), excess: living.slice(sessionsPerUser).map(({ sid }) => sid) }
     },
 
     async rotate({ sub, sid, generation }, clientId): Promise<Rotation> {
@@ -102,7 +112,7 @@ export function createSqlSessions({ db, now, ping }: Database, options: StoreOpt
         .executeTakeFirst()
       if (!row) return { outcome: 'unknown' }
       const isRetry = row.generation === generation + 1 && row.age <= refreshGrace
-      return isRetry ? { outcome: 'replayed', session: toSession(row) } : { outcome: 'reused' }
+      return isRetry ? { outcome: 'replayed', session: toSession(row), age: row.age } : { outcome: 'reused' }
     },
 
     async holder(sub, sid) {
@@ -128,11 +138,11 @@ export function createSqlSessions({ db, now, ping }: Database, options: StoreOpt
     },
 
     async end(sub, sids) {
-      return sids.length === 0 ? [] : end(sub, sql<SqlBool>`sid IN (${sql.join(sids)})`)
+      return sids.length === 0 ? [] : remove(sql`sub = ${sub} AND sid IN (${sql.join(sids)})`)
     },
 
     async endAll(sub, except = '') {
-      return end(sub, sql<SqlBool>`sid <> ${except}`)
+      return remove(sql`sub = ${sub} AND sid <> ${except}`)
     },
 
     async revokeClient(clientId, notBefore) {

@@ -99,8 +99,9 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     readExpired(token) {
       try {
         return current().checkAllButExpiry(token)
-      } catch {
-        return undefined
+      } catch (error) {
+        if (error instanceof TokenError) return undefined
+        throw error
       }
     },
   }

@@ -1,5 +1,6 @@
-import { createPrivateKey, type JsonWebKey } from 'node:crypto'
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { createPrivateKey, createPublicKey, type JsonWebKey, sign, verify } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { sharedSecretKey, type VerificationKey } from '@latchkey/verifier/access-token'
 import { type Jwk, verificationKeyFromJwk } from '@latchkey/verifier/jwk'
 
@@ -32,38 +33,74 @@ export function ringOfSecrets(secrets: readonly [string, ...string[]]): KeyRing 
   return { keys: () => keys, close() {} }
 }
 
-/** Looked at so often, in milliseconds: a mounted Kubernetes secret changes by a swap of links, which no watch sees. */
-const POLL_INTERVAL = 500
+/** How often the file is looked at, in milliseconds. What two looks in a row find is in use, so within a second. */
+const LOOK_INTERVAL = 300
 
-export interface KeyFileEvents {
+export interface KeyFileOptions {
+  /** The keys of the file's text; throws an Error that says in words what is wrong, without repeating a key. */
+  parse?: (text: string) => Keys
   onRead(keys: Keys): void
-  /** The file is broken, and the keys before stay. The message never repeats a key. */
-  onBroken(message: string): void
+  /** The file is broken, and the keys before stay. Told once, not at every look. */
+  onBroken(reason: string): void
 }
 
+/** What a look at the file finds: its text, or why there is none. */
+type Look = { text: string; fault?: undefined } | { text?: undefined; fault: string }
+
 /**
- * The private JWK Set of a file, read again when it changes and when `reread` is called.
+ * The private JWK Set of a file, read again when it changes and, at once, when `reread` is called.
+ *
+ * It is read again and again, and what it says is compared: a file that is replaced, or reached by links that are swapped
+ * (a mounted Kubernetes secret), changes under a watch that sees nothing, and a change between the first read and the
+ * start of a watch is missed for good.
  *
  * @throws Error where the file cannot be used at the start
  */
-export function ringOfFile(path: string, { onRead, onBroken }: KeyFileEvents): KeyRing & { reread(): void } {
-  let text = readFileSync(path, 'utf8')
-  let keys = parseKeys(text)
+export function ringOfFile(path: string, options: KeyFileOptions): KeyRing & { reread(): void } {
+  const { parse = parseKeys, onRead, onBroken } = options
+  const first = readFileSync(path, 'utf8')
+  let keys = parse(first)
+  let used = found(first)
+  let seen = used
 
-  function reread(): void {
+  function use(look: Look): void {
+    used = look
     try {
-      const now = readFileSync(path, 'utf8')
-      if (now === text) return
-      keys = parseKeys(now)
-      text = now
+      if (look.fault !== undefined) throw new Error(look.fault)
+      keys = parse(look.text)
       onRead(keys)
     } catch (error) {
       onBroken((error as Error).message)
     }
   }
-  watchFile(path, { interval: POLL_INTERVAL, persistent: false }, reread)
-  return { keys: () => keys, reread, close: () => unwatchFile(path, reread) }
+
+  let isLooking = false
+  const timer = setInterval(async () => {
+    if (isLooking) return
+    isLooking = true
+    const look = await readFile(path, 'utf8').then(found, notFound)
+    isLooking = false
+    // Whoever writes the file in place leaves half of it to be read in between: what two looks agree on has been written.
+    const isSettled = isSame(look, seen)
+    seen = look
+    if (isSettled && !isSame(look, used)) use(look)
+  }, LOOK_INTERVAL).unref()
+
+  function reread(): void {
+    try {
+      seen = found(readFileSync(path, 'utf8'))
+    } catch (error) {
+      seen = notFound(error as NodeJS.ErrnoException)
+    }
+    use(seen)
+  }
+
+  return { keys: () => keys, reread, close: () => clearInterval(timer) }
 }
+
+const found = (text: string): Look => ({ text })
+const notFound = ({ code }: NodeJS.ErrnoException): Look => ({ fault: `the key file cannot be read: ${code}` })
+const isSame = (a: Look, b: Look): boolean => a.text === b.text && a.fault === b.fault
 
 /**
  * The keys of a private JWK Set, each pinned to the one algorithm of its kind.
@@ -95,17 +132,32 @@ function parseKey(jwk: Jwk): SigningKey {
   const { kid, alg } = verification
   if (verification.alg === 'HS256') return { kid, alg, key: verification.secret, verification, publicJwk: undefined }
   if (typeof jwk.d !== 'string') throw new Error('is a public key: the private one is needed to sign')
-  let key: string
-  try {
-    key = createPrivateKey({ key: jwk as JsonWebKey, format: 'jwk' })
-      .export({ type: 'pkcs8', format: 'pem' })
-      .toString()
-  } catch {
-    throw new Error('the private key cannot be read')
-  }
+  const key = readPrivateKey(jwk)
+  // Some libraries read the private half alone, and the public one that stands beside it goes unchecked: tokens would then
+  // be signed that nobody can verify.
+  if (!isPair(key, verification.publicKey)) throw new Error('the private key is not the one of the public key')
   const { kty, crv, x, y, n, e } = jwk
   const members = Object.entries({ kty, crv, x, y, n, e, kid, alg, use: 'sig' }).filter(
     ([, value]) => value !== undefined,
   )
   return { kid, alg, key, verification, publicJwk: Object.fromEntries(members) as Jwk }
+}
+
+function readPrivateKey(jwk: Jwk): string {
+  try {
+    const key = createPrivateKey({ key: jwk as JsonWebKey, format: 'jwk' })
+    return key.export({ type: 'pkcs8', format: 'pem' }).toString()
+  } catch {
+    throw new Error('the private key cannot be read')
+  }
+}
+
+function isPair(privateKey: string, publicKey: string): boolean {
+  const probe = Buffer.from('probe')
+  const digest = createPublicKey(publicKey).asymmetricKeyType === 'ed25519' ? null : 'sha256'
+  try {
+    return verify(digest, probe, publicKey, sign(digest, probe, privateKey))
+  } catch {
+    return false
+  }
 }

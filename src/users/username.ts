@@ -11,14 +11,16 @@ export type UsernameRule = 'length' | 'characters' | 'mixed_scripts' | 'look_ali
 
 export const usernameRules: Record<UsernameRule, string> = {
   length: 'username must have 1 to 64 characters',
-  characters: 'username may have letters, digits and . _ @ + - only, with no space',
+  characters: 'username may have letters, digits and . _ @ + - only, with no space and nothing invisible',
   mixed_scripts: 'username mixes letters of several scripts: keep to one',
   look_alike: 'username has only letters that look like Latin ones: write it in Latin letters',
 }
 
 const ALLOWED = /^[\p{L}\p{M}\p{N}._@+-]+$/u
-const JAPANESE = /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Latin}]+$/u
-const KOREAN = /^[\p{Script=Han}\p{Script=Hangul}\p{Script=Latin}]+$/u
+// Some are letters or marks by category, and yet nothing is seen of them: fillers, joiners, variation selectors.
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/u
+const JAPANESE = /^[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Latin}]+$/u
+const KOREAN = /^[\p{scx=Han}\p{scx=Hangul}\p{scx=Latin}]+$/u
 const SCRIPTS = [
   'Latin',
   'Cyrillic',
@@ -47,13 +49,15 @@ const SCRIPTS = [
   'Georgian',
   'Armenian',
   'Ethiopic',
-].map((script) => new RegExp(`^\\p{Script=${script}}+$`, 'u'))
+].map((script) => new RegExp(`^\\p{scx=${script}}+$`, 'u'))
 const LOOKS_LATIN = /^[абвгеѕзіїјкӏмноԛрстухһԁԝѡүғαγικνορτυχωϲϳ]+$/u
 
 /** The unique key of a name: what all of its spellings share. For any text, valid or not. */
 export function usernameKey(username: string): string {
   // Upper case first: ß and ss, and the dotless i, fall together.
-  return username.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC')
+  const key = username.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC')
+  // What İ leaves behind: a dot that an i has anyway.
+  return key.replace(/(?<=[ij])\u0307+/gu, '')
 }
 
 /** The rule that a new name breaks, or undefined where it breaks none. */
@@ -61,8 +65,9 @@ export function brokenUsernameRule(username: string): UsernameRule | undefined {
   const key = usernameKey(username)
   const length = [...key].length
   if (length < 1 || length > 64) return 'length'
-  if (!ALLOWED.test(key)) return 'characters'
-  const letters = key.replace(/[^\p{L}]|[\p{Script=Common}\p{Script=Inherited}]/gu, '')
+  if (!ALLOWED.test(key) || INVISIBLE.test(key)) return 'characters'
+  // Digits other than 0 to 9 belong to a script too: a Devanagari zero passes for an o.
+  const letters = key.replace(/[^\p{L}\p{N}]|[0-9]|(?=\p{L})[\p{Script=Common}\p{Script=Inherited}]/gu, '')
   if (letters === '') return undefined
   const isOneScript = [...SCRIPTS, JAPANESE, KOREAN].some((script) => script.test(letters))
   if (!isOneScript) return 'mixed_scripts'

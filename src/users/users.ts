@@ -21,8 +21,11 @@ export type RefusedSignIn = 'unknown_user' | 'wrong_password' | 'disabled'
 
 export interface Users {
   /** Makes an account, or answers `taken`. The name and the password have been checked against their rules. */
-  create(username: string, password: string): Promise<User | 'taken'>
+  create(username: string, password: string, roles?: readonly string[]): Promise<User | 'taken'>
   find(id: string): Promise<User | undefined>
+  findByName(username: string): Promise<User | undefined>
+  /** A page of the accounts, in the order of their names: at most `limit`, of those after the name `after`. */
+  list(page: { limit: number; after?: string | undefined }): Promise<User[]>
   /** Checks a user name and a password. Takes the same time for an unknown, a wrong and a disabled one. */
   signIn(username: string, password: string): Promise<SignIn>
   /**
@@ -32,7 +35,11 @@ export interface Users {
    */
   isCurrent(user: User): Promise<boolean>
   isPassword(id: string, password: string): Promise<boolean>
-  changePassword(id: string, password: string): Promise<void>
+  /**
+   * Answers whether it did: not where the password has changed since `user` was read. Of two changes at once the first
+   * holds, and the second, which knew an old password alone, cannot undo it.
+   */
+  changePassword(user: User, password: string): Promise<boolean>
   /** Answers whether there is such an account. End its sessions after, not before. */
   disable(id: string): Promise<boolean>
   enable(id: string): Promise<boolean>
@@ -43,8 +50,15 @@ export interface Users {
 export function createUsers({ db, now }: Database, hashing: PasswordHashing): Users {
   const row = (id: string) => db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
 
+  async function rowByName(username: string): Promise<UserRow | undefined> {
+    const key = usernameKey(username)
+    // Postgres refuses a NUL in a text, and no account has one in its name.
+    if (key.includes('\0')) return undefined
+    return db.selectFrom('users').selectAll().where('username_key', '=', key).executeTakeFirst()
+  }
+
   return {
-    async create(username, password) {
+    async create(username, password, roles = []) {
       const inserted = await db
         .insertInto('users')
         .values({
@@ -53,7 +67,7 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
           username_key: usernameKey(username),
           password_hash: await hashing.hash(password),
           password_version: 1,
-          roles: '[]',
+          roles: JSON.stringify(roles),
           disabled_at: null,
           created_at: now,
         })
@@ -68,12 +82,24 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
       return found && toUser(found)
     },
 
+    async findByName(username) {
+      const found = await rowByName(username)
+      return found && toUser(found)
+    },
+
+    async list({ limit, after = '' }) {
+      const rows = await db
+        .selectFrom('users')
+        .selectAll()
+        .where('username_key', '>', usernameKey(after).replaceAll('\0', ''))
+        .orderBy('username_key')
+        .limit(limit)
+        .execute()
+      return rows.map(toUser)
+    },
+
     async signIn(username, password) {
-      const key = usernameKey(username)
-      // Postgres refuses a NUL in a text, and no account has one in its name.
-      const found = key.includes('\0')
-        ? undefined
-        : await db.selectFrom('users').selectAll().where('username_key', '=', key).executeTakeFirst()
+      const found = await rowByName(username)
       const matches = await hashing.verify(found?.password_hash, password)
       if (!found) return { outcome: 'refused', reason: 'unknown_user' }
       if (!matches) return { outcome: 'refused', reason: 'wrong_password', sub: found.id }
@@ -91,15 +117,17 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
       return hashing.verify((await row(id))?.password_hash, password)
     },
 
-    async changePassword(id, password) {
-      await db
+    async changePassword({ id, passwordVersion }, password) {
+      const { numUpdatedRows } = await db
         .updateTable('users')
         .set({
           password_hash: await hashing.hash(password),
           password_version: sql<number>`password_version + 1`,
         })
         .where('id', '=', id)
-        .execute()
+        .where('password_version', '=', passwordVersion)
+        .executeTakeFirst()
+      return numUpdatedRows > 0n
     },
 
     async disable(id) {

@@ -6,6 +6,7 @@ export const APACHE_MODULES = '/usr/lib/apache2/modules'
 
 const NEEDED = [
   { program: 'redis-server', package: 'redis-server', folders: [] },
+  { program: 'chromium', package: 'chromium', folders: [] },
   // Debian keeps the server's programs off the PATH.
   { program: 'postgres', package: 'postgresql', folders: ['/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/17/bin'] },
   // The gateways of examples/gateways. Apache without its service: the programs alone.
@@ -65,7 +66,7 @@ export function gatewayProgram(program: string): string {
 
 /** The path of one of Postgres's own programs. */
 export function postgresProgram(program: string): string {
-  const path = locate(program, NEEDED[1]?.folders ?? [])
+  const path = locate(program, NEEDED.find(({ program }) => program === 'postgres')?.folders ?? [])
   if (!path) throw new Error(`${program} is not installed`)
   return path
 }

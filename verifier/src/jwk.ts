@@ -33,7 +33,9 @@ export function verificationKeyFromJwk(jwk: Jwk): VerificationKey {
   if (typeof kid !== 'string' || kid === '' || kid.length > 256)
     throw new Error('kid is no text of 1 to 256 characters')
   if (alg === 'HS256') {
-    const secret = Buffer.from(jwk.k ?? '', 'base64url')
+    // A decoder drops what it does not know: of a pass phrase pasted here, an unknown part would be the key.
+    if (typeof jwk.k !== 'string' || !/^[\w-]+$/.test(jwk.k)) throw new Error('k is missing, or is not base64url')
+    const secret = Buffer.from(jwk.k, 'base64url')
     if (secret.length < 32) throw new Error('k is shorter than 32 bytes')
     return { kid, alg, secret }
   }
@@ -56,8 +58,10 @@ function publicKeyOf(jwk: Jwk): KeyObject {
   } catch {
     throw new Error('the key cannot be read')
   }
-  if (jwk.kty === 'RSA' && (key.asymmetricKeyDetails?.modulusLength ?? 0) < 2048) {
-    throw new Error('the RSA key has fewer than 2048 bits')
+  if (jwk.kty === 'RSA') {
+    const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
+    if (modulusLength < 2048) throw new Error('the RSA key has fewer than 2048 bits')
+    if (publicExponent < 65_537n) throw new Error('the RSA key has a public exponent below 65537')
   }
   return key
 }

@@ -18,7 +18,8 @@ export const clientRevocationKey = (clientId: string): string => `lk1:{${clientI
 
 /**
  * Revocations of the last access-token lifetime (stream). An entry is one of
- * `sid` (repeated once for each session that ended), `sub` with `nbf`, or `hb` (a writer's heartbeat).
+ * `sid` (repeated once for each session that ended), `sub` with `nbf`, or `hb`: a writer's heartbeat, which says for how
+ * many milliseconds entries are kept, with a random word `n`, so that no two are alike.
  */
 export const feedKey = 'lk1:feed'
 

@@ -25,7 +25,8 @@ if ends > 0 and ends < expires then expires = ends end
 redis.call('HSET', KEYS[1], 'gen', 0, 'rot', now, 'new', now, 'end', ends, unpack(ARGV, 6))
 redis.call('PEXPIREAT', KEYS[1], expires)
 
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+-- A key lives to the end of its last millisecond, and while it lives it must be found here.
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. string.format('%.0f', now))
 redis.call('ZADD', KEYS[2], expires, sid)
 local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 redis.call('PEXPIREAT', KEYS[2], last[2])
@@ -41,7 +42,11 @@ if over > 0 then
       used[#used + 1] = { other, at and tonumber(at) or 0 }
     end
   end
-  table.sort(used, function(a, b) return a[2] < b[2] end)
+  -- Ties are broken alike each time: sign-ins of one millisecond would else each name another one.
+  table.sort(used, function(a, b)
+    if a[2] == b[2] then return a[1] < b[1] end
+    return a[2] < b[2]
+  end)
   for i = 1, math.min(over, #used) do answer[#answer + 1] = used[i][1] end
 end
 return answer

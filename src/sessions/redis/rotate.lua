@@ -10,10 +10,10 @@
   ARGV[5]  the client that asks, and
   ARGV[6]  the one whose sessions anyone may refresh
 
-  Returns  { 'unknown' }                     there is no such session, or it is another client's
-           { 'reused' }                      the generation was left behind; nothing is changed
-           { 'replayed', expires, fields… }  moved on within the grace; nothing is changed
-           { 'rotated', expires, fields… }   moved on now
+  Returns  { 'unknown' }                          there is no such session, or it is another client's
+           { 'reused' }                           the generation was left behind; nothing is changed
+           { 'replayed', now, expires, fields… }  moved on within the grace; nothing is changed
+           { 'rotated', now, expires, fields… }   moved on now
 
   A generation newer than the session's is one that Redis lost in a failover (only the service can make its MAC): the
   session is moved on to it. Grace runs on Redis's clock, which all replicas of the service share.
@@ -45,5 +45,6 @@ else
 end
 local answer = redis.call('HGETALL', KEYS[1])
 table.insert(answer, 1, redis.call('PEXPIRETIME', KEYS[1]))
+table.insert(answer, 1, now)
 table.insert(answer, 1, outcome)
 return answer

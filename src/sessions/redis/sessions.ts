@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
@@ -17,25 +18,40 @@ const scripts = {
   lkRotate: { lua: lua('rotate'), numberOfKeys: 2 },
   // As many keys as sessions: the caller says how many.
   lkEnd: { lua: lua('end') },
+  lkHolders: { lua: lua('holders') },
   lkAnnounce: { lua: lua('announce'), numberOfKeys: 1 },
   lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
+  lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
   lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 1 },
 }
 
 /** What `defineCommand` adds to the client. */
 interface Scripts {
   lkCreate(session: string, index: string, ...args: (string | number)[]): Promise<[number, number, ...string[]]>
-  lkRotate(session: string, index: string, ...args: (string | number)[]): Promise<[string, number, ...string[]]>
+  lkRotate(session: string, index: string, ...args: (string | number)[]): Promise<[string, number, number, ...string[]]>
   lkEnd(keys: number, ...args: string[]): Promise<string[]>
+  lkHolders(keys: number, ...sessions: string[]): Promise<(string | null)[]>
   lkAnnounce(feed: string, kept: number, ...fields: string[]): Promise<string>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
-  lkHeartbeat(feed: string, interval: number, kept: number): Promise<number>
+  lkEpoch(epoch: string): Promise<number>
+  lkHeartbeat(feed: string, interval: number, kept: number, word: string): Promise<number>
 }
 
 /** A follower of the feed is stale past one second by default: four chances to hear of us within it. */
 const HEARTBEAT_INTERVAL = 250
 /** Clocks differ: an entry is kept for so long past the life of the last token that it ends. */
 const FEED_SLACK = 60_000
+/** Sessions ended by one call of a script: Lua takes some 8,000 arguments apart, and each script blocks Redis. */
+const END_BATCH = 500
+
+/** Sessions looked up by one command: each script blocks Redis. */
+const HOLDERS_BATCH = 200
+
+interface LookUp {
+  key: string
+  resolve: (name: string | undefined) => void
+  reject: (error: unknown) => void
+}
 
 /**
  * Sessions in Redis, for any number of replicas and for verifiers of other services.
@@ -59,11 +75,35 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
     }
   }
 
+  // Look-ups that come in together go as one command, and their answers come back together: half of what a look-up each
+  // would cost, on both sides.
+  let lookUps: LookUp[] = []
+
+  function holder(key: string): Promise<string | undefined> {
+    return new Promise((resolve, reject) => {
+      if (lookUps.push({ key, resolve, reject }) === 1) setImmediate(askAll)
+    })
+  }
+
+  async function askAll(): Promise<void> {
+    const all = lookUps
+    lookUps = []
+    for (let first = 0; first < all.length; first += HOLDERS_BATCH) {
+      const some = all.slice(first, first + HOLDERS_BATCH)
+      try {
+        const names = await redis.lkHolders(some.length, ...some.map(({ key }) => key))
+        for (const [index, { resolve }] of some.entries()) resolve(names[index] ?? undefined)
+      } catch (error) {
+        for (const { reject } of some) reject(error)
+      }
+    }
+  }
+
   async function beat(): Promise<void> {
     // An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before.
-    const [seconds] = await redis.time()
-    await redis.set(epochKey, String(seconds), 'NX')
-    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL, feedKept)
+    await redis.lkEpoch(epochKey)
+    // A little less than the interval: a timer that fires early must not let a beat pass.
+    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL * 0.8, feedKept, randomBytes(6).toString('base64url'))
   }
   let beating = false
   const heart = setInterval(async () => {
@@ -75,7 +115,14 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
   }, HEARTBEAT_INTERVAL).unref()
 
   async function end(sub: string, sids: readonly string[]): Promise<string[]> {
-    if (sids.length === 0) return []
+    const ended: string[] = []
+    for (let i = 0; i < sids.length; i += END_BATCH) {
+      ended.push(...(await endBatch(sub, sids.slice(i, i + END_BATCH))))
+    }
+    return ended
+  }
+
+  async function endBatch(sub: string, sids: readonly string[]): Promise<string[]> {
     // The feed first, then the keys: a crash in between leaves sessions that can be ended again. The other way round
     // it would leave followers who never hear of it.
     await redis.lkAnnounce(feedKey, feedKept, ...sids.flatMap((sid) => ['sid', sid]))
@@ -86,6 +133,8 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
   return {
     create: (session) =>
       ask(async () => {
+        // Before the first session, not by the next heartbeat: followers refuse a token that is older than the epoch.
+        await redis.lkEpoch(epochKey)
         const [now, expiresAt, ...excess] = await redis.lkCreate(
           sessionKey(session.sub, session.sid),
           sessionIndexKey(session.sub),
@@ -101,7 +150,7 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
 
     rotate: ({ sub, sid, generation }, clientId) =>
       ask(async (): Promise<Rotation> => {
-        const [outcome, expiresAt, ...fields] = await redis.lkRotate(
+        const [outcome, now, expiresAt, ...fields] = await redis.lkRotate(
           sessionKey(sub, sid),
           sessionIndexKey(sub),
           sid,
@@ -111,12 +160,12 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
           clientId,
           FIRST_PARTY,
         )
-        return outcome === 'rotated' || outcome === 'replayed'
-          ? { outcome, session: toSession(sub, sid, pairs(fields), expiresAt) }
-          : { outcome: outcome as 'reused' | 'unknown' }
+        if (outcome !== 'rotated' && outcome !== 'replayed') return { outcome: outcome as 'reused' | 'unknown' }
+        const session = toSession(sub, sid, pairs(fields), expiresAt)
+        return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - session.lastSeenAt }
       }),
 
-    holder: (sub, sid) => ask(async () => (await redis.hget(sessionKey(sub, sid), 'un')) ?? undefined),
+    holder: (sub, sid) => ask(() => holder(sessionKey(sub, sid))),
 
     list: (sub) =>
       ask(async () => {

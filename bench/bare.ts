@@ -1,0 +1,38 @@
+import formbody from '@fastify/formbody'
+import Fastify from 'fastify'
+
+/** The yardstick: a Fastify route that takes a form and answers as introspection does, with schemas, and does nothing. */
+const app = Fastify()
+await app.register(formbody)
+const text = { type: 'string' } as const
+const number = { type: 'integer' } as const
+const properties = {
+  active: { type: 'boolean' },
+  ...{ sub: text, username: text, client_id: text, scope: text, aud: text, iss: text },
+  ...{ exp: number, iat: number, jti: text, sid: text, token_type: text },
+}
+const answer = {
+  active: true,
+  sub: 'c5b4979d-8df3-4033-898b-6ff3b6f40dd4',
+  username: 'ada',
+  client_id: 'latchkey',
+  scope: 'todo:read todo:write',
+  aud: 'http://localhost:3000',
+  iss: 'http://localhost:3000',
+  exp: 1795293062,
+  iat: 1795292162,
+  jti: 'VC7Ptwwc4JrI0hWdEUhzIg',
+  sid: 'GOw4ysLsafc4-bCkTsYAMQ',
+  token_type: 'Bearer',
+}
+app.post(
+  '/introspect',
+  {
+    schema: {
+      body: { type: 'object', required: ['token'], properties: { token: text } },
+      response: { 200: { type: 'object', properties } },
+    },
+  },
+  async () => answer,
+)
+await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT) })

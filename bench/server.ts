@@ -1,0 +1,60 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+/** Clock ticks of a second, in /proc: fixed by the kernel's interface. */
+const TICKS = 100
+
+/** A server of its own process, on core 0; load and stores are on core 1. */
+export interface Server {
+  url: string
+  process: ChildProcess
+  /** CPU time used so far, user and system, of all its threads. Milliseconds. */
+  cpu(): number
+  /** Resident memory. Megabytes. */
+  memory(): number
+  stop(): Promise<void>
+}
+
+/** Starts a compiled script of this project and waits until `url` answers. */
+export async function startServer(
+  script: string,
+  env: Record<string, string>,
+  url: string,
+  readiness = url,
+): Promise<Server> {
+  const path = fileURLToPath(new URL(script, import.meta.url))
+  const child = spawn('taskset', ['-c', '0', process.execPath, path], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  for (let tries = 0; ; tries += 1) {
+    const answered = await fetch(readiness).then(
+      ({ status }) => status < 500,
+      () => false,
+    )
+    if (answered) break
+    if (child.exitCode !== null || tries > 2000) throw new Error(`${script} did not start`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  return {
+    url,
+    process: child,
+    cpu() {
+      const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      return ((Number(fields[11]) + Number(fields[12])) / TICKS) * 1000
+    },
+    memory() {
+      const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]
+      return Number(kilobytes) / 1024
+    },
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}

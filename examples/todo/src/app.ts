@@ -1,0 +1,71 @@
+import { randomUUID } from 'node:crypto'
+import { createVerifier } from '@latchkey/verifier'
+import { latchkey } from '@latchkey/verifier/fastify'
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
+import { authProxy } from './auth-proxy.js'
+import { AUDIENCE, type TodoConfig } from './config.js'
+import { answer, handleError } from './errors.js'
+import { CONTENT_SECURITY_POLICY, page } from './page.js'
+import { todoRoutes } from './todo-routes.js'
+import { openTodos } from './todos.js'
+
+export { readTodoConfig, type TodoConfig } from './config.js'
+
+/** The whole service, wired, not yet listening. Throws where tokens cannot be verified, and says why. */
+export async function createTodoService(config: TodoConfig): Promise<FastifyInstance> {
+  const { tokenService } = config
+  const app = createServer(config)
+
+  const verifier = createVerifier({
+    issuer: config.issuer,
+    audience: AUDIENCE,
+    keys: config.jwtSecrets ? { secrets: config.jwtSecrets } : { jwksUri: `${tokenService}/.well-known/jwks.json` },
+    revocation: config.redisUrl
+      ? { mode: 'follow', redis: config.redisUrl }
+      : {
+          mode: 'introspect',
+          endpoint: `${tokenService}/introspect`,
+          clientId: config.clientId,
+          clientSecret: config.clientSecret,
+          // What is remembered would be believed after a sign-out.
+          cacheSeconds: 0,
+        },
+  })
+  app.addHook('onClose', () => verifier.close())
+  const todos = openTodos(config.databasePath)
+  app.addHook('onClose', async () => todos.close())
+
+  await app.register(page)
+  await app.register(authProxy, { prefix: '/auth', tokenService })
+  await app.register(latchkey, { verifier })
+  await app.register(async (guarded) => {
+    guarded.addHook('onRequest', guarded.requireToken)
+    await guarded.register(todoRoutes, { todos })
+  })
+  await verifier.ready()
+  return app
+}
+
+function createServer({ logLevel }: TodoConfig): FastifyInstance {
+  const app = Fastify({
+    logger: { level: logLevel },
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: 16 * 1024,
+    genReqId: () => randomUUID(),
+    // Nothing is guessed: what was sent is what is checked.
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
+    forceCloseConnections: true,
+  })
+  app.setErrorHandler(handleError)
+  app.setNotFoundHandler((_request, reply) => answer(reply, 404, 'not_found', 'there is nothing at this address'))
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.headers({
+      'cache-control': 'no-store',
+      'content-security-policy': CONTENT_SECURITY_POLICY,
+      'cross-origin-opener-policy': 'same-origin',
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+    })
+  })
+  return app
+}

@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+
+/**
+ * `npm run example`: the token service and the todo service, each a process of its own, with secrets made here once.
+ * Everything that they keep is in one folder: delete it to begin anew.
+ */
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const folder = process.env.EXAMPLE_DATA || `${root}data/example`
+mkdirSync(folder, { recursive: true })
+
+const children: ChildProcess[] = []
+let isStopping = false
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(0))
+
+const [tokenPort, managementPort, todoPort] = [
+  await portNear(3000),
+  await portNear(9000),
+  await portNear(Number(process.env.PORT) || 4000),
+]
+const secrets = keptSecrets()
+const shared = {
+  NODE_ENV: 'development',
+  HOST: '127.0.0.1',
+  ISSUER: `http://localhost:${tokenPort}`,
+  JWT_SECRET: secrets.jwt,
+}
+
+start('token-service', `${root}dist/src/server.js`, {
+  ...shared,
+  PORT: String(tokenPort),
+  MANAGEMENT_PORT: String(managementPort),
+  DATABASE_URL: `sqlite:${folder}/latchkey.db`,
+  REFRESH_SECRET: secrets.refresh,
+  AUDIENCE: 'todo',
+  BOOTSTRAP_CLIENT: `todo:${secrets.client}`,
+  TRUST_PROXY: '127.0.0.1/32',
+  SIGNUP: 'open',
+  // Short, so that the silent renewal is seen within a minute. The service's own default is 15m.
+  ACCESS_TTL: process.env.ACCESS_TTL || '1m',
+})
+await answers(`http://127.0.0.1:${managementPort}/readyz`)
+start('todo-service', fileURLToPath(new URL('./server.js', import.meta.url)), {
+  ...shared,
+  PORT: String(todoPort),
+  TODO_DATABASE: `${folder}/todo.db`,
+  TOKEN_SERVICE: `http://127.0.0.1:${tokenPort}`,
+  CLIENT_ID: 'todo',
+  CLIENT_SECRET: secrets.client,
+})
+await answers(`http://127.0.0.1:${todoPort}/`)
+process.stdout.write(`
+  The todo example is ready:   http://localhost:${todoPort}
+  The token service beside it: http://localhost:${tokenPort}/docs
+
+  Tokens are checked ${process.env.REDIS_URL ? 'in memory, by following the revocations in Redis' : 'by introspection (set REDIS_URL, and they are checked in memory)'}.
+  Data, secrets and logs are in ${folder}
+
+  Ctrl-C stops both.
+
+`)
+
+function start(name: string, script: string, env: Record<string, string>): void {
+  const log = openSync(`${folder}/${name}.log`, 'a')
+  const child = spawn(process.execPath, [script], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', log, 'inherit'],
+    // A process group of its own: Ctrl-C reaches this process alone, which then asks the others, once.
+    detached: true,
+  })
+  children.push(child)
+  child.on('exit', (code) => {
+    if (isStopping) return
+    process.stderr.write(`The ${name.replace('-', ' ')} has stopped (exit code ${code}): see ${folder}/${name}.log\n`)
+    void stop(1)
+  })
+}
+
+async function stop(exitCode: number): Promise<void> {
+  if (isStopping) return
+  isStopping = true
+  const running = children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)
+  await Promise.all(
+    running.map((child) => {
+      const exited = once(child, 'exit')
+      child.kill('SIGTERM')
+      return exited
+    }),
+  )
+  process.exit(exitCode)
+}
+
+async function answers(url: string): Promise<void> {
+  for (;;) {
+    const isOk = await fetch(url).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+    if (isOk) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+/** The port itself, or any that is free where somebody has it already. */
+function portNear(wanted: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE' || wanted === 0) return reject(error)
+      resolve(portNear(0))
+    })
+    probe.listen(wanted, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number }
+      probe.close(() => resolve(port))
+    })
+  })
+}
+
+/** Kept, so that a restart signs nobody out. */
+function keptSecrets(): { jwt: string; refresh: string; client: string } {
+  const file = `${folder}/secrets.json`
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const secret = () => randomBytes(32).toString('base64url')
+    const made = { jwt: secret(), refresh: secret(), client: secret() }
+    writeFileSync(file, JSON.stringify(made), { mode: 0o600 })
+    return made
+  }
+}

@@ -1,0 +1,11 @@
+import { createPasswordHashing } from '../users/password.js'
+import { command } from './command.js'
+import { readPassword } from './password.js'
+
+export const hash = command({
+  about: 'Hash a password from standard input (argon2id, as a PHC string)',
+  async run() {
+    const phc = await createPasswordHashing({ concurrency: 1, queue: 1 }).hash(await readPassword())
+    return { text: phc, json: { hash: phc } }
+  },
+})

@@ -1,0 +1,47 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Clients, createClients } from '../clients/clients.js'
+import { readStoresConfig, type StoresConfig } from '../config.js'
+import { createLogger } from '../log.js'
+import type { SessionStore } from '../sessions/session.js'
+import { openStores, type Stores } from '../stores.js'
+import { Unavailable } from '../unavailable.js'
+import { createPasswordHashing } from '../users/password.js'
+import { createUsers, type Users } from '../users/users.js'
+
+export interface Rooms {
+  config: StoresConfig
+  users: Users
+  clients: Clients
+  sessions: SessionStore
+}
+
+/** How long Redis may take to be connected to, in milliseconds. */
+const PATIENCE = 3000
+
+/** Opens the rooms that the environment names, for one command. */
+export async function withRooms<Result>(act: (rooms: Rooms) => Promise<Result>): Promise<Result> {
+  const config = readStoresConfig(process.env)
+  // What goes wrong is told in the one line of the error: standard output is the answer's.
+  const stores = await openStores(config, createLogger('silent'))
+  try {
+    await untilConnected(stores)
+    const { database, sessions } = stores
+    const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
+    return await act({ config, users: createUsers(database, hashing), clients: createClients(database), sessions })
+  } finally {
+    await stores.close()
+  }
+}
+
+/** The service starts without Redis and heals; a command has nothing to wait for but the first connection. */
+async function untilConnected({ sessions, redis }: Stores): Promise<void> {
+  const deadline = Date.now() + PATIENCE
+  for (;;) {
+    try {
+      return await sessions.ping()
+    } catch (error) {
+      if (Date.now() > deadline) throw redis ? new Unavailable('redis', 'Redis does not answer', error) : error
+      await sleep(20)
+    }
+  }
+}

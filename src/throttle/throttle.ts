@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto'
+import type { Redis } from 'ioredis'
+import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
+import { Unavailable } from '../unavailable.js'
+
+/** Who may try a password again, and when. */
+export interface Throttle {
+  /** Seconds to wait before a password of this account may be tried from this address; 0: it may be tried now. */
+  wait(attempt: Attempt): Promise<number>
+  /** The password was wrong, or there is no such account. */
+  failed(attempt: Attempt): Promise<void>
+  /** The password was right: from now on the address is one that the account is known at. */
+  succeeded(attempt: Attempt): Promise<void>
+}
+
+export interface Attempt {
+  /** The key of a user name, or anything that stands for one: the same rule holds whether or not there is an account. */
+  account: string
+  /** An IP address. */
+  address: string
+}
+
+// From one address an account may be guessed at five times; then it waits 5 s, and twice as long each time, up to 15 min.
+const FREE_FAILURES = 5
+const FIRST_WAIT = 5
+const LONGEST_WAIT = 15 * 60
+const FORGOTTEN_AFTER = 60 * 60
+// Many addresses together may guess at one account so often in an hour. That stops all but those it is known at: so it
+// slows a botnet down, and locks nobody out of the place they always sign in from.
+const ACCOUNT_FAILURES = 100
+const ACCOUNT_WINDOW = 60 * 60
+// One address may be wrong so often, over all accounts. Wide: a whole company may be behind one.
+const ADDRESS_FAILURES = 1500
+const ADDRESS_WINDOW = 10 * 60
+const KNOWN_FOR = 20 * 24 * 60 * 60
+
+/**
+ * Counts wrong passwords: in Redis where there is one, so that replicas count together, else in this process.
+ * Failures are counted when they are known, so a burst may try as many more as fit into the hash queue at once.
+ */
+export function createThrottle(redis: Redis | undefined): Throttle {
+  const counter = (name: string, points: number, duration: number): RateLimiterAbstract =>
+    redis
+      ? new RateLimiterRedis({ storeClient: redis, keyPrefix: `lk1:t:${name}`, points, duration })
+      : new RateLimiterMemory({ keyPrefix: name, points, duration })
+  const failures = counter('f', FREE_FAILURES, FORGOTTEN_AFTER)
+  const waits = counter('w', 1, LONGEST_WAIT)
+  const accounts = counter('a', ACCOUNT_FAILURES, ACCOUNT_WINDOW)
+  const addresses = counter('i', ADDRESS_FAILURES, ADDRESS_WINDOW)
+  const known = counter('k', 1, KNOWN_FOR)
+
+  async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await question()
+    } catch (error) {
+      throw new Unavailable('redis', `Redis failed: ${(error as Error).message}`, error)
+    }
+  }
+
+  return {
+    wait: (attempt) =>
+      ask(async () => {
+        const { pair, account, address } = keysOf(attempt)
+        const [own, isKnown, ...others] = await Promise.all([
+          waits.get(pair),
+          known.get(pair),
+          accounts.get(account),
+          addresses.get(address),
+        ])
+        const full = isKnown ? [] : others.filter((count) => count !== null && count.remainingPoints <= 0)
+        return Math.max(0, ...[own, ...full].map((count) => Math.ceil((count?.msBeforeNext ?? 0) / 1000)))
+      }),
+
+    failed: (attempt) =>
+      ask(async () => {
+        const { pair, account, address } = keysOf(attempt)
+        const [{ consumedPoints }] = await Promise.all([
+          failures.penalty(pair),
+          accounts.penalty(account),
+          addresses.penalty(address),
+        ])
+        if (consumedPoints < FREE_FAILURES) return
+        await waits.block(pair, Math.min(FIRST_WAIT * 2 ** (consumedPoints - FREE_FAILURES), LONGEST_WAIT))
+      }),
+
+    succeeded: (attempt) =>
+      ask(async () => {
+        const { pair } = keysOf(attempt)
+        await Promise.all([failures.delete(pair), known.set(pair, 1, KNOWN_FOR)])
+      }),
+  }
+}
+
+/** Hashed: a user name is as long as its sender likes, and now and then it is a password. */
+function keysOf({ account, address }: Attempt): { pair: string; account: string; address: string } {
+  const hash = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 22)
+  const network = networkOf(address)
+  return { pair: hash(`${account}\0${network}`), account: hash(account), address: network }
+}
+
+/** An IPv4 address, or the /64 that an IPv6 address is in: one customer has all of it. */
+function networkOf(address: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
+  if (mapped) return mapped
+  if (!address.includes(':')) return address
+  const [head = '', tail] = address.toLowerCase().split('::')
+  const front = head.split(':').filter(Boolean)
+  const back = tail?.split(':').filter(Boolean) ?? []
+  const gap: string[] = Array(Math.max(0, 8 - front.length - back.length)).fill('0')
+  const groups = tail === undefined ? front : [...front, ...gap, ...back]
+  return groups
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')
+}

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { test } from 'tap'
+import { addTodo, browser, openDevice, PHONE, signIn, signUp, todo } from './browser.js'
+import { startTodo } from './todo-service.js'
+
+const picture = fileURLToPath(new URL('../../../docs/todo.png', import.meta.url))
+const SIZE = { width: 1040, height: 500 }
+const SCALE = 1.35
+
+// Made anew only when asked, so that a run changes no file. The fonts are this machine's: with fonts-inter it looks best.
+const shouldDraw = process.env.LATCHKEY_PICTURE !== undefined
+
+test('docs/todo.png: two devices of one person', {
+  skip: !shouldDraw && 'set LATCHKEY_PICTURE=1 to draw it',
+}, async (t) => {
+  const { url } = await startTodo(t, 'sqlite', { ACCESS_TTL: '1m' })
+  const laptop = await openDevice(t, 'about:blank', {
+    viewport: { width: 1060, height: 625 },
+    deviceScaleFactor: SCALE,
+    reducedMotion: 'reduce',
+    userAgent: 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome/150.0.0.0 Safari/537.36',
+  })
+  const tablet = await openDevice(t, url, { userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0' })
+  const phone = await openDevice(t, url, {
+    ...PHONE,
+    viewport: { width: 390, height: 740 },
+    deviceScaleFactor: SCALE,
+    colorScheme: 'dark',
+    reducedMotion: 'reduce',
+  })
+  await laptop.clock.install()
+  await laptop.goto(url)
+  await signUp(laptop, 'ada')
+  await signIn(tablet, 'ada')
+  for (const text of [
+    'Call the plumber about the kitchen',
+    'Send Grace the notes from Tuesday',
+    'Return the library books',
+    'Water the plants on the balcony',
+    'Book the night train to Lisbon',
+  ]) {
+    await addTodo(laptop, text)
+  }
+  await todo(laptop, 'Return the library books').check()
+  await todo(laptop, 'Send Grace the notes from Tuesday').check()
+  for (const times of ['once', '2 times', '3 times']) {
+    await laptop.clock.fastForward(46_000)
+    await laptop.getByText(`Renewed silently ${times}`).waitFor()
+  }
+  await signIn(phone, 'ada')
+  await laptop.getByText('3 signed in').waitFor()
+  await phone.getByText('3 signed in').waitFor()
+  await laptop.clock.fastForward(13_000)
+  await laptop.getByText('2 of 5 done').click()
+  await phone.getByText('2 of 5 done').click()
+
+  await writeFile(picture, await compose(await laptop.screenshot(), await phone.screenshot()))
+})
+
+test('docs/todo.png: is there, of its size, and light enough to load', async (t) => {
+  const file = readFileSync(picture)
+
+  // A PNG says its width and height in its first chunk.
+  t.equal(file.readUInt32BE(16), SIZE.width * SCALE)
+  t.equal(file.readUInt32BE(20), SIZE.height * SCALE)
+  t.ok(file.length < 200_000, `${file.length} bytes`)
+})
+
+async function compose(laptop: Buffer, phone: Buffer): Promise<Buffer> {
+  const page = await browser.newPage({ viewport: SIZE, deviceScaleFactor: SCALE })
+  const source = (image: Buffer) => `data:image/png;base64,${image.toString('base64')}`
+  await page.setContent(`
+    <style>
+      body { margin: 0; height: 100vh; background: transparent }
+      img { position: absolute; display: block; }
+      .laptop { left: 12px; top: 12px; width: 770px; border: 1px solid #d5d1c6; border-radius: 14px; box-shadow: 0 10px 30px -12px #0006 }
+      .phone { right: 14px; bottom: 16px; width: 226px; border: 5px solid #0a0d0c; border-radius: 30px; box-shadow: 0 16px 36px -10px #000a }
+    </style>
+    <img class="laptop" src="${source(laptop)}" alt=""><img class="phone" src="${source(phone)}" alt="">`)
+  return page.screenshot({ omitBackground: true })
+}

@@ -1,0 +1,109 @@
+import { createHmac } from 'node:crypto'
+import type { AccessTokenClaims, TokenErrorCode } from '@latchkey/verifier/access-token'
+import { jwkThumbprint } from '@latchkey/verifier/jwk'
+
+/** A token with one defect. Where the defect is not in the signature, the signature is genuine. */
+export interface HostileToken {
+  /** Of the abuse case. */
+  id: string
+  what: string
+  token: string
+  /** Why the verifier refuses it: shows that it is for this defect, and no other. */
+  code: TokenErrorCode
+}
+
+/** An object is written as JSON; text and bytes as they are. */
+export type Part = object | string | Buffer
+
+export interface Parts {
+  header?: Part
+  claims?: Part
+  secret?: string | Buffer
+  hash?: 'sha256' | 'sha384' | 'sha512'
+}
+
+/** A person's: a client's own token has no session. */
+export type SessionClaims = AccessTokenClaims & { sid: string }
+
+/** Writes tokens with the real secret, for a session that lives: with nothing changed they are genuine. */
+export class Forger {
+  readonly header: { alg: string; typ: string; kid: string }
+
+  constructor(
+    readonly secret: string,
+    /** Of a live token. */
+    readonly claims: SessionClaims,
+    /** The address of a server that nobody should call. */
+    readonly canary: string,
+  ) {
+    this.header = { alg: 'HS256', typ: 'at+jwt', kid: kidOf(secret) }
+  }
+
+  token({ header = this.header, claims = this.claims, secret = this.secret, hash = 'sha256' }: Parts = {}): string {
+    return this.signed(`${base64url(header)}.${base64url(claims)}`, secret, hash)
+  }
+
+  /** Any text at all, signed. */
+  signed(input: string, secret: string | Buffer = this.secret, hash = 'sha256'): string {
+    return `${input}.${createHmac(hash, secret).update(input).digest('base64url')}`
+  }
+
+  withHeader(changes: object, parts: Parts = {}): string {
+    return this.token({ ...parts, header: { ...this.header, ...changes } })
+  }
+
+  withClaims(changes: object, parts: Parts = {}): string {
+    return this.token({ ...parts, claims: { ...this.claims, ...changes } })
+  }
+}
+
+/** The kid of a shared secret, of whatever strength. */
+export function kidOf(secret: string): string {
+  return jwkThumbprint({ kty: 'oct', k: base64url(secret) })
+}
+
+/** What a token says, unchecked. */
+export function claimsOf(token: string): SessionClaims {
+  return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
+}
+
+/** A theme of hostile tokens; `as` begins the id and code of those that follow. */
+export function collector(list: HostileToken[]) {
+  return (id: string, code: TokenErrorCode) => (what: string, token: string) => {
+    list.push({ id, what: visible(what), token, code })
+  }
+}
+
+/** Test output is a protocol of lines. */
+function visible(text: string): string {
+  return text.replace(/[^ -~…]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+export function base64url(part: Part): string {
+  return Buffer.from(Buffer.isBuffer(part) || typeof part === 'string' ? part : JSON.stringify(part)).toString(
+    'base64url',
+  )
+}
+
+export function without(object: object, name: string): object {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => key !== name))
+}
+
+/** The object as JSON, with this text for the value of a member: what no `JSON.stringify` would write. */
+export function rewritten(object: object, name: string, text: string): string {
+  const mark = 'a mark that stands nowhere else'
+  return JSON.stringify({ ...object, [name]: mark }).replace(`"${mark}"`, text)
+}
+
+/** The object as JSON with more members, written as this text, before its own or behind them. */
+export const preceded = (object: object, members: string) => `{${members},${JSON.stringify(object).slice(1)}`
+export const followed = (object: object, members: string) => `${JSON.stringify(object).slice(0, -1)},${members}}`
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+
+/** Other spellings of the same bytes: the last character's spare bits, which a careless decoder drops, are not zero. */
+export function respelled(encoded: string): string[] {
+  const spare = { 2: 4, 3: 2 }[encoded.length % 4] ?? 0
+  const last = ALPHABET.indexOf(encoded.at(-1) as string)
+  return Array.from({ length: 2 ** spare - 1 }, (_, i) => encoded.slice(0, -1) + ALPHABET[last + i + 1])
+}

@@ -1,0 +1,233 @@
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
+import { test } from 'tap'
+import { PASSWORD, startService, stores } from '../service.js'
+import { exchange, parseAnswer } from './socket.js'
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+const FORM_TYPE = { 'content-type': 'application/x-www-form-urlencoded' }
+
+for (const store of stores) {
+  test(`${store}: H1: a body of an odd content type is validated like any other, or is 415`, async (t) => {
+    const { api } = await startService(t, store)
+    // If the type got it past the schema, it would reach the sign-in without a password.
+    const raw = '{"username":"ada"}'
+    const validated = [
+      'application/json',
+      'Application/JSON',
+      'application/json;',
+      'application/json ; charset=utf-8',
+      'application/json\t;charset=UTF-8',
+      'application/json; charset="utf-8"',
+      'application/json; version=1',
+    ]
+    const refused = [
+      '',
+      ';',
+      'json',
+      'text/json',
+      'text/plain',
+      'application/jsonx',
+      'application/json,text/plain',
+      'application/json charset=utf-8',
+      'application/vnd.api+json',
+      'application/xml',
+      'multipart/form-data; boundary=x',
+      '__proto__',
+    ]
+    for (const type of validated) {
+      const { status, body } = await api.call('/login', { raw, headers: { 'content-type': type } })
+      t.match(
+        { status, body },
+        { status: 400, body: { error: 'invalid_request', error_description: 'password is missing' } },
+        type,
+      )
+    }
+    for (const type of [...refused, undefined]) {
+      const { status, body } = await api.call('/login', {
+        raw,
+        headers: type === undefined ? {} : { 'content-type': type },
+      })
+      t.match(
+        { status, body },
+        { status: 415, body: { error: 'invalid_request', error_description: String } },
+        type ?? 'none',
+      )
+    }
+  })
+
+  test(`${store}: H2: a compressed body is 415`, async (t) => {
+    const { api } = await startService(t, store)
+    const body = JSON.stringify({ username: 'ada', password: PASSWORD })
+    const encodings: [string, Buffer][] = [
+      ['gzip', gzipSync(body)],
+      ['GZIP', gzipSync(body)],
+      ['deflate', deflateSync(body)],
+      ['br', brotliCompressSync(body)],
+      ['identity, gzip', gzipSync(body)],
+      ['', Buffer.from(body)],
+    ]
+    for (const [encoding, raw] of encodings) {
+      const { status } = await api.call('/login', { raw, headers: { ...JSON_TYPE, 'content-encoding': encoding } })
+      t.equal(status, 415, encoding)
+    }
+    const plain = await api.call('/login', { raw: body, headers: { ...JSON_TYPE, 'content-encoding': 'identity' } })
+    t.equal(plain.status, 401)
+    const unnamed = await api.call('/login', { raw: gzipSync(body), headers: JSON_TYPE })
+    t.equal(unnamed.status, 400)
+  })
+
+  test(`${store}: H3: a body that is not UTF-8 is 415 where it says so, else 400`, async (t) => {
+    const { api } = await startService(t, store)
+    const body = JSON.stringify({ username: 'ada', password: PASSWORD })
+    for (const charset of ['utf-16', 'UTF-16LE', 'utf-7', 'iso-8859-1', '"utf-16"', 'utf-8x', '']) {
+      const raw = Buffer.from(body, charset.includes('16') ? 'utf16le' : 'utf8')
+      for (const type of ['application/json', 'application/x-www-form-urlencoded']) {
+        const { status } = await api.call('/login', { raw, headers: { 'content-type': `${type}; charset=${charset}` } })
+        t.equal(status, 415, `${type} ${charset}`)
+      }
+    }
+    const bytes: [string, Buffer, Record<string, string>][] = [
+      ['UTF-16', Buffer.from(body, 'utf16le'), JSON_TYPE],
+      ['UTF-16 with its mark', Buffer.from(`\ufeff${body}`, 'utf16le'), JSON_TYPE],
+      ['UTF-7', Buffer.from('+AHs-+ACI-username+ACI-:+ACI-ada+ACI-+AH0-'), JSON_TYPE],
+      ['Latin-1', Buffer.from('{"username":"ada","password":"café au lait complet"}', 'latin1'), JSON_TYPE],
+      [
+        'an overlong character',
+        Buffer.from([...Buffer.from('{"username":"a'), 0xc1, 0xa1, ...Buffer.from('","password":"x"}')]),
+        JSON_TYPE,
+      ],
+      ['Latin-1 form', Buffer.from('username=ada&password=café', 'latin1'), FORM_TYPE],
+      ['percent-encoded Latin-1', Buffer.from('username=ada&password=caf%E9'), FORM_TYPE],
+      ['a lone percent sign', Buffer.from('username=ada&password=100% sure'), FORM_TYPE],
+    ]
+    for (const [what, raw, headers] of bytes) {
+      const { status, body: answer } = await api.call('/login', { raw, headers })
+      t.match({ status, error: answer.error }, { status: 400, error: 'invalid_request' }, what)
+    }
+  })
+
+  test(`${store}: passwords that differ in bytes that are no UTF-8 are not one password`, async (t) => {
+    const { api } = await startService(t, store)
+    const signUp = (bytes: number[]) =>
+      api.call('/users', {
+        raw: Buffer.concat([
+          Buffer.from('{"username":"ada","password":"a latin-1 passw'),
+          Buffer.from(bytes),
+          Buffer.from('rd"}'),
+        ]),
+        headers: JSON_TYPE,
+      })
+    t.equal((await signUp([0xf6])).status, 400)
+    t.equal((await signUp([0xff])).status, 400)
+    t.equal((await signUp([0xc3, 0xb6])).status, 201)
+    t.equal((await api.login('ada', 'a latin-1 passwörd')).status, 200)
+    t.equal((await api.login('ada', 'a latin-1 passw\ufffdrd')).status, 400)
+  })
+
+  test(`${store}: H4: a parameter given twice is 400 on every route with a body, whether it is known or not`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { access_token: bearer, refresh_token } = await api.tokens('ada', PASSWORD)
+    const authorization = `Basic ${Buffer.from(`${api.client.id}:${api.client.secret}`).toString('base64')}`
+    const routes: [string, string, string][] = [
+      ['POST', '/users', 'username=eve&username=eva&password=x'],
+      ['POST', '/login', `username=ada&password=${PASSWORD}&password=x`],
+      ['POST', '/login', `username=ada&password=${PASSWORD}&unknown=1&unknown=1`],
+      ['POST', '/login', `username=ada&password=${PASSWORD}&scope=&scope=a`],
+      ['POST', '/refresh', `refresh_token=${refresh_token}&refresh_token=${refresh_token}`],
+      ['POST', '/logout', `token=${bearer}&token=x`],
+      ['POST', '/logout-all', `token=${bearer}&token=x`],
+      ['POST', '/introspect', `token=x&token=${bearer}`],
+      ['POST', '/revoke', `token=x&token=${bearer}`],
+      ['POST', '/token', 'grant_type=client_credentials&grant_type=refresh_token'],
+      ['POST', '/users/me/password', `current_password=a&current_password=${PASSWORD}&new_password=x`],
+      ['DELETE', '/users/me', `password=a&password=${PASSWORD}`],
+    ]
+    for (const [method, path, form] of routes) {
+      const withClient = ['/introspect', '/revoke', '/token'].includes(path)
+      const credentials = withClient
+        ? { authorization }
+        : path.startsWith('/users/me')
+          ? { authorization: `Bearer ${bearer}` }
+          : {}
+      const json = `{${form
+        .split('&')
+        .map((pair) => JSON.stringify(pair.split('=')).replace(/^\[(.*),(.*)\]$/, '$1:$2'))
+        .join(',')}}`
+      for (const [raw, type] of [
+        [form.replaceAll(' ', '+'), FORM_TYPE],
+        [json, JSON_TYPE],
+      ] as const) {
+        const { status, body } = await api.call(path, { method, raw, headers: { ...credentials, ...type } })
+        t.match(
+          { status, body },
+          { status: 400, body: { error: 'invalid_request', error_description: /twice/ } },
+          `${method} ${path} ${type['content-type']}`,
+        )
+      }
+    }
+    t.equal(await api.isActive(bearer), true)
+    t.equal((await api.refresh(refresh_token)).status, 200)
+  })
+
+  test(`${store}: H5: __proto__ in a body is 400, and touches nothing`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const own = `"username":"ada","password":"${PASSWORD}"`
+    const bodies: [string, Record<string, string>][] = [
+      [`{${own},"__proto__":{"polluted":true}}`, JSON_TYPE],
+      [`{${own},"\\u005f_proto__":{"polluted":true}}`, JSON_TYPE],
+      [`{${own},"more":[{"__proto__":{"polluted":true}}]}`, JSON_TYPE],
+      [`{${own},"constructor":{"prototype":{"polluted":true}}}`, JSON_TYPE],
+      ['{"__proto__":{"username":"ada","password":"x"}}', JSON_TYPE],
+      [`username=ada&password=${PASSWORD}&__proto__=polluted`, FORM_TYPE],
+      [`username=ada&password=${PASSWORD}&%5f_proto__=polluted`, FORM_TYPE],
+    ]
+    for (const [raw, headers] of bodies) {
+      const { status, body } = await api.call('/login', { raw, headers })
+      t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, raw)
+    }
+    t.notOk('polluted' in {})
+    const harmless = await api.call('/login', { raw: `{${own},"constructor":1,"toString":"x"}`, headers: JSON_TYPE })
+    t.equal(harmless.status, 200)
+  })
+
+  test(`${store}: H6: a body over 16 KiB is 413, announced or not, and one of 16 KiB is not`, async (t) => {
+    const { api } = await startService(t, store)
+    const ofSize = (size: number) => '{"username":"ada","password":"x"}'.padEnd(size, ' ')
+    t.equal((await api.call('/login', { raw: ofSize(16_384), headers: JSON_TYPE })).status, 401)
+    const announced = await api.call('/login', { raw: ofSize(16_385), headers: JSON_TYPE })
+    t.match({ status: announced.status, error: announced.body.error }, { status: 413, error: 'invalid_request' })
+
+    const chunk = `1000\r\n${' '.repeat(4096)}\r\n`
+    const head =
+      'POST /login HTTP/1.1\r\nHost: latchkey\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+    const { text } = await exchange(api.url, head + chunk.repeat(5), { until: 'answered' })
+    t.equal(parseAnswer(text).status, 413)
+  })
+
+  test(`${store}: a body as deep as it may be long is 400, and costs the stack nothing`, async (t) => {
+    const { api } = await startService(t, store)
+    const [open, close] = ['[', ']'].map((bracket) => bracket.repeat(8000)) as [string, string]
+    for (const raw of [
+      open + close,
+      `{"username":"ada","password":${open}${close}}`,
+      `${'{"a":'.repeat(2700)}1${'}'.repeat(2700)}`,
+    ]) {
+      const { status, body } = await api.call('/login', { raw, headers: JSON_TYPE })
+      t.match(
+        { status, body },
+        { status: 400, body: { error: 'invalid_request', error_description: /missing|string|object/ } },
+      )
+    }
+  })
+
+  test(`${store}: a form's parameter without a value counts as left out (RFC 6749 §3.1)`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const left = { device_name: '', scope: '', audience: '' }
+    t.equal((await api.call('/login', { form: { username: 'ada', password: PASSWORD, ...left } })).status, 200)
+    const missing = await api.call('/login', { form: { username: 'ada', password: '' } })
+    t.match(missing, { status: 400, body: { error_description: 'password is missing' } })
+  })
+}

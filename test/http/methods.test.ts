@@ -1,0 +1,85 @@
+import { METHODS } from 'node:http'
+import { test } from 'tap'
+import { PASSWORD, startService, stores } from '../service.js'
+
+const ROUTES: [string, string[]][] = [
+  ['/users', ['POST']],
+  ['/users/me', ['DELETE']],
+  ['/users/me/password', ['POST']],
+  ['/login', ['POST']],
+  ['/refresh', ['POST']],
+  ['/logout', ['POST']],
+  ['/logout-all', ['POST']],
+  ['/sessions', ['DELETE', 'GET', 'HEAD']],
+  ['/sessions/9f8Hn1VnTz2cUWl0q3yJ8A', ['DELETE']],
+  ['/introspect', ['POST']],
+  ['/revoke', ['POST']],
+  ['/token', ['POST']],
+  ['/.well-known/jwks.json', ['GET', 'HEAD']],
+  ['/.well-known/oauth-authorization-server', ['GET', 'HEAD']],
+]
+
+for (const store of stores) {
+  test(`${store}: H14: every route answers 405 with Allow to every method that it has not`, async (t) => {
+    const { api } = await startService(t, store)
+    for (const [path, allowed] of ROUTES) {
+      // CONNECT is no request to a resource: Node closes the connection.
+      const others = METHODS.filter((method) => method !== 'CONNECT' && !allowed.includes(method))
+      const answers = await Promise.all(others.map((method) => api.call(path, { method })))
+      for (const [i, { status, headers, body }] of answers.entries()) {
+        const isRight =
+          status === 405 &&
+          headers.allow === allowed.join(', ') &&
+          headers['content-type'] === 'application/json; charset=utf-8' &&
+          (others[i] === 'HEAD' || (body.error === 'invalid_request' && typeof body.error_description === 'string'))
+        if (!isRight) t.fail(`${others[i]} ${path} answered ${status} ${headers.allow}`)
+      }
+      t.ok(answers.length > 25, path)
+    }
+  })
+
+  test(`${store}: H14: a method that a route has not is 405 whatever its body is`, async (t) => {
+    const { api } = await startService(t, store)
+    for (const [raw, type] of [
+      ['{', 'application/json'],
+      ['a=1&a=2', 'application/x-www-form-urlencoded'],
+      ['x', 'text/plain'],
+    ] as const) {
+      const { status } = await api.call('/login', { method: 'PUT', raw, headers: { 'content-type': type } })
+      t.equal(status, 405, type)
+    }
+  })
+
+  test(`${store}: H14: a secret in the address is 400 on every route, and does nothing`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
+    for (const [path, [method = 'GET']] of ROUTES) {
+      for (const [name, value] of [
+        ['token', access_token],
+        ['access_token', access_token],
+        ['refresh_token', refresh_token],
+        ['password', PASSWORD],
+        ['new_password', PASSWORD],
+        ['client_secret', 'x'],
+        ['token', ''],
+        ['%74oken', access_token],
+      ] as const) {
+        const { status, body, text } = await api.call(`${path}?${name}=${encodeURIComponent(value)}`, { method })
+        t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, `${method} ${path}?${name}`)
+        if (value !== '' && value !== 'x') t.notMatch(text, value, 'and is not repeated')
+      }
+    }
+    t.equal(await api.isActive(access_token), true)
+    t.equal((await api.refresh(refresh_token)).status, 200)
+  })
+
+  test(`${store}: an address that nobody serves is 404, in the same form`, async (t) => {
+    const { api } = await startService(t, store)
+    for (const path of ['/', '/nope', '/login/', '/Login', '/users/1', '/users/me/', '/.env', '/livez', '/metrics']) {
+      const { status, headers, body } = await api.call(path)
+      t.match({ status, body }, { status: 404, body: { error: 'not_found', error_description: String } }, path)
+      t.equal(headers['content-type'], 'application/json; charset=utf-8')
+    }
+  })
+}

@@ -1,0 +1,137 @@
+import { test } from 'tap'
+import { PASSWORD, startService } from '../service.js'
+import { converse, exchange, parseAnswer } from './socket.js'
+
+const FORM = 'Content-Type: application/x-www-form-urlencoded\r\n'
+
+test('H7: headers or a body that come slowly are cut off within 6 s', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  /** Sends the beginning, then one byte of the rest twice a second. */
+  const drip = (begin: string, rest: string) =>
+    converse(
+      api.url,
+      (write) => {
+        write(begin)
+        let sent = 0
+        const timer = setInterval(() => write(rest.charAt(sent++ % rest.length)), 500)
+        return () => clearInterval(timer)
+      },
+      10_000,
+    )
+  const slow = await Promise.all([
+    drip('GET /sessions HTTP/1.1\r\nHost: x\r\nX-Slow: ', 'a'),
+    drip('', 'GET /sessions HTTP/1.1'),
+    drip(`POST /login HTTP/1.1\r\nHost: x\r\n${FORM}Content-Length: 1000\r\n\r\n`, 'a'),
+    drip(`POST /login HTTP/1.1\r\nHost: x\r\n${FORM}Transfer-Encoding: chunked\r\n\r\n`, '1\r\na\r\n'),
+    exchange(api.url, 'POST /login HTTP/1.1\r\nHost: x\r\n', { patience: 10_000 }),
+  ])
+  for (const { text, isClosed, endedAfter } of slow) {
+    t.equal(isClosed, true)
+    t.ok(endedAfter < 6500, `closed after ${Math.round(endedAfter)} ms`)
+    t.match(parseAnswer(text).status, 408)
+  }
+})
+
+test('H8: headers over 8 KB are 431, those of 7 KB are read', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  const withHeader = (size: number) => `GET /sessions HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(size)}\r\n\r\n`
+  const { text, isClosed } = await exchange(api.url, withHeader(8192))
+  t.equal(isClosed, true)
+  t.equal(parseAnswer(text).status, 431)
+  t.match(JSON.parse(parseAnswer(text).body), { error: 'invalid_request', error_description: String })
+  const inReach = await exchange(api.url, withHeader(7000), { until: 'answered' })
+  t.equal(parseAnswer(inReach.text).status, 401)
+
+  const many = Array.from({ length: 1000 }, (_, i) => `X-${i}: abcdefgh\r\n`).join('')
+  const inMany = await exchange(api.url, `GET /sessions HTTP/1.1\r\nHost: x\r\n${many}\r\n`)
+  t.equal(parseAnswer(inMany.text).status, 431)
+  const address = await exchange(api.url, `GET /${'a'.repeat(9000)} HTTP/1.1\r\nHost: x\r\n\r\n`)
+  t.equal(parseAnswer(address.text).status, 431)
+})
+
+test('H10: a request whose end can be read in two ways is 400, and the connection closes: nothing rides behind it', async (t) => {
+  const { api, log } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const post = (headers: string, body = '') => `POST /login HTTP/1.1\r\nHost: x\r\n${FORM}${headers}\r\n${body}`
+  const requests: Record<string, string> = {
+    'CL+TE': post('Content-Length: 5\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n'),
+    'TE+CL': post('Transfer-Encoding: chunked\r\nContent-Length: 5\r\n', '0\r\n\r\n'),
+    'TE.TE, chunked last': post('Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n'),
+    'TE.TE, chunked first': post('Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n', '0\r\n\r\n'),
+    'TE list': post('Transfer-Encoding: identity, chunked\r\n', '0\r\n\r\n'),
+    'TE gzip': post('Transfer-Encoding: gzip, chunked\r\n', '0\r\n\r\n'),
+    'chunked twice': post('Transfer-Encoding: chunked, chunked\r\n', '0\r\n\r\n'),
+    'TE of another name': post('Transfer-Encoding: xchunked\r\n', '0\r\n\r\n'),
+    'space before the colon': post('Transfer-Encoding : chunked\r\n', '0\r\n\r\n'),
+    'CL.CL': post('Content-Length: 0\r\nContent-Length: 5\r\n', 'a=b&c'),
+    'CL.CL, alike': post('Content-Length: 5\r\nContent-Length: 5\r\n', 'a=b&c'),
+    'CL list': post('Content-Length: 5, 5\r\n', 'a=b&c'),
+    'CL with a sign': post('Content-Length: +5\r\n', 'a=b&c'),
+    'CL in hex': post('Content-Length: 0x5\r\n', 'a=b&c'),
+    'negative CL': post('Content-Length: -1\r\n'),
+    'bare LF': 'POST /login HTTP/1.1\nHost: x\nContent-Length: 0\n\n',
+    'bare LF after a header': 'GET /sessions HTTP/1.1\r\nHost: x\nX-A: b\r\n\r\n',
+    'bare LF at the end': 'GET /sessions HTTP/1.1\r\nHost: x\r\n\n',
+    'bare CR': 'GET /sessions HTTP/1.1\r\nHost: x\r\nX-A: a\rb\r\n\r\n',
+    'obs-fold': 'GET /sessions HTTP/1.1\r\nHost: x\r\nX-A: a\r\n b\r\n\r\n',
+    'obs-fold of a credential': 'GET /sessions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer\r\n a\r\n\r\n',
+    'NUL in a header': 'GET /sessions HTTP/1.1\r\nHost: x\r\nX-A: a\u0000b\r\n\r\n',
+    'LF in a chunk size': post('Transfer-Encoding: chunked\r\n', '5\na=b&c\r\n0\r\n\r\n'),
+    'chunk size with a sign': post('Transfer-Encoding: chunked\r\n', '+5\r\na=b&c\r\n0\r\n\r\n'),
+  }
+  const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n'
+  for (const [name, request] of Object.entries(requests)) {
+    const { text, isClosed } = await exchange(api.url, request + smuggled, { patience: 3000 })
+    t.equal(isClosed, true, `${name}: closed`)
+    const { status, headers, body } = parseAnswer(text)
+    t.match({ status, type: headers['content-type'] }, { status: 400, type: 'application/json; charset=utf-8' }, name)
+    t.match(JSON.parse(body), { error: 'invalid_request', error_description: String })
+    t.equal(text.split('HTTP/1.1 ').length, 2, `${name}: one answer`)
+  }
+  t.notOk(
+    log.some(({ status }) => status === 404),
+    'what rode behind was never read as a request',
+  )
+  t.equal((await api.login('ada', PASSWORD)).status, 200, 'the others are served')
+})
+
+test('H11: two Host headers are 400, and so are two of any header that names the caller or the body', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const { access_token } = await api.tokens('ada', PASSWORD)
+  const get = (headers: string) => `GET /sessions HTTP/1.1\r\n${headers}\r\n`
+  const requests: Record<string, string> = {
+    'two hosts': get('Host: x\r\nHost: y\r\n'),
+    'two hosts, alike': get('Host: x\r\nhost: x\r\n'),
+    'no host': get(''),
+    'two tokens': get(`Host: x\r\nAuthorization: Bearer ${access_token}\r\nAuthorization: Bearer x\r\n`),
+    'one token twice': get(
+      `Host: x\r\nAuthorization: Bearer ${access_token}\r\nAUTHORIZATION: Bearer ${access_token}\r\n`,
+    ),
+    'two types': `POST /login HTTP/1.1\r\nHost: x\r\n${FORM}Content-Type: application/json\r\nContent-Length: 0\r\n\r\n`,
+  }
+  for (const [name, request] of Object.entries(requests)) {
+    const { text, isClosed } = await exchange(api.url, request)
+    const { status, body } = parseAnswer(text)
+    t.equal(isClosed, true, `${name}: closed`)
+    t.match({ status, body: JSON.parse(body) }, { status: 400, body: { error: 'invalid_request' } }, name)
+  }
+  const one = await exchange(api.url, get(`Host: x\r\nAuthorization: Bearer ${access_token}\r\n`), {
+    until: 'answered',
+  })
+  t.equal(parseAnswer(one.text).status, 200)
+  const old = await exchange(api.url, `GET /sessions HTTP/1.0\r\nAuthorization: Bearer ${access_token}\r\n\r\n`)
+  t.equal(parseAnswer(old.text).status, 200, 'HTTP/1.0 needs no host')
+})
+
+test('H11: a gateway that passes on two Authorization headers is told 401', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const { access_token } = await api.tokens('ada', PASSWORD)
+  const bearer = `Authorization: Bearer ${access_token}\r\n`
+  const ask = (headers: string) =>
+    exchange(api.url, `GET /verify HTTP/1.1\r\nHost: x\r\n${headers}\r\n`, { until: 'answered' })
+  t.equal(parseAnswer((await ask(bearer)).text).status, 200)
+  t.equal(parseAnswer((await ask(`${bearer}Authorization: Bearer x\r\n`)).text).status, 401)
+  t.equal(parseAnswer((await ask(bearer + bearer)).text).status, 401)
+})

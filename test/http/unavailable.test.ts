@@ -1,0 +1,47 @@
+import { test } from 'tap'
+import type { Call } from '../api.js'
+import { startWithFragileStore } from '../outages.js'
+import { PASSWORD, stores } from '../service.js'
+
+for (const store of stores) {
+  test(`${store}: with its store away every route answers 503 with Retry-After, and says nothing of the store`, async (t) => {
+    const { api, takeStoreAway } = await startWithFragileStore(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { access_token: bearer, refresh_token, sid } = await api.tokens('ada', PASSWORD)
+    t.equal(await api.isActive(bearer), true, 'from now on the client is known')
+    const client = Buffer.from(`${api.client.id}:${api.client.secret}`).toString('base64')
+    const headers = { authorization: `Basic ${client}` }
+
+    const writing: [string, string, Call][] = [
+      ['POST', '/login', { json: { username: 'ada', password: PASSWORD } }],
+      ['POST', '/refresh', { json: { refresh_token } }],
+      ['POST', '/logout', { bearer }],
+      ['POST', '/logout-all', { bearer }],
+      ['POST', '/revoke', { form: { token: bearer } }],
+      ['DELETE', `/sessions/${sid}`, { bearer }],
+      ['DELETE', '/sessions?except=current', { bearer }],
+      ['POST', '/users/me/password', { bearer, json: { current_password: PASSWORD, new_password: `${PASSWORD}!` } }],
+      ['DELETE', '/users/me', { bearer, json: { password: PASSWORD } }],
+    ]
+    const reading: [string, string, Call][] = [
+      ['GET', '/sessions', { bearer }],
+      ['POST', '/introspect', { form: { token: bearer }, headers }],
+      ['GET', '/verify', { bearer }],
+    ]
+    // A locked SQLite can still be read.
+    const calls = store === 'sqlite' ? writing : [...writing, ...reading]
+    await takeStoreAway()
+
+    for (const [method, path, call] of calls) {
+      const answer = await api.call(path, { method, ...call })
+      t.equal(answer.status, 503, `${method} ${path}`)
+      t.match(answer.headers, { 'retry-after': /^[1-9]\d*$/, 'content-type': 'application/json; charset=utf-8' })
+      t.strictSame(answer.body, {
+        error: 'temporarily_unavailable',
+        error_description: 'the service cannot answer now: try again',
+      })
+    }
+    const needsNone = await api.refresh('lkr_forged')
+    t.equal(needsNone.status, 400, 'what needs no store is answered')
+  })
+}

@@ -1,0 +1,45 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, generateSecret, type JWK } from 'jose'
+import type { Test } from 'tap'
+import { temporaryFolder } from './service.js'
+
+// Keys are made and tokens checked by jose: neither by the code that is tested.
+
+export const algorithms = ['HS256', 'ES256', 'RS256', 'EdDSA'] as const
+export type Algorithm = (typeof algorithms)[number]
+export type PrivateKey = JWK & { kid: string; alg: Algorithm }
+
+/** A new private key, as another tool would write it into a key file. */
+export async function makeKey(alg: Algorithm): Promise<PrivateKey> {
+  const extractable = true
+  const key =
+    alg === 'HS256'
+      ? await generateSecret(alg, { extractable })
+      : (await generateKeyPair(alg, { extractable })).privateKey
+  const jwk = await exportJWK(key)
+  return { ...jwk, alg, kid: await calculateJwkThumbprint(jwk) }
+}
+
+/** The public half of a key, as a JWKS has it. */
+export function publicOf({ kty, crv, x, y, n, e, kid, alg }: PrivateKey): JWK {
+  return JSON.parse(JSON.stringify({ kty, crv, x, y, n, e, kid, alg, use: 'sig' }))
+}
+
+export const keySet = (...keys: JWK[]): string => JSON.stringify({ keys })
+
+/** A key file that goes with the test. */
+export function keyFile(t: Test, ...keys: JWK[]): string {
+  const path = join(temporaryFolder(t), 'keys.json')
+  writeFileSync(path, keySet(...keys))
+  return path
+}
+
+/** The settings of a service that signs with these keys. */
+export const withKeyFile = (path: string) => ({ JWT_SECRET: '', JWT_KEYS_FILE: path })
+
+/** The header of a token, unchecked. */
+// biome-ignore lint/suspicious/noExplicitAny: tests look into headers of every shape
+export function headerOf(token: string): any {
+  return JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8'))
+}

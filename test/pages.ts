@@ -1,0 +1,39 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { secretSettings, settings } from '../src/config.js'
+
+const root = new URL('../../', import.meta.url)
+
+/** The pages that say what the code says, as they should be. `npm run docs` writes them, and a test compares. */
+export const pages: Record<string, () => string> = {
+  '.env.example': envExample,
+  'docs/configuration.md': configurationPage,
+}
+
+export const readPage = (path: string): string => readFileSync(new URL(path, root), 'utf8')
+
+function envExample(): string {
+  const lines = Object.entries(settings).map(([name, { about, shown }]) => `# ${about}\n#${name}=${shown}\n`)
+  return `# Every setting, with its default. Copy to .env, uncomment what you set, and start with
+#   node --env-file=.env dist/src/server.js
+# docs/configuration.md says more.
+
+${lines.join('\n')}`
+}
+
+/** The page as it is, with its table made anew. */
+function configurationPage(): string {
+  const rows = Object.entries(settings).map(([name, { about, shown }]) => {
+    const isSecret = secretSettings.some((secret) => secret === name)
+    return `| \`${name}\`${isSecret ? ' *' : ''} | ${shown && `\`${shown}\``} | ${about} |`
+  })
+  const table = ['| name | default | meaning |', '| --- | --- | --- |', ...rows].join('\n')
+  return readPage('docs/configuration.md').replace(
+    /(<!-- settings: .*? -->\n\n).*?(\n\n<!-- end -->)/s,
+    (_all, begin, end) => begin + table + end,
+  )
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, render] of Object.entries(pages)) writeFileSync(new URL(path, root), render())
+}

@@ -1,0 +1,202 @@
+import { test } from 'tap'
+import { withAccounts } from '../accounts.js'
+import type { Answer } from '../api.js'
+import { exchange, parseAnswer } from '../http/socket.js'
+import { PASSWORD, startService, stores } from '../service.js'
+
+/** All of an answer but what is new with each one. */
+function outline({ status, headers, text }: Answer) {
+  const { date, 'x-request-id': requestId, ...others } = headers
+  return { status, headers: others, text }
+}
+
+for (const store of stores) {
+  test(`${store}: a sign-in answers both tokens, in the documented form, for no cache to keep`, async (t) => {
+    const { api } = await startService(t, store, { ACCESS_TTL: '10m', REFRESH_TTL: '2d' })
+    await api.signUp('ada', PASSWORD)
+
+    const { status, headers, body } = await api.login('ada', PASSWORD, { scope: 'todo:read todo:write' })
+
+    t.equal(status, 200)
+    t.equal(headers['cache-control'], 'no-store')
+    t.equal(headers['content-type'], 'application/json; charset=utf-8')
+    const { access_token, refresh_token, sid, ...others } = body
+    t.match(access_token, /^[\w-]+\.[\w-]+\.[\w-]+$/)
+    t.match(refresh_token, /^lkr_[\w-]+$/)
+    t.match(sid, /^[\w-]{22}$/, 'at least 128 bits')
+    t.strictSame(others, {
+      token_type: 'Bearer',
+      expires_in: 600,
+      refresh_expires_in: 172_800,
+      scope: 'todo:read todo:write',
+    })
+  })
+
+  test(`${store}: a sign-in may ask for an audience of ours, and for any scope that is not the service's own`, async (t) => {
+    const { api } = await startService(t, store, { AUDIENCE: 'http://latchkey.test,todo' })
+    await api.signUp('ada', PASSWORD)
+
+    const byDefault = await api.tokens('ada', PASSWORD)
+    const forTodo = await api.tokens('ada', PASSWORD, { audience: 'todo', scope: 'admin:read' })
+    t.match((await api.introspect(byDefault.access_token)).body, { aud: 'http://latchkey.test', scope: '' })
+    t.match((await api.introspect(forTodo.access_token)).body, { aud: 'todo', scope: 'admin:read' })
+    const refreshed = await api.refresh(forTodo.refresh_token)
+    t.match((await api.introspect(refreshed.body.access_token)).body, { aud: 'todo', scope: 'admin:read' })
+
+    const refused: [Record<string, string>, string][] = [
+      [{ audience: 'bank' }, 'invalid_target'],
+      [{ audience: 'todo,http://latchkey.test' }, 'invalid_target'],
+      [{ scope: 'introspect' }, 'invalid_scope'],
+      [{ scope: 'todo:read admin' }, 'invalid_scope'],
+      [{ scope: 'a  b' }, 'invalid_request'],
+      [{ scope: 'a"b' }, 'invalid_request'],
+      [{ scope: ' a' }, 'invalid_request'],
+    ]
+    for (const [asked, error] of refused) {
+      const { status, body } = await api.login('ada', PASSWORD, asked)
+      t.match({ status, error: body.error }, { status: 400, error }, JSON.stringify(asked))
+    }
+  })
+
+  test(`${store}: a device's name is kept as it was given, and has no control characters`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    for (const name of ['a\u0000b', 'a\nb', '\u001b[31mred', 'x'.repeat(101)]) {
+      t.equal((await api.login('ada', PASSWORD, { device_name: name })).status, 400, JSON.stringify(name))
+    }
+    const { access_token } = await api.tokens('ada', PASSWORD, { device_name: 'Ada’s 📱 «téléphone»' })
+    const { body } = await api.call('/sessions', { bearer: access_token })
+    t.match(body.sessions, [{ device_name: 'Ada’s 📱 «téléphone»' }])
+  })
+
+  test(`${store}: L1: unknown, wrong and disabled answer with the same status, headers and body`, async (t) => {
+    const { api, env } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { body: eve } = await api.signUp('eve', PASSWORD)
+    t.equal(await withAccounts(env, (users) => users.disable(eve.id)), true)
+
+    const unknown = await api.login('nobody', PASSWORD)
+    const wrong = await api.login('ada', 'incorrect horse battery staple')
+    const disabled = await api.login('eve', PASSWORD)
+    const disabledAndWrong = await api.login('eve', 'incorrect horse battery staple')
+
+    t.equal(unknown.status, 401)
+    t.equal(unknown.body.error, 'invalid_grant')
+    t.match(unknown.headers['www-authenticate'], /^Bearer /)
+    for (const answer of [wrong, disabled, disabledAndWrong]) t.strictSame(outline(answer), outline(unknown))
+    t.equal((await api.login('ada', PASSWORD)).status, 200)
+  })
+
+  test(`${store}: L3: names that are SQL, NoSQL, LDAP, NUL or right-to-left are unknown names`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const unknown = outline(await api.login('nobody', PASSWORD))
+    const names = [
+      `ada' OR '1'='1`,
+      `ada'--`,
+      `"; DROP TABLE users; --`,
+      'ad%',
+      '_da',
+      '{"$gt":""}',
+      '*)(uid=*))(|(uid=*',
+      'ada\u0000',
+      '\u0000',
+      '\u202eada',
+      'ada\u200f',
+      'ada\r\nX-Injected: 1',
+      '\ud800',
+      '../../etc/passwd',
+      '__proto__',
+      'constructor',
+      'x'.repeat(256),
+    ]
+    for (const name of names) {
+      t.strictSame(outline(await api.login(name, PASSWORD)), unknown, JSON.stringify(name))
+    }
+    t.equal((await api.login('ada', PASSWORD)).status, 200)
+  })
+
+  test(`${store}: L5: a password of 1 MB is refused before it is hashed, and before it is read`, async (t) => {
+    const { api } = await startService(t, store)
+    const head =
+      'POST /login HTTP/1.1\r\nHost: latchkey\r\nContent-Type: application/json\r\nContent-Length: 1048610\r\n\r\n'
+    const times: number[] = []
+    for (let i = 0; i < 10; i += 1) {
+      // The password itself is never sent: whoever waits for it hangs.
+      const { text, answeredAfter } = await exchange(api.url, head, { until: 'answered' })
+      const { status, body } = parseAnswer(text)
+      t.match({ status, error: JSON.parse(body).error }, { status: 413, error: 'invalid_request' })
+      times.push(answeredAfter)
+    }
+    t.ok(Math.min(...times) < 5, `the fastest of ten took ${Math.min(...times).toFixed(1)} ms: a hash takes 10`)
+  })
+
+  test(`${store}: L5: a password longer than any pass phrase is refused before it is hashed`, async (t) => {
+    const { api } = await startService(t, store)
+    const times: number[] = []
+    for (let i = 0; i < 10; i += 1) {
+      const start = performance.now()
+      const { status, body } = await api.login('ada', 'x'.repeat(16_000))
+      times.push(performance.now() - start)
+      t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' })
+    }
+    t.ok(Math.min(...times) < 5, `the fastest of ten took ${Math.min(...times).toFixed(1)} ms: a hash takes 10`)
+  })
+
+  test(`${store}: L13: a user name or password that is no string is 400, never coerced`, async (t) => {
+    const { api } = await startService(t, store, { PASSWORD_MIN_LENGTH: '8' })
+    await api.signUp('12345678', '87654321a')
+    const values = [12345678, true, null, ['87654321a'], { $gt: '' }, { length: 9 }, 1.5, []]
+    for (const path of ['/login', '/users']) {
+      for (const value of values) {
+        for (const json of [
+          { username: '12345678', password: value },
+          { username: value, password: '87654321a' },
+        ]) {
+          const { status, body } = await api.call(path, { json })
+          t.match(
+            { status, body },
+            { status: 400, body: { error: 'invalid_request', error_description: / must be string$/ } },
+          )
+        }
+      }
+    }
+    for (const more of [{ device_name: 5 }, { scope: ['todo:read'] }, { audience: true }]) {
+      const { status } = await api.call('/login', { json: { username: '12345678', password: '87654321a', ...more } })
+      t.equal(status, 400, JSON.stringify(more))
+    }
+    for (const raw of ['username=12345678&password[]=87654321a', 'username=12345678&password[$gt]=']) {
+      const { status } = await api.call('/login', {
+        raw,
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      })
+      t.equal(status, 400, raw)
+    }
+    t.equal((await api.login('12345678', '87654321a')).status, 200)
+  })
+
+  test(`${store}: L14: a JSON key given twice is 400, whichever spelling it has and however deep it stands`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const own = `"username":"ada","password":${JSON.stringify(PASSWORD)}`
+    const doubled = [
+      `{${own},"password":"other"}`,
+      `{"password":"other",${own}}`,
+      `{${own},"p\\u0061ssword":"other"}`,
+      `{${own},"ignored":1,"ignored":1}`,
+      `{${own},"ignored":[{"a":1,"a":2}]}`,
+      `{${own},"ignored":{"":1,"":2}}`,
+    ]
+    for (const raw of doubled) {
+      const { status, body } = await api.call('/login', { raw, headers: { 'content-type': 'application/json' } })
+      t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, raw)
+    }
+    const single = [
+      `{${own},"ignored":{"username":{"username":"\\":"}},"list":["username","password"]}`,
+      `{ ${own} , "a\\"b" : "\\"password\\":" }`,
+    ]
+    for (const raw of single) {
+      t.equal((await api.call('/login', { raw, headers: { 'content-type': 'application/json' } })).status, 200, raw)
+    }
+  })
+}

@@ -1,0 +1,186 @@
+import { Redis } from 'ioredis'
+import { test } from 'tap'
+import { PASSWORD, startService, stores } from '../service.js'
+
+const seconds = () => Math.floor(Date.now() / 1000)
+
+for (const store of stores) {
+  test(`${store}: GET /sessions lists the user's own living sessions, the latest used first`, async (t) => {
+    const { api } = await startService(t, store, { REFRESH_TTL: '2d' })
+    await api.signUp('ada', PASSWORD)
+    await api.signUp('eve', PASSWORD)
+    const before = seconds()
+    const phone = await api.tokens('ada', PASSWORD, { device_name: 'phone' })
+    const { body: laptop } = await api.call('/login', {
+      json: { username: 'ada', password: PASSWORD },
+      headers: { 'user-agent': 'Mozilla/5.0 (laptop)' },
+    })
+    const gone = await api.tokens('ada', PASSWORD)
+    await api.logout(gone.access_token)
+    await api.tokens('eve', PASSWORD)
+    await api.refresh(phone.refresh_token)
+
+    const { status, headers, body } = await api.call('/sessions', { bearer: laptop.access_token })
+
+    t.equal(status, 200)
+    t.equal(headers['cache-control'], 'no-store')
+    t.strictSame(Object.keys(body), ['sessions'])
+    t.strictSame(
+      body.sessions.map(({ sid, current, device_name, ip, user_agent }: Record<string, unknown>) => ({
+        sid,
+        current,
+        device_name,
+        ip,
+        user_agent,
+      })),
+      [
+        { sid: phone.sid, current: false, device_name: 'phone', ip: '127.0.0.1', user_agent: null },
+        { sid: laptop.sid, current: true, device_name: null, ip: '127.0.0.1', user_agent: 'Mozilla/5.0 (laptop)' },
+      ],
+    )
+    for (const session of body.sessions) {
+      t.strictSame(Object.keys(session).length, 8)
+      for (const time of ['created_at', 'last_seen_at', 'expires_at']) t.ok(Number.isInteger(session[time]), time)
+      t.ok(session.created_at >= before && session.last_seen_at >= session.created_at)
+      t.ok(Math.abs(session.expires_at - session.last_seen_at - 172_800) <= 1)
+    }
+  })
+
+  test(`${store}: DELETE /sessions/:sid ends that one alone, at once, and again`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const phone = await api.tokens('ada', PASSWORD)
+    const laptop = await api.tokens('ada', PASSWORD)
+
+    for (const _ of ['ends it', 'has ended']) {
+      const { status, text } = await api.call(`/sessions/${phone.sid}`, {
+        method: 'DELETE',
+        bearer: laptop.access_token,
+      })
+      t.match({ status, text }, { status: 204, text: '' })
+    }
+    t.equal(await api.isActive(phone.access_token), false)
+    t.equal((await api.refresh(phone.refresh_token)).status, 400)
+    t.equal(await api.isActive(laptop.access_token), true)
+
+    const own = await api.call(`/sessions/${laptop.sid}`, { method: 'DELETE', bearer: laptop.access_token })
+    t.equal(own.status, 204)
+    t.equal((await api.call('/sessions', { bearer: laptop.access_token })).status, 401)
+  })
+
+  test(`${store}: DELETE /sessions/:sid of another user, or of nobody, answers 204 and ends nothing`, async (t) => {
+    const { api, env, audited } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    await api.signUp('eve', PASSWORD)
+    const ada = await api.tokens('ada', PASSWORD)
+    const eve = await api.tokens('eve', PASSWORD)
+
+    for (const sid of [ada.sid, 'made-up', '__proto__']) {
+      const { status } = await api.call(`/sessions/${sid}`, { method: 'DELETE', bearer: eve.access_token })
+      t.equal(status, 204, sid)
+    }
+
+    t.equal(await api.isActive(ada.access_token), true)
+    t.equal((await api.refresh(ada.refresh_token)).status, 200)
+    t.strictSame(audited('session.ended'), [])
+    if (env.REDIS_URL) {
+      const redis = new Redis(env.REDIS_URL)
+      t.teardown(() => redis.disconnect())
+      const feed = JSON.stringify(await redis.xrange('lk1:feed', '-', '+'))
+      t.notMatch(feed, ada.sid, 'no verifier that follows the feed is told')
+      t.notMatch(feed, 'made-up')
+    }
+  })
+
+  test(`${store}: an id that no session can have is 400, or 414, on every store alike`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { access_token: bearer } = await api.tokens('ada', PASSWORD)
+    const ids: [string, number][] = [
+      ['a%00b', 400],
+      ['%F0%9F%90%B4', 400],
+      ['a%20b', 400],
+      ['a%2Fb', 400],
+      ['%zz', 400],
+      ["'%20OR%201=1--", 400],
+      ['x'.repeat(65), 400],
+      ['x'.repeat(1000), 414],
+    ]
+    for (const [id, expected] of ids) {
+      const { status, body } = await api.call(`/sessions/${id}`, { method: 'DELETE', bearer })
+      t.match({ status, error: body.error }, { status: expected, error: 'invalid_request' }, id.slice(0, 20))
+    }
+    t.equal(await api.isActive(bearer), true)
+  })
+
+  test(`${store}: DELETE /sessions?except=current ends every other session; without except it is 400`, async (t) => {
+    const { api, audited } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    await api.signUp('eve', PASSWORD)
+    const here = await api.tokens('ada', PASSWORD)
+    const others = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
+    const eve = await api.tokens('eve', PASSWORD)
+
+    for (const query of ['', '?except=', '?except=all', '?except=current&except=current', `?except=${here.sid}`]) {
+      const { status, body } = await api.call(`/sessions${query}`, { method: 'DELETE', bearer: here.access_token })
+      t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, query)
+    }
+    for (const { access_token } of others) t.equal(await api.isActive(access_token), true)
+
+    const { status, text } = await api.call('/sessions?except=current', { method: 'DELETE', bearer: here.access_token })
+    t.match({ status, text }, { status: 204, text: '' })
+    for (const { access_token, refresh_token } of others) {
+      t.equal(await api.isActive(access_token), false)
+      t.equal((await api.refresh(refresh_token)).status, 400)
+    }
+    t.equal(await api.isActive(here.access_token), true)
+    t.equal(await api.isActive(eve.access_token), true)
+    t.strictSame(
+      audited('session.ended').map(({ sids }) => (sids as string[]).toSorted()),
+      [others.map(({ sid }) => sid).sort()],
+    )
+  })
+
+  test(`${store}: POST /logout-all ends every session of the user, with either token, and wants a live one`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    await api.signUp('eve', PASSWORD)
+    const eve = await api.tokens('eve', PASSWORD)
+    for (const kind of ['access_token', 'refresh_token'] as const) {
+      const phone = await api.tokens('ada', PASSWORD)
+      const laptop = await api.tokens('ada', PASSWORD)
+      const { status } = await api.call('/logout-all', { method: 'POST', bearer: phone[kind] })
+      t.equal(status, 204, kind)
+      t.equal(await api.isActive(phone.access_token), false)
+      t.equal(await api.isActive(laptop.access_token), false)
+      const again = await api.call('/logout-all', { method: 'POST', bearer: phone[kind] })
+      t.match({ status: again.status, error: again.body.error }, { status: 401, error: 'invalid_token' })
+    }
+    t.equal(await api.isActive(eve.access_token), true)
+  })
+
+  test(`${store}: who calls is asked before what they sent: a bad token is 401, whatever else is wrong`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { access_token: ended } = await api.tokens('ada', PASSWORD)
+    await api.logout(ended)
+    const calls: [string, string, unknown?][] = [
+      ['GET', '/sessions'],
+      ['DELETE', '/sessions'],
+      ['DELETE', '/sessions/a%00b'],
+      ['POST', '/users/me/password', { current_password: 5 }],
+      ['DELETE', '/users/me', {}],
+    ]
+    for (const [method, path, json] of calls) {
+      const body = json === undefined ? {} : { json }
+      for (const bearer of [undefined, 'nonsense', ended]) {
+        const answer = await api.call(path, { method, ...body, ...(bearer && { bearer }) })
+        t.match(
+          { status: answer.status, error: answer.body.error, challenge: answer.headers['www-authenticate'] },
+          { status: 401, error: 'invalid_token', challenge: /^Bearer / },
+          `${method} ${path} ${bearer?.slice(0, 8)}`,
+        )
+      }
+    }
+  })
+}

@@ -1,0 +1,148 @@
+import { test } from 'tap'
+import type { Api } from '../api.js'
+import { PASSWORD, startService, stores } from '../service.js'
+
+const NEXT = 'a quite different pass phrase'
+
+function changePassword(api: Api, bearer: string, current: string, next: string) {
+  return api.call('/users/me/password', { bearer, json: { current_password: current, new_password: next } })
+}
+
+function deleteAccount(api: Api, bearer: string, password: string) {
+  return api.call('/users/me', { method: 'DELETE', bearer, json: { password } })
+}
+
+for (const store of stores) {
+  test(`${store}: a changed password ends every other session, and keeps this one`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const here = await api.tokens('ada', PASSWORD)
+    const other = await api.tokens('ada', PASSWORD)
+
+    const { status, text } = await changePassword(api, here.access_token, PASSWORD, NEXT)
+
+    t.match({ status, text }, { status: 204, text: '' })
+    t.equal(await api.isActive(other.access_token), false)
+    t.equal((await api.refresh(other.refresh_token)).status, 400)
+    t.equal(await api.isActive(here.access_token), true)
+    t.equal((await api.refresh(here.refresh_token)).status, 200)
+    t.equal((await api.login('ada', PASSWORD)).status, 401)
+    t.equal((await api.login('ada', NEXT)).status, 200)
+  })
+
+  test(`${store}: a password is not changed without the current one, nor to one that breaks a rule`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const here = await api.tokens('ada', PASSWORD)
+    const other = await api.tokens('ada', PASSWORD)
+
+    const wrong = await changePassword(api, here.access_token, 'not the current one', NEXT)
+    t.match(
+      { status: wrong.status, error: wrong.body.error, challenge: wrong.headers['www-authenticate'] },
+      { status: 401, error: 'invalid_grant', challenge: /^Bearer / },
+    )
+    const short = await changePassword(api, here.access_token, PASSWORD, 'short')
+    t.match(short, { status: 400, body: { error: 'invalid_request', error_description: /too short: use 15/ } })
+    const common = await changePassword(api, here.access_token, PASSWORD, 'passwordpassword')
+    t.match(common, { status: 400, body: { error_description: /most used/ } })
+    for (const json of [
+      { current_password: PASSWORD },
+      { new_password: NEXT },
+      { current_password: PASSWORD, new_password: [NEXT] },
+    ]) {
+      const { status } = await api.call('/users/me/password', { bearer: here.access_token, json })
+      t.equal(status, 400)
+    }
+
+    t.equal(await api.isActive(other.access_token), true)
+    t.equal((await api.login('ada', PASSWORD)).status, 200)
+  })
+
+  test(`${store}: of two password changes at once the first holds`, async (t) => {
+    const { api } = await startService(t, store, { HASH_CONCURRENCY: '1' })
+    await api.signUp('ada', PASSWORD)
+    const mine = await api.tokens('ada', PASSWORD)
+    const thiefs = await api.tokens('ada', PASSWORD)
+    const nexts = ['the password that I want', 'the password of the thief']
+
+    const answers = await Promise.all([
+      changePassword(api, mine.access_token, PASSWORD, nexts[0] as string),
+      changePassword(api, thiefs.access_token, PASSWORD, nexts[1] as string),
+    ])
+
+    t.strictSame(answers.map(({ status }) => status).sort(), [204, 401])
+    const winner = answers.findIndex(({ status }) => status === 204)
+    t.equal((await api.login('ada', nexts[winner] as string)).status, 200)
+    t.equal((await api.login('ada', nexts[1 - winner] as string)).status, 401)
+    t.strictSame(
+      [await api.isActive(mine.access_token), await api.isActive(thiefs.access_token)],
+      [winner === 0, winner === 1],
+    )
+  })
+
+  test(`${store}: a sign-in with the old password that races its change leaves no session behind`, async (t) => {
+    const { api } = await startService(t, store, { HASH_CONCURRENCY: '2' })
+    await api.signUp('ada', PASSWORD)
+    let current = PASSWORD
+    for (let round = 0; round < 5; round += 1) {
+      const here = await api.tokens('ada', current)
+      const next = `${PASSWORD} ${round}`
+      const [changed, ...racing] = await Promise.all([
+        changePassword(api, here.access_token, current, next),
+        ...Array.from({ length: 4 }, () => api.login('ada', current)),
+      ])
+      t.equal(changed.status, 204)
+      for (const { status, body } of racing) {
+        t.ok(status === 200 || status === 401, `${status}`)
+        if (status === 200) t.equal(await api.isActive(body.access_token), false)
+      }
+      current = next
+    }
+  })
+
+  test(`${store}: a deleted account is gone with its sessions, and its name is free`, async (t) => {
+    const { api } = await startService(t, store)
+    const { body: first } = await api.signUp('ada', PASSWORD)
+    const here = await api.tokens('ada', PASSWORD)
+    const other = await api.tokens('ada', PASSWORD)
+
+    const wrong = await deleteAccount(api, here.access_token, 'not the password')
+    t.match(
+      { status: wrong.status, error: wrong.body.error, challenge: wrong.headers['www-authenticate'] },
+      { status: 401, error: 'invalid_grant', challenge: /^Bearer / },
+    )
+    t.equal((await api.call('/users/me', { method: 'DELETE', bearer: here.access_token })).status, 400)
+    t.equal(await api.isActive(other.access_token), true)
+
+    const { status, text } = await deleteAccount(api, here.access_token, PASSWORD)
+    t.match({ status, text }, { status: 204, text: '' })
+    for (const { access_token, refresh_token } of [here, other]) {
+      t.equal(await api.isActive(access_token), false)
+      t.equal((await api.refresh(refresh_token)).status, 400)
+    }
+    t.equal((await api.login('ada', PASSWORD)).status, 401)
+    t.equal((await deleteAccount(api, here.access_token, PASSWORD)).status, 401)
+
+    const again = await api.signUp('ada', PASSWORD)
+    t.equal(again.status, 201)
+    t.not(again.body.id, first.id)
+    t.equal(await api.isActive(here.access_token), false)
+  })
+
+  test(`${store}: guesses at one's own password through a stolen token wait as those at sign-in do`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { access_token } = await api.tokens('ada', PASSWORD)
+    for (let i = 0; i < 5; i += 1) {
+      t.equal((await changePassword(api, access_token, `guess ${i}`, NEXT)).status, 401)
+    }
+    for (const answer of [
+      await changePassword(api, access_token, PASSWORD, NEXT),
+      await deleteAccount(api, access_token, PASSWORD),
+    ]) {
+      t.equal(answer.status, 429)
+      t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
+    }
+    t.equal((await api.login('ada', PASSWORD)).status, 200)
+  })
+}

@@ -1,0 +1,88 @@
+import { createServer, connect as dial, type Socket } from 'node:net'
+
+/** A wire between a client and a server on loopback that can be cut. */
+export interface TcpProxy {
+  port: number
+  /** Bytes that clients have sent so far. */
+  readonly sent: number
+  /** Breaks every connection, and each new one, until `restore`. */
+  cut(): void
+  /** From now on nothing arrives at either end of any connection, and nobody is told: half-open, for good. */
+  blackhole(): void
+  /** What the server says arrives late by so many milliseconds. */
+  delay(milliseconds: number): void
+  restore(): void
+  /** New connections lead to another server. */
+  retarget(port: number): void
+  stop(): Promise<void>
+}
+
+export async function startTcpProxy(target: number): Promise<TcpProxy> {
+  let state: 'through' | 'cut' | 'blackhole' = 'through'
+  let lateness = 0
+  let port = target
+  let sent = 0
+  const wires = new Set<{ client: Socket; server: Socket; isDead: boolean }>()
+
+  const listener = createServer((client) => {
+    if (state === 'cut') return void client.destroy()
+    const server = dial(port, '127.0.0.1')
+    const wire = { client, server, isDead: state === 'blackhole' }
+    wires.add(wire)
+    client.on('data', (data) => {
+      sent += data.length
+      if (!wire.isDead) server.write(data)
+    })
+    server.on('data', (data) => {
+      if (wire.isDead) return
+      if (lateness === 0) client.write(data)
+      else setTimeout(() => wire.isDead || client.write(data), lateness)
+    })
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      one.on('error', () => {})
+      one.on('close', () => {
+        if (wire.isDead) return
+        other.destroy()
+        wires.delete(wire)
+      })
+    }
+  })
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const destroyAll = () => {
+    for (const { client, server } of wires) {
+      client.destroy()
+      server.destroy()
+    }
+    wires.clear()
+  }
+  return {
+    port: (listener.address() as { port: number }).port,
+    get sent() {
+      return sent
+    },
+    cut() {
+      state = 'cut'
+      destroyAll()
+    },
+    blackhole() {
+      state = 'blackhole'
+      for (const wire of wires) wire.isDead = true
+    },
+    delay(milliseconds) {
+      lateness = milliseconds
+    },
+    restore() {
+      state = 'through'
+    },
+    retarget(other) {
+      port = other
+    },
+    async stop() {
+      destroyAll()
+      await new Promise((resolve) => listener.close(resolve))
+    },
+  }
+}

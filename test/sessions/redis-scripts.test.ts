@@ -1,0 +1,295 @@
+import { readFileSync } from 'node:fs'
+import { sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import type { Redis } from 'ioredis'
+import { type Test, test } from 'tap'
+import { newUser, openRedisStore } from './stores.js'
+
+const TTL = 60_000
+const GRACE = 30_000
+
+/** Runs a script as it lies beside the store. */
+async function open(t: Test) {
+  const { client } = await openRedisStore(t)
+  const run = (name: string, keys: string[], ...args: (string | number)[]) => {
+    const lua = readFileSync(new URL(`../../src/sessions/redis/${name}.lua`, import.meta.url), 'utf8')
+    return client.eval(lua, keys.length, ...keys, ...args) as Promise<unknown>
+  }
+  const sub = newUser()
+  const session = sessionKey(sub, 'A')
+  const index = sessionIndexKey(sub)
+  const create = (sid: string, { maxAge = 0, limit = 100 } = {}) =>
+    run(
+      'create',
+      [sessionKey(sub, sid), index],
+      sessionKey(sub, ''),
+      sid,
+      TTL,
+      maxAge,
+      limit,
+      'un',
+      'ada',
+      'cid',
+      CLIENT,
+    ) as Promise<[number, number, ...string[]]>
+  const rotate = (generation: number, sid = 'A', client = CLIENT) =>
+    run('rotate', [sessionKey(sub, sid), index], sid, generation, GRACE, TTL, client, 'latchkey') as Promise<
+      [string, ...unknown[]]
+    >
+  return { client, run, sub, session, index, create, rotate }
+}
+
+const CLIENT = 'todo'
+
+test('create: answers when it is and when the session ends, on the clock of Redis', async (t) => {
+  const { client, session, index, create } = await open(t)
+  const before = await redisTime(client)
+
+  const [now, expires, ...excess] = await create('A')
+
+  t.ok(now >= before && now <= (await redisTime(client)))
+  t.equal(expires, now + TTL)
+  t.strictSame(excess, [])
+  t.strictSame(await client.hgetall(session), {
+    gen: '0',
+    rot: String(now),
+    new: String(now),
+    end: '0',
+    un: 'ada',
+    cid: CLIENT,
+  })
+  t.equal(await client.pexpiretime(session), expires)
+  t.equal(await client.pexpiretime(index), expires)
+  t.equal(await client.zscore(index, 'A'), String(expires))
+})
+
+test('create: the greatest age bounds the end, and is kept for the rotations', async (t) => {
+  const { client, session, create } = await open(t)
+
+  const [now, expires] = await create('A', { maxAge: 1000 })
+
+  t.equal(expires, now + 1000)
+  t.equal(await client.hget(session, 'end'), String(expires))
+})
+
+test('create: the index outlives its longest session, and forgets those that have expired', async (t) => {
+  const { client, index, create } = await open(t)
+  const [now, expires] = await create('A')
+  await client.zadd(index, now - 1, 'GONE')
+
+  await create('B', { maxAge: 1000 })
+
+  t.equal(await client.pexpiretime(index), expires)
+  t.strictSame((await client.zrange(index, '0', '-1')).sort(), ['A', 'B'])
+})
+
+test('create: past the limit it names those unused longest, the longest first, and ends none', async (t) => {
+  const { client, sub, create } = await open(t)
+  for (const [sid, used] of [
+    ['A', 3000],
+    ['B', 1000],
+    ['C', 2000],
+  ] as const) {
+    await create(sid)
+    await client.hset(sessionKey(sub, sid), 'rot', used)
+  }
+
+  t.strictSame((await create('D', { limit: 4 })).slice(2), [])
+  t.strictSame((await create('E', { limit: 4 })).slice(2), ['B'])
+  t.strictSame((await create('F', { limit: 3 })).slice(2), ['B', 'C', 'A'])
+  t.strictSame(new Set((await create('G', { limit: 1 })).slice(2)), new Set(['A', 'B', 'C', 'D', 'E', 'F']))
+  for (const sid of 'ABCDEFG') t.equal(await client.exists(sessionKey(sub, sid)), 1)
+})
+
+test('create: of one millisecond it names the same ones each time', async (t) => {
+  const { client, sub, create } = await open(t)
+  const named: string[][] = []
+  for (const sid of 'EBDAC') {
+    named.push((await create(sid, { limit: 2 })).slice(2) as string[])
+    await client.hset(sessionKey(sub, sid), 'rot', 1000)
+  }
+
+  t.strictSame(named, [[], [], ['B'], ['B', 'D'], ['A', 'B', 'D']])
+})
+
+test('create: an entry of the index without its session is the first to go', async (t) => {
+  const { client, sub, create } = await open(t)
+  await create('A')
+  await create('B')
+  await client.del(sessionKey(sub, 'B'))
+
+  t.strictSame((await create('C', { limit: 2 })).slice(2), ['B'])
+})
+
+test('rotate: unknown, where there is no such session; none is made', async (t) => {
+  const { client, session, index, rotate } = await open(t)
+
+  t.strictSame(await rotate(0), ['unknown'])
+  t.equal(await client.exists(session, index), 0)
+})
+
+test('rotate: rotated, and the session and the index live on from now', async (t) => {
+  const { client, session, index, create, rotate } = await open(t)
+  const [created] = await create('A')
+  await client.pexpire(session, 5000)
+  await client.pexpire(index, 5000)
+
+  const [outcome, now, expires, ...fields] = await rotate(0)
+
+  t.equal(outcome, 'rotated')
+  t.equal(expires, (now as number) + TTL)
+  t.strictSame(toObject(fields), { gen: '1', rot: String(now), new: String(created), end: '0', un: 'ada', cid: CLIENT })
+  t.strictSame(toObject(fields), await client.hgetall(session))
+  t.equal(await client.pexpiretime(session), expires)
+  t.equal(await client.pexpiretime(index), expires)
+  t.equal(await client.zscore(index, 'A'), String(expires))
+})
+
+test('rotate: replayed, within the grace; nothing is changed', async (t) => {
+  const { client, session, index, create, rotate } = await open(t)
+  await create('A')
+  await rotate(0)
+  await client.hincrby(session, 'rot', -(GRACE - 5000))
+  const before = await state()
+
+  const [outcome, now, expires, ...fields] = await rotate(0)
+
+  t.equal(outcome, 'replayed')
+  t.ok(Math.abs((now as number) - (await redisTime(client))) < 5000)
+  t.equal(expires, await client.pexpiretime(session))
+  t.strictSame(toObject(fields), await client.hgetall(session))
+  t.strictSame(await state(), before)
+
+  async function state() {
+    return [
+      await client.hgetall(session),
+      await client.pexpiretime(session),
+      await client.zrange(index, '0', '-1', 'WITHSCORES'),
+      await client.pexpiretime(index),
+    ]
+  }
+})
+
+test('rotate: reused, a millisecond past the grace or two generations back; nothing is changed', async (t) => {
+  const { client, session, create, rotate } = await open(t)
+  await create('A')
+  await rotate(0)
+  await client.hincrby(session, 'rot', -(GRACE + 1))
+  const before = await client.hgetall(session)
+
+  t.strictSame(await rotate(0), ['reused'])
+  t.strictSame(await client.hgetall(session), before)
+  await rotate(1)
+  t.strictSame(await rotate(0), ['reused'])
+  t.equal((await rotate(1))[0], 'replayed')
+})
+
+test('rotate: a newer generation moves the session on to it, at any height', async (t) => {
+  const { client, session, create, rotate } = await open(t)
+  await create('A')
+
+  t.equal((await rotate(2 ** 48 - 3))[0], 'rotated')
+  t.equal(await client.hget(session, 'gen'), String(2 ** 48 - 2))
+  t.equal((await rotate(2 ** 48 - 3))[0], 'replayed')
+  t.strictSame(await rotate(5), ['reused'])
+})
+
+test('rotate: unknown to another client; nothing is changed', async (t) => {
+  const { client, session, create, rotate } = await open(t)
+  await create('A')
+  const before = await client.hgetall(session)
+
+  t.strictSame(await rotate(0, 'A', 'another'), ['unknown'])
+  t.strictSame(await client.hgetall(session), before)
+  t.equal((await rotate(0))[0], 'rotated')
+})
+
+test('rotate: of 50 at once one rotates', async (t) => {
+  const { create, rotate } = await open(t)
+  await create('A')
+
+  const outcomes = (await Promise.all(Array.from({ length: 50 }, () => rotate(0)))).map(([outcome]) => outcome)
+
+  t.strictSame(outcomes.sort(), [...Array(49).fill('replayed'), 'rotated'])
+})
+
+test('end: names those that lived, and leaves the others', async (t) => {
+  const { client, run, sub, session, index, create } = await open(t)
+  await create('A')
+  await create('B')
+  const end = (...sids: string[]) => run('end', [index, ...sids.map((sid) => sessionKey(sub, sid))], ...sids)
+
+  t.strictSame(await end('X'), [])
+  t.strictSame(await end('X', 'A'), ['A'])
+  t.strictSame(await end('A'), [])
+  t.equal(await client.exists(session), 0)
+  t.strictSame(await client.zrange(index, '0', '-1'), ['B'])
+})
+
+test('announce: answers with the id of the entry, whose fields are those given', async (t) => {
+  const { client, run } = await open(t)
+
+  const id = (await run('announce', ['lk1:feed:test'], 60_000, 'sid', 'A', 'sid', 'B')) as string
+
+  t.strictSame(await client.xrange('lk1:feed:test', '-', '+'), [[id, ['sid', 'A', 'sid', 'B']]])
+})
+
+test('announce, heartbeat: cut off what is older than entries are kept, by the clock of Redis', async (t) => {
+  const { client, run } = await open(t)
+  const feed = 'lk1:feed:test'
+  const now = await redisTime(client)
+  const fill = async () => {
+    await client.del(feed)
+    for (let i = 0; i < 500; i += 1) await client.xadd(feed, `${now - 100_000 + i}-0`, 'sid', `OLD${i}`)
+    await client.xadd(feed, `${now - 50_000}-0`, 'sid', 'YOUNG')
+  }
+
+  for (const [script, ...args] of [
+    ['announce', 60_000, 'sid', 'NEW'],
+    ['heartbeat', 250, 60_000, 'a-word'],
+  ] as const) {
+    await fill()
+    await run(script, [feed], ...args)
+    const left = (await client.xrange(feed, '-', '+')).map(([, [, sid]]) => sid)
+    // Redis drops whole nodes of a hundred.
+    t.ok(left.length <= 102, `${script}: ${left.length} are left`)
+    t.ok(left.includes('YOUNG'))
+  }
+})
+
+test('heartbeat: 1 where the feed was silent, 0 where anyone wrote within the interval', async (t) => {
+  const { client, run } = await open(t)
+  const feed = 'lk1:feed:test'
+  const heartbeat = (interval: number) => run('heartbeat', [feed], interval, 60_000, 'a-word')
+
+  t.equal(await heartbeat(60_000), 1)
+  t.equal(await heartbeat(60_000), 0)
+  await client.del(feed)
+  await client.xadd(feed, '*', 'sid', 'A')
+  t.equal(await heartbeat(60_000), 0)
+  await client.del(feed)
+  await client.xadd(feed, `${(await redisTime(client)) - 1000}-0`, 'hb', '1')
+  t.equal(await heartbeat(900), 1)
+  t.strictSame((await client.xrange(feed, '-', '+')).at(-1)?.[1], ['hb', '60000', 'n', 'a-word'])
+})
+
+test('epoch: 1 where it was noted now, 0 where it was before, and then it stays', async (t) => {
+  const { client, run } = await open(t)
+  const key = 'lk1:epoch:test'
+  const before = Math.floor((await redisTime(client)) / 1000)
+
+  t.equal(await run('epoch', [key]), 1)
+  const noted = Number(await client.get(key))
+  t.ok(noted >= before && noted <= before + 5)
+  await client.set(key, '12345')
+  t.equal(await run('epoch', [key]), 0)
+  t.equal(await client.get(key), '12345')
+})
+
+async function redisTime(client: Redis): Promise<number> {
+  const [seconds, micros] = (await client.time()).map(Number) as [number, number]
+  return seconds * 1000 + Math.floor(micros / 1000)
+}
+
+function toObject(flat: unknown[]): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]))
+}

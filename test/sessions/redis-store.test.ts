@@ -1,0 +1,227 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { Redis } from 'ioredis'
+import { type Test, test } from 'tap'
+import { connectRedis } from '../../src/sessions/redis/client.js'
+import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
+import type { SessionStore } from '../../src/sessions/session.js'
+import { startRedis } from '../servers/redis.js'
+import { newSession, newUser, openRedisStore, poll, present } from './stores.js'
+
+test('what ends is told to the feed, all of one call in one entry', async (t) => {
+  const { client, sessions } = await openRedisStore(t)
+  const sub = newUser()
+  const [first, second, third] = await signIns(sessions, sub, 3)
+
+  await sessions.end(sub, [first as string])
+  await sessions.endAll(sub, second)
+
+  t.strictSame(await told(client), [
+    ['sid', first],
+    ['sid', third],
+  ])
+  await sessions.create(newSession(sub, { sid: 'another' }))
+  await sessions.endAll(sub)
+  const fields = (await told(client)).at(-1) as string[]
+  t.strictSame(
+    fields.filter((_, i) => i % 2 === 0),
+    ['sid', 'sid'],
+  )
+  t.strictSame(new Set(fields.filter((_, i) => i % 2)), new Set([second, 'another']))
+})
+
+test('the feed is told first, and then the key goes: a crash in between can be retried', async (t) => {
+  const { client, url, sessions } = await openRedisStore(t)
+  const { session } = await sessions.create(newSession(newUser()))
+  const patient = new Redis(url)
+  const watcher = await patient.monitor()
+  t.teardown(() => {
+    patient.disconnect()
+    watcher.disconnect()
+  })
+  const seen: string[] = []
+  watcher.on('monitor', (_time: string, args: string[]) => seen.push(`${args[0]?.toUpperCase()} ${args.join(' ')}`))
+
+  await sessions.end(session.sub, [session.sid])
+  await poll(t, async () => seen.some((line) => line.startsWith('DEL')))
+
+  const position = (command: string) => seen.findIndex((line) => line.startsWith(command) && line.includes(session.sid))
+  t.ok(position('XADD') >= 0 && position('XADD') < position('DEL'), seen.join('\n'))
+  t.equal(await client.exists(sessionKey(session.sub, session.sid)), 0)
+})
+
+test('writers keep the feed alive between them, and none beats where another one has', async (t) => {
+  const { client, replica } = await openRedisStore(t)
+  await replica()
+  await replica()
+  await poll(t, async () => (await client.xlen(feedKey)) > 0)
+  const before = await client.xlen(feedKey)
+
+  await sleep(1500)
+
+  const beats = (await client.xlen(feedKey)) - before
+  t.ok(beats >= 2 && beats <= 7, `${beats} heartbeats in 1.5 s`)
+  t.strictSame((await client.xrevrange(feedKey, '+', '-', 'COUNT', 1))[0]?.[1], ['hb', '1'])
+})
+
+test('the epoch is there before the first session, and never moves', async (t) => {
+  const { client, sessions } = await openRedisStore(t)
+  await client.flushall()
+
+  const { session } = await sessions.create(newSession(newUser()))
+
+  const epoch = Number(await client.get(epochKey))
+  t.ok(epoch > 0 && epoch <= Math.floor(session.createdAt / 1000))
+  await client.set(epochKey, '12345')
+  await sessions.create(newSession(newUser()))
+  await beat(t, client)
+  t.equal(await client.get(epochKey), '12345')
+})
+
+test('F6 emptied, Redis knows no session, and says since when; nothing revoked lives again', async (t) => {
+  const { client, sessions } = await openRedisStore(t)
+  const sub = newUser()
+  const [revoked, living] = (await signIns(sessions, sub, 2)) as [string, string]
+  await sessions.end(sub, [revoked])
+  await client.set(epochKey, '12345')
+
+  await client.flushall()
+
+  for (const sid of [revoked, living]) {
+    t.equal(await sessions.holder(sub, sid), undefined)
+    t.strictSame(await present(sessions, sub, sid, 0), { outcome: 'unknown' })
+  }
+  t.strictSame(await sessions.list(sub), [])
+  await poll(t, async () => (await client.exists(epochKey, feedKey)) === 2)
+  t.ok(Math.abs(Number(await client.get(epochKey)) - Date.now() / 1000) < 10, 'a new epoch, by itself')
+})
+
+test('scripts that Redis has forgotten are sent again', async (t) => {
+  const { client, sessions } = await openRedisStore(t)
+  const sub = newUser()
+  const forget = () => client.script('FLUSH')
+  const { session } = await sessions.create(newSession(sub))
+  await present(sessions, sub, session.sid, 0)
+  await sessions.end(sub, ['another'])
+
+  await forget()
+  t.match(await sessions.create(newSession(sub)), { excess: [] })
+  await forget()
+  t.match(await present(sessions, sub, session.sid, 1), { outcome: 'rotated' })
+  await forget()
+  t.strictSame(await sessions.end(sub, [session.sid]), [session.sid])
+  await forget()
+  const all = await Promise.all([present(sessions, sub, 'x', 0), present(sessions, sub, 'y', 0), sessions.endAll(sub)])
+  t.match(all, [{ outcome: 'unknown' }, { outcome: 'unknown' }, [String]])
+})
+
+test('F30 every key has an end, but the feed, which is trimmed, and the epoch', async (t) => {
+  const { client, sessions, replica } = await openRedisStore(t, { sessionMaxAge: 60_000 })
+  const unlimited = createRedisSessions(client, { ...limits, sessionMaxAge: 0 })
+  t.teardown(() => unlimited.close())
+  for (const store of [sessions, await replica(), unlimited]) {
+    const sub = newUser()
+    const [first, second] = (await signIns(store, sub, 3)) as [string, string]
+    await present(store, sub, first, 0)
+    await present(store, sub, first, 0)
+    await store.end(sub, [second])
+  }
+
+  const keys = (await client.keys('*')).sort()
+  t.equal(keys.length, 3 * 3 + 2, 'a user has the two sessions and the index; the rest is feed and epoch')
+  for (const key of keys) {
+    t.match(key, /^lk1:/)
+    t.equal((await client.pttl(key)) > 0, key !== feedKey && key !== epochKey, key)
+  }
+})
+
+test('F30 when the last session ends nothing of the user is left', async (t) => {
+  const { client, sessions } = await openRedisStore(t)
+  const sub = newUser()
+  await signIns(sessions, sub, 3)
+
+  await sessions.endAll(sub)
+
+  t.strictSame((await client.keys('*')).sort(), [epochKey, feedKey])
+})
+
+test('a user’s keys share a slot, and every script touches one slot alone', async (t) => {
+  const server = await startRedis({ args: ['--cluster-enabled', 'yes'] })
+  t.teardown(() => server.stop())
+  const client = connectRedis(server.url, () => {})
+  t.teardown(() => client.disconnect())
+  await poll(t, async () => client.status === 'ready')
+  // A cluster of one refuses what crosses slots as any other.
+  await client.cluster('ADDSLOTSRANGE', 0, 16383)
+  await poll(t, async () => String(await client.cluster('INFO')).includes('cluster_state:ok'))
+  const sessions = createRedisSessions(client, { ...limits, sessionsPerUser: 2 })
+  t.teardown(() => sessions.close())
+  const sub = newUser()
+
+  const [first, second, third] = (await signIns(sessions, sub, 3)) as [string, string, string]
+  t.match(await present(sessions, sub, first, 0), { outcome: 'rotated' })
+  t.equal((await sessions.list(sub)).length, 3)
+  t.strictSame(await sessions.end(sub, [first]), [first])
+  t.strictSame((await sessions.endAll(sub)).sort(), [second, third].sort())
+  await beat(t, client)
+
+  const slots = [sessionIndexKey(sub), sessionKey(sub, first), sessionKey(sub, second)]
+  t.equal(new Set(await Promise.all(slots.map((key) => client.cluster('KEYSLOT', key)))).size, 1)
+})
+
+test('a user may end more sessions than Lua takes arguments', async (t) => {
+  const { client, url, sessions } = await openRedisStore(t, { sessionsPerUser: 10_000 })
+  const sub = newUser()
+  const sids = Array.from({ length: 5000 }, () => newSession(sub).sid)
+  const patient = new Redis(url)
+  t.teardown(() => patient.disconnect())
+  const pipeline = patient.pipeline()
+  for (const sid of sids) {
+    pipeline.hset(sessionKey(sub, sid), 'gen', 0, 'un', 'ada').zadd(sessionIndexKey(sub), Date.now() + 60_000, sid)
+  }
+  await pipeline.exec()
+
+  const ended = await sessions.endAll(sub)
+
+  t.equal(new Set(ended).size, 5000)
+  t.strictSame(new Set((await told(client)).flatMap((fields) => fields.filter((_, i) => i % 2))), new Set(sids))
+  t.strictSame(await client.keys('lk1:{*'), [])
+})
+
+test('without Redis each question says so, and none hangs', async (t) => {
+  const { client, sessions } = await openRedisStore(t)
+  const sub = newUser()
+  client.disconnect()
+
+  const started = Date.now()
+  for (const question of [
+    () => sessions.create(newSession(sub)),
+    () => present(sessions, sub, 'x', 0),
+    () => sessions.holder(sub, 'x'),
+    () => sessions.list(sub),
+    () => sessions.end(sub, ['x']),
+    () => sessions.endAll(sub),
+    () => sessions.ping(),
+  ]) {
+    await t.rejects(question() as Promise<unknown> as Promise<void>, { name: 'Unavailable', dependency: 'redis' })
+  }
+  t.ok(Date.now() - started < 2000)
+})
+
+const limits = { refreshTtl: 60_000, sessionMaxAge: 0, refreshGrace: 30_000, sessionsPerUser: 100, accessTtl: 60_000 }
+
+async function signIns(sessions: SessionStore, sub: string, count: number): Promise<string[]> {
+  return Promise.all(Array.from({ length: count }, async () => (await sessions.create(newSession(sub))).session.sid))
+}
+
+/** The entries of the feed but the heartbeats. */
+async function told(client: Redis): Promise<string[][]> {
+  const entries = (await client.xrange(feedKey, '-', '+')).map(([, fields]) => fields)
+  return entries.filter(([name]) => name !== 'hb')
+}
+
+/** Waits for the next heartbeat. */
+async function beat(t: Test, client: Redis): Promise<void> {
+  await client.del(feedKey)
+  await poll(t, async () => (await client.exists(feedKey)) === 1)
+}

@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Test, test } from 'tap'
+import type { Answer } from '../api.js'
+import { PASSWORD, startService, startServiceWith, stores } from '../service.js'
+
+const REFUSED = { error: 'invalid_grant', error_description: 'the refresh token is not valid: sign in again' }
+
+for (const store of stores) {
+  test(`${store}: R1 one token presented 20 times at once to two replicas has one successor`, async (t) => {
+    const first = await startService(t, store)
+    const second = await startServiceWith(t, first.env)
+    await first.api.signUp('ada', PASSWORD)
+    let { refresh_token: token, sid } = await first.api.tokens('ada', PASSWORD)
+
+    for (let round = 0; round < 5; round += 1) {
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, (_, i) => (i % 2 ? first : second).api.refresh(token)),
+      )
+
+      t.strictSame(new Set(answers.map(({ status }) => status)), new Set([200]))
+      const successors = new Set(answers.map(({ body }) => body.refresh_token))
+      t.equal(successors.size, 1)
+      t.strictSame(new Set(answers.map(({ body }) => body.sid)), new Set([sid]))
+      for (const { body } of answers) t.equal(await second.api.isActive(body.access_token), true)
+      token = [...successors][0]
+    }
+    t.equal(first.audited('refresh.rotated').length + second.audited('refresh.rotated').length, 5)
+  })
+
+  test(`${store}: R2 an answer that was lost is given again: the same successor, byte for byte`, async (t) => {
+    const { api, audited } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { refresh_token: token } = await api.tokens('ada', PASSWORD)
+    const lost = await api.refresh(token)
+
+    const again = await api.refresh(token)
+    const asBearer = await api.call('/refresh', { method: 'POST', bearer: token })
+
+    for (const answer of [again, asBearer]) {
+      t.equal(answer.status, 200)
+      t.equal(answer.body.refresh_token, lost.body.refresh_token)
+      t.equal(await api.isActive(answer.body.access_token), true)
+    }
+    t.equal((await api.refresh(again.body.refresh_token)).status, 200)
+    t.equal(audited('refresh.replayed').length, 2)
+    t.equal(audited('refresh.reused').length, 0)
+  })
+
+  test(`${store}: R3 a replay after the grace ends the session, and its access tokens at once`, async (t) => {
+    const { api, audited } = await startService(t, store, { REFRESH_GRACE: '1s' })
+    await api.signUp('ada', PASSWORD)
+    const stolen = await api.tokens('ada', PASSWORD)
+    const other = await api.tokens('ada', PASSWORD)
+    const next = (await api.refresh(stolen.refresh_token)).body
+    t.equal((await api.refresh(stolen.refresh_token)).status, 200, 'within the grace it is a retry')
+    await sleep(1100)
+
+    const replay = await api.refresh(stolen.refresh_token)
+
+    isRefused(t, replay)
+    for (const token of [stolen.access_token, next.access_token]) t.equal(await api.isActive(token), false)
+    isRefused(t, await api.refresh(next.refresh_token))
+    t.equal((await api.call('/sessions', { bearer: next.access_token })).status, 401)
+    t.equal(await api.isActive(other.access_token), true, 'the user’s other session lives')
+    t.match(audited('refresh.reused'), [{ sid: stolen.sid, generation: 0 }])
+    t.match(audited('session.ended'), [{ sids: [stolen.sid], reason: 'reuse' }])
+  })
+
+  test(`${store}: R4 a token two generations back ends the session, also within the grace`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const first = await api.tokens('ada', PASSWORD)
+    const second = (await api.refresh(first.refresh_token)).body
+    const third = (await api.refresh(second.refresh_token)).body
+
+    isRefused(t, await api.refresh(first.refresh_token))
+
+    for (const token of [first, second, third]) {
+      t.equal(await api.isActive(token.access_token), false)
+      isRefused(t, await api.refresh(token.refresh_token))
+    }
+  })
+
+  test(`${store}: R5 thief and victim within the grace are one lineage; the next late replay ends it`, async (t) => {
+    const { api } = await startService(t, store, { REFRESH_GRACE: '1s' })
+    await api.signUp('ada', PASSWORD)
+    const { refresh_token: shared } = await api.tokens('ada', PASSWORD)
+
+    const [thief, victim] = (await Promise.all([api.refresh(shared), api.refresh(shared)])).map(({ body }) => body)
+    t.equal(thief.refresh_token, victim.refresh_token, 'no fork')
+    const victimNext = (await api.refresh(victim.refresh_token)).body
+    await sleep(1100)
+    isRefused(t, await api.refresh(thief.refresh_token))
+
+    for (const { access_token } of [thief, victim, victimNext]) t.equal(await api.isActive(access_token), false)
+    isRefused(t, await api.refresh(victimNext.refresh_token))
+  })
+
+  test(`${store}: R8 a hundred replays of a dead token are one event, and tell the reader nothing`, async (t) => {
+    const { api, audited } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const first = await api.tokens('ada', PASSWORD)
+    const second = (await api.refresh(first.refresh_token)).body
+    await api.refresh(second.refresh_token)
+
+    const atOnce = await Promise.all(Array.from({ length: 50 }, () => api.refresh(first.refresh_token)))
+    const after: Answer[] = []
+    while (after.length < 50) after.push(await api.refresh(first.refresh_token))
+
+    for (const answer of [...atOnce, ...after]) isRefused(t, answer)
+    t.equal(audited('refresh.reused').length, 1)
+    t.equal(audited('session.ended').length, 1)
+  })
+
+  test(`${store}: a refresh token that was not minted here is refused, as every other`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { refresh_token: token, access_token: access } = await api.tokens('ada', PASSWORD)
+
+    for (const forged of [`${token.slice(0, -1)}x`, 'lkr_', access, 'x', `lkr_${'A'.repeat(94)}`]) {
+      isRefused(t, await api.refresh(forged))
+    }
+    t.equal((await api.refresh(token)).status, 200, 'nothing was revoked')
+  })
+}
+
+function isRefused(t: Test, { status, body, headers }: Answer): void {
+  t.strictSame({ status, body, store: headers['cache-control'] }, { status: 400, body: REFUSED, store: 'no-store' })
+}

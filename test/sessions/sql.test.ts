@@ -1,0 +1,106 @@
+import { mock } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import pg from 'pg'
+import { type Test, test } from 'tap'
+import type { Database } from '../../src/database/database.js'
+import { createSqlSessions } from '../../src/sessions/sql.js'
+import { newSession, newUser, openTestDatabase, poll, present } from './stores.js'
+
+type Four = [string, string, string, string]
+
+const LIFETIMES = {
+  refreshTtl: 3_600_000,
+  sessionMaxAge: 0,
+  refreshGrace: 30_000,
+  sessionsPerUser: 100,
+  accessTtl: 900_000,
+}
+
+for (const store of ['sqlite', 'postgres'] as const) {
+  test(`${store}: rows of expired sessions are swept, however many there are, and no living one`, async (t) => {
+    const { database } = await openTestDatabase(t, store)
+    mock.timers.enable({ apis: ['setInterval'] })
+    t.teardown(() => mock.timers.reset())
+    const sessions = createSqlSessions(database, LIFETIMES)
+    t.teardown(() => sessions.close())
+    const { session: expired } = await sessions.create(newSession(newUser()))
+    await multiply(database, expired.sid, 2500)
+    const { session: living } = await sessions.create(newSession(newUser()))
+
+    mock.timers.tick(60_000)
+
+    await poll(t, async () => (await count(database)) === 1)
+    t.equal(await sessions.holder(living.sub, living.sid), 'ada')
+  })
+}
+
+test('postgres: the sweep finds what has expired by the index', async (t) => {
+  const { database } = await openTestDatabase(t, 'postgres')
+  await sql`SET enable_seqscan = off`.execute(database.db)
+
+  const { rows } = await sql<Record<string, string>>`
+    EXPLAIN SELECT sid FROM sessions WHERE expires_at <= (SELECT ${database.now}) LIMIT 1000`.execute(database.db)
+
+  t.match(rows.map((row) => row['QUERY PLAN']).join('\n'), /Index Cond: \(expires_at <=/)
+})
+
+// Rows are visited in the order in which they lie, and a rotation moves a row to the end: A, which began before it, and
+// B, which began after, visit the two rows in opposite order. Rows held for a moment line the two up.
+test('postgres: F18 two that end the same sessions never wait for each other', async (t) => {
+  const { url, database, openAgain } = await openTestDatabase(t, 'postgres')
+  const sessions = createSqlSessions(database, LIFETIMES)
+  const other = createSqlSessions(await openAgain(), LIFETIMES)
+  t.teardown(() => Promise.all([sessions.close(), other.close()]))
+  const sub = newUser()
+  // The gates come first by id, and enclose the two by place.
+  const [firstGate, moved, stays, secondGate] = ['0', '2', '3', '1'].map((id) => id.repeat(22)) as Four
+  for (const sid of [firstGate, moved, stays, secondGate]) await sessions.create(newSession(sub, { sid }))
+  const [releaseFirst, releaseSecond] = [await hold(t, url, firstGate), await hold(t, url, secondGate)]
+
+  const endingA = sessions.endAll(sub)
+  await waitForWaiters(t, database, 1)
+  await present(sessions, sub, moved, 0)
+  const endingB = other.endAll(sub, firstGate)
+  await waitForWaiters(t, database, 2)
+  await releaseFirst()
+  await sleep(50)
+  await releaseSecond()
+
+  const ended = [...(await endingA), ...(await endingB)]
+  t.strictSame(ended.sort(), [firstGate, secondGate, moved, stays], 'each is ended, by one of them')
+})
+
+/** Makes copies of a session that expired long ago. */
+async function multiply({ db }: Database, sid: string, copies: number): Promise<void> {
+  await sql`
+    INSERT INTO sessions
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${sql.lit(copies)})
+    SELECT sid || i, sub, username, client_id, scope, audience, roles, generation, rotated_at, device_name, ip,
+      user_agent, created_at, last_seen_at, expires_at, ends_at FROM sessions, n WHERE sid = ${sid}`.execute(db)
+  await sql`UPDATE sessions SET expires_at = 1`.execute(db)
+}
+
+async function count({ db }: Database): Promise<number> {
+  const { rows } = await sql<{ n: number }>`SELECT count(*) AS n FROM sessions`.execute(db)
+  return Number(rows[0]?.n)
+}
+
+/** Locks the row of a session; answers with what lets it go. */
+async function hold(t: Test, url: string, sid: string): Promise<() => Promise<unknown>> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  t.teardown(() => client.end())
+  await client.query('BEGIN')
+  await client.query('SELECT 1 FROM sessions WHERE sid = $1 FOR UPDATE', [sid])
+  return () => client.query('COMMIT')
+}
+
+function waitForWaiters(t: Test, { db }: Database, expected: number): Promise<void> {
+  return poll(t, async () => {
+    const { rows } = await sql<{ n: number }>`
+      SELECT count(*) AS n FROM pg_stat_activity
+      WHERE datname = current_database() AND wait_event_type = 'Lock'`.execute(db)
+    return Number(rows[0]?.n) === expected
+  })
+}

@@ -1,0 +1,128 @@
+import * as oauth from 'oauth4webapi'
+import * as openid from 'openid-client'
+import { type Test, test } from 'tap'
+import { basic, type Credentials, makeClient } from '../clients.js'
+import { environment, PASSWORD, type SpawnedService, spawnService, stores } from '../service.js'
+
+// Both libraries as their users have them, each doing discovery, client credentials, refresh, introspection and revocation.
+// The one option that loosens anything lets them speak plain http on loopback.
+
+const methods = ['client_secret_basic', 'client_secret_post'] as const
+type Method = (typeof methods)[number]
+
+for (const store of stores) {
+  test(`${store}: standard clients do all that they are for`, async (t) => {
+    // Its issuer is where it listens: clients compare the two.
+    const { ISSUER: _, ...env } = await environment(t, store)
+    const service = await spawnService(t, env)
+    const issuer = new URL(service.api.url.replace('127.0.0.1', 'localhost'))
+    await service.api.signUp('ada', PASSWORD)
+
+    for (const method of methods) {
+      const client = await makeClient(env, method, { scopes: ['introspect', 'todo:read', 'todo:write'] })
+      await t.test(`oauth4webapi, ${method}`, (t) => useOauth4webapi(t, service, issuer, client, method))
+      await t.test(`openid-client, ${method}`, (t) => useOpenidClient(t, service, issuer, client, method))
+    }
+  })
+}
+
+async function useOauth4webapi(
+  t: Test,
+  { api }: SpawnedService,
+  issuer: URL,
+  { id, secret }: Credentials,
+  method: Method,
+): Promise<void> {
+  const client = { client_id: id }
+  const loopback = { [oauth.allowInsecureRequests]: true }
+  const own = method === 'client_secret_basic' ? oauth.ClientSecretBasic(secret) : oauth.ClientSecretPost(secret)
+
+  const discovered = []
+  for (const algorithm of ['oidc', 'oauth2'] as const) {
+    const response = await oauth.discoveryRequest(issuer, { algorithm, ...loopback })
+    discovered.push(await oauth.processDiscoveryResponse(issuer, response))
+  }
+  const [server] = discovered as [oauth.AuthorizationServer]
+  t.equal(server.issuer, issuer.origin)
+  t.strictSame(discovered[1], server)
+
+  const introspect = async (token: string, as = own) => {
+    const response = await oauth.introspectionRequest(server, client, as, token, loopback)
+    return oauth.processIntrospectionResponse(server, client, response)
+  }
+  const refresh = async (token: string) => {
+    const response = await oauth.refreshTokenGrantRequest(server, client, own, token, loopback)
+    return oauth.processRefreshTokenResponse(server, client, response)
+  }
+
+  const granted = await oauth.processClientCredentialsResponse(
+    server,
+    client,
+    await oauth.clientCredentialsGrantRequest(server, client, own, { scope: 'todo:read' }, loopback),
+  )
+  t.match(granted, { token_type: 'bearer', expires_in: 900, scope: 'todo:read' })
+  t.match(await introspect(granted.access_token), { active: true, sub: id, client_id: id, scope: 'todo:read' })
+
+  const signedIn = await api.call('/login', {
+    form: { username: 'ada', password: PASSWORD, scope: 'todo:read' },
+    headers: basic({ id, secret }),
+  })
+  const refreshed = await refresh(signedIn.body.refresh_token)
+  t.match(refreshed, { token_type: 'bearer', scope: 'todo:read', refresh_token: /^lkr_/ })
+  t.match(await introspect(refreshed.access_token), { active: true, username: 'ada', client_id: id })
+
+  for (const token of [granted.access_token, refreshed.access_token]) {
+    await oauth.processRevocationResponse(await oauth.revocationRequest(server, client, own, token, loopback))
+    t.strictSame(await introspect(token), { active: false })
+  }
+  t.match(await failureOf(refresh(refreshed.refresh_token as string)), { error: 'invalid_grant', status: 400 })
+  t.match(await failureOf(introspect(granted.access_token, oauth.ClientSecretBasic('wrong'))), {
+    name: 'WWWAuthenticateChallengeError',
+    status: 401,
+  })
+}
+
+async function useOpenidClient(
+  t: Test,
+  { api }: SpawnedService,
+  issuer: URL,
+  { id, secret }: Credentials,
+  method: Method,
+): Promise<void> {
+  const own = method === 'client_secret_basic' ? openid.ClientSecretBasic(secret) : openid.ClientSecretPost(secret)
+  const execute = [openid.allowInsecureRequests]
+
+  await openid.discovery(issuer, id, undefined, own, { execute, algorithm: 'oidc' })
+  const config = await openid.discovery(issuer, id, undefined, own, { execute, algorithm: 'oauth2' })
+  t.equal(config.serverMetadata().issuer, issuer.origin)
+
+  const granted = await openid.clientCredentialsGrant(config)
+  t.match(granted, { token_type: 'bearer', expires_in: 900, scope: 'introspect todo:read todo:write' })
+  t.match(await openid.tokenIntrospection(config, granted.access_token), { active: true, sub: id, client_id: id })
+
+  const signedIn = await api.call('/login', {
+    form: { username: 'ada', password: PASSWORD },
+    headers: basic({ id, secret }),
+  })
+  const refreshed = await openid.refreshTokenGrant(config, signedIn.body.refresh_token)
+  t.match(refreshed, { token_type: 'bearer', refresh_token: /^lkr_/ })
+  t.match(await openid.tokenIntrospection(config, refreshed.access_token), { active: true, username: 'ada' })
+
+  // The second token ends its whole session, and so the access token beside it.
+  await openid.tokenRevocation(config, granted.access_token)
+  await openid.tokenRevocation(config, refreshed.refresh_token as string)
+  for (const token of [granted.access_token, refreshed.access_token]) {
+    t.strictSame(await openid.tokenIntrospection(config, token), { active: false })
+  }
+  t.match(await failureOf(openid.refreshTokenGrant(config, refreshed.refresh_token as string)), {
+    error: 'invalid_grant',
+    status: 400,
+  })
+}
+
+/** What a library makes of a refusal. */
+const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'no failure',
+    (error: unknown) => error,
+  )

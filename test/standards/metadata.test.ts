@@ -1,0 +1,99 @@
+import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose'
+import * as oauth from 'oauth4webapi'
+import { test } from 'tap'
+import { basic, makeClient } from '../clients.js'
+import { algorithms, keyFile, makeKey, publicOf, withKeyFile } from '../keys.js'
+import { CLIENT, PASSWORD, startService } from '../service.js'
+
+test('metadata is that of RFC 8414, under either name, and leads to what is there', async (t) => {
+  const { api } = await startService(t, 'sqlite', { ISSUER: 'https://auth.example.com/' })
+  for (const name of ['oauth-authorization-server', 'openid-configuration']) {
+    const answer = await api.call(`/.well-known/${name}`)
+
+    t.equal(answer.status, 200)
+    t.match(answer.headers, { 'content-type': /^application\/json/, 'cache-control': 'public, max-age=300' })
+    const methods = ['client_secret_basic', 'client_secret_post']
+    t.strictSame(answer.body, {
+      issuer: 'https://auth.example.com/',
+      token_endpoint: 'https://auth.example.com/token',
+      introspection_endpoint: 'https://auth.example.com/introspect',
+      revocation_endpoint: 'https://auth.example.com/revoke',
+      jwks_uri: 'https://auth.example.com/.well-known/jwks.json',
+      response_types_supported: [],
+      grant_types_supported: ['client_credentials', 'refresh_token'],
+      token_endpoint_auth_methods_supported: methods,
+      introspection_endpoint_auth_methods_supported: methods,
+      revocation_endpoint_auth_methods_supported: methods,
+    })
+    for (const endpoint of ['token', 'introspection', 'revocation']) {
+      const path = new URL(answer.body[`${endpoint}_endpoint`]).pathname
+      t.equal((await api.call(path, { form: {}, headers: basic(CLIENT) })).status, 400, `${path} asks for more`)
+    }
+    t.equal((await api.call(new URL(answer.body.jwks_uri).pathname)).status, 200)
+  }
+})
+
+test('the JWKS has the public keys alone: no private member, no shared secret (RFC 7517)', async (t) => {
+  const keys = await Promise.all(algorithms.map(makeKey))
+  const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, ...keys)))
+
+  const answer = await api.call('/.well-known/jwks.json')
+
+  t.match(answer.headers, { 'content-type': /^application\/(jwk-set\+)?json/, 'cache-control': 'public, max-age=300' })
+  t.strictSame(
+    answer.body,
+    { keys: keys.filter(({ alg }) => alg !== 'HS256').map(publicOf) },
+    'in the order of the file',
+  )
+  for (const key of keys) {
+    for (const member of ['k', 'd', 'p', 'q', 'dp', 'dq', 'qi'] as const) {
+      const secret = key[member]
+      if (secret !== undefined) t.notOk(answer.text.includes(secret), `${key.alg}: ${member} stays here`)
+    }
+  }
+})
+
+test('with shared secrets alone the JWKS is empty', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  t.match(await api.call('/.well-known/jwks.json'), { status: 200, text: '{"keys":[]}' })
+})
+
+for (const alg of ['ES256', 'RS256', 'EdDSA'] as const) {
+  test(`${alg}: an access token is one of RFC 9068, to judges from outside`, async (t) => {
+    const key = await makeKey(alg)
+    const { api, env } = await startService(t, 'sqlite', { AUDIENCE: 'todo', ...withKeyFile(keyFile(t, key)) })
+    const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
+    const signUp = await api.signUp('ada', PASSWORD)
+    const person = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
+    const own = await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
+    const judges = createRemoteJWKSet(new URL('/.well-known/jwks.json', api.url))
+
+    for (const [token, sub, clientId] of [
+      [person.access_token, signUp.body.id, 'latchkey'],
+      [own.body.access_token, 'backend', 'backend'],
+    ]) {
+      const { payload, protectedHeader } = await jwtVerify(token, judges, {
+        algorithms: [alg],
+        typ: 'at+jwt',
+        issuer: 'http://latchkey.test',
+        audience: 'todo',
+        requiredClaims: ['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti', 'scope'],
+      })
+      t.strictSame(protectedHeader, { alg, typ: 'at+jwt', kid: key.kid })
+      t.match(payload, { sub, client_id: clientId, scope: 'todo:read', aud: 'todo' })
+      t.equal(Number(payload.exp) - Number(payload.iat), 900)
+      t.ok(String(payload.jti).length >= 22, '128 bits or more')
+
+      // What a resource server does with a request that it gets.
+      const request = new Request('http://todo.test/items', { headers: { authorization: `Bearer ${token}` } })
+      const server = { issuer: 'http://latchkey.test', jwks_uri: `${api.url}/.well-known/jwks.json` }
+      const claims = await oauth.validateJwtAccessToken(server, request, 'todo', {
+        signingAlgorithms: [alg],
+        [oauth.allowInsecureRequests]: true,
+      })
+      t.match(claims, { sub, client_id: clientId })
+    }
+    t.equal(decodeJwt(person.access_token).sid, person.sid)
+    t.equal(decodeJwt(own.body.access_token).sid, undefined)
+  })
+}

@@ -1,0 +1,191 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Redis } from 'ioredis'
+import { type Test, test } from 'tap'
+import type { Api } from '../api.js'
+import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../hostile-tokens.js'
+import { JWT_SECRET, PASSWORD, startService, stores } from '../service.js'
+import { presentAtEveryDoor, refused } from './doors.js'
+
+// Were one of these taken, what is in it would reach the store: each store is asked. The others stop at the header.
+const onEveryStore = /^J([1-5]|1[3-9]|2[0-3]|2[7-9]|3[01])$/
+
+for (const store of stores) {
+  test(`J1–J35 on ${store}: hostile tokens open nothing and end nothing`, async (t) => {
+    const { api, log } = await startService(t, store, { LOG_LEVEL: 'warn' })
+    await api.signUp('ada', PASSWORD)
+    const live = await api.tokens('ada', PASSWORD)
+    const canary = await startCanary(t)
+    const forger = new Forger(JWT_SECRET, claimsOf(live.access_token), canary.url)
+    const cases = byCase(hostileTokens(forger)).filter(([id]) => store === 'sqlite' || onEveryStore.test(id))
+
+    t.equal(await api.isActive(forger.token()), true, 'with no defect it is live')
+    for (const [id, tokens] of cases) {
+      await t.test(`${id}: each of ${tokens.length} is refused in the same words`, async (t) => {
+        t.strictSame(await wrongAnswers(api, tokens, store === 'sqlite' ? everyDoor : storeDoors), {})
+        t.equal(await api.isActive(live.access_token), true, 'the session lives')
+      })
+    }
+
+    const { body } = await api.call('/sessions', { bearer: forger.token() })
+    t.strictSame(
+      body.sessions.map((session: { sid: string }) => session.sid),
+      [live.sid],
+    )
+    t.equal((await api.refresh(live.refresh_token)).status, 200, 'nor has its refresh token been spent')
+    t.strictSame(
+      log.filter(({ level }) => (level as number) >= 50),
+      [],
+      'no fault was logged',
+    )
+    await fetch(`${canary.url}/control`)
+    t.strictSame(canary.hits, ['GET /control'], 'J9: nobody called the canary but we')
+  })
+}
+
+/** By what is wrong with the token: the answers that are not the right ones. */
+async function wrongAnswers(
+  api: Api,
+  tokens: readonly HostileToken[],
+  doors = everyDoor,
+): Promise<Record<string, unknown>> {
+  const wrong: Record<string, unknown> = {}
+  const present = async (hostile: HostileToken) => {
+    for (const [door, answer, right] of await doors(api, hostile)) {
+      if (answer !== right) wrong[`${hostile.what}: ${door}`] = answer
+    }
+  }
+  const atOnce = 8
+  for (let i = 0; i < tokens.length; i += atOnce) await Promise.all(tokens.slice(i, i + atOnce).map(present))
+  return wrong
+}
+
+type Doors = (api: Api, hostile: HostileToken) => Promise<[door: string, answer: string, right: string][]>
+
+/** What each door says to the token, and what it should. */
+const everyDoor: Doors = async (api, { token, code }) => {
+  const outcome = await presentAtEveryDoor(api, token)
+  const answers = Object.entries(outcome).map(([door, answer]): [string, string, string] => {
+    return [door, answer, refused[door as keyof typeof refused]]
+  })
+  // To sign out, a token that has expired will do: that has a test of its own.
+  if (code === 'expired') return answers
+
+  const signedOut = await api.call('/logout', { json: { token } })
+  answers.push(['logout, in the body', `${signedOut.status}`, '204'])
+  const revoked = await api.call('/revoke', { form: { token } })
+  answers.push(['revoke', `${revoked.status} ${revoked.text}`, '200 '])
+  if (outcome['sessions, as bearer'] !== undefined) {
+    const { status } = await api.logout(token)
+    // What is not written as a bearer token is no token: who signs out with it must hear of it.
+    answers.push(['logout, as bearer', `${status}`, /^[\w.~+/-]+=*$/.test(token) ? '204' : '401'])
+  }
+  return answers
+}
+
+/** One door for each thing that a store can be asked to do. */
+const storeDoors: Doors = async (api, { token, code }) => {
+  const [introspected, refreshed, signedOut] = await Promise.all([
+    api.introspect(token),
+    api.refresh(token),
+    code === 'expired' ? undefined : api.call('/logout', { json: { token } }),
+  ])
+  return [
+    ['introspect', `${introspected.status} ${introspected.text}`, refused.introspect],
+    ['refresh, in the body', `${refreshed.status} ${refreshed.text}`, refused['refresh, in the body']],
+    ['logout, in the body', `${signedOut?.status ?? 204}`, '204'],
+  ]
+}
+
+async function startCanary(t: Test): Promise<{ url: string; hits: string[] }> {
+  const hits: string[] = []
+  const server = createServer(({ method, url }, response) => {
+    hits.push(`${method} ${url}`)
+    response.setHeader('content-type', 'application/json')
+    response.end('{"keys":[]}')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, hits }
+}
+
+test('J6: a token that is not ours costs no look-up: Redis counts none', async (t) => {
+  const { api, env } = await startService(t, 'redis', { LOG_LEVEL: 'warn' })
+  await api.signUp('ada', PASSWORD)
+  const live = await api.tokens('ada', PASSWORD)
+  const forger = new Forger(JWT_SECRET, claimsOf(live.access_token), 'http://127.0.0.1:9')
+  const redis = new Redis(env.REDIS_URL as string)
+  t.teardown(() => redis.disconnect())
+  const lookUps = async () => {
+    const statistics = await redis.info('commandstats')
+    const calls = [...statistics.matchAll(/cmdstat_(?:hget|hgetall|exists|get|zrange|del|unlink):calls=(\d+)/g)]
+    return calls.reduce((sum, [, count]) => sum + Number(count), 0)
+  }
+
+  const before = await lookUps()
+  const strangers = hostileTokens(forger).filter(({ id }) => /^J([1-9]|1[0-2]|28)$/.test(id))
+  await wrongAnswers(api, strangers)
+  t.equal(await lookUps(), before)
+  await api.introspect(forger.token())
+  t.equal(await lookUps(), before + 1, 'a genuine one costs one')
+})
+
+test('J18: from exp on a token opens nothing, and still signs out', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const live = await api.tokens('ada', PASSWORD)
+  const forger = new Forger(JWT_SECRET, claimsOf(live.access_token), '')
+  const exp = Math.floor(Date.now() / 1000)
+  const expired = forger.withClaims({ iat: exp - 60, exp })
+
+  t.strictSame(await presentAtEveryDoor(api, expired), refused)
+  t.equal(await api.isActive(live.access_token), true)
+  t.equal((await api.logout(expired)).status, 204)
+  t.equal(await api.isActive(live.access_token), false)
+})
+
+for (const store of stores) {
+  test(`J22: user and session of a token belong together, on ${store}`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    await api.signUp('bob', PASSWORD)
+    const ada = claimsOf((await api.tokens('ada', PASSWORD)).access_token)
+    const bobs = await api.tokens('bob', PASSWORD)
+    const bob = claimsOf(bobs.access_token)
+    const forger = new Forger(JWT_SECRET, ada, '')
+    const mixed = {
+      'his user, her session': { sub: bob.sub },
+      'her user, his session': { sid: bob.sid },
+      'no such user': { sub: '00000000-0000-4000-8000-000000000000' },
+      'no session, like a client’s own': { sid: undefined, client_id: bob.sub, sub: bob.sub },
+      'no such session': { sid: 'AAAAAAAAAAAAAAAAAAAAAA' },
+      'a pattern': { sid: '*' },
+      'a pattern of SQL': { sid: '%' },
+      SQL: { sid: `'OR'1'='1` },
+      'her user, in capitals': { sub: ada.sub.toUpperCase() },
+      'a key within a key': { sub: `${ada.sub}}:s:${ada.sid}`, sid: 'x' },
+      'her session, cut short': { sid: ada.sid?.slice(0, -1) },
+    }
+
+    for (const [what, claims] of Object.entries(mixed)) {
+      const token = forger.withClaims(claims)
+      t.strictSame(await presentAtEveryDoor(api, token), refused, what)
+      t.equal((await api.logout(token)).status, 204)
+    }
+    t.equal(await api.isActive(forger.token()), true)
+    t.equal(await api.isActive(bobs.access_token), true)
+  })
+}
+
+test('a claim has no say in the answer to an introspection', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const claims = claimsOf((await api.tokens('ada', PASSWORD)).access_token)
+  const forger = new Forger(JWT_SECRET, claims, '')
+  const more = { active: false, username: 'root', token_type: 'DPoP', client: 'x' }
+
+  const { body } = await api.introspect(forger.withClaims(more))
+  t.strictSame(body, { active: true, ...claims, username: 'ada', token_type: 'Bearer' })
+})

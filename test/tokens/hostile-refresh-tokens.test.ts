@@ -1,0 +1,150 @@
+import { createHmac } from 'node:crypto'
+import { test } from 'tap'
+import { respelled } from '../hostile/forger.js'
+import { JWT_SECRET, PASSWORD, REFRESH_SECRET, startService, stores } from '../service.js'
+import { refused } from './doors.js'
+
+const ISSUER = 'http://latchkey.test'
+const PREFIX = 'lkr_'
+/** User 16, session 16, generation 6, MAC 32. */
+const GENERATION_END = 38
+const LENGTH = 70
+
+const bytesOf = (token: string) => Buffer.from(token.slice(PREFIX.length), 'base64url')
+const tokenOf = (bytes: Buffer) => PREFIX + bytes.toString('base64url')
+
+function flipped(token: string, index: number, bit: number): string {
+  const bytes = bytesOf(token)
+  bytes.writeUInt8(bytes.readUInt8(index) ^ (1 << bit), index)
+  return tokenOf(bytes)
+}
+
+/** The token with a grant of the attacker's, and this MAC. */
+function forged(token: string, change: (grant: Buffer) => void, mac?: (grant: Buffer) => Buffer): string {
+  const bytes = bytesOf(token)
+  const grant = Buffer.from(bytes.subarray(0, GENERATION_END))
+  change(grant)
+  return tokenOf(Buffer.concat([grant, mac?.(grant) ?? bytes.subarray(GENERATION_END)]))
+}
+
+const raised = (by: number) => (grant: Buffer) => grant.writeUIntBE(grant.readUIntBE(32, 6) + by, 32, 6)
+const macWith = (key: string, context: string) => (grant: Buffer) =>
+  createHmac('sha256', key).update(context).update(grant).digest()
+const CONTEXT = `latchkey refresh token\0${ISSUER}\0`
+
+/** A refresh token with one defect each, by what it is. */
+function hostileRefreshTokens(token: string, another: string): Map<string, string> {
+  const list = new Map<string, string>()
+  const { length } = token
+  for (let cut = 1; cut < length; cut++) list.set(`cut to ${cut} characters`, token.slice(0, cut))
+  for (let cut = 1; cut < length; cut++) list.set(`without its first ${cut} characters`, token.slice(cut))
+  for (let index = 0; index < LENGTH; index++) {
+    list.set(`a bit of byte ${index} flipped`, flipped(token, index, index % 8))
+  }
+  for (const other of respelled(token.slice(PREFIX.length))) list.set(`spare bits: ${other.at(-1)}`, PREFIX + other)
+
+  const base64 = PREFIX + bytesOf(token).toString('base64')
+  for (const [what, text] of Object.entries({
+    'padded with =': `${token}=`,
+    'padded with ==': `${token}==`,
+    'in base64 with padding': base64,
+    'in hex': PREFIX + bytesOf(token).toString('hex'),
+    'in capitals': token.toUpperCase(),
+    'in small letters': token.toLowerCase(),
+    'in other case': token.replace(/[a-z]/gi, (c) => (c < 'a' ? c.toLowerCase() : c.toUpperCase())),
+    'the prefix in capitals': `LKR_${token.slice(4)}`,
+    'the prefix twice': PREFIX + token,
+    'another prefix': `lka_${token.slice(4)}`,
+    'a character more': `${token}A`,
+    'a character more before': `A${token}`,
+    'a byte more': tokenOf(Buffer.concat([bytesOf(token), Buffer.alloc(1)])),
+    'a space behind': `${token} `,
+    'a space before': ` ${token}`,
+    'a new line behind': `${token}\n`,
+    'NUL behind': `${token}\0`,
+    'a space within': `${token.slice(0, 40)} ${token.slice(40)}`,
+    'a dot within': `${token.slice(0, 40)}.${token.slice(40)}`,
+    twice: token + token,
+    quoted: `"${token}"`,
+    'percent-encoded': token.replace('_', '%5F'),
+    'a full-width letter': token.replace('l', '\uff4c'),
+    'nothing but the prefix': PREFIX,
+    zeroes: tokenOf(Buffer.alloc(LENGTH)),
+    'the MAC zeroed': forged(
+      token,
+      () => {},
+      () => Buffer.alloc(32),
+    ),
+    'the MAC of another session': forged(
+      token,
+      () => {},
+      () => bytesOf(another).subarray(GENERATION_END),
+    ),
+    'a plain hash for a MAC': forged(token, () => {}, macWith('', CONTEXT)),
+    'a MAC with the JWT secret': forged(token, () => {}, macWith(JWT_SECRET, CONTEXT)),
+    'a MAC for no purpose': forged(token, () => {}, macWith(REFRESH_SECRET, '')),
+    'a MAC for another issuer': forged(token, () => {}, macWith(REFRESH_SECRET, CONTEXT.replace('test', 'evil'))),
+    'the generation raised': forged(token, raised(1)),
+    'the generation raised by 1000': forged(token, raised(1000)),
+    'the generation raised to the last': forged(token, (grant) => grant.fill(0xff, 32, 38)),
+    'the user of another': forged(token, (grant) => bytesOf(another).copy(grant, 0, 0, 16)),
+    'the session of another': forged(token, (grant) => bytesOf(another).copy(grant, 16, 16, 32)),
+  })) {
+    list.set(what, text)
+  }
+  return list
+}
+
+for (const store of stores) {
+  test(`hostile refresh tokens on ${store}: each is refused in the same words, and the session lives on`, async (t) => {
+    const { api, log } = await startService(t, store, { LOG_LEVEL: 'warn' })
+    await api.signUp('ada', PASSWORD)
+    await api.signUp('bob', PASSWORD)
+    const hers = await api.tokens('ada', PASSWORD)
+    const his = await api.tokens('bob', PASSWORD)
+    t.equal(tokenOf(bytesOf(hers.refresh_token)), hers.refresh_token, 'taken apart and put together it is the same')
+    const genuine = forged(hers.refresh_token, () => {}, macWith(REFRESH_SECRET, CONTEXT))
+    t.equal(genuine, hers.refresh_token, 'nor does this test forge MACs in another way than the service')
+
+    const wrong: Record<string, unknown> = {}
+    for (const [what, token] of hostileRefreshTokens(hers.refresh_token, his.refresh_token)) {
+      const answers = await Promise.all([
+        api.refresh(token),
+        api.call('/refresh', { form: { refresh_token: token } }),
+        ...(/^[!-~]+$/.test(token) ? [api.call('/refresh', { method: 'POST', bearer: token })] : []),
+      ])
+      for (const { status, text } of answers) {
+        if (`${status} ${text}` !== refused['refresh, in the body']) wrong[what] = `${status} ${text}`
+      }
+      const signedOut = await api.call('/logout', { json: { token } })
+      if (signedOut.status !== 204) wrong[`${what}, at logout`] = signedOut.status
+      const everywhere = await api.call('/logout-all', { json: { token } })
+      if (everywhere.status !== 401) wrong[`${what}, at logout-all`] = everywhere.status
+    }
+
+    t.strictSame(wrong, {})
+    t.equal(await api.isActive(hers.access_token), true)
+    t.equal(await api.isActive(his.access_token), true)
+    t.equal((await api.refresh(genuine)).status, 200, 'the genuine one has not been spent')
+    t.strictSame(
+      log.filter(({ level }) => (level as number) >= 50),
+      [],
+      'no fault was logged',
+    )
+  })
+}
+
+test('a refresh token that no session has any more is refused like a forged one', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
+  t.equal((await api.logout(access_token)).status, 204)
+  // A newer generation than the session's is taken where the session lives: it must not make one live.
+  const newer = forged(refresh_token, raised(5), macWith(REFRESH_SECRET, CONTEXT))
+  const last = forged(refresh_token, (grant) => grant.fill(0xff, 32, 38), macWith(REFRESH_SECRET, CONTEXT))
+
+  for (const token of [refresh_token, newer, last]) {
+    const { status, text } = await api.refresh(token)
+    t.equal(`${status} ${text}`, refused['refresh, in the body'])
+  }
+})

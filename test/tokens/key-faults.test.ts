@@ -1,0 +1,120 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { ConfigError, readConfig } from '../../src/config.js'
+import { type Algorithm, keyFile, keySet, makeKey, publicOf, withKeyFile } from '../keys.js'
+import { environment, REFRESH_SECRET, temporaryFolder } from '../service.js'
+
+/** What the start says to these settings, joined; empty where it would start. */
+function faultsOf(env: Record<string, string>): string {
+  try {
+    readConfig(env)
+    return ''
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults.join('\n')
+    throw error
+  }
+}
+
+const jwk = (type: string, options: object) =>
+  // biome-ignore lint/suspicious/noExplicitAny: one call for every kind of key
+  (generateKeyPairSync as any)(type, options).privateKey.export({ format: 'jwk' })
+const oct = (bytes: Buffer | string) => ({ kty: 'oct', k: Buffer.from(bytes).toString('base64url') })
+
+test('J12: a key that is weak, damaged, public or of another kind is refused, in words that repeat no key', async (t) => {
+  const env = await environment(t, 'sqlite')
+  const make = async (alg: Algorithm) => makeKey(alg)
+  const [ec, otherEc, rsa, ed, otherEd, secret] = [
+    await make('ES256'),
+    await make('ES256'),
+    await make('RS256'),
+    await make('EdDSA'),
+    await make('EdDSA'),
+    await make('HS256'),
+  ]
+  const cases: [what: string, key: unknown, said: RegExp][] = [
+    ['a short secret', oct('s3cr3t-canary'), /k is shorter than 32 bytes/],
+    ['an empty secret', oct(''), /k is missing, or is not base64url/],
+    ['a secret that is a pass phrase', { kty: 'oct', k: 'canary pass phrase, long enough it is!' }, /is not base64url/],
+    ['a secret in plain base64', { kty: 'oct', k: `${secret.k}=` }, /is not base64url/],
+    ['a secret that is a number', { kty: 'oct', k: 1234567890123456 }, /is not base64url/],
+    ['an RSA key of 1024 bits', jwk('rsa', { modulusLength: 1024 }), /fewer than 2048 bits/],
+    [
+      'an RSA key with exponent 3',
+      jwk('rsa', { modulusLength: 2048, publicExponent: 3 }),
+      /public exponent below 65537/,
+    ],
+    ['an RSA key without its primes', { ...rsa, p: undefined, q: undefined }, /the private key cannot be read/],
+    ['P-384', jwk('ec', { namedCurve: 'P-384' }), /none of oct, EC P-256, RSA and Ed25519/],
+    ['secp256k1', jwk('ec', { namedCurve: 'secp256k1' }), /none of oct/],
+    ['X25519', jwk('x25519', {}), /none of oct/],
+    ['a point off the curve', { ...ec, y: otherEc.y }, /the key cannot be read/],
+    ["another EC key's private half", { ...ec, d: otherEc.d }, /private key is not the one of the public key/],
+    ["another Ed25519 key's private half", { ...ed, d: otherEd.d }, /private key is not the one of the public key/],
+    ['a public key', publicOf(ec), /is a public key: the private one is needed to sign/],
+    ['an EC key for ES384', { ...ec, alg: 'ES384' }, /alg is ES384: this kind of key is for ES256/],
+    ['an RSA key for PS256', { ...rsa, alg: 'PS256' }, /this kind of key is for RS256/],
+    ['an EC key for HS256', { ...ec, alg: 'HS256' }, /this kind of key is for ES256/],
+    ['a key for encryption', { ...rsa, use: 'enc' }, /use is not sig/],
+    ['a kid that is a number', { ...ec, kid: 7 }, /kid is no text/],
+    ['an empty kid', { ...ec, kid: '' }, /kid is no text/],
+    ['null', null, /is no object/],
+    ['text', 'canary', /is no object/],
+  ]
+  for (const [what, key, said] of cases) {
+    const fault = faultsOf({ ...env, ...withKeyFile(keyFile(t, otherEd, key as object)) })
+    t.match(fault, /^JWT_KEYS_FILE: key 2 of 2: /, what)
+    t.match(fault, said, what)
+    const { k, d } = (key ?? {}) as { k?: unknown; d?: unknown }
+    for (const member of [k, d, 'canary', '1234567890123456']) {
+      if (member) t.notOk(fault.includes(String(member)), `${what}: it is not repeated`)
+    }
+  }
+})
+
+test('a key file that is no key set is refused, in words that repeat nothing of it', async (t) => {
+  const env = await environment(t, 'sqlite')
+  const key = await makeKey('ES256')
+  const path = join(temporaryFolder(t), 'keys.json')
+  const faultOf = (text: string) => {
+    writeFileSync(path, text)
+    return faultsOf({ ...env, ...withKeyFile(path) })
+  }
+  t.match(faultOf(''), /the key file is not JSON/)
+  t.match(faultOf(keySet(key).slice(0, -1)), /the key file is not JSON/)
+  t.notOk(faultOf(`{"keys":[canary${key.d}]}`).includes('canary'))
+  for (const text of ['null', '7', '[]', '{}', '{"keys":[]}', '{"keys":{}}', JSON.stringify(key)]) {
+    t.match(faultOf(text), /not JSON|no list "keys" with a key in it/, text.slice(0, 20))
+  }
+  t.match(faultOf(keySet(key, key)), /two keys have the same kid/)
+  t.equal(faultOf(`\n  ${JSON.stringify({ keys: [key], note: 'x' }, null, 4)}\n`), '')
+  t.match(faultsOf({ ...env, ...withKeyFile(`${path}.missing`) }), /JWT_KEYS_FILE: the file cannot be read: ENOENT/)
+})
+
+test('JWT_SECRET and JWT_KEYS_FILE together are a fault, however the secret is given', async (t) => {
+  const env = await environment(t, 'sqlite')
+  const path = keyFile(t, await makeKey('ES256'))
+  const both = /JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them/
+  t.match(faultsOf({ ...env, JWT_KEYS_FILE: path }), both)
+  t.match(faultsOf({ ...env, JWT_KEYS_FILE: path, JWT_SECRET: 'short' }), both)
+  const secretFile = join(temporaryFolder(t), 'secret')
+  writeFileSync(secretFile, `${env.JWT_SECRET}\n`)
+  t.match(faultsOf({ ...env, JWT_KEYS_FILE: path, JWT_SECRET: '', JWT_SECRET_FILE: secretFile }), both)
+  t.equal(faultsOf({ ...env, JWT_KEYS_FILE: path, JWT_SECRET: ' ' }), '', 'empty is not set')
+})
+
+test('C4: in production a secret of the key file must not be a guessable one, nor that of refresh tokens', async (t) => {
+  const env = { ...(await environment(t, 'sqlite')), NODE_ENV: 'production', ISSUER: 'https://auth.example.com' }
+  const faultOf = (...keys: object[]) => faultsOf({ ...env, ...withKeyFile(keyFile(t, ...keys)) })
+  const ec = await makeKey('ES256')
+
+  t.equal(faultOf(ec), '')
+  for (const bytes of ['your-256-bit-secret-your-256-bit-secret', Buffer.alloc(32), Buffer.alloc(40, 0x0a)]) {
+    t.match(faultOf(ec, oct(bytes)), /JWT_KEYS_FILE: a shared secret can be guessed/)
+  }
+  for (let round = 0; round < 50; round += 1)
+    t.equal(faultOf(await makeKey('HS256')), '', 'one that is generated will do')
+  t.match(faultOf(oct(REFRESH_SECRET)), /REFRESH_SECRET: must differ from the secrets of JWT_KEYS_FILE/)
+  t.match(faultsOf({ ...env, JWT_SECRET: '' }), /JWT_SECRET: must be set in production/)
+})

@@ -1,0 +1,189 @@
+import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Test, test } from 'tap'
+import { headerOf, keyFile, keySet, makeKey, type PrivateKey, withKeyFile } from '../keys.js'
+import { PASSWORD, type RunningService, startService, temporaryFolder } from '../service.js'
+
+const READ = 'the key file was read: the first key signs'
+const BROKEN = 'the key file is broken: the keys before it stay in use'
+
+const linesOf = ({ log }: RunningService, msg: string) => log.filter((line) => line.msg === msg)
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 15_000
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error('it did not come about')
+    await sleep(10)
+  }
+}
+
+/** Signs in: shows which key signs. */
+async function signingKid({ api }: RunningService): Promise<string> {
+  return headerOf((await api.tokens('ada', PASSWORD)).access_token).kid
+}
+
+async function startWith(t: Test, path: string): Promise<RunningService> {
+  const service = await startService(t, 'sqlite', withKeyFile(path))
+  await service.api.signUp('ada', PASSWORD)
+  return service
+}
+
+/** From `before` to `after`, which share no key: what must hold however the file was changed. */
+async function seesChange(t: Test, service: RunningService, change: () => void, after: PrivateKey): Promise<void> {
+  const { access_token: old } = await service.api.tokens('ada', PASSWORD)
+  t.equal(await service.api.isActive(old), true)
+  const read = linesOf(service, READ).length
+  const started = Date.now()
+  change()
+  await until(() => linesOf(service, READ).length > read)
+  t.comment(`read again after ${Date.now() - started} ms`)
+
+  t.strictSame(linesOf(service, READ).at(-1)?.kids, [after.kid])
+  t.equal(await service.api.isActive(old), false, 'a key that left verifies nothing, from the reload on')
+  t.equal(await signingKid(service), after.kid)
+  t.equal(linesOf(service, BROKEN).length, 0)
+}
+
+test('a key file that is written in place is read again', async (t) => {
+  const [before, after] = [await makeKey('ES256'), await makeKey('EdDSA')]
+  const path = keyFile(t, before)
+  const service = await startWith(t, path)
+  await seesChange(t, service, () => writeFileSync(path, keySet(after)), after)
+})
+
+test('a key file that is replaced by a rename is read again', async (t) => {
+  const [before, after, third] = [await makeKey('ES256'), await makeKey('RS256'), await makeKey('HS256')]
+  const path = keyFile(t, before)
+  const service = await startWith(t, path)
+  for (const key of [after, third]) {
+    const replace = () => {
+      writeFileSync(`${path}.new`, keySet(key))
+      renameSync(`${path}.new`, path)
+    }
+    await seesChange(t, service, replace, key)
+  }
+})
+
+test('a key file of a mounted Kubernetes secret, whose links are swapped, is read again', async (t) => {
+  // keys.json -> ..data/keys.json, ..data -> ..TIMESTAMP: an update makes a new folder, and renames a link over ..data.
+  const mount = temporaryFolder(t)
+  const publish = (version: string, key: PrivateKey) => {
+    mkdirSync(join(mount, `..${version}`))
+    writeFileSync(join(mount, `..${version}`, 'keys.json'), keySet(key))
+    symlinkSync(`..${version}`, join(mount, '..data_tmp'))
+    renameSync(join(mount, '..data_tmp'), join(mount, '..data'))
+  }
+  const [before, after, third] = [await makeKey('ES256'), await makeKey('ES256'), await makeKey('ES256')]
+  publish('2026_01', before)
+  symlinkSync('..data/keys.json', join(mount, 'keys.json'))
+  const service = await startWith(t, join(mount, 'keys.json'))
+
+  for (const [version, key, last] of [
+    ['2026_02', after, '2026_01'],
+    ['2026_03', third, '2026_02'],
+  ] as const) {
+    const update = () => {
+      publish(version, key)
+      rmSync(join(mount, `..${last}`), { recursive: true })
+    }
+    await seesChange(t, service, update, key)
+  }
+})
+
+test('a change in the moment of the start is not missed', async (t) => {
+  const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
+  const path = keyFile(t, before)
+  const starting = startService(t, 'sqlite', withKeyFile(path))
+  writeFileSync(path, keySet(after))
+  const service = await starting
+  await service.api.signUp('ada', PASSWORD)
+  await until(async () => (await signingKid(service)) === after.kid)
+  t.equal(linesOf(service, BROKEN).length, 0)
+})
+
+test('SIGHUP reads the key file at once', async (t) => {
+  const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
+  const path = keyFile(t, before)
+  const service = await startWith(t, path)
+  writeFileSync(path, keySet(after, before))
+  process.kill(process.pid, 'SIGHUP')
+  // The signal is handled in this very process: two turns of its loop, and no look of the poll in between.
+  await until(() => linesOf(service, READ).length > 0)
+  t.strictSame(linesOf(service, READ)[0]?.kids, [after.kid, before.kid])
+  t.equal(await signingKid(service), after.kid)
+
+  writeFileSync(path, 'canary')
+  process.kill(process.pid, 'SIGHUP')
+  await until(() => linesOf(service, BROKEN).length > 0)
+  t.equal(await signingKid(service), after.kid)
+})
+
+test('a broken file keeps the keys before it, and says so once, without repeating a key', async (t) => {
+  const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
+  const path = keyFile(t, before)
+  const service = await startWith(t, path)
+  const { access_token: token } = await service.api.tokens('ada', PASSWORD)
+  const broken = () => linesOf(service, BROKEN)
+  let told = 0
+
+  for (const [text, reason] of [
+    [`{"keys":[{"kty":"oct","k":"canary-${before.d}"`, /the key file is not JSON/],
+    [keySet({ kty: 'oct', k: 'Y2FuYXJ5' }), /k is shorter than 32 bytes/],
+    [keySet({ ...after, d: before.d as string }), /private key is not the one of the public key/],
+    ['', /the key file is not JSON/],
+  ] as const) {
+    writeFileSync(path, text)
+    told += 1
+    await until(() => broken().length >= told)
+    t.match(broken().at(-1)?.reason, reason)
+    await sleep(1000)
+    t.equal(broken().length, told, 'it is told once, not at each look')
+    t.equal(await service.api.isActive(token), true)
+    t.equal(await signingKid(service), before.kid)
+  }
+  rmSync(path)
+  await until(() => broken().length > told)
+  t.match(broken().at(-1)?.reason, /cannot be read: ENOENT/)
+  t.equal(await service.api.isActive(token), true)
+
+  writeFileSync(path, keySet(before))
+  await until(() => linesOf(service, READ).length === 1)
+  t.equal(await service.api.isActive(token), true, 'and when it is whole again, that is told too')
+  const everything = JSON.stringify(service.log)
+  for (const secret of [before.d, after.d, 'canary', 'Y2FuYXJ5']) t.notOk(everything.includes(secret as string))
+})
+
+test('a file that is being written is left alone until it has been', async (t) => {
+  const [before, after] = [await makeKey('ES256'), await makeKey('RS256')]
+  const path = keyFile(t, before)
+  const service = await startWith(t, path)
+  const text = keySet(after, before)
+
+  // Two seconds of writing, in pieces that come faster than two looks.
+  writeFileSync(path, '')
+  const size = Math.ceil(text.length / 20)
+  for (let at = 0; at < text.length; at += size) {
+    appendFileSync(path, text.slice(at, at + size))
+    await sleep(100)
+  }
+  await until(() => linesOf(service, READ).length > 0)
+
+  t.strictSame(linesOf(service, READ)[0]?.kids, [after.kid, before.kid])
+  t.equal(linesOf(service, BROKEN).length, 0, 'no alarm for half of it')
+  t.equal(await signingKid(service), after.kid)
+})
+
+test('a new key under an old kid signs and verifies', async (t) => {
+  const [before, other] = [await makeKey('ES256'), await makeKey('ES256')]
+  const after = { ...other, kid: before.kid }
+  const path = keyFile(t, before)
+  const service = await startWith(t, path)
+  const { access_token: old } = await service.api.tokens('ada', PASSWORD)
+
+  writeFileSync(path, keySet(after))
+  await until(() => linesOf(service, READ).length > 0)
+
+  t.equal(await service.api.isActive((await service.api.tokens('ada', PASSWORD)).access_token), true)
+  t.equal(await service.api.isActive(old), false)
+})

@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { decodeJwt, importJWK, type JWK, SignJWT } from 'jose'
+import { type Test, test } from 'tap'
+import type { Tokens } from '../api.js'
+import { latchkey } from '../cli/latchkey.js'
+import { headerOf, withKeyFile } from '../keys.js'
+import { environment, PASSWORD, type SpawnedService, spawnService, temporaryFolder } from '../service.js'
+
+const ACCESS_TTL = 3000
+
+test('F27: keys rotated twice under load on two replicas: nothing fails, and a removed key dies with the reload', async (t) => {
+  const path = join(temporaryFolder(t), 'keys.json')
+  const keys = async (...args: string[]) => {
+    const ran = await latchkey(['keys', ...args, '--json'], { JWT_KEYS_FILE: path })
+    if (ran.code !== 0) throw new Error(ran.stderr)
+    return ran.json
+  }
+  let { kid: current } = await keys('generate', '--alg', 'ES256', '--into', path)
+  const env = await environment(t, 'redis', { ACCESS_TTL: `${ACCESS_TTL / 1000}s`, ...withKeyFile(path) })
+  const replicas = [await spawnService(t, env), await spawnService(t, env)] as const
+  const load = startLoad(t, replicas)
+
+  for (const alg of ['RS256', 'EdDSA']) {
+    // A token of the key that is on its way out, which would live on for long: only the key's removal can end it.
+    const { access_token: sample } = await replicas[0].api.tokens('ada', PASSWORD)
+    const old = await outlasting(sample, path, current)
+    for (const { api } of replicas) t.equal(await api.isActive(old), true)
+
+    const { kid: next } = await keys('generate', '--alg', alg, '--into', path)
+    for (const { api } of replicas) await until(async () => (await publishedKids(api)).includes(next))
+    t.equal(await signingKid(replicas[0]), current, 'second in the file: known, and not signing')
+
+    await keys('promote', next)
+    for (const replica of replicas) await until(async () => (await signingKid(replica)) === next)
+    for (const { api } of replicas) t.equal(await api.isActive(old), true, 'what the old key signed lives on')
+    await sleep(ACCESS_TTL)
+
+    await keys('remove', current)
+    const removed = Date.now()
+    for (const [index, { api, output }] of replicas.entries()) {
+      const answers: { at: number; active: boolean }[] = []
+      await until(async () => {
+        const at = Date.now()
+        answers.push({ at, active: await api.isActive(old) })
+        return answers.at(-1)?.active === false
+      })
+      const reloaded = await readAt(output, [next])
+      t.equal(answers.filter(({ at, active }) => active && at > reloaded + 1000).length, 0)
+      t.comment(
+        `${alg}, replica ${index}: read ${reloaded - removed} ms after the command, refused by ${Date.now() - removed}`,
+      )
+    }
+    current = next
+  }
+
+  const { requests, failures } = await load.stop()
+  t.strictSame(failures, [])
+  t.ok(Math.min(...Object.values(requests)) > 20, JSON.stringify(requests))
+  t.comment(`requests: ${JSON.stringify(requests)}`)
+})
+
+/** People who sign in, refresh, and are introspected, each step on whichever replica; until stopped. */
+function startLoad(t: Test, replicas: readonly [SpawnedService, SpawnedService]) {
+  const requests = { login: 0, refresh: 0, introspect: 0 }
+  const failures: string[] = []
+  let isStopped = false
+  let turn = 0
+  const anyApi = () => (replicas[turn++ % 2] as SpawnedService).api
+
+  async function check(kind: keyof typeof requests, send: () => ReturnType<SpawnedService['api']['refresh']>) {
+    requests[kind] += 1
+    const answer = await send()
+    if (answer.status !== 200 || (kind === 'introspect' && !answer.body.active)) {
+      failures.push(`${new Date().toISOString()} ${kind}: ${answer.status} ${answer.text.slice(0, 200)}`)
+    }
+    return answer.body as Tokens
+  }
+
+  async function person(name: string): Promise<void> {
+    await anyApi().signUp(name, PASSWORD)
+    while (!isStopped) {
+      let tokens = await check('login', () => anyApi().login(name, PASSWORD))
+      for (let round = 0; round < 10 && !isStopped; round += 1) {
+        await check('introspect', () => anyApi().introspect(tokens.access_token))
+        tokens = await check('refresh', () => anyApi().refresh(tokens.refresh_token))
+        await check('introspect', () => anyApi().introspect(tokens.access_token))
+        await sleep(20)
+      }
+    }
+  }
+  const people = Promise.all(['ada', 'grace', 'mary'].map(person)).catch((error) => failures.push(String(error)))
+  const stop = async () => {
+    isStopped = true
+    await people
+    return { requests, failures }
+  }
+  t.teardown(stop)
+  return { stop }
+}
+
+/** The token with a life of a quarter of an hour, signed by its own key. */
+async function outlasting(token: string, path: string, kid: string): Promise<string> {
+  const { keys } = JSON.parse(readFileSync(path, 'utf8')) as { keys: JWK[] }
+  const jwk = keys.find((key) => key.kid === kid) as JWK
+  const claims = decodeJwt(token)
+  return new SignJWT({ ...claims, exp: Number(claims.iat) + 900 })
+    .setProtectedHeader({ alg: jwk.alg as string, typ: 'at+jwt', kid })
+    .sign(await importJWK(jwk))
+}
+
+async function signingKid({ api }: SpawnedService): Promise<string> {
+  return headerOf((await api.tokens('ada', PASSWORD)).access_token).kid
+}
+
+async function publishedKids(api: SpawnedService['api']): Promise<string[]> {
+  const { body } = await api.call('/.well-known/jwks.json')
+  return body.keys.map(({ kid }: { kid: string }) => kid)
+}
+
+/** When the service's log says that it has these keys and no others, in Unix milliseconds. */
+async function readAt(output: () => string, kids: string[]): Promise<number> {
+  let time: number | undefined
+  await until(() => {
+    const lines = output()
+      .split('\n')
+      .filter((line) => line.includes('the key file was read'))
+    const line = lines.map((text) => JSON.parse(text)).find((read) => String(read.kids) === String(kids))
+    time = line && Date.parse(line.time)
+    return time !== undefined
+  })
+  return time as unknown as number
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 30_000
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error('it did not come about')
+    await sleep(20)
+  }
+}

@@ -1,0 +1,127 @@
+import { type Algorithm, hash } from '@node-rs/argon2'
+import { test } from 'tap'
+import { withAccounts } from '../accounts.js'
+import { type Environment, PASSWORD, startService, stores } from '../service.js'
+
+const storedHash = (env: Environment, id: string) =>
+  withAccounts(env, (_users, { db }) =>
+    db.selectFrom('users').select(['password_hash', 'password_version']).where('id', '=', id).executeTakeFirstOrThrow(),
+  )
+
+const storeHash = (env: Environment, id: string, phc: string) =>
+  withAccounts(env, (_users, { db }) =>
+    db.updateTable('users').set({ password_hash: phc }).where('id', '=', id).execute(),
+  )
+
+for (const store of stores) {
+  for (const queue of [0, 1, 2]) {
+    test(`${store}: with ${queue} places to wait, sign-ins past them get 503 with Retry-After, and introspection goes on`, async (t) => {
+      const { api } = await startService(t, store, { HASH_CONCURRENCY: '1', HASH_QUEUE: String(queue) })
+      await api.signUp('ada', PASSWORD)
+      const { access_token } = await api.tokens('ada', PASSWORD)
+
+      const storm = Promise.all(Array.from({ length: 40 }, () => api.login('ada', PASSWORD)))
+      let isOver = false
+      const over = storm.finally(() => {
+        isOver = true
+      })
+      let introspections = 0
+      while (!isOver) {
+        const { status, body } = await api.introspect(access_token)
+        if (status !== 200 || body.active !== true) t.fail(`introspection answered ${status}`)
+        introspections += 1
+      }
+
+      const answers = await over
+      const refused = answers.filter(({ status }) => status !== 200)
+      t.ok(answers.length - refused.length >= 1 + queue, 'those that have a place sign in')
+      t.ok(refused.length > 0, 'the others are refused')
+      for (const { status, headers, body } of refused) {
+        t.match({ status, error: body.error }, { status: 503, error: 'temporarily_unavailable' })
+        t.match(headers['retry-after'], /^[1-9]\d*$/)
+      }
+      t.ok(introspections > 0)
+      t.equal((await api.login('ada', PASSWORD)).status, 200, 'and the gate opens again')
+    })
+  }
+
+  test(`${store}: everything that hashes passes the gate: sign-up, a change of the password, a deletion`, async (t) => {
+    const { api } = await startService(t, store, { HASH_CONCURRENCY: '1', HASH_QUEUE: '0' })
+    await api.signUp('ada', PASSWORD)
+    const { access_token: bearer } = await api.tokens('ada', PASSWORD)
+    const calls: [string, () => ReturnType<typeof api.call>][] = [
+      ['sign-up', () => api.signUp('eve', PASSWORD)],
+      ['unknown user', () => api.login('nobody', PASSWORD)],
+      [
+        'change',
+        () =>
+          api.call('/users/me/password', { bearer, json: { current_password: 'wrong', new_password: `${PASSWORD}!` } }),
+      ],
+      ['deletion', () => api.call('/users/me', { method: 'DELETE', bearer, json: { password: 'wrong' } })],
+    ]
+    for (const [name, call] of calls) {
+      let refused: Awaited<ReturnType<typeof call>> | undefined
+      // One of two that come at once finds the gate taken; on a slow machine they may miss each other.
+      for (let round = 0; refused === undefined && round < 20; round += 1) {
+        const answers = await Promise.all([...Array.from({ length: 8 }, () => api.login('ada', PASSWORD)), call()])
+        if (answers.at(-1)?.status === 503) refused = answers.at(-1)
+      }
+      t.match(
+        refused,
+        { status: 503, headers: { 'retry-after': /^\d+$/ }, body: { error: 'temporarily_unavailable' } },
+        name,
+      )
+    }
+    t.equal(await api.isActive(bearer), true)
+  })
+
+  test(`${store}: a hash of weaker parameters is made anew at sign-in, and nobody is signed out by it`, async (t) => {
+    const { api, env } = await startService(t, store)
+    const { body: ada } = await api.signUp('ada', PASSWORD)
+    const before = await api.tokens('ada', PASSWORD)
+    const weaker: [string, object][] = [
+      ['less memory', { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 8192, timeCost: 2, parallelism: 1 }],
+      ['fewer passes', { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 19_456, timeCost: 1, parallelism: 1 }],
+      ['argon2i', { algorithm: 1 satisfies Algorithm.Argon2i, memoryCost: 19_456, timeCost: 2, parallelism: 1 }],
+    ]
+    for (const [name, parameters] of weaker) {
+      const weak = await hash(PASSWORD, parameters)
+      await storeHash(env, ada.id, weak)
+
+      t.equal((await api.login('ada', 'not the password')).status, 401)
+      t.equal((await storedHash(env, ada.id)).password_hash, weak, `${name}: a wrong password changes nothing`)
+      t.equal((await api.login('ada', PASSWORD)).status, 200)
+
+      const { password_hash, password_version } = await storedHash(env, ada.id)
+      t.match(password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/, name)
+      t.equal(password_version, 1, 'a rehash is no change of the password')
+      t.equal((await api.login('ada', PASSWORD)).status, 200)
+      t.equal((await storedHash(env, ada.id)).password_hash, password_hash, `${name}: once`)
+    }
+    t.equal(await api.isActive(before.access_token), true)
+  })
+
+  test(`${store}: a hash of stronger parameters stays as it is`, async (t) => {
+    const { api, env } = await startService(t, store)
+    const { body: ada } = await api.signUp('ada', PASSWORD)
+    const strong = await hash(PASSWORD, {
+      algorithm: 2 satisfies Algorithm.Argon2id,
+      memoryCost: 32_768,
+      timeCost: 3,
+      parallelism: 2,
+    })
+    await storeHash(env, ada.id, strong)
+    t.equal((await api.login('ada', PASSWORD)).status, 200)
+    t.equal((await storedHash(env, ada.id)).password_hash, strong)
+  })
+
+  test(`${store}: two accounts with one password have different hashes, and the database holds no password`, async (t) => {
+    const { api, env } = await startService(t, store)
+    const { body: ada } = await api.signUp('ada', PASSWORD)
+    const { body: eve } = await api.signUp('eve', PASSWORD)
+    const hashes = [await storedHash(env, ada.id), await storedHash(env, eve.id)].map((row) => row.password_hash)
+    t.not(hashes[0], hashes[1])
+    const rows = await withAccounts(env, (_users, { db }) => db.selectFrom('users').selectAll().execute())
+    t.notMatch(JSON.stringify(rows), PASSWORD)
+  })
+}

@@ -1,0 +1,180 @@
+import {
+  type AccessTokenCheckOptions,
+  CLOCK_LEEWAY,
+  createAccessTokenCheck,
+  MAX_LIFETIME,
+  sharedSecretKey,
+  TokenError,
+} from '@latchkey/verifier/access-token'
+import { test } from 'tap'
+import { followed, type SessionClaims } from '../hostile/forger.js'
+import { ofLength } from '../hostile/payload.js'
+import { byCase, Forger, type HostileToken, hostileTokens } from '../hostile-tokens.js'
+import { JWT_SECRET } from '../service.js'
+
+const now = Math.floor(Date.now() / 1000)
+const claims: SessionClaims = {
+  iss: 'http://latchkey.test',
+  sub: '4f7f0f4c-8a44-4a3b-9d0e-3f1f6f1f9a55',
+  aud: 'http://latchkey.test',
+  exp: now + 900,
+  iat: now,
+  jti: 'B3kV0wXq7QG0o2x1hXc9JA',
+  sid: '9f8Hn1VnTz2cUWl0q3yJ8A',
+  client_id: 'latchkey',
+  scope: 'todo:read',
+}
+const forger = new Forger(JWT_SECRET, claims, 'http://127.0.0.1:9')
+const options: AccessTokenCheckOptions = {
+  issuer: claims.iss,
+  audiences: [claims.aud],
+  keys: [sharedSecretKey(JWT_SECRET)],
+}
+const check = createAccessTokenCheck(options)
+
+/** The code of the TokenError, `taken`, or whatever else was thrown. */
+function verdict(checkToken: (token: string) => unknown, token: unknown): string {
+  try {
+    checkToken(token as string)
+    return 'taken'
+  } catch (error) {
+    return error instanceof TokenError ? error.code : String((error as Error).stack)
+  }
+}
+
+/** By what is wrong with each, which no two have in common. */
+function verdicts(checkToken: typeof check, tokens: readonly HostileToken[]): Record<string, string> {
+  return Object.fromEntries(tokens.map(({ id, what, token }) => [`${id}: ${what}`, verdict(checkToken, token)]))
+}
+
+test('a genuine token gives its claims, however its header is written', async (t) => {
+  t.strictSame(check(forger.token()), claims)
+  const { alg, typ, kid } = forger.header
+  t.strictSame(check(forger.token({ header: { kid, typ, alg } })), claims)
+  t.strictSame(check(forger.withHeader({ typ: 'application/at+jwt' })), claims)
+  t.strictSame(check(forger.withClaims({ roles: ['a', 'b'] })), { ...claims, roles: ['a', 'b'] })
+  const { sid: _, ...own } = { ...claims, sub: 'todo', client_id: 'todo' }
+  t.strictSame(check(forger.token({ claims: own })), own, 'a client’s own has no session')
+  t.strictSame(check(forger.withClaims({ nbf: now, scope: '' })), { ...claims, nbf: now, scope: '' })
+  const unknown = { ...claims, note: 'a "quoted" \\ word', cnf: { jkt: [{ x: [1.5, null, '€ 😀'] }] } }
+  t.strictSame(check(forger.withClaims(unknown)), unknown, 'a claim of a later version is passed on')
+})
+
+for (const [id, tokens] of byCase(hostileTokens(forger))) {
+  test(`${id}: each of ${tokens.length} is refused for what is wrong with it`, async (t) => {
+    t.strictSame(
+      verdicts(check, tokens),
+      Object.fromEntries(tokens.map(({ id, what, code }) => [`${id}: ${what}`, code])),
+    )
+    t.equal(verdict(check, forger.token()), 'taken', 'a genuine token is taken still')
+  })
+}
+
+test('hostile tokens are refused by a check that takes expired ones, but for those that have expired', async (t) => {
+  const checkAllButExpiry = createAccessTokenCheck({ ...options, acceptExpired: true })
+  const tokens = hostileTokens(forger)
+  const codes = tokens.map(({ id, what, code }) => [`${id}: ${what}`, code === 'expired' ? 'taken' : code])
+  t.strictSame(verdicts(checkAllButExpiry, tokens), Object.fromEntries(codes))
+  t.equal(new Set(tokens.map(({ id, what }) => `${id}: ${what}`)).size, tokens.length, 'no two of one name')
+})
+
+test('J18: exp is the first moment at which the token is no longer taken: no leeway', async (t) => {
+  const at = (milliseconds: number) => createAccessTokenCheck({ ...options, now: () => milliseconds })
+  const token = forger.token()
+  t.equal(verdict(at(claims.exp * 1000 - 1), token), 'taken')
+  t.equal(verdict(at(claims.exp * 1000), token), 'expired')
+  t.equal(verdict(at(claims.exp * 1000 + 1), token), 'expired')
+  t.equal(verdict(at(Number.NaN), token), 'expired', 'a clock that is broken opens nothing')
+})
+
+test('J19, J20: nbf and iat may be ahead by the leeway of 5 seconds, and by no more', async (t) => {
+  t.equal(CLOCK_LEEWAY, 5)
+  const checkAt = createAccessTokenCheck({ ...options, now: () => now * 1000 })
+  for (const name of ['nbf', 'iat']) {
+    t.equal(verdict(checkAt, forger.withClaims({ [name]: now + 5 })), 'taken', `${name} 5 s ahead`)
+    t.equal(verdict(checkAt, forger.withClaims({ [name]: now + 6 })), 'not_yet_valid', `${name} 6 s ahead`)
+  }
+  const justNot = createAccessTokenCheck({ ...options, now: () => now * 1000 - 1, acceptExpired: true })
+  t.equal(verdict(justNot, forger.withClaims({ iat: now + 5 })), 'not_yet_valid', 'by the millisecond')
+  t.equal(verdict(justNot, forger.withClaims({ nbf: now + 5 })), 'not_yet_valid')
+})
+
+test('J17: the longest life is 24 hours', async (t) => {
+  t.equal(verdict(check, forger.withClaims({ exp: now + MAX_LIFETIME })), 'taken')
+  t.equal(verdict(check, forger.withClaims({ exp: now + MAX_LIFETIME + 1 })), 'bad_claims')
+})
+
+test('J12: a retired key is refused from the moment that it is no longer given; a weak one is none', async (t) => {
+  const retired = 'the secret of last year, which has been rotated out'
+  const old = new Forger(retired, claims, '').token()
+  const overlap = createAccessTokenCheck({ ...options, keys: [JWT_SECRET, retired].map(sharedSecretKey) })
+  t.equal(verdict(overlap, old), 'taken')
+  t.equal(verdict(overlap, forger.token()), 'taken')
+  t.equal(verdict(check, old), 'unknown_key')
+  t.equal(verdict(overlap, forger.token({ secret: retired })), 'bad_signature', 'a key under the kid of another')
+  for (const weak of ['', 'secret', 'x'.repeat(31), undefined, null, 32]) {
+    t.throws(() => sharedSecretKey(weak as string))
+  }
+  t.equal(verdict(createAccessTokenCheck({ ...options, keys: [] }), forger.token()), 'unknown_key')
+})
+
+test('J21: an audience is one of those given, whole', async (t) => {
+  const both = createAccessTokenCheck({ ...options, audiences: ['todo', 'notes'] })
+  t.equal(verdict(both, forger.withClaims({ aud: 'notes' })), 'taken')
+  for (const aud of ['', 't', 'todo,notes', 'todo notes', 'Todo', claims.aud]) {
+    t.equal(verdict(both, forger.withClaims({ aud })), 'wrong_audience', aud)
+  }
+  t.equal(verdict(createAccessTokenCheck({ ...options, audiences: [] }), forger.token()), 'wrong_audience')
+})
+
+test('from JavaScript: what is no string is malformed, whatever it turns into when asked', async (t) => {
+  const token = forger.token()
+  const turncoat = { length: 1, toString: () => token }
+  const values = [undefined, null, 0, 1n, true, Symbol('token'), {}, [], [token], () => token, turncoat]
+  for (const value of [...values, Buffer.from(token), new String(token), new Uint8Array(3), Object.create(null)]) {
+    t.equal(verdict(check, value), 'malformed', typeof value)
+  }
+})
+
+test('from JavaScript: a check without an issuer, or with a text for its audiences, is not made', async (t) => {
+  for (const issuer of [undefined, null, '', 1]) {
+    t.throws(() => createAccessTokenCheck({ ...options, issuer: issuer as string }), TypeError)
+  }
+  for (const audiences of [undefined, 'todo', { 0: 'todo' }] as unknown[]) {
+    t.throws(() => createAccessTokenCheck({ ...options, audiences: audiences as string[] }), TypeError)
+  }
+})
+
+test('J32: over 8192 characters a token is refused before it is read', async (t) => {
+  t.equal(verdict(check, ofLength(forger, 8191)), 'taken', 'one that just fits')
+  const huge = [
+    ofLength(forger, 8193),
+    'a'.repeat(2 ** 20),
+    '.'.repeat(2 ** 20),
+    `${forger.token()}${'='.repeat(2 ** 20)}`,
+  ]
+  const rounds = 200
+  const before = process.cpuUsage()
+  for (let round = 0; round < rounds; round++) for (const token of huge) verdict(check, token)
+  const { user, system } = process.cpuUsage(before)
+  const milliseconds = (user + system) / 1000 / (rounds * huge.length)
+  // Measured: some 5 µs, most of it the error's stack.
+  t.ok(milliseconds < 5, `${milliseconds} ms of CPU each`)
+})
+
+test('J33: 100,000 levels are over the cap, and the deepest below it overflow nobody’s stack', async (t) => {
+  const deep = (levels: number) => `"note":${'['.repeat(levels)}${']'.repeat(levels)}`
+  t.equal(verdict(check, forger.token({ claims: followed(claims, deep(100_000)) })), 'malformed')
+  t.equal(verdict(check, forger.token({ claims: followed(claims, deep(7)) })), 'taken')
+  t.equal(verdict(check, forger.token({ claims: followed(claims, deep(8)) })), 'bad_claims')
+})
+
+test('J6: many kids leave no trace: the header of a genuine token is known as before', async (t) => {
+  const fresh = createAccessTokenCheck(options)
+  const kids = Array.from({ length: 1000 }, (_, n) => forger.withHeader({ kid: `k${n}` }))
+  t.strictSame(new Set(kids.map((token) => verdict(fresh, token))), new Set(['unknown_key']))
+  const [, payload, signature] = forger.token().split('.')
+  const [otherHeader] = forger.withHeader({ typ: 'application/at+jwt' }).split('.')
+  t.equal(verdict(fresh, forger.token()), 'taken')
+  t.equal(verdict(fresh, `${otherHeader}.${payload}.${signature}`), 'bad_signature', 'a known header under another')
+})

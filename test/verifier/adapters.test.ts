@@ -1,0 +1,150 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import { createVerifier, type RevocationOptions, type Verifier } from '@latchkey/verifier'
+import { createGuards } from '@latchkey/verifier/connect'
+import { latchkey } from '@latchkey/verifier/fastify'
+import Fastify from 'fastify'
+import { type Test, test } from 'tap'
+import { Api } from '../api.js'
+import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../service.js'
+import { ISSUER, startSetting, until, verifierOf } from './setting.js'
+
+/**
+ * The same service on each framework: `/any`, `/scoped` for `todo:read todo:write`, `/roled` for `admin`, `/both`, and
+ * `/open`, which forgot its guard and uses the claims.
+ */
+const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string>> = {
+  async fastify(t, verifier) {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(latchkey, { verifier, realm: 'todo' })
+    app.get('/any', { onRequest: app.requireToken }, async (request) => request.claims)
+    app.get('/scoped', { onRequest: app.requireScope('todo:read', 'todo:write') }, async (request) => request.claims)
+    app.get('/roled', { onRequest: app.requireRole('admin') }, async (request) => request.claims)
+    app.get(
+      '/both',
+      { onRequest: [app.requireToken, app.requireScope('todo:read')] },
+      async (request) => request.claims,
+    )
+    app.get('/open', async (request) => request.claims)
+    return app.listen({ host: '127.0.0.1', port: 0 })
+  },
+
+  async connect(t, verifier) {
+    const { requireToken, requireScope, requireRole } = createGuards(verifier, { realm: 'todo' })
+    const guards = {
+      '/any': [requireToken],
+      '/scoped': [requireScope('todo:read', 'todo:write')],
+      '/roled': [requireRole('admin')],
+      '/both': [requireToken, requireScope('todo:read')],
+      '/open': [],
+    }
+    const server = createServer((request, response) => {
+      const next = ([guard, ...others]: (typeof guards)[keyof typeof guards]) => {
+        if (guard) return guard(request, response, (error) => (error ? response.destroy() : next(others)))
+        response.end(JSON.stringify((request as IncomingMessage).claims ?? { error: 'no claims' }))
+      }
+      next(guards[request.url as keyof typeof guards])
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    return `http://127.0.0.1:${(server.address() as { port: number }).port}`
+  },
+}
+
+const NONE: RevocationOptions = { mode: 'none' }
+
+for (const [name, start] of Object.entries(frameworks)) {
+  test(`${name}: a guard lets a good token through with its claims, and refuses the others by RFC 6750`, async (t) => {
+    const { api } = await startService(t, 'sqlite')
+    await api.signUp('ada', PASSWORD)
+    const { access_token, sid } = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
+    const url = await start(t, await verifierOf(t, NONE))
+    const todo = new Api(url, CLIENT)
+    const get = (path: string, authorization?: string) =>
+      todo.call(path, authorization === undefined ? {} : { headers: { authorization } })
+
+    for (const scheme of ['Bearer', 'bearer', 'BEARER']) {
+      const good = await get('/any', `${scheme} ${access_token}`)
+      t.match(good, { status: 200, body: { sid, scope: 'todo:read' } })
+    }
+    t.equal((await get('/both', `Bearer ${access_token}`)).status, 200)
+
+    for (const none of [undefined, '', 'Basic dG9kbzpwdw==', `Token ${access_token}`]) {
+      const { status, headers, body } = await get('/any', none)
+      t.equal(status, 401)
+      t.equal(headers['www-authenticate'], 'Bearer realm="todo"', 'no code where there is no token')
+      t.match(body, { error: 'invalid_token', error_description: String })
+    }
+    for (const bad of [
+      `Bearer ${access_token.slice(0, -4)}AAAA`,
+      `Bearer  ${access_token}`,
+      `Bearer ${access_token} ${access_token}`,
+      `Bearer ${access_token}, Bearer ${access_token}`,
+      'Bearer ',
+      'Bearer',
+    ]) {
+      const { status, headers, text } = await get('/any', bad)
+      t.equal(status, 401, bad.slice(0, 20))
+      t.equal(headers['www-authenticate'], 'Bearer realm="todo", error="invalid_token"')
+      t.equal(headers['cache-control'], 'no-store')
+      t.notMatch(text, /signature|malformed/, 'why is nobody’s business')
+    }
+
+    const scoped = await get('/scoped', `Bearer ${access_token}`)
+    t.equal(scoped.status, 403)
+    t.equal(
+      scoped.headers['www-authenticate'],
+      'Bearer realm="todo", error="insufficient_scope", scope="todo:read todo:write"',
+    )
+    t.match(scoped.body, { error: 'insufficient_scope' })
+    const roled = await get('/roled', `Bearer ${access_token}`)
+    t.equal(roled.status, 403)
+    t.equal(roled.headers['www-authenticate'], 'Bearer realm="todo", error="insufficient_scope"')
+    t.equal((await get('/scoped')).status, 401)
+
+    // A route without a guard takes nobody for somebody.
+    const open = await get('/open', `Bearer ${access_token}`)
+    t.notOk(open.body.sub)
+  })
+
+  test(`${name}: revoked is 401; when that cannot be found out, 503 and when to try again`, async (t) => {
+    const { redis, service, signIn } = await startSetting(t)
+    const [one, other] = [await signIn(), await signIn()]
+    const url = await start(t, await verifierOf(t, { mode: 'follow', redis: redis.url }))
+    const todo = new Api(url, CLIENT)
+    t.equal((await todo.call('/any', { bearer: one.access_token })).status, 200)
+
+    await service.api.logout(one.access_token)
+    await until(async () => (await todo.call('/any', { bearer: one.access_token })).status === 401)
+    await redis.stop()
+    await until(async () => (await todo.call('/any', { bearer: other.access_token })).status === 503)
+    const { headers, body } = await todo.call('/any', { bearer: other.access_token })
+    t.equal(headers['retry-after'], '1')
+    t.notOk(headers['www-authenticate'])
+    t.equal(body.error, 'temporarily_unavailable')
+    t.equal((await todo.call('/any', { bearer: one.access_token })).status, 401)
+  })
+}
+
+test('a guard that asks for nothing, or for what stands in no token, is told at once', async (t) => {
+  const verifier = createVerifier({
+    issuer: ISSUER,
+    audience: ISSUER,
+    keys: { secrets: [JWT_SECRET] },
+    revocation: { mode: 'none' },
+  })
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(latchkey, { verifier })
+  const guards = createGuards(verifier)
+  for (const words of [[], [''], ['todo:read todo:write'], ['a"b']] as unknown as [string][]) {
+    t.throws(() => app.requireScope(...words), { name: 'TypeError' })
+    t.throws(() => app.requireRole(...words), { name: 'TypeError' })
+    t.throws(() => guards.requireScope(...words), { name: 'TypeError' })
+    t.throws(() => guards.requireRole(...words), { name: 'TypeError' })
+  }
+  t.throws(() => createGuards(verifier, { realm: 'a"b' }), { name: 'TypeError' })
+})

@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { test } from 'tap'
+import { startRedis } from '../servers/redis.js'
+import { startSetting, until, verdict, verifierOf } from './setting.js'
+
+/** Neither is ever yes. */
+const REFUSALS = ['revoked', 'unavailable']
+
+test('F6: Redis is emptied: what was revoked, known to the follower or not, never lives again', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const [known, other] = [await signIn(), await signIn()]
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  await service.api.logout(known.access_token)
+  await until(async () => (await verdict(verifier, known.access_token)) === 'revoked')
+
+  await admin.flushall()
+  const late = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  // Every session has gone with the rest. Until that is noticed, no longer than a follower may be stale.
+  await until(async () => (await verdict(verifier, other.access_token)) === 'revoked', 1500)
+  const deadline = Date.now() + 2000
+  while (Date.now() < deadline) {
+    for (const follower of [verifier, late]) {
+      for (const { access_token } of [known, other]) {
+        if ((await verdict(follower, access_token)) !== 'revoked') t.fail('a token came back to life')
+      }
+    }
+    await sleep(5)
+  }
+  const fresh = await signIn()
+  t.equal(await verdict(verifier, fresh.access_token), 'good')
+  t.equal(await verdict(late, fresh.access_token), 'good')
+})
+
+test('F6: Redis is restarted empty: likewise', async (t) => {
+  const { redis, service, signIn } = await startSetting(t)
+  const [known, unknown] = [await signIn(), await signIn()]
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  await service.api.logout(known.access_token)
+  await until(async () => (await verdict(verifier, known.access_token)) === 'revoked')
+  // Revoked where no follower of after the restart can have heard it.
+  await service.api.logout(unknown.access_token)
+
+  await redis.stop()
+  const again = await startRedis({ port: redis.port })
+  t.teardown(() => again.stop())
+  await until(async () => (await service.api.signUp('after', 'correct horse battery staple')).status === 201)
+  const late = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const deadline = Date.now() + 2000
+  while (Date.now() < deadline) {
+    if ((await verdict(verifier, known.access_token)) !== 'revoked') t.fail('a known revocation was forgotten')
+    for (const { access_token } of [known, unknown]) {
+      if (!REFUSALS.includes(await verdict(late, access_token))) t.fail('a token came back to life')
+    }
+    await sleep(5)
+  }
+  const fresh = await service.api.tokens('after', 'correct horse battery staple')
+  await until(async () => (await verdict(verifier, fresh.access_token)) === 'good')
+  await until(async () => (await verdict(late, fresh.access_token)) === 'good')
+})
+
+test('F31: the service and Redis are gone: denied, and what is known to be revoked is never accepted', async (t) => {
+  const { redis, service, signIn } = await startSetting(t)
+  const [known, other] = [await signIn(), await signIn()]
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  await service.api.logout(known.access_token)
+  await until(async () => (await verdict(verifier, known.access_token)) === 'revoked')
+
+  await service.close()
+  await redis.stop()
+  const took = await until(async () => {
+    if ((await verdict(verifier, known.access_token)) !== 'revoked') t.fail('a known revocation was forgotten')
+    return (await verdict(verifier, other.access_token)) === 'unavailable'
+  })
+  t.ok(took < 1500, `denied after ${took} ms`)
+  for (let i = 0; i < 200; i++) {
+    t.equal(await verdict(verifier, known.access_token), 'revoked')
+    t.equal(await verdict(verifier, other.access_token), 'unavailable')
+    await sleep(5)
+  }
+})
+
+test('F3: Redis stalls: memory answers until it is stale, then there is a refusal, and soon; then it heals', async (t) => {
+  const { redis, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+
+  redis.process.kill('SIGSTOP')
+  t.teardown(() => redis.process.kill('SIGCONT'))
+  const stalled = performance.now()
+  let longest = 0
+  const deadline = stalled + 4000
+  while (performance.now() < deadline) {
+    const asked = performance.now()
+    const answer = await verdict(verifier, access_token)
+    longest = Math.max(longest, performance.now() - asked)
+    if (answer === 'good' && asked - stalled > 1000) t.fail(`accepted ${asked - stalled} ms after the stall`)
+    await sleep(5)
+  }
+  // 200 ms is the limit of a look-up; the machine is shared.
+  t.ok(longest < 500, `the longest answer took ${longest} ms`)
+  t.equal(await verdict(verifier, access_token), 'unavailable')
+
+  redis.process.kill('SIGCONT')
+  const healed = await until(async () => (await verdict(verifier, access_token)) === 'good')
+  t.ok(healed < 3000, `healed after ${healed} ms`)
+})

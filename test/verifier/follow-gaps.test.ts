@@ -1,0 +1,150 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { feedKey } from '@latchkey/verifier/redis-keys'
+import type { Redis } from 'ioredis'
+import { test } from 'tap'
+import { startRedis } from '../servers/redis.js'
+import { startTcpProxy } from '../servers/tcp-proxy.js'
+import { adminOf, beat, callsOf, recordCommands, startSetting, until, verdict, verifierOf } from './setting.js'
+
+const FROM_THE_START = `streams ${feedKey} 0-0`
+
+/** Polls until a token is accepted with no look-up: the follower is fresh, and the token covered. */
+async function untilFresh(admin: Redis, isGood: () => Promise<boolean>): Promise<void> {
+  await until(async () => {
+    const before = await callsOf(admin, 'exists')
+    return (await isGood()) && (await callsOf(admin, 'exists')) === before
+  })
+}
+
+test('a follower that is cut off goes on from where it was, and misses nothing', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const [missed, other] = [await signIn(), await signIn()]
+  const wire = await startTcpProxy(redis.port)
+  t.teardown(() => wire.stop())
+  const verifier = await verifierOf(t, { mode: 'follow', redis: `redis://127.0.0.1:${wire.port}` })
+  const isGood = async () => (await verdict(verifier, other.access_token)) === 'good'
+  await untilFresh(admin, isGood)
+
+  const commands = await recordCommands(admin)
+  wire.cut()
+  await service.api.logout(missed.access_token)
+  await until(async () => (await verdict(verifier, other.access_token)) === 'unavailable')
+  wire.restore()
+  await untilFresh(admin, isGood)
+  const before = await callsOf(admin, 'exists')
+  t.equal(await verdict(verifier, missed.access_token), 'revoked')
+  t.equal(await callsOf(admin, 'exists'), before, 'from memory')
+  t.notOk(
+    (await commands()).some((command) => command.includes(FROM_THE_START)),
+    'the feed was not read again',
+  )
+})
+
+test('a connection that is half open is noticed, and replaced', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const [one, other] = [await signIn(), await signIn()]
+  const wire = await startTcpProxy(redis.port)
+  t.teardown(() => wire.stop())
+  const verifier = await verifierOf(t, { mode: 'follow', redis: `redis://127.0.0.1:${wire.port}` })
+
+  wire.blackhole()
+  wire.restore()
+  await service.api.logout(one.access_token)
+  t.ok((await until(async () => (await verdict(verifier, one.access_token)) === 'revoked')) < 2500)
+  await untilFresh(admin, async () => (await verdict(verifier, other.access_token)) === 'good')
+})
+
+test('what was cut off the feed before the follower came back is looked up', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const [missed, other] = [await signIn(), await signIn()]
+  const wire = await startTcpProxy(redis.port)
+  t.teardown(() => wire.stop())
+  const verifier = await verifierOf(t, { mode: 'follow', redis: `redis://127.0.0.1:${wire.port}` })
+
+  wire.cut()
+  await service.api.logout(missed.access_token)
+  await admin.xtrim(feedKey, 'MAXLEN', 0)
+  await sleep(600)
+  const commands = await recordCommands(admin)
+  wire.restore()
+  await until(async () => (await verdict(verifier, missed.access_token)) === 'revoked')
+  await until(async () => (await commands()).some((command) => command.includes(FROM_THE_START)))
+  // By then fresh, but not covered: what else was cut off, only Redis knows.
+  await sleep(500)
+  const before = await callsOf(admin, 'exists')
+  t.equal(await verdict(verifier, other.access_token), 'good')
+  t.equal(await verdict(verifier, missed.access_token), 'revoked')
+  t.equal(await callsOf(admin, 'exists'), before + 2)
+})
+
+for (const { name, idOf } of [
+  { name: 'whose ids begin below ours', idOf: (last: number) => `${last - 5000}-0` },
+  { name: 'in which our place is somebody else’s', idOf: (last: number, sequence: string) => `${last}-${sequence}` },
+]) {
+  test(`another feed ${name} is read from its start`, async (t) => {
+    const { redis, admin, service, signIn } = await startSetting(t)
+    const { access_token, sid } = await signIn()
+    // From here on this test writes the feed.
+    await service.close()
+    const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+    t.equal(await verdict(verifier, access_token), 'good')
+
+    const [[lastId] = ['']] = await admin.xrevrange(feedKey, '+', '-', 'COUNT', 1)
+    const [time = '', sequence = ''] = lastId.split('-')
+    await admin
+      .multi()
+      .del(feedKey)
+      .xadd(feedKey, `${Number(time) - 6000}-0`, 'sid', sid)
+      .xadd(feedKey, idOf(Number(time), sequence), 'hb', '960000', 'n', 'another')
+      .exec()
+    beat(t, admin)
+    // Its key is still there: only one who reads the feed anew can know.
+    t.ok((await until(async () => (await verdict(verifier, access_token)) === 'revoked')) < 2000)
+  })
+}
+
+test('a failover to a replica that lacks a revocation brings nothing back', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const [known, other] = [await signIn(), await signIn()]
+  await admin.config('SET', 'repl-diskless-sync-delay', 0)
+  const replica = await startRedis({ args: ['--replicaof', `127.0.0.1 ${redis.port}`] })
+  t.teardown(() => replica.stop())
+  const replicaAdmin = adminOf(t, replica.url)
+  await until(async () => (await replicaAdmin.info('replication')).includes('master_link_status:up'))
+  const wire = await startTcpProxy(redis.port)
+  t.teardown(() => wire.stop())
+  const verifier = await verifierOf(t, { mode: 'follow', redis: `redis://127.0.0.1:${wire.port}` })
+
+  await replicaAdmin.replicaof('NO', 'ONE')
+  await service.api.logout(known.access_token)
+  await until(async () => (await verdict(verifier, known.access_token)) === 'revoked')
+  wire.cut()
+  wire.retarget(replica.port)
+  beat(t, replicaAdmin)
+  wire.restore()
+
+  // There, both sessions are alive.
+  await until(async () => (await callsOf(replicaAdmin, 'xread')) > 3)
+  const deadline = Date.now() + 1500
+  while (Date.now() < deadline) {
+    if ((await verdict(verifier, known.access_token)) !== 'revoked') t.fail('a known revocation was forgotten')
+    await sleep(5)
+  }
+  await until(async () => (await verdict(verifier, other.access_token)) === 'good')
+})
+
+test('what is older than the writers keep is forgotten, and then looked up, not accepted', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const { access_token, sid } = await signIn()
+  await service.close()
+  beat(t, admin, 1500)
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  // Its key stays: so it can be told from where the answer comes.
+  await admin.xadd(feedKey, '*', 'sid', sid)
+  await until(async () => (await verdict(verifier, access_token)) === 'revoked')
+
+  await until(async () => (await verdict(verifier, access_token)) === 'good')
+  const before = await callsOf(admin, 'exists')
+  t.equal(await verdict(verifier, access_token), 'good')
+  t.equal(await callsOf(admin, 'exists'), before + 1)
+})

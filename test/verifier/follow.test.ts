@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createVerifier } from '@latchkey/verifier'
+import { epochKey, feedKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { test } from 'tap'
+import { startRedis } from '../servers/redis.js'
+import { startTcpProxy } from '../servers/tcp-proxy.js'
+import { JWT_SECRET } from '../service.js'
+import { adminOf, callsOf, ISSUER, seedFeed, startSetting, until, verdict, verifierOf } from './setting.js'
+
+test('a fresh follower asks nobody', async (t) => {
+  const { redis, admin, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const asked = async () => (await callsOf(admin, 'exists')) + (await callsOf(admin, 'hget'))
+
+  const before = await asked()
+  for (let i = 0; i < 2000; i++) await verifier.verify(access_token)
+  t.equal(await asked(), before)
+})
+
+test('followers hear of a revocation at once, ten of them alike', async (t) => {
+  const { redis, service, signIn } = await startSetting(t)
+  const followers = await Promise.all(
+    Array.from({ length: 10 }, () => verifierOf(t, { mode: 'follow', redis: redis.url })),
+  )
+  const { access_token } = await signIn()
+  for (const follower of followers) t.equal(await verdict(follower, access_token), 'good')
+
+  await service.api.logout(access_token)
+  const all = async () => {
+    const verdicts = await Promise.all(followers.map((follower) => verdict(follower, access_token)))
+    return verdicts.every((answer) => answer === 'revoked')
+  }
+  // Loose, for the machine is shared; that it is a few milliseconds, the bench says.
+  t.ok((await until(all)) < 900)
+})
+
+test('a follower that starts later knows what was revoked before', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  await service.api.logout(access_token)
+
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const before = await callsOf(admin, 'exists')
+  t.equal(await verdict(verifier, access_token), 'revoked')
+  t.equal(await callsOf(admin, 'exists'), before)
+})
+
+test('heartbeats stop while Redis answers: the follower asks Redis on every request', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const [one, other] = [await signIn(), await signIn()]
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url, maxStaleness: 800 })
+  t.equal(await verdict(verifier, one.access_token), 'good')
+
+  await service.close()
+  await sleep(900)
+  const before = await callsOf(admin, 'exists')
+  t.equal(await verdict(verifier, one.access_token), 'good')
+  t.equal(await callsOf(admin, 'exists'), before + 1)
+  // A revocation that the feed says nothing of, as when it is another primary's.
+  await admin.del(sessionKey(JSON.parse(atob(String(other.access_token.split('.')[1]))).sub, other.sid))
+  t.equal(await verdict(verifier, other.access_token), 'revoked')
+})
+
+test('heartbeats that come late are no news, however steadily they come', async (t) => {
+  const { redis, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const wire = await startTcpProxy(redis.port)
+  t.teardown(() => wire.stop())
+  wire.delay(400)
+  const late = createVerifier({
+    issuer: ISSUER,
+    audience: ISSUER,
+    keys: { secrets: [JWT_SECRET] },
+    revocation: { mode: 'follow', redis: `redis://127.0.0.1:${wire.port}`, maxStaleness: 300 },
+  })
+  t.teardown(() => late.close())
+
+  // Long enough for the follower to have read the feed and many heartbeats.
+  const deadline = Date.now() + 4000
+  while (Date.now() < deadline) {
+    // It has to be looked up, and a look-up takes too long on this wire.
+    if ((await verdict(late, access_token)) !== 'unavailable') t.fail('what came late was taken for news')
+    await sleep(5)
+  }
+  // The same wire, but late by less than is allowed.
+  wire.delay(100)
+  await until(async () => (await verdict(late, access_token)) === 'good')
+})
+
+test('an epoch after the token, or none, makes the follower look up', async (t) => {
+  const { redis, admin, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const isLookedUp = async () => {
+    const before = await callsOf(admin, 'exists')
+    t.equal(await verdict(verifier, access_token), 'good')
+    return (await callsOf(admin, 'exists')) > before
+  }
+  t.equal(await isLookedUp(), false)
+
+  await admin.set(epochKey, Math.floor(Date.now() / 1000))
+  await until(isLookedUp, 2000)
+  await admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
+  await until(async () => !(await isLookedUp()), 2000)
+  // As the service would write it anew at once, its right to do so is taken.
+  await admin.call('ACL', 'SETUSER', 'default', '-set')
+  await admin.del(epochKey)
+  await until(isLookedUp, 2000)
+})
+
+test('without a feed, without Redis, or with a replica, a follower is not ready and says why', async (t) => {
+  const empty = await startRedis()
+  t.teardown(() => empty.stop())
+  const replica = await startRedis({ args: ['--replicaof', `127.0.0.1 ${empty.port}`] })
+  t.teardown(() => replica.stop())
+  const gone = await startRedis()
+  await gone.stop()
+  const reasons = {
+    [empty.url]: /no feed of revocations/,
+    [replica.url]: /replica/,
+    [gone.url]: /ECONNREFUSED|closed/,
+  }
+  await Promise.all(
+    Object.entries(reasons).map(([redis, reason]) =>
+      t.rejects(verifierOf(t, { mode: 'follow', redis }), { message: reason }),
+    ),
+  )
+  const admin = adminOf(t, empty.url)
+  await seedFeed(empty.url)
+  t.equal(await admin.exists(feedKey), 1)
+  await t.rejects(verifierOf(t, { mode: 'follow', redis: empty.url }), { message: /no heartbeat/ })
+})

@@ -1,0 +1,121 @@
+import { createServer, type RequestListener } from 'node:http'
+import { createVerifier, type Verifier } from '@latchkey/verifier'
+import { type Test, test } from 'tap'
+import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../service.js'
+import { ISSUER, until, verdict } from './setting.js'
+
+interface Asking {
+  endpoint: string
+  cacheSeconds?: number
+  clientSecret?: string
+}
+
+function verifierOf(t: Test, { endpoint, cacheSeconds = 0, clientSecret = CLIENT.secret }: Asking): Verifier {
+  const verifier = createVerifier({
+    issuer: ISSUER,
+    audience: ISSUER,
+    keys: { secrets: [JWT_SECRET] },
+    revocation: { mode: 'introspect', endpoint, clientId: CLIENT.id, clientSecret, cacheSeconds },
+  })
+  t.teardown(() => verifier.close())
+  return verifier
+}
+
+async function signIn({ api }: RunningService): Promise<string> {
+  await api.signUp('ada', PASSWORD)
+  return (await api.tokens('ada', PASSWORD)).access_token
+}
+
+/** How often the service was asked. */
+const asked = ({ log }: RunningService) => log.filter(({ route }) => route === '/introspect').length
+
+/** A server that is not Latchkey. Answers with its address. */
+async function startServer(t: Test, listener: RequestListener): Promise<string> {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as { port: number }).port}`
+}
+
+test('what was asked is remembered for cacheSeconds, and for no longer', async (t) => {
+  const service = await startService(t, 'sqlite')
+  const token = await signIn(service)
+  const verifier = verifierOf(t, { endpoint: `${service.api.url}/introspect`, cacheSeconds: 1 })
+  await verifier.verify(token)
+  const before = asked(service)
+  const began = performance.now()
+  for (let i = 0; i < 50; i++) await verifier.verify(token)
+  if (performance.now() - began < 900) t.equal(asked(service), before)
+
+  await service.api.logout(token)
+  const took = await until(async () => (await verdict(verifier, token)) === 'revoked')
+  t.ok(took < 1500, `heard after ${took} ms`)
+})
+
+test('requests at once for one token ask once; with cacheSeconds 0 each asks for itself', async (t) => {
+  const service = await startService(t, 'sqlite')
+  const token = await signIn(service)
+  const endpoint = `${service.api.url}/introspect`
+  const atOnce = (verifier: Verifier) => Promise.all(Array.from({ length: 20 }, () => verifier.verify(token)))
+
+  await atOnce(verifierOf(t, { endpoint, cacheSeconds: 10 }))
+  await until(() => asked(service) === 1)
+  await atOnce(verifierOf(t, { endpoint, cacheSeconds: 0 }))
+  await until(() => asked(service) === 21)
+})
+
+test('a token that is refused on sight costs the service nothing', async (t) => {
+  const service = await startService(t, 'sqlite')
+  const token = await signIn(service)
+  const verifier = verifierOf(t, { endpoint: `${service.api.url}/introspect` })
+  t.equal(await verdict(verifier, `${token.slice(0, -4)}AAAA`), 'bad_signature')
+  t.equal(await verdict(verifier, 'no token'), 'malformed')
+  t.equal(asked(service), 0)
+})
+
+test('credentials of every character arrive; wrong ones are told by ready, and admit nothing', async (t) => {
+  const clientSecret = 'all:of+these/must=arrive%20as&they?are~!*()'
+  const service = await startService(t, 'sqlite', { BOOTSTRAP_CLIENT: `${CLIENT.id}:${clientSecret}` })
+  const token = await signIn(service)
+  const endpoint = `${service.api.url}/introspect`
+
+  const verifier = verifierOf(t, { endpoint, clientSecret })
+  await verifier.ready()
+  t.equal(await verdict(verifier, token), 'good')
+  const stranger = verifierOf(t, { endpoint, clientSecret: 'wrong' })
+  await t.rejects(stranger.ready(), { message: /401/ })
+  t.equal(await verdict(stranger, token), 'unavailable')
+})
+
+test('F31: the service is gone, silent, endless, elsewhere or talks of something else: unavailable', async (t) => {
+  const service = await startService(t, 'sqlite')
+  const token = await signIn(service)
+  let astray = 0
+  const canary = await startServer(t, (_request, response) => {
+    astray += 1
+    response.end('{"active":true}')
+  })
+  const endpoints = {
+    gone: 'http://127.0.0.1:9',
+    silent: await startServer(t, () => {}),
+    endless: await startServer(t, (_request, response) => {
+      const more = setInterval(() => response.write('{"active":true,'.repeat(1000)), 1)
+      response.on('close', () => clearInterval(more))
+    }),
+    elsewhere: await startServer(t, (_request, response) => response.writeHead(307, { location: canary }).end()),
+    'another token': await startServer(t, (_request, response) => response.end('{"active":true,"jti":"another"}')),
+    'a word': await startServer(t, (_request, response) => response.end('{"active":"true"}')),
+    failing: await startServer(t, (_request, response) => response.writeHead(500).end('{"active":true}')),
+  }
+  await Promise.all(
+    Object.entries(endpoints).map(async ([name, endpoint]) => {
+      const began = performance.now()
+      t.equal(await verdict(verifierOf(t, { endpoint, cacheSeconds: 60 }), token), 'unavailable', name)
+      t.ok(performance.now() - began < 4000, `${name}: in time`)
+    }),
+  )
+  t.equal(astray, 0, 'credentials followed no redirect')
+})

@@ -1,0 +1,190 @@
+import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { createServer, type RequestListener } from 'node:http'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createVerifier, type KeyOptions, type Verifier } from '@latchkey/verifier'
+import { type Test, test } from 'tap'
+import { PASSWORD, type RunningService, startService, temporaryFolder } from '../service.js'
+import { ISSUER, until, verdict } from './setting.js'
+
+const kinds = {
+  ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+  RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  EdDSA: () => generateKeyPairSync('ed25519'),
+}
+
+/** A new private JWK. */
+function newKey(alg: keyof typeof kinds, kid: string) {
+  return { ...kinds[alg]().privateKey.export({ format: 'jwk' }), kid, alg, use: 'sig' }
+}
+
+function verifierOf(keys: KeyOptions): Verifier {
+  return createVerifier({ issuer: ISSUER, audience: ISSUER, keys, revocation: { mode: 'none' } })
+}
+
+/** A service that signs with the first of these keys, and how to give it others. */
+async function startWithKeys(t: Test, keys: object[]) {
+  const file = join(temporaryFolder(t), 'keys.json')
+  const write = (now: object[]) => writeFileSync(file, JSON.stringify({ keys: now }))
+  write(keys)
+  const service = await startService(t, 'sqlite', { JWT_KEYS_FILE: file, JWT_SECRET: '' })
+  return { service, write, jwksUri: `${service.api.url}/.well-known/jwks.json` }
+}
+
+async function signIn({ api }: RunningService): Promise<string> {
+  await api.signUp('ada', PASSWORD)
+  return (await api.tokens('ada', PASSWORD)).access_token
+}
+
+/** Serves this JWK Set and counts. */
+async function serve(t: Test, listener: RequestListener): Promise<string> {
+  const server = createServer(listener)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as { port: number }).port}/jwks.json`
+}
+
+/** A token with these claims by HS256, under whatever key and header. */
+function forge(header: object, secret: string | Buffer): string {
+  const now = Math.floor(Date.now() / 1000)
+  const claims = {
+    iss: ISSUER,
+    sub: 'ada',
+    aud: ISSUER,
+    exp: now + 60,
+    iat: now,
+    jti: '1',
+    sid: '1',
+    client_id: 'x',
+    scope: '',
+  }
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+  const input = `${encode(header)}.${encode(claims)}`
+  return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
+}
+
+for (const alg of Object.keys(kinds) as (keyof typeof kinds)[]) {
+  test(`${alg}: by the service's JWK Set, at its address or given`, async (t) => {
+    const { service, jwksUri } = await startWithKeys(t, [newKey(alg, 'first'), newKey('ES256', 'second')])
+    const token = await signIn(service)
+    t.equal(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).alg, alg)
+
+    const byAddress = verifierOf({ jwksUri })
+    await byAddress.ready()
+    t.equal(await verdict(byAddress, token), 'good')
+    t.equal(await verdict(byAddress, `${token.slice(0, -8)}AAAAAAAA`), 'bad_signature')
+    const jwks = (await service.api.call('/.well-known/jwks.json')).body
+    t.equal(await verdict(verifierOf({ jwks }), token), 'good')
+    t.equal(await verdict(verifierOf({ jwks: { keys: jwks.keys.slice(1) } }), token), 'unknown_key')
+
+    // J4: the public key is no secret.
+    const [{ kid, ...jwk }] = jwks.keys
+    for (const text of [JSON.stringify(jwk), JSON.stringify(jwks.keys[0])]) {
+      t.equal(await verdict(byAddress, forge({ alg: 'HS256', typ: 'at+jwt', kid }, text)), 'unsupported_header')
+    }
+
+    await service.close()
+    t.equal(await verdict(byAddress, token), 'good', 'goes on without the service')
+  })
+}
+
+test('F27: a key that is new is found when a token names it; one that was withdrawn is not found again', async (t) => {
+  const [before, after] = [newKey('ES256', 'before'), newKey('EdDSA', 'after')]
+  const { service, write, jwksUri } = await startWithKeys(t, [before])
+  const verifier = verifierOf({ jwksUri })
+  await verifier.ready()
+  const old = await signIn(service)
+
+  write([after, before])
+  const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
+  let fresh = ''
+  await until(async () => {
+    fresh = await signIn(service)
+    return kidOf(fresh) === 'after'
+  })
+  t.equal(await verdict(verifier, fresh), 'good')
+  t.equal(await verdict(verifier, old), 'good')
+  write([after])
+  await until(async () => (await service.api.call('/.well-known/jwks.json')).body.keys.length === 1)
+  const later = verifierOf({ jwksUri })
+  t.equal(await verdict(later, old), 'unknown_key')
+})
+
+test('made-up key ids do not become a flood', async (t) => {
+  const { publicKey } = kinds.ES256()
+  let hits = 0
+  const jwksUri = await serve(t, (_request, response) => {
+    hits += 1
+    setTimeout(() => response.end(JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] })), 50)
+  })
+  const verifier = verifierOf({ jwksUri })
+  await verifier.ready()
+  t.equal(hits, 1)
+  const stranger = () => verdict(verifier, forge({ alg: 'ES256', typ: 'at+jwt', kid: randomUUID() }, 'x'))
+  const verdicts = await Promise.all(Array.from({ length: 200 }, stranger))
+  for (let i = 0; i < 200; i++) verdicts.push(await stranger())
+  t.ok(verdicts.every((answer) => answer === 'unknown_key'))
+  t.equal(hits, 2)
+})
+
+test('an address gives no secrets, no private keys, and nothing too long, too slow or from elsewhere', async (t) => {
+  const secret = Buffer.alloc(32, 'k')
+  const oct = { kty: 'oct', k: secret.toString('base64url'), kid: 'shared', alg: 'HS256' }
+  const { d, ...publicKey } = newKey('ES256', 'public')
+  let astray = 0
+  const canary = await serve(t, (_request, response) => {
+    astray += 1
+    response.end(JSON.stringify({ keys: [publicKey] }))
+  })
+  const answering =
+    (body: unknown): RequestListener =>
+    (_request, response) =>
+      response.end(JSON.stringify(body))
+
+  const some = verifierOf({
+    jwksUri: await serve(t, answering({ keys: [oct, { ...publicKey, d, kid: 'private' }, publicKey, 5, null] })),
+  })
+  await some.ready()
+  t.equal(await verdict(some, forge({ alg: 'HS256', typ: 'at+jwt', kid: 'shared' }, secret)), 'unknown_key')
+
+  const useless: Record<string, RequestListener> = {
+    secrets: answering({ keys: [oct] }),
+    'no set': answering([publicKey]),
+    'too long': (_request, response) => response.end(JSON.stringify({ keys: [publicKey], more: 'x'.repeat(300_000) })),
+    'too slow': (_request, response) => void response.write('{'),
+    elsewhere: (_request, response) => response.writeHead(302, { location: canary }).end(),
+    missing: (_request, response) => response.writeHead(404).end(JSON.stringify({ keys: [publicKey] })),
+  }
+  await Promise.all(
+    Object.entries(useless).map(async ([name, listener]) => {
+      const verifier = verifierOf({ jwksUri: await serve(t, listener) })
+      await t.rejects(verifier.ready(), { message: /keys cannot be read/ }, name)
+      t.equal(
+        await verdict(verifier, forge({ alg: 'HS256', typ: 'at+jwt', kid: 'shared' }, secret)),
+        'unavailable',
+        name,
+      )
+    }),
+  )
+  t.equal(astray, 0)
+})
+
+test('an address that cannot be reached at first is asked again', async (t) => {
+  let isUp = false
+  const key = newKey('ES256', 'only')
+  const { service } = await startWithKeys(t, [key])
+  const token = await signIn(service)
+  const { d, ...publicKey } = key
+  const jwksUri = await serve(t, (_request, response) =>
+    isUp ? response.end(JSON.stringify({ keys: [publicKey] })) : response.writeHead(503).end(),
+  )
+  const verifier = verifierOf({ jwksUri })
+  t.equal(await verdict(verifier, token), 'unavailable')
+  isUp = true
+  await sleep(100)
+  t.ok((await until(async () => (await verdict(verifier, token)) === 'good')) < 3000)
+})

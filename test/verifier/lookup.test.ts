@@ -1,0 +1,149 @@
+import { epochKey } from '@latchkey/verifier/redis-keys'
+import { Cluster, Redis } from 'ioredis'
+import { test } from 'tap'
+import { startRedis } from '../servers/redis.js'
+import { startTcpProxy } from '../servers/tcp-proxy.js'
+import { adminOf, callsOf, seedFeed, settingOn, startSetting, until, verdict, verifierOf } from './setting.js'
+
+test('a look-up is one EXISTS, and the revocation counts from the moment it was acknowledged', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
+
+  const before = await callsOf(admin, 'exists')
+  await Promise.all(Array.from({ length: 100 }, () => verifier.verify(access_token)))
+  t.equal((await callsOf(admin, 'exists')) - before, 100)
+
+  await service.api.logout(access_token)
+  t.equal(await verdict(verifier, access_token), 'revoked')
+})
+
+test('Redis is gone: refused at once; it comes back empty: refused; and it heals', async (t) => {
+  const { redis, service, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
+
+  await redis.stop()
+  await until(async () => (await verdict(verifier, access_token)) === 'unavailable')
+  const again = await startRedis({ port: redis.port })
+  t.teardown(() => again.stop())
+  await until(async () => (await verdict(verifier, access_token)) === 'revoked')
+  await until(async () => (await service.api.signUp('after', 'correct horse battery staple')).status === 201)
+  const fresh = await service.api.tokens('after', 'correct horse battery staple')
+  t.equal(await verdict(verifier, fresh.access_token), 'good')
+})
+
+test('F6: an emptied Redis knows nothing of the tokens that a client had before', async (t) => {
+  const { redis, admin, service } = await startSetting(t)
+  const { id: client_id, secret: client_secret } = service.api.client
+  const form = { grant_type: 'client_credentials', client_id, client_secret }
+  const token = (await service.api.call('/token', { form })).body.access_token
+  const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
+  t.equal(await verdict(verifier, token), 'good')
+  await service.api.call('/revoke', { form: { token } })
+
+  await service.close()
+  await admin.flushall()
+  t.equal(await verdict(verifier, token), 'unavailable')
+  await admin.set(epochKey, Math.floor(Date.now() / 1000) + 1)
+  t.equal(await verdict(verifier, token), 'revoked')
+})
+
+test('F3: Redis stalls: a refusal within the time limit, then it heals', async (t) => {
+  const { redis, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
+
+  redis.process.kill('SIGSTOP')
+  t.teardown(() => redis.process.kill('SIGCONT'))
+  for (const deadline = performance.now() + 2500; performance.now() < deadline; ) {
+    const asked = performance.now()
+    t.equal(await verdict(verifier, access_token), 'unavailable')
+    const took = performance.now() - asked
+    if (took > 400) t.fail(`it took ${took} ms`)
+  }
+  redis.process.kill('SIGCONT')
+  t.ok((await until(async () => (await verdict(verifier, access_token)) === 'good')) < 3000)
+})
+
+test('F14: a connection that is half open is replaced', async (t) => {
+  const { redis, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const wire = await startTcpProxy(redis.port)
+  t.teardown(() => wire.stop())
+  const verifier = await verifierOf(t, { mode: 'lookup', redis: `redis://127.0.0.1:${wire.port}` })
+
+  wire.blackhole()
+  wire.restore()
+  t.equal(await verdict(verifier, access_token), 'unavailable')
+  t.ok((await until(async () => (await verdict(verifier, access_token)) === 'good')) < 3000)
+})
+
+test('a replica is not asked, for it answers late', async (t) => {
+  const { redis, admin } = await startSetting(t)
+  await admin.config('SET', 'repl-diskless-sync-delay', 0)
+  const replica = await startRedis({ args: ['--replicaof', `127.0.0.1 ${redis.port}`] })
+  t.teardown(() => replica.stop())
+  await t.rejects(verifierOf(t, { mode: 'lookup', redis: replica.url }), { message: /replica/ })
+})
+
+test('the least that Redis must allow a verifier is enough', async (t) => {
+  const { redis, admin, service, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  await admin.call('ACL', 'SETUSER', 'todo', 'on', '>pw', '~lk1:*', '+exists', '+get', '+xread', '+xrange', '+time')
+  const url = `redis://todo:pw@127.0.0.1:${redis.port}`
+  const [lookup, follow] = [
+    await verifierOf(t, { mode: 'lookup', redis: url }),
+    await verifierOf(t, { mode: 'follow', redis: url }),
+  ]
+  t.equal(await verdict(lookup, access_token), 'good')
+  t.equal(await verdict(follow, access_token), 'good')
+  await service.api.logout(access_token)
+  await until(async () => (await verdict(follow, access_token)) === 'revoked')
+
+  await admin.call('ACL', 'SETUSER', 'todo', '-exists')
+  t.equal(await verdict(lookup, access_token), 'unavailable')
+})
+
+test('of a client it takes the address, and nothing else', async (t) => {
+  const { redis, admin, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const theirs = new Redis(redis.url, { keyPrefix: 'todo:', stringNumbers: true, enableOfflineQueue: true })
+  t.teardown(() => theirs.disconnect())
+  for (const mode of ['lookup', 'follow'] as const) {
+    const verifier = await verifierOf(t, { mode, redis: theirs })
+    t.equal(await verdict(verifier, access_token), 'good')
+    await verifier.close()
+    t.equal(await verdict(verifier, access_token), 'unavailable')
+  }
+  t.equal(await theirs.ping(), 'PONG')
+  t.ok(await admin.ping())
+})
+
+test('a cluster is asked and followed through a client of it', async (t) => {
+  const node = await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] })
+  t.teardown(() => node.stop())
+  const setup = adminOf(t, node.url)
+  await setup.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16383)
+  await until(async () => String(await setup.call('CLUSTER', 'INFO')).includes('cluster_state:ok'), 10_000)
+  await seedFeed(node.url)
+  // The service's own client knows nothing of clusters: to it, a cluster of one is a Redis.
+  const { admin, service, signIn } = await settingOn(t, node)
+  const { access_token } = await signIn()
+  const cluster = new Cluster([node.url])
+  t.teardown(() => cluster.disconnect())
+
+  const lookup = await verifierOf(t, { mode: 'lookup', redis: cluster })
+  const follow = await verifierOf(t, { mode: 'follow', redis: cluster })
+  t.equal(await verdict(lookup, access_token), 'good')
+  const before = await callsOf(admin, 'exists')
+  t.equal(await verdict(follow, access_token), 'good')
+  t.equal(await callsOf(admin, 'exists'), before)
+
+  await service.api.logout(access_token)
+  t.equal(await verdict(lookup, access_token), 'revoked')
+  await until(async () => (await verdict(follow, access_token)) === 'revoked')
+  await node.stop()
+  await until(async () => (await verdict(lookup, access_token)) === 'unavailable')
+  t.equal(await verdict(follow, access_token), 'revoked')
+})

@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { RevocationOptions } from '@latchkey/verifier'
+import { test } from 'tap'
+import { CLIENT } from '../service.js'
+import { ISSUER, type Setting, startSetting, until, verdict, verifierOf } from './setting.js'
+
+const modes: Record<string, (setting: Setting) => RevocationOptions> = {
+  follow: ({ redis }) => ({ mode: 'follow', redis: redis.url }),
+  lookup: ({ redis }) => ({ mode: 'lookup', redis: redis.url }),
+  'lookup by a client of ioredis': ({ admin }) => ({ mode: 'lookup', redis: admin }),
+  'follow by a client of ioredis': ({ admin }) => ({ mode: 'follow', redis: admin }),
+  introspect: ({ service }) => introspection(service.api.url, 0),
+  'introspect, remembered for a second': ({ service }) => introspection(service.api.url, 1),
+}
+
+function introspection(url: string, cacheSeconds: number): RevocationOptions {
+  return {
+    mode: 'introspect',
+    endpoint: `${url}/introspect`,
+    clientId: CLIENT.id,
+    clientSecret: CLIENT.secret,
+    cacheSeconds,
+  }
+}
+
+for (const [name, revocation] of Object.entries(modes)) {
+  test(`${name}: a token is good until it is revoked, and the other sessions' tokens stay good`, async (t) => {
+    const setting = await startSetting(t)
+    const { service, signIn } = setting
+    const [one, other] = [await signIn(), await signIn()]
+    const verifier = await verifierOf(t, revocation(setting))
+
+    const claims = await verifier.verify(one.access_token)
+    t.match(claims, { iss: ISSUER, aud: ISSUER, sid: one.sid, client_id: 'latchkey', scope: '' })
+    t.equal(await verdict(verifier, one.refresh_token), 'malformed')
+
+    await service.api.logout(one.access_token)
+    await until(async () => (await verdict(verifier, one.access_token)) === 'revoked', 2000)
+    t.equal(await verdict(verifier, other.access_token), 'good')
+
+    const refreshed = await service.api.refresh(other.refresh_token)
+    t.equal(await verdict(verifier, refreshed.body.access_token), 'good')
+    t.equal((await service.api.call('/logout-all', { method: 'POST', bearer: other.access_token })).status, 204)
+    await until(async () => (await verdict(verifier, refreshed.body.access_token)) === 'revoked', 2000)
+    t.equal(await verdict(verifier, other.access_token), 'revoked')
+  })
+
+  test(`${name}: a client's own tokens end at their revocation, and those it gets afterwards are good`, async (t) => {
+    const setting = await startSetting(t)
+    const { api } = setting.service
+    const verifier = await verifierOf(t, revocation(setting))
+    const getToken = async () => {
+      const answer = await api.call('/token', {
+        form: { grant_type: 'client_credentials', client_id: CLIENT.id, client_secret: CLIENT.secret },
+      })
+      return answer.body.access_token as string
+    }
+
+    const token = await getToken()
+    const { sub, sid } = await verifier.verify(token)
+    t.strictSame([sub, sid], [CLIENT.id, undefined])
+    t.equal((await api.call('/revoke', { form: { token } })).status, 200)
+    await until(async () => (await verdict(verifier, token)) === 'revoked', 2000)
+
+    // Revoked are those issued at or before a second.
+    await sleep(1000)
+    t.equal(await verdict(verifier, await getToken()), 'good')
+  })
+}
+
+test('none: a token is good until it expires, revoked or not', async (t) => {
+  const { service, signIn } = await startSetting(t, { ACCESS_TTL: '2s' })
+  const { access_token } = await signIn()
+  const verifier = await verifierOf(t, { mode: 'none' })
+
+  await service.api.logout(access_token)
+  t.equal(await verdict(verifier, access_token), 'good')
+  await until(async () => (await verdict(verifier, access_token)) === 'expired')
+})

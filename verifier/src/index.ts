@@ -1,0 +1,5 @@
+export { type AccessTokenClaims, TokenError, type TokenErrorCode } from './access-token.js'
+export type { Jwk } from './jwk.js'
+export type { Jwks, KeyOptions } from './keys.js'
+export type { RedisClient, RedisLocation } from './redis.js'
+export { createVerifier, type RevocationOptions, type Verifier, type VerifierOptions } from './verifier.js'

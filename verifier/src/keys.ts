@@ -1,0 +1,149 @@
+import { sharedSecretKey, TokenError, type VerificationKey } from './access-token.js'
+import { fetchFailure, fetchJson, requireHttpUrl } from './bounded-fetch.js'
+import { type Jwk, verificationKeyFromJwk } from './jwk.js'
+
+/** A JWK Set (RFC 7517 §5). */
+export interface Jwks {
+  keys: readonly Jwk[]
+}
+
+/** Where the keys come from: one of these. */
+export type KeyOptions =
+  /** Shared HS256 secrets of 32 bytes or more each. */
+  | { secrets: readonly (string | undefined)[] }
+  | { jwks: Jwks }
+  /** The service's `/.well-known/jwks.json`. */
+  | { jwksUri: string }
+
+export interface Keys {
+  /** The keys of now: another list when they have changed. */
+  current(): readonly VerificationKey[]
+  /**
+   * A token names a key that is not among them: whether they have been read anew since.
+   *
+   * @throws TokenError `unavailable` where there are no keys at all
+   */
+  refresh(): Promise<boolean>
+  ready(): Promise<void>
+}
+
+/** @throws TypeError that says which key is at fault and why; it never repeats a key */
+export function createKeys(options: KeyOptions): Keys {
+  if ('secrets' in options) return fixedKeys(keysOfSecrets(options.secrets))
+  if ('jwks' in options) return fixedKeys(keysOfSet(options.jwks))
+  requireHttpUrl(options.jwksUri, 'keys.jwksUri')
+  return keysOfAddress(options.jwksUri)
+}
+
+function fixedKeys(keys: readonly VerificationKey[]): Keys {
+  return { current: () => keys, refresh: async () => false, ready: async () => {} }
+}
+
+function keysOfSecrets(secrets: readonly (string | undefined)[]): VerificationKey[] {
+  if (!Array.isArray(secrets) || secrets.length === 0) throw new TypeError('keys.secrets must be a list, and not empty')
+  return secrets.map((secret: string | undefined, index) => {
+    const name = `keys.secrets[${index}]`
+    if (typeof secret !== 'string') throw new TypeError(`${name} must be a string: is the variable set?`)
+    if (Buffer.byteLength(secret) < 32) throw new TypeError(`${name} is shorter than 32 bytes`)
+    return sharedSecretKey(secret)
+  })
+}
+
+function keysOfSet(jwks: Jwks): VerificationKey[] {
+  const listed: unknown = jwks?.keys
+  if (!Array.isArray(listed) || listed.length === 0) throw new TypeError('keys.jwks must have a list "keys", not empty')
+  const keys = listed.map((jwk: Jwk, index) => {
+    try {
+      if (jwk.d !== undefined) throw new Error('it is a private key: give the public one')
+      return verificationKeyFromJwk(jwk)
+    } catch (error) {
+      throw new TypeError(`keys.jwks.keys[${index}]: ${(error as Error).message}`)
+    }
+  })
+  if (new Set(keys.map(({ kid }) => kid)).size < keys.length)
+    throw new TypeError('keys.jwks: two keys have the same kid')
+  return keys
+}
+
+const LIMITS = { timeout: 2000, size: 256 * 1024 }
+/** Keys are read anew when they are so old, for one that was withdrawn must go. Milliseconds, as everywhere here. */
+const REFRESH_AGE = 5 * 60_000
+/** When they cannot be read anew, they serve for so long: as long as the last token lives that they could have signed. */
+const LONGEST_AGE = 24 * 60 * 60_000
+/** Whoever makes up key ids makes us ask no more often than this. */
+const COOL_DOWN = 10_000
+const COOL_DOWN_AFTER_FAILURE = 1000
+const MOST_KEYS = 100
+
+function keysOfAddress(url: string): Keys {
+  let keys: readonly VerificationKey[] = []
+  let readAt = Number.NEGATIVE_INFINITY
+  let nextReadAt = Number.NEGATIVE_INFINITY
+  let trouble = 'they have not been read yet'
+  let underWay: Promise<boolean> | undefined
+
+  function read(): Promise<boolean> {
+    underWay ??= readNow().finally(() => {
+      underWay = undefined
+    })
+    return underWay
+  }
+
+  async function readNow(): Promise<boolean> {
+    try {
+      const { status, body } = await fetchJson(url, { headers: { accept: 'application/json' } }, LIMITS)
+      if (status !== 200) throw new Error(`the address answered ${status}`)
+      const found = publicKeysOf(body)
+      if (found.length === 0) throw new Error('there is no key among them that can be used')
+      // The same keys stay the same list, and what has been checked with them is not checked again.
+      if (JSON.stringify(found) !== JSON.stringify(keys)) keys = found
+      readAt = performance.now()
+      return true
+    } catch (error) {
+      trouble = fetchFailure(error)
+      nextReadAt = performance.now() + COOL_DOWN_AFTER_FAILURE
+      return false
+    }
+  }
+
+  return {
+    current() {
+      const age = performance.now() - readAt
+      if (age > REFRESH_AGE && performance.now() >= nextReadAt) void read()
+      if (age > LONGEST_AGE) keys = []
+      return keys
+    },
+
+    async refresh() {
+      let isRead = false
+      if (underWay || performance.now() >= nextReadAt) {
+        isRead = await read()
+        if (isRead) nextReadAt = performance.now() + COOL_DOWN
+      }
+      if (keys.length === 0) throw new TokenError('unavailable', `the keys cannot be read: ${trouble}`)
+      return isRead
+    },
+
+    async ready() {
+      if (!(await read())) throw new Error(`keys.jwksUri: the keys cannot be read: ${trouble}`)
+    },
+  }
+}
+
+/** The public keys of a JWK Set that somebody else wrote. What we cannot use is passed over (RFC 7517 §5). */
+function publicKeysOf(body: unknown): VerificationKey[] {
+  const listed = (body as { keys?: unknown } | undefined)?.keys
+  if (!Array.isArray(listed)) throw new Error('what was answered is no JWK Set')
+  const keys = new Map<string, VerificationKey>()
+  for (const jwk of listed.slice(0, MOST_KEYS) as Jwk[]) {
+    // A secret, or a private key, that can be read at an address is nobody's any more.
+    if (typeof jwk !== 'object' || jwk === null || jwk.kty === 'oct' || jwk.d !== undefined) continue
+    try {
+      const key = verificationKeyFromJwk(jwk)
+      if (!keys.has(key.kid)) keys.set(key.kid, key)
+    } catch {
+      // Of a kind that we have no use for.
+    }
+  }
+  return [...keys.values()]
+}

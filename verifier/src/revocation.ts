@@ -1,0 +1,21 @@
+import type { AccessTokenClaims } from './access-token.js'
+
+/** A way to know whether a token that is otherwise good has been revoked. */
+export interface Revocation {
+  /** Rejects with an error that says why this way cannot answer. */
+  ready(): Promise<void>
+  /**
+   * Whether the token, whose claims have been checked, lives. A promise only where this takes I/O.
+   *
+   * @throws TokenError `unavailable` where that cannot be found out. In doubt it is never yes.
+   */
+  isLive(claims: AccessTokenClaims, token: string): boolean | Promise<boolean>
+  close(): Promise<void>
+}
+
+/** Nobody is asked: a token lives until it expires. */
+export const noRevocation: Revocation = {
+  ready: async () => {},
+  isLive: () => true,
+  close: async () => {},
+}

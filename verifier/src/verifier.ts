@@ -1,0 +1,162 @@
+import { type AccessTokenClaims, createAccessTokenCheck, TokenError, type VerificationKey } from './access-token.js'
+import { requireHttpUrl } from './bounded-fetch.js'
+import { createFollower } from './follow.js'
+import { createIntrospection } from './introspect.js'
+import { createKeys, type KeyOptions } from './keys.js'
+import { createLookup } from './lookup.js'
+import { type RedisLocation, requireRedisLocation } from './redis.js'
+import { noRevocation, type Revocation } from './revocation.js'
+
+/** How a revocation is heard of. It must be written out: none is right for everyone. */
+export type RevocationOptions =
+  /**
+   * Follow the service's feed in Redis and answer from memory. A token is accepted no later than its revocation and
+   * `maxStaleness` (milliseconds, 1000 if not given): past it Redis is asked, and without Redis nothing is accepted.
+   */
+  | { mode: 'follow'; redis: RedisLocation; maxStaleness?: number }
+  /** Ask Redis on every request: one round trip. */
+  | { mode: 'lookup'; redis: RedisLocation }
+  /** Ask the service (RFC 7662). A revocation is heard of `cacheSeconds` late at most; 0 asks on every request. */
+  | { mode: 'introspect'; endpoint: string; clientId: string; clientSecret: string; cacheSeconds: number }
+  /** Never: a token that was revoked is accepted until it expires. */
+  | { mode: 'none' }
+
+export interface VerifierOptions {
+  /** `iss`, exactly as the service has it in `ISSUER`. */
+  issuer: string
+  /** A token is for us when its `aud` is this, or one of these. */
+  audience: string | readonly string[]
+  keys: KeyOptions
+  revocation: RevocationOptions
+}
+
+export interface Verifier {
+  /** Resolves when tokens can be verified; rejects with an error that says why they cannot. */
+  ready(): Promise<void>
+  /**
+   * The claims of an access token that is good now.
+   *
+   * @throws TokenError whose `code` says why it is not; `unavailable` where that cannot be found out now
+   */
+  verify(token: string): Promise<AccessTokenClaims>
+  /** Ends its connections. */
+  close(): Promise<void>
+}
+
+/**
+ * A verifier of Latchkey's access tokens.
+ *
+ * ```ts
+ * const verifier = createVerifier({
+ *   issuer: 'https://auth.example.com',
+ *   audience: 'todo',
+ *   keys: { secrets: [process.env.JWT_SECRET] },
+ *   revocation: { mode: 'follow', redis: 'redis://localhost' },
+ * })
+ * await verifier.ready()
+ * const { sub } = await verifier.verify(token)
+ * ```
+ *
+ * @throws TypeError where an option is missing, unknown or wrong
+ */
+export function createVerifier(options: VerifierOptions): Verifier {
+  requireMembers(options, 'the options', ['issuer', 'audience', 'keys', 'revocation'])
+  const { issuer } = options
+  const audiences = [options.audience].flat()
+  if (!isText(issuer)) throw new TypeError('issuer must be a string, and not empty')
+  if (audiences.length === 0 || !audiences.every(isText)) {
+    throw new TypeError('audience must be a string or a list of strings, and not empty')
+  }
+  const keys = createKeys(requireKeyOptions(options.keys))
+  const revocation = createRevocation(options.revocation)
+  let checkedWith: readonly VerificationKey[] | undefined
+  let check: (token: string) => AccessTokenClaims
+
+  function checkNow(token: string): AccessTokenClaims {
+    const keysNow = keys.current()
+    if (keysNow !== checkedWith) {
+      checkedWith = keysNow
+      check = createAccessTokenCheck({ issuer, audiences, keys: keysNow })
+    }
+    return check(token)
+  }
+
+  async function checkWithNewKeys(token: string, error: unknown): Promise<AccessTokenClaims> {
+    if (error instanceof TokenError && error.code === 'unknown_key' && (await keys.refresh())) return checkNow(token)
+    throw error
+  }
+
+  return {
+    async ready() {
+      await Promise.all([keys.ready(), revocation.ready()])
+    },
+
+    async verify(token) {
+      let claims: AccessTokenClaims
+      try {
+        claims = checkNow(token)
+      } catch (error) {
+        claims = await checkWithNewKeys(token, error)
+      }
+      const isLive = revocation.isLive(claims, token)
+      if (!(typeof isLive === 'boolean' ? isLive : await isLive)) {
+        throw new TokenError('revoked', 'the token, or its session, has been revoked')
+      }
+      return claims
+    },
+
+    close: () => revocation.close(),
+  }
+}
+
+function requireKeyOptions(keys: KeyOptions): KeyOptions {
+  requireMembers(keys, 'keys', ['secrets', 'jwks', 'jwksUri'])
+  if (Object.keys(keys).length !== 1) throw new TypeError('keys must have one of secrets, jwks and jwksUri')
+  return keys
+}
+
+function createRevocation(options: RevocationOptions): Revocation {
+  switch (options?.mode) {
+    case 'follow': {
+      requireMembers(options, 'revocation', ['mode', 'redis', 'maxStaleness'])
+      requireRedisLocation(options.redis)
+      const { redis, maxStaleness = 1000 } = options
+      if (!(maxStaleness > 0 && maxStaleness < Number.POSITIVE_INFINITY)) {
+        throw new TypeError('revocation.maxStaleness must be a number of milliseconds, more than 0')
+      }
+      return createFollower(redis, maxStaleness)
+    }
+    case 'lookup':
+      requireMembers(options, 'revocation', ['mode', 'redis'])
+      requireRedisLocation(options.redis)
+      return createLookup(options.redis)
+    case 'introspect': {
+      requireMembers(options, 'revocation', ['mode', 'endpoint', 'clientId', 'clientSecret', 'cacheSeconds'])
+      const { endpoint, clientId, clientSecret, cacheSeconds } = options
+      requireHttpUrl(endpoint, 'revocation.endpoint')
+      if (!isText(clientId) || !isText(clientSecret)) {
+        throw new TypeError('revocation.clientId and revocation.clientSecret must be strings, and not empty')
+      }
+      if (!(cacheSeconds >= 0 && cacheSeconds < Number.POSITIVE_INFINITY)) {
+        throw new TypeError('revocation.cacheSeconds must be a number of seconds; 0: ask every time')
+      }
+      return createIntrospection({ endpoint, clientId, clientSecret, cacheSeconds })
+    }
+    case 'none':
+      requireMembers(options, 'revocation', ['mode'])
+      return noRevocation
+    default:
+      throw new TypeError("revocation.mode must be written out: 'follow', 'lookup', 'introspect' or 'none'")
+  }
+}
+
+/** A misspelt option would be one that is not there, and its default silently another rule. */
+function requireMembers(options: object, name: string, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`${name} must be an object`)
+  const unknown = Object.keys(options).find((member) => !known.includes(member))
+  if (unknown !== undefined) throw new TypeError(`${name}: there is no option ${unknown}: use ${known.join(', ')}`)
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
