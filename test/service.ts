@@ -134,7 +134,7 @@ export async function spawnService(t: Test, env: Environment): Promise<SpawnedSe
   }
   t.teardown(() => end('SIGKILL'))
   const managementUrl = `http://127.0.0.1:${managementPort}`
-  const deadline = Date.now() + 15_000
+  const deadline = Date.now() + 120_000
   for (;;) {
     const isReady = await fetch(`${managementUrl}/readyz`).then(
       ({ ok }) => ok,
