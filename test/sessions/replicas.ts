@@ -77,7 +77,13 @@ class PersistentApi extends Api {
 }
 
 async function openRooms(t: Test, env: Environment): Promise<Rooms> {
-  const lifetimes = { refreshTtl: 604_800_000, sessionMaxAge: 0, refreshGrace: 30_000, sessionsPerUser: 100 }
+  const lifetimes = {
+    refreshTtl: 604_800_000,
+    sessionMaxAge: 0,
+    refreshGrace: 30_000,
+    sessionsPerUser: 100,
+    accessTtl: 900_000,
+  }
   const database = await openDatabase(env.DATABASE_URL as string, () => {})
   t.teardown(() => database.close())
   const users = createUsers(database, createPasswordHashing({ concurrency: 1, queue: 1 }))
