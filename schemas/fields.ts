@@ -46,3 +46,9 @@ export const Empty = (description: string) => Type.Unsafe<undefined>({ type: 'nu
 export const SessionId = Type.String({ description: 'Session', examples: [example.session] })
 /** Unix seconds. */
 export const Time = Type.Integer({ description: 'Unix time in seconds', examples: [example.time] })
+
+/** `client_secret_post` (RFC 6749 §2.3.1) */
+export const PostedCredentials = {
+  client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+  client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+}

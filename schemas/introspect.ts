@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { refusals } from './error.js'
-import { example, Fields, Scope, SessionId, Time, Token } from './fields.js'
+import { example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
 
 /** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
 export const IntrospectAnswer = Type.Object(
@@ -52,8 +52,7 @@ export const Introspect = {
     {
       token: Token,
       token_type_hint: Type.Optional(Type.String({ description: 'Ignored' })),
-      client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
-      client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+      ...PostedCredentials,
     },
     { examples: [{ token: example.accessToken }] },
   ),

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { Empty, example, Fields, Token } from './fields.js'
+import { Empty, example, Fields, PostedCredentials, Token } from './fields.js'
 
 /** `POST /revoke` (RFC 7009) */
 export const Revoke = {
@@ -15,8 +15,7 @@ export const Revoke = {
     {
       token: Token,
       token_type_hint: Type.Optional(Type.String({ description: 'Ignored' })),
-      client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
-      client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+      ...PostedCredentials,
     },
     { examples: [{ token: example.refreshToken }] },
   ),

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { refusals } from './error.js'
-import { AccessToken, example, Fields, RefreshToken, Scope, SessionId, Token } from './fields.js'
+import { AccessToken, example, Fields, PostedCredentials, RefreshToken, Scope, SessionId, Token } from './fields.js'
 
 /** RFC 6749 §5.1. A token that a client gets for itself has no refresh token and no session. */
 export const GrantAnswer = Type.Object(
@@ -45,8 +45,7 @@ export const TokenRequest = {
       scope: Type.Optional(Scope),
       audience: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'One of `AUDIENCE`' })),
       refresh_token: Type.Optional(Token),
-      client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
-      client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+      ...PostedCredentials,
     },
     {
       examples: [

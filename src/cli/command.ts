@@ -123,10 +123,16 @@ const common = {
   help: { type: 'boolean', about: 'show this' },
 } as const satisfies Options
 
+// One in 64 ids of keys and sessions begins with a dash: it is no option. Options are shorter.
+const ID_WITH_DASH = /^-[\w-]{19,}$/
+/** Stands before such an id while Node parses: an argument cannot have it. */
+const MARK = '\0'
+const unmarked = <Value>(value: Value) => (typeof value === 'string' ? value.replace(MARK, '') : value)
+
 function parse(args: string[], options: Options, path: string) {
   try {
-    return parseArgs({
-      args,
+    const { values, positionals } = parseArgs({
+      args: args.map((arg) => (ID_WITH_DASH.test(arg) ? MARK + arg : arg)),
       allowPositionals: true,
       options: Object.fromEntries(
         Object.entries(options).map(([name, { type, multiple = false }]) => [
@@ -135,6 +141,10 @@ function parse(args: string[], options: Options, path: string) {
         ]),
       ),
     })
+    return {
+      values: Object.fromEntries(Object.entries(values).map(([name, value]) => [name, unmarked(value)])),
+      positionals: positionals.map(unmarked),
+    }
   } catch (error) {
     const [sentence = ''] = (error as Error).message.split('. ')
     throw new CommandError(`${sentence.replace(/\.$/, '')}: see ${path} --help`)

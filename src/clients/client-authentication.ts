@@ -1,4 +1,7 @@
-import type { ClientCredentials } from './clients.js'
+export interface ClientCredentials {
+  id: string
+  secret: string
+}
 
 export interface PresentedCredentials {
   /** The `Authorization` header. */

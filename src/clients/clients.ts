@@ -2,7 +2,12 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Selectable } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { ClientRow } from '../database/schema.js'
-import { hasPostedCredentials, type PresentedCredentials, readClientCredentials } from './client-authentication.js'
+import {
+  type ClientCredentials,
+  hasPostedCredentials,
+  type PresentedCredentials,
+  readClientCredentials,
+} from './client-authentication.js'
 
 /** Another service, or a gateway, that calls this one. */
 export interface Client {
@@ -10,11 +15,6 @@ export interface Client {
   scopes: ReadonlySet<string>
   /** The audiences whose tokens it sees at introspection. Empty: all of them. */
   audiences: ReadonlySet<string>
-}
-
-export interface ClientCredentials {
-  id: string
-  secret: string
 }
 
 export interface ClientGrants {

@@ -20,6 +20,7 @@ export const verify: FastifyPluginAsyncTypebox<LiveTokenNeeds> = async (app, nee
   }
 
   async function admit(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    if (announcesBody(request)) closeAfter(request, reply)
     const { claims } = await requireLiveToken(request, needs)
     const scopes = claims.scope.split(' ')
     const roles = claims.roles ?? []
@@ -41,6 +42,21 @@ export const verify: FastifyPluginAsyncTypebox<LiveTokenNeeds> = async (app, nee
       .code(200)
       .send()
   }
+}
+
+/**
+ * The body that a gateway announced may never come: then the next request on the connection, someone else's, would be
+ * taken for it, so there is to be no next one. Or it does come: closed at once, the connection would be reset under a
+ * gateway that still sends, and the answer lost with it, so it is closed for writing alone. The limit on how long a
+ * request may take ends it.
+ */
+function closeAfter({ raw: { socket } }: FastifyRequest, reply: FastifyReply): void {
+  reply.header('connection', 'close')
+  socket.destroySoon = () => void socket.end()
+}
+
+function announcesBody({ headers }: FastifyRequest): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /**

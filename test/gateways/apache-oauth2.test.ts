@@ -1,5 +1,22 @@
+import { test } from 'tap'
 import { startApacheOauth2 } from './apache.js'
-import { keepsTheRules } from './rules.js'
+import { keepsTheRules, startWorld } from './rules.js'
 
 // It waits 15 s for an answer, whatever it is told.
 keepsTheRules({ name: 'Apache, mod_oauth2', start: startApacheOauth2, givesUpWithin: 20 })
+
+test('where mod_oauth2 may cache, a revoked token is good for as long', async (t) => {
+  const { call, token, service } = await startWorld(t, {
+    start: (t, surroundings) => startApacheOauth2(t, surroundings, (site) => site.replace('&expiry=0', '&expiry=4')),
+  })
+  const bearer = await token()
+  t.equal((await call('/notes', { bearer })).status, 200)
+  t.equal((await service.api.logout(bearer)).status, 204)
+  const since = Date.now()
+  t.equal((await call('/notes', { bearer })).status, 200)
+  while ((await call('/notes', { bearer })).status === 200 && Date.now() - since < 15_000) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  t.comment(`admitted for ${Date.now() - since} ms after it was revoked`)
+  t.ok(Date.now() - since < 8000)
+})

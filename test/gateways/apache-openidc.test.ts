@@ -1,4 +1,36 @@
+import { test } from 'tap'
 import { startApacheOpenidc } from './apache.js'
-import { keepsTheRules } from './rules.js'
+import { readAs } from './app.js'
+import { keepsTheRules, startWorld } from './rules.js'
+import { claimsOf, now, withClaims } from './tokens.js'
 
 keepsTheRules({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5 })
+
+test('where mod_auth_openidc may cache, a revoked token is good until it expires', async (t) => {
+  const { call, token, service } = await startWorld(t, {
+    start: (t, surroundings) =>
+      startApacheOpenidc(t, surroundings, (site) => site.replace('OIDCOAuthTokenIntrospectionInterval -1', '')),
+  })
+  const bearer = withClaims(await token(), { exp: now() + 5 })
+  t.equal((await call('/notes', { bearer })).status, 200)
+  t.equal((await service.api.logout(bearer)).status, 204)
+  const since = Date.now()
+  t.equal((await call('/notes', { bearer })).status, 200)
+  while ((await call('/notes', { bearer })).status === 200 && Date.now() - since < 15_000) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  t.comment(`admitted for ${Date.now() - since} ms after it was revoked`)
+  t.ok(now() <= Number(claimsOf(bearer).exp) + 3)
+})
+
+test('with valid-user alone, mod_auth_openidc lets OPTIONS in without a token, under any name', async (t) => {
+  const { call, app } = await startWorld(t, {
+    start: (t, surroundings) =>
+      startApacheOpenidc(t, surroundings, (site) =>
+        site.replace('Require expr "-n %{REMOTE_USER}"', 'Require valid-user'),
+      ),
+  })
+  t.equal((await call('/notes', { method: 'OPTIONS', headers: { 'x-auth-sub': 'root' } })).status, 200)
+  const [arrival] = app.arrivals
+  t.strictSame(arrival && readAs('x-auth-sub', arrival), ['root'])
+})

@@ -1,4 +1,16 @@
+import { test } from 'tap'
+import { readAs } from './app.js'
 import { startCaddy } from './caddy.js'
-import { keepsTheRules } from './rules.js'
+import { keepsTheRules, startWorld } from './rules.js'
 
 keepsTheRules({ name: 'Caddy', start: startCaddy, givesUpWithin: 5 })
+
+test('without the line against it, Caddy lets a caller have its name taken away', async (t) => {
+  const { call, token, app } = await startWorld(t, {
+    start: (t, surroundings) => startCaddy(t, surroundings, (file) => file.replace('respond @hop 400', '')),
+  })
+  const headers = { connection: 'x-auth-sub' }
+  t.equal((await call('/notes', { bearer: await token(), headers })).status, 200)
+  const [arrival] = app.arrivals
+  t.strictSame(arrival && readAs('x-auth-sub', arrival), [])
+})

@@ -1,4 +1,26 @@
+import { test } from 'tap'
 import { startHaproxy } from './haproxy.js'
-import { keepsTheRules } from './rules.js'
+import { keepsTheRules, startWorld } from './rules.js'
+import { now, withClaims } from './tokens.js'
 
 keepsTheRules({ name: 'HAProxy', start: startHaproxy, givesUpWithin: 5 })
+
+test('HAProxy turns away forged and expired tokens by itself, and nobody whom it cannot ask about gets in', async (t) => {
+  const { call, token, service } = await startWorld(t, { start: startHaproxy })
+  const live = await token()
+  await service.end('SIGKILL')
+  const forged = withClaims(live, {}, 'another secret, no less than 32 bytes long')
+  t.equal((await call('/notes', { bearer: forged })).status, 401)
+  t.equal((await call('/notes', { bearer: withClaims(live, { exp: now() - 1 }) })).status, 401)
+  t.equal((await call('/notes', { bearer: withClaims(live, { exp: undefined }) })).status, 401)
+  t.equal((await call('/notes', { bearer: live })).status, 503)
+})
+
+test('with jwt_verify alone, HAProxy admits a token whose session has ended', async (t) => {
+  const { call, token, service } = await startWorld(t, {
+    start: (t, surroundings) => startHaproxy(t, surroundings, (file) => file.replace(/^ *http-request lua\..*$/gm, '')),
+  })
+  const bearer = await token()
+  await service.api.logout(bearer)
+  t.equal((await call('/notes', { bearer })).status, 200)
+})

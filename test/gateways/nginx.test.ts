@@ -1,4 +1,48 @@
+import { randomBytes } from 'node:crypto'
+import { test } from 'tap'
 import { startNginx } from './nginx.js'
-import { keepsTheRules } from './rules.js'
+import { GATEWAY_CLIENT, keepsTheRules, startWorld } from './rules.js'
 
 keepsTheRules({ name: 'nginx', start: startNginx, givesUpWithin: 5 })
+
+test('auth_request pointed at /introspect would let everyone in: it looks at the status alone', async (t) => {
+  const basic = Buffer.from(Object.values(GATEWAY_CLIENT).join(':')).toString('base64')
+  const { call, token, service, app } = await startWorld(t, {
+    start: (t, surroundings) =>
+      startNginx(t, surroundings, (site) =>
+        site
+          .replace('proxy_pass http://latchkey/verify;', 'proxy_pass http://latchkey/introspect;')
+          .replace('proxy_method GET;', 'proxy_method POST; proxy_set_body "token=$http_x_token";')
+          .replace('proxy_set_header Content-Length "";', 'proxy_set_header Content-Type $http_x_type;')
+          .replace(
+            'proxy_set_header Authorization $http_authorization;',
+            `proxy_set_header Authorization "Basic ${basic}";`,
+          ),
+      ),
+  })
+  const revoked = await token()
+  await service.api.logout(revoked)
+  const headers = { 'x-type': 'application/x-www-form-urlencoded' }
+  for (const each of ['garbage', revoked]) {
+    t.equal((await call('/notes', { headers: { ...headers, 'x-token': each } })).status, 200)
+  }
+  t.equal(app.arrivals.length, 2, 'the application hears from nobody knows whom')
+})
+
+test('bodies that nginx announces and never sends do not swallow the requests behind them', async (t) => {
+  const { call, token, app } = await startWorld(t, {
+    start: (t, surroundings) =>
+      startNginx(t, surroundings, (site) =>
+        // As most configurations of auth_request have it: the caller's own Content-Length goes along.
+        site.replace('proxy_set_header Content-Length "";', '').replace('proxy_pass_request_headers off;', ''),
+      ),
+  })
+  const bearer = await token()
+  for (let round = 0; round < 20; round++) {
+    t.equal((await call('/notes', { bearer, body: randomBytes(200) })).status, 200)
+    t.equal(app.arrivals.at(-1)?.length, 200)
+    t.equal((await call('/notes', { body: randomBytes(200) })).status, 401)
+    t.equal((await call('/notes', { bearer })).status, 200)
+    t.equal((await call('/notes')).status, 401)
+  }
+})

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import {
   type AccessTokenCheckOptions,
   CLOCK_LEEWAY,
@@ -168,6 +170,59 @@ test('J33: 100,000 levels are over the cap, and the deepest below it overflow no
   t.equal(verdict(check, forger.token({ claims: followed(claims, deep(7)) })), 'taken')
   t.equal(verdict(check, forger.token({ claims: followed(claims, deep(8)) })), 'bad_claims')
 })
+
+test('a token that is known already is asked for its time again, and for nothing but its own text', async (t) => {
+  let clock = now * 1000
+  const remembering = createAccessTokenCheck({ ...options, now: () => clock })
+  const ending = createAccessTokenCheck({ ...options, now: () => clock, acceptExpired: true })
+  const [token, ahead] = [forger.token(), forger.withClaims({ nbf: now + 60 })]
+  for (const _ of [1, 2]) {
+    t.equal(verdict(remembering, token), 'taken')
+    t.equal(verdict(remembering, ahead), 'not_yet_valid')
+  }
+  const hostile = hostileTokens(forger).filter(({ code }) => code !== 'expired' && code !== 'not_yet_valid')
+  const codes = hostile.map(({ id, what, code }) => [`${id}: ${what}`, code])
+  t.strictSame(verdicts(remembering, hostile), Object.fromEntries(codes))
+
+  clock = claims.exp * 1000
+  for (const _ of [1, 2]) {
+    t.equal(verdict(remembering, token), 'expired')
+    t.equal(verdict(ending, token), 'taken')
+  }
+  clock = now * 1000
+  t.equal(verdict(remembering, token), 'taken')
+})
+
+test('nobody can change the claims that the next one gets', async (t) => {
+  const token = forger.withClaims({ roles: ['reader'], cnf: { jkt: ['x'] } })
+  const { roles, cnf } = check(token) as unknown as { roles: string[]; cnf: { jkt: string[] } }
+  t.throws(() => roles.push('admin'), TypeError)
+  t.throws(() => cnf.jkt.push('y'), TypeError)
+  t.throws(() => Object.assign(check(token), { sub: 'root' }), TypeError)
+  t.strictSame(check(token), { ...claims, roles: ['reader'], cnf: { jkt: ['x'] } })
+})
+
+test('a token that was cut out of a long text does not keep it in memory', async (t) => {
+  const remembering = createAccessTokenCheck(options)
+  const count = 500
+  const texts = Array.from({ length: count }, (_, n) => {
+    const text = Buffer.from(`${forger.withClaims({ jti: `n${n}` })}&${'x'.repeat(100_000)}`).toString()
+    return text.slice(0, text.indexOf('&'))
+  })
+  const before = memory()
+  for (const token of texts) remembering(token)
+  texts.length = 0
+  // Before, the texts were held by us; now, if by anybody, by the check: 50 MB.
+  t.ok(memory() < before - (count * 100_000) / 2)
+  t.equal(verdict(remembering, forger.token()), 'taken')
+})
+
+/** Bytes in use, once what nobody holds is gone. */
+function memory(): number {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+  return process.memoryUsage().heapUsed
+}
 
 test('J6: many kids leave no trace: the header of a genuine token is known as before', async (t) => {
   const fresh = createAccessTokenCheck(options)

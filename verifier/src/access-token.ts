@@ -86,7 +86,7 @@ const TYPES = new Set(['at+jwt', 'application/at+jwt'])
 const NO_CLAIMS = new Set<string>([JwtError.codes.malformed, JwtError.codes.invalidPayload])
 const COMPACT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 const MAX_KNOWN_HEADERS = 64
-/** Tokens whose signature is remembered: 15 MB at the most, of those that a service sees again and again. */
+/** Tokens whose signature is remembered: 15 MB of usual ones, those that a service sees again and again. */
 const MAX_CHECKED = 10_000
 /** Levels of objects and lists in the claims: whoever walks them after us has a stack too. */
 const MAX_DEPTH = 8
@@ -121,7 +121,8 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
     if (known) return checkTime(known)
     const claims = checkToken(token)
     if (checked.size >= MAX_CHECKED) checked.delete(checked.keys().next().value as string)
-    checked.set(token, claims)
+    // A copy: a token that was cut out of a request's body keeps that whole body in memory.
+    checked.set(Buffer.from(token, 'latin1').toString('latin1'), claims)
     return checkTime(claims)
   }
 
@@ -191,9 +192,7 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
       throw new TokenError('bad_claims', 'exp, iat or nbf is missing or no whole number of seconds')
     }
     if (exp - iat > MAX_LIFETIME) throw new TokenError('bad_claims', 'exp is past the longest lifetime')
-    // Handed out again and again: one caller's change would be the next one's claim.
-    if (roles) Object.freeze(roles)
-    return Object.freeze(value) as unknown as AccessTokenClaims
+    return frozen(value) as unknown as AccessTokenClaims
   }
 
   function checkTime(claims: AccessTokenClaims): AccessTokenClaims {
@@ -260,6 +259,12 @@ function isHarmless(claims: object, depth = MAX_DEPTH): boolean {
     if (typeof inner === 'object' && inner !== null && !isHarmless(inner, depth - 1)) return false
   }
   return true
+}
+
+/** Claims are handed out again and again: one caller's change, however deep, would be the next one's claim. */
+function frozen<Value extends object>(value: Value): Value {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) frozen(inner)
+  return Object.freeze(value)
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
