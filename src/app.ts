@@ -123,7 +123,10 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     },
     async close() {
       isDraining = true
+      // A connection that is at work now, and whose caller keeps it, would hold the close up when it has had its answer.
+      const sweep = setInterval(() => app.server.closeIdleConnections(), 50)
       await app.close()
+      clearInterval(sweep)
       await management.close()
     },
   }
