@@ -12,7 +12,7 @@ type Needs = LiveTokenNeeds & RefreshNeeds & { audiences: readonly [string, ...s
 
 /** `POST /token` (RFC 6749 §3.2): a client gets a token for itself, or refreshes one. There is no password grant. */
 export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { tokens, audiences, audit } = needs
+  const { tokens, sessions, audiences, audit } = needs
 
   app.post('/token', { schema: TokenRequest, attachValidation: true }, async (request, reply) => {
     const client = await authenticateClient(request, needs)
@@ -32,12 +32,12 @@ export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
   })
 
   /** RFC 6749 §4.4. Asking for no scope is asking for all that the client has. */
-  function issueToClient(
+  async function issueToClient(
     request: FastifyRequest,
     client: Client,
     scope = [...client.scopes].join(' '),
     audience = [...client.audiences][0] ?? audiences[0],
-  ): GrantAnswer {
+  ): Promise<GrantAnswer> {
     const asked = scope.split(' ').filter(Boolean)
     if (!asked.every((item) => client.scopes.has(item))) {
       throw refusal.invalidScope('scope asks for more than the client has')
@@ -45,7 +45,10 @@ export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     if (!audiences.includes(audience) || (client.audiences.size > 0 && !client.audiences.has(audience))) {
       throw refusal.invalidTarget()
     }
-    const issued = tokens.issue({ sub: client.id, clientId: client.id, scope, audience, roles: [] })
+    // A revocation ends what was issued up to and in its second. A token of that second is dated into the next, or it
+    // would be born dead.
+    const issuedAfter = await sessions.clientNotBefore(client.id)
+    const issued = tokens.issue({ sub: client.id, clientId: client.id, scope, audience, roles: [], issuedAfter })
     audit(request, { event: 'client.token_issued', sub: client.id })
     return { access_token: issued.token, token_type: 'Bearer', expires_in: issued.expiresIn, scope }
   }

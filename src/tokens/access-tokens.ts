@@ -33,6 +33,8 @@ export interface AccessTokenGrant {
   roles: readonly string[]
   /** When the session ends, in Unix milliseconds: the token does not outlive it. */
   expiresAt?: number
+  /** Unix seconds: `iat` comes after it. */
+  issuedAfter?: number
 }
 
 export type CheckedToken =
@@ -69,8 +71,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   }
 
   return {
-    issue({ sub, sid, clientId, scope, audience, roles, expiresAt = Number.POSITIVE_INFINITY }) {
-      const iat = Math.floor(now() / 1000)
+    issue({ sub, sid, clientId, scope, audience, roles, expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0 }) {
+      const iat = Math.max(Math.floor(now() / 1000), issuedAfter + 1)
       const exp = Math.min(iat + Math.floor(accessTtl / 1000), Math.floor(expiresAt / 1000))
       const claims: AccessTokenClaims = {
         iss: issuer,

@@ -55,7 +55,10 @@ test('POST /login with a client that is not who it says: 401, and nobody is sign
 
 test('POST /introspect: a client may use its own token, with the scope, as long as it has it', async (t) => {
   const { api, env } = await startService(t, 'sqlite')
-  const [asker, other] = [await makeClient(env, 'asker', { scopes: ['introspect'] }), await makeClient(env, 'other')]
+  const [asker, other] = [
+    await makeClient(env, 'asker', { scopes: ['introspect', 'todo:read'] }),
+    await makeClient(env, 'other'),
+  ]
   const grant = async (client: Credentials, scope?: string) =>
     (
       await api.call('/token', {
@@ -68,7 +71,7 @@ test('POST /introspect: a client may use its own token, with the scope, as long 
 
   t.match(await ask(await grant(asker)), { status: 200, body: { active: true, sub: 'other' } })
 
-  const narrow = await ask(await grant(asker, ''))
+  const narrow = await ask(await grant(asker, 'todo:read'))
   t.match(narrow, { status: 403, body: { error: 'insufficient_scope' } }, 'the token lacks the scope')
   t.match(narrow.headers['www-authenticate'], /scope="introspect"/)
   t.equal((await ask(await grant(other))).status, 403, 'the client lacks the scope')

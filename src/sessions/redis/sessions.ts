@@ -106,13 +106,16 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
     await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL * 0.8, feedKept, randomBytes(6).toString('base64url'))
   }
   let beating = false
-  const heart = setInterval(async () => {
+  async function beatIfAlive(): Promise<void> {
     // A stalled Redis must not find a pile of heartbeats when it wakes.
     if (beating || redis.status !== 'ready') return
     beating = true
     await beat().catch(() => {})
     beating = false
-  }, HEARTBEAT_INTERVAL).unref()
+  }
+  // Whoever waits for this service to be followed waits for its first beat.
+  client.on('ready', beatIfAlive)
+  const heart = setInterval(beatIfAlive, HEARTBEAT_INTERVAL).unref()
 
   async function end(sub: string, sids: readonly string[]): Promise<string[]> {
     const ended: string[] = []
@@ -214,6 +217,7 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
 
     async close() {
       clearInterval(heart)
+      client.off('ready', beatIfAlive)
     },
   }
 }
