@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
-import { openDatabase } from '../../src/database/database.js'
-import { connectRedis } from '../../src/sessions/redis/client.js'
-import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
-import { createSqlSessions } from '../../src/sessions/sql.js'
+import { createLogger } from '../../src/log.js'
+import { openStores } from '../../src/stores.js'
 import { createPasswordHashing } from '../../src/users/password.js'
 import { createUsers } from '../../src/users/users.js'
 import type { Api, Tokens } from '../api.js'
@@ -176,17 +174,14 @@ type ThreeTokens = [Tokens, Tokens, Tokens]
 
 /** What an administrator's tool has: the same stores, and no HTTP. */
 async function rooms(t: Test, { config }: RunningService) {
-  const database = await openDatabase(config.databaseUrl, () => {})
-  t.teardown(() => database.close())
-  let sessions = createSqlSessions(database, config)
-  if (config.redisUrl) {
-    const redis = connectRedis(config.redisUrl, () => {})
-    t.teardown(() => redis.disconnect())
-    await poll(t, async () => redis.status === 'ready')
-    await sessions.close()
-    sessions = createRedisSessions(redis, config)
-  }
-  t.teardown(() => sessions.close())
+  const { database, sessions, close } = await openStores(config, createLogger('silent'))
+  t.teardown(close)
+  await poll(t, async () =>
+    sessions.ping().then(
+      () => true,
+      () => false,
+    ),
+  )
   return { users: createUsers(database, createPasswordHashing({ concurrency: 1, queue: 1 })), sessions }
 }
 

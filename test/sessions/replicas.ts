@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { openDatabase } from '../../src/database/database.js'
-import { connectRedis } from '../../src/sessions/redis/client.js'
-import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
+import { readConfig } from '../../src/config.js'
+import { createLogger } from '../../src/log.js'
 import type { SessionStore } from '../../src/sessions/session.js'
-import { createSqlSessions } from '../../src/sessions/sql.js'
+import { openStores } from '../../src/stores.js'
 import { createPasswordHashing } from '../../src/users/password.js'
 import { createUsers, type Users } from '../../src/users/users.js'
 import { type Answer, Api, type Call } from '../api.js'
@@ -71,33 +70,21 @@ class PersistentApi extends Api {
       if (answer.status < 500) return answer
       this.unavailable += 1
       if (answer.status !== 503) throw new Error(`${path} answered ${answer.status} ${answer.text}`)
-      await sleep(50 + 100 * Math.random())
+      await sleep(Number(answer.headers['retry-after']) * 1000 * (0.5 + Math.random()))
     }
   }
 }
 
 async function openRooms(t: Test, env: Environment): Promise<Rooms> {
-  const lifetimes = {
-    refreshTtl: 604_800_000,
-    sessionMaxAge: 0,
-    refreshGrace: 30_000,
-    sessionsPerUser: 100,
-    accessTtl: 900_000,
-  }
-  const database = await openDatabase(env.DATABASE_URL as string, () => {})
-  t.teardown(() => database.close())
-  const users = createUsers(database, createPasswordHashing({ concurrency: 1, queue: 1 }))
-  if (!env.REDIS_URL) {
-    const sessions = createSqlSessions(database, lifetimes)
-    t.teardown(() => sessions.close())
-    return { users, sessions }
-  }
-  const redis = connectRedis(env.REDIS_URL, () => {})
-  t.teardown(() => redis.disconnect())
-  await poll(t, async () => redis.status === 'ready')
-  const sessions = createRedisSessions(redis, { ...lifetimes, accessTtl: 900_000 })
-  t.teardown(() => sessions.close())
-  return { users, sessions }
+  const { database, sessions, close } = await openStores(readConfig(env), createLogger('silent'))
+  t.teardown(close)
+  await poll(t, async () =>
+    sessions.ping().then(
+      () => true,
+      () => false,
+    ),
+  )
+  return { users: createUsers(database, createPasswordHashing({ concurrency: 1, queue: 1 })), sessions }
 }
 
 /** How many answers had which status. */

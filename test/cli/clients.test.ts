@@ -1,0 +1,79 @@
+import { test } from 'tap'
+import type { Api } from '../api.js'
+import { basic, type Credentials } from '../clients.js'
+import { CLIENT, startServiceWith } from '../service.js'
+import { environmentOf, latchkey, settings, shellOf } from './latchkey.js'
+
+const introspectAs = async (api: Api, client: Credentials) =>
+  (await api.call('/introspect', { form: { token: 'x' }, headers: basic(client) })).status
+
+for (const setting of settings) {
+  test(`${setting}: a client that the command line makes, rotates and deletes, as the running service sees it`, async (t) => {
+    const env = await environmentOf(t, setting)
+    const { api } = await startServiceWith(t, env)
+    const run = async (...args: string[]) => (await latchkey(['clients', ...args, '--json'], shellOf(env))).json
+
+    const made = await run('create', 'backend', '--scope', 'introspect', '--scope', 'a b')
+    t.match(made, { id: 'backend', secret: /^[\w-]{43}$/, scopes: ['introspect', 'a', 'b'], audiences: [] })
+    t.equal(await introspectAs(api, made), 200)
+
+    const rotated = await run('rotate', 'backend', '--overlap', '1h')
+    t.match(rotated, { id: 'backend', secret: /^[\w-]{43}$/ })
+    t.ok(Math.abs(rotated.previous_secret_until - Date.now() / 1000 - 3600) < 60)
+    t.equal(await introspectAs(api, rotated), 200, 'at once')
+    t.equal(await introspectAs(api, made), 200, 'and the old one still')
+    t.match(await run('list'), {
+      clients: [
+        { id: 'backend', scopes: ['introspect', 'a', 'b'], previous_secret_until: rotated.previous_secret_until },
+        { id: CLIENT.id, scopes: ['introspect', 'admin'], audiences: [], previous_secret_until: null },
+      ],
+    })
+    const last = await run('rotate', 'backend', '--overlap', '0')
+    t.equal(last.previous_secret_until, null)
+    t.equal(await introspectAs(api, last), 200)
+    t.equal(await introspectAs(api, rotated), 401, 'with no overlap the old one is gone')
+
+    const form = { grant_type: 'client_credentials', scope: 'a' }
+    const { access_token: token } = (await api.call('/token', { form, headers: basic(last) })).body
+    t.equal(await api.isActive(token), true)
+    t.strictSame(await run('delete', 'backend'), { id: 'backend', deleted: true })
+    t.equal(await api.isActive(token), false, 'its tokens have ended when the command answers')
+    // For seconds the service may still know the client: what it issues then must not outlive that.
+    const { body: late } = await api.call('/token', { form, headers: basic(last) })
+    if (late.access_token) t.equal(await api.isActive(late.access_token), false)
+    t.match(await run('list'), { clients: [{ id: CLIENT.id }] })
+    t.equal((await run('list')).clients.length, 1)
+  })
+}
+
+test('clients create: a secret is shown once, to people too, and a client that is there keeps its own', async (t) => {
+  const env = shellOf(await environmentOf(t, 'sqlite'))
+  const made = await latchkey(['clients', 'create', 'backend'], env)
+  t.match(made, { code: 0, stderr: '', stdout: /^The client backend is made\..*\n[\w-]{43}\n$/ })
+  const secret = made.stdout.split('\n')[1] as string
+
+  t.match(await latchkey(['clients', 'create', 'backend'], env), {
+    code: 1,
+    stdout: '',
+    stderr: 'latchkey: there is a client backend: rotate gives it a new secret\n',
+  })
+  const list = await latchkey(['clients', 'list'], env)
+  t.match(list.stdout, /^ID +SCOPES +AUDIENCES +CREATED +OLD SECRET UNTIL\nbackend +- +all +\d{4}-\S+Z +-\n$/)
+  t.notOk(list.stdout.includes(secret))
+})
+
+test('clients: what cannot be is refused', async (t) => {
+  const env = shellOf(await environmentOf(t, 'sqlite'))
+  for (const [args, said] of [
+    [['create', 'latchkey'], /not latchkey/],
+    [['create', 'a b'], /ID must be 1 to 64 letters/],
+    [['create', 'a', '--scope', 'a"b'], /--scope must be of printable ASCII/],
+    [['create', 'a', '--audience', 'ü'], /--audience must be of printable ASCII/],
+    [['rotate', 'nobody'], /there is no client nobody/],
+    [['rotate', 'nobody', '--overlap', 'soon'], /--overlap: write a duration/],
+    [['delete', 'nobody'], /there is no client nobody/],
+  ] as [string[], RegExp][]) {
+    t.match(await latchkey(['clients', ...args], env), { code: 1, stdout: '', stderr: said }, args.join(' '))
+  }
+  t.equal((await latchkey(['clients', 'list'], env)).stdout, 'There are no clients.\n')
+})
