@@ -10,6 +10,9 @@ import { type RefreshNeeds, redeemRefreshToken } from './refresh.js'
 
 type Needs = LiveTokenNeeds & RefreshNeeds & { audiences: readonly [string, ...string[]] }
 
+/** How far ahead of the clock a token may be dated, in seconds: less than what verifiers allow for clocks that differ. */
+const MAX_AHEAD = 1
+
 /** `POST /token` (RFC 6749 §3.2): a client gets a token for itself, or refreshes one. There is no password grant. */
 export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
   const { tokens, sessions, audiences, audit } = needs
@@ -48,6 +51,8 @@ export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     // A revocation ends what was issued up to and in its second. A token of that second is dated into the next, or it
     // would be born dead.
     const issuedAfter = await sessions.clientNotBefore(client.id)
+    // Further ahead lies only the revocation of a client that is being deleted, which this process still remembers.
+    if (issuedAfter > Date.now() / 1000 + MAX_AHEAD) throw refusal.unavailable()
     const issued = tokens.issue({ sub: client.id, clientId: client.id, scope, audience, roles: [], issuedAfter })
     audit(request, { event: 'client.token_issued', sub: client.id })
     return { access_token: issued.token, token_type: 'Bearer', expires_in: issued.expiresIn, scope }

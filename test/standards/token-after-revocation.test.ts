@@ -1,0 +1,40 @@
+import { test } from 'tap'
+import { createLogger } from '../../src/log.js'
+import { openStores } from '../../src/stores.js'
+import { basic, makeClient } from '../clients.js'
+import { startService, stores } from '../service.js'
+
+for (const store of stores) {
+  test(`${store}: a client that revokes its token and asks for another within the second gets one that lives`, async (t) => {
+    const { api, env } = await startService(t, store)
+    const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
+    const ask = () => api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
+    const { access_token: first } = (await ask()).body
+
+    t.equal((await api.call('/revoke', { form: { token: first }, headers: basic(client) })).status, 200)
+    const { access_token: second } = (await ask()).body
+
+    t.equal(await api.isActive(first), false)
+    t.equal(await api.isActive(second), true)
+  })
+
+  test(`${store}: while a client is being deleted, it gets no token that would outlive it`, async (t) => {
+    const { api, env, config } = await startService(t, store)
+    const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
+    const { sessions, close } = await openStores(config, createLogger('silent'))
+    t.teardown(close)
+    while (
+      !(await sessions.ping().then(
+        () => true,
+        () => false,
+      ))
+    )
+      await new Promise(setImmediate)
+
+    // What deleting does first: everything that a replica which still remembers the client may issue has ended.
+    await sessions.revokeClient('backend', Math.ceil(Date.now() / 1000) + 10)
+
+    const answer = await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
+    t.match(answer, { status: 503, body: { error: 'temporarily_unavailable' }, headers: { 'retry-after': '1' } })
+  })
+}
