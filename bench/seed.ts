@@ -60,7 +60,8 @@ export async function seedSessions(
   return { accessTokens: write('access', access), refreshTokens: write('refresh', refresh) }
 }
 
-function sign(claims: AccessTokenClaims, kid: string, secret: string): string {
+/** An access token, signed past the service. */
+export function sign(claims: AccessTokenClaims, kid: string, secret: string): string {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const input = `${encode({ alg: 'HS256', typ: 'at+jwt', kid })}.${encode(claims)}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { METHODS } from 'node:http'
+import { METHODS, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyJwt from '@fastify/jwt'
 import fastifyRedis from '@fastify/redis'
@@ -123,7 +123,10 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     },
     async close() {
       isDraining = true
+      // A connection that is at work now, and whose caller keeps it, would hold the close up when it has had its answer.
+      const sweep = setInterval(() => app.server.closeIdleConnections(), 50)
       await app.close()
+      clearInterval(sweep)
       await management.close()
     },
   }
@@ -260,6 +263,9 @@ function collectMethods(app: FastifyInstance): () => void {
 /** What Node's HTTP parser refuses has no request to answer: this writes to the bare socket. */
 function refuseUnreadable(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  // The headers may have been refused already, and the body be what cannot be read: one request, one answer.
+  const { _httpMessage: answer } = socket as Socket & { _httpMessage?: ServerResponse | null }
+  if (answer?.headersSent) return void socket.destroySoon()
   const status =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? '431 Request Header Fields Too Large'

@@ -9,8 +9,13 @@ import { JWT_SECRET, REFRESH_SECRET } from './service.js'
 const SECRETS = { JWT_SECRET, REFRESH_SECRET, BOOTSTRAP_CLIENT: 'todo:a-client-secret-of-more-than-32-bytes' }
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-test('.env.example and docs/configuration.md say what the settings say', async (t) => {
+test('the pages that are made from code and examples say what these say', async (t) => {
   for (const [path, render] of Object.entries(pages)) t.equal(readPage(path), render(), `${path}: run  npm run docs`)
+})
+
+test('docs/gateways.md shows every example of a gateway', async (t) => {
+  const shown = [...readPage('docs/gateways.md').matchAll(/<!-- example: (\S+) -->/g)].map(([, file]) => file)
+  t.strictSame(shown.sort(), readdirSync(join(root, 'examples/gateways')).sort())
 })
 
 test('.env.example has every setting, in order; uncommented, it changes nothing', async (t) => {

@@ -8,6 +8,7 @@ const root = new URL('../../', import.meta.url)
 export const pages: Record<string, () => string> = {
   '.env.example': envExample,
   'docs/configuration.md': configurationPage,
+  'docs/gateways.md': gatewaysPage,
 }
 
 export const readPage = (path: string): string => readFileSync(new URL(path, root), 'utf8')
@@ -31,6 +32,14 @@ function configurationPage(): string {
   return readPage('docs/configuration.md').replace(
     /(<!-- settings: .*? -->\n\n).*?(\n\n<!-- end -->)/s,
     (_all, begin, end) => begin + table + end,
+  )
+}
+
+/** The page as it is, with the examples as the tests of the gateways start them. */
+function gatewaysPage(): string {
+  return readPage('docs/gateways.md').replace(
+    /(<!-- example: (\S+) -->\n\n```\w+\n).*?(```\n)/gs,
+    (_all, begin, file, end) => begin + readPage(`examples/gateways/${file}`) + end,
   )
 }
 

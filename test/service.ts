@@ -145,7 +145,7 @@ export async function spawnService(t: Test, env: Environment): Promise<SpawnedSe
   }
   t.teardown(() => end('SIGKILL'))
   const managementUrl = `http://127.0.0.1:${managementPort}`
-  const deadline = Date.now() + 60_000
+  const deadline = Date.now() + 120_000
   for (;;) {
     const isReady = await fetch(`${managementUrl}/readyz`).then(
       ({ ok }) => ok,

@@ -1,5 +1,4 @@
 import { readStoresConfig } from '../config.js'
-import { openDatabase } from '../database/database.js'
 import { command } from './command.js'
 
 export const migrate = command({
@@ -9,6 +8,8 @@ The service does so itself when it starts; this is for those who want it done be
 and by several at once: changes go forward only, and an older version goes on working.`,
   async run() {
     const { databaseUrl } = readStoresConfig(process.env)
+    // As in rooms.ts: no other command should wait for the drivers.
+    const { openDatabase } = await import('../database/database.js')
     const database = await openDatabase(databaseUrl, () => {})
     await database.close()
     return { text: 'The database is up to date.', json: { migrated: true } }

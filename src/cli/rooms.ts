@@ -3,10 +3,10 @@ import { type Clients, createClients } from '../clients/clients.js'
 import { readStoresConfig, type StoresConfig } from '../config.js'
 import { createLogger } from '../log.js'
 import type { SessionStore } from '../sessions/session.js'
-import { openStores, type Stores } from '../stores.js'
+import type { Stores } from '../stores.js'
 import { Unavailable } from '../unavailable.js'
 import { createPasswordHashing } from '../users/password.js'
-import { createUsers, type Users } from '../users/users.js'
+import type { Users } from '../users/users.js'
 
 export interface Rooms {
   config: StoresConfig
@@ -21,6 +21,8 @@ const PATIENCE = 3000
 /** Opens the rooms that the environment names, for one command. */
 export async function withRooms<Result>(act: (rooms: Rooms) => Promise<Result>): Promise<Result> {
   const config = readStoresConfig(process.env)
+  // Loaded here and not above: the drivers cost half a second of a core, and --help and the keys need none of them.
+  const [{ openStores }, { createUsers }] = await Promise.all([import('../stores.js'), import('../users/users.js')])
   // What goes wrong is told in the one line of the error: standard output is the answer's.
   const stores = await openStores(config, createLogger('silent'))
   try {

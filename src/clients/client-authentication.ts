@@ -31,6 +31,11 @@ export function hasPostedCredentials(body: unknown): boolean {
   return typeof body === 'object' && body !== null && Object.hasOwn(body, 'client_secret')
 }
 
+/** Whether a body says anything of who the client is. */
+export function namesClient(body: unknown): boolean {
+  return hasPostedCredentials(body) || (typeof body === 'object' && body !== null && Object.hasOwn(body, 'client_id'))
+}
+
 function readBasic(authorization: string): ClientCredentials[] {
   const encoded = /^basic +([A-Za-z0-9+/_-]+={0,2})$/i.exec(authorization)?.[1]
   if (!encoded) return []

@@ -4,7 +4,7 @@ import type { Database } from '../database/database.js'
 import type { ClientRow } from '../database/schema.js'
 import {
   type ClientCredentials,
-  hasPostedCredentials,
+  namesClient,
   type PresentedCredentials,
   readClientCredentials,
 } from './client-authentication.js'
@@ -133,7 +133,8 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
 
   return {
     async authenticate(presented) {
-      const header = hasPostedCredentials(presented.body) ? undefined : presented.authorization
+      // A body that names a client too has to agree with the header: that is read in full.
+      const header = namesClient(presented.body) ? undefined : presented.authorization
       const before = header === undefined ? undefined : proven.get(header)
       if (before) return authenticateOne(before.id, before.hash)
       for (const { id, secret } of readClientCredentials(presented)) {

@@ -50,9 +50,9 @@ interface Opened extends Database {
 }
 
 function openSqlite(path: string): Opened {
-  mkdirSync(dirname(path), { recursive: true })
   let file: SqliteDatabase.Database
   try {
+    mkdirSync(dirname(path), { recursive: true })
     file = new SqliteDatabase(path)
     // A second process may hold the write lock for a moment: wait for it, but for no longer than a caller would.
     file.pragma('busy_timeout = 1000')

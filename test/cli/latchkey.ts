@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { Environment } from '../service.js'
+import type { Test } from 'tap'
+import { startRedis } from '../servers/redis.js'
+import { type Environment, environment } from '../service.js'
 
 export interface Ran {
   code: number | null
@@ -9,6 +11,23 @@ export interface Ran {
   /** What it printed, parsed; undefined where it is no JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
   json: any
+}
+
+/** The two ways to keep things that differ for the command line. */
+export const settings = ['sqlite', 'postgres and redis'] as const
+
+/** The settings of a service on stores of its own. */
+export async function environmentOf(t: Test, setting: (typeof settings)[number]): Promise<Environment> {
+  if (setting === 'sqlite') return environment(t, 'sqlite')
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  return environment(t, 'postgres', { REDIS_URL: redis.url })
+}
+
+/** What an operator's shell has of it: where things are kept, and no secret of the service. */
+export function shellOf({ DATABASE_URL, REDIS_URL }: Environment): Environment {
+  const shell = { NODE_ENV: 'production', DATABASE_URL: DATABASE_URL as string }
+  return REDIS_URL === undefined ? shell : { ...shell, REDIS_URL }
 }
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))

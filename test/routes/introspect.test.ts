@@ -115,6 +115,11 @@ for (const store of stores) {
       ['wrong Basic, right posted', { form: { token, client_id: id, client_secret: secret }, headers: basic(id, 'x') }],
     ]
     const first = await api.call('/introspect', { form: { token } })
+    t.equal(
+      (await api.call('/introspect', { form: { token }, headers: right })).status,
+      200,
+      'what was right once is remembered',
+    )
     for (const [way, call] of ways) {
       const { status, headers, body, text } = await api.call('/introspect', call)
       t.match(

@@ -10,6 +10,12 @@ function outline({ status, headers, text }: Answer) {
   return { status, headers: others, text }
 }
 
+async function timeOf(act: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await act()
+  return performance.now() - start
+}
+
 for (const store of stores) {
   test(`${store}: a sign-in answers both tokens, in the documented form, for no cache to keep`, async (t) => {
     const { api } = await startService(t, store, { ACCESS_TTL: '10m', REFRESH_TTL: '2d' })
@@ -118,29 +124,42 @@ for (const store of stores) {
 
   test(`${store}: L5: a password of 1 MB is refused before it is hashed, and before it is read`, async (t) => {
     const { api } = await startService(t, store)
+    // The password itself is never sent: whoever waits for it hangs.
     const head =
       'POST /login HTTP/1.1\r\nHost: latchkey\r\nContent-Type: application/json\r\nContent-Length: 1048610\r\n\r\n'
-    const times: number[] = []
+    const refusals: number[] = []
+    const hashes: number[] = []
     for (let i = 0; i < 10; i += 1) {
-      // The password itself is never sent: whoever waits for it hangs.
+      hashes.push(await timeOf(() => api.login(`nobody${i}`, PASSWORD)))
       const { text, answeredAfter } = await exchange(api.url, head, { until: 'answered' })
       const { status, body } = parseAnswer(text)
       t.match({ status, error: JSON.parse(body).error }, { status: 413, error: 'invalid_request' })
-      times.push(answeredAfter)
+      refusals.push(answeredAfter)
     }
-    t.ok(Math.min(...times) < 5, `the fastest of ten took ${Math.min(...times).toFixed(1)} ms: a hash takes 10`)
+    // Of the fastest: a busy machine slows some of each. A hash takes 10 ms where nothing else runs.
+    t.ok(
+      Math.min(...refusals) < Math.min(...hashes) / 2,
+      `${Math.min(...refusals)} ms, with a hash ${Math.min(...hashes)} ms`,
+    )
   })
 
   test(`${store}: L5: a password longer than any pass phrase is refused before it is hashed`, async (t) => {
     const { api } = await startService(t, store)
-    const times: number[] = []
+    const refusals: number[] = []
+    const hashes: number[] = []
     for (let i = 0; i < 10; i += 1) {
-      const start = performance.now()
-      const { status, body } = await api.login('ada', 'x'.repeat(16_000))
-      times.push(performance.now() - start)
-      t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' })
+      hashes.push(await timeOf(() => api.login(`nobody${i}`, PASSWORD)))
+      refusals.push(
+        await timeOf(async () => {
+          const { status, body } = await api.login('ada', 'x'.repeat(16_000))
+          t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' })
+        }),
+      )
     }
-    t.ok(Math.min(...times) < 5, `the fastest of ten took ${Math.min(...times).toFixed(1)} ms: a hash takes 10`)
+    t.ok(
+      Math.min(...refusals) < Math.min(...hashes) / 2,
+      `${Math.min(...refusals)} ms, with a hash ${Math.min(...hashes)} ms`,
+    )
   })
 
   test(`${store}: L13: a user name or password that is no string is 400, never coerced`, async (t) => {

@@ -131,3 +131,14 @@ test('a client secret: the one before is good until the overlap ends; the one be
   t.equal(await status(second), 401)
   t.equal(await status(third), 200)
 })
+
+test('POST /introspect: a client_id that is not the one of the header: 401, also when the header is known', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  const ask = (client_id: string) =>
+    api.call('/introspect', { form: { token: 'x', client_id }, headers: basic(CLIENT) })
+  for (const _ of ['not known yet', 'known']) {
+    t.match(await ask('other'), { status: 401, body: { error: 'invalid_client' } })
+    t.equal((await ask(CLIENT.id)).status, 200)
+    t.equal((await api.introspect('x')).status, 200)
+  }
+})

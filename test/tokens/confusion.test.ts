@@ -116,17 +116,16 @@ test('J32: a token over 8 KB is refused at once, wherever it comes in', async (t
   const [fits, over, huge] = [ofLength(forger, 8191), ofLength(forger, 8193), ofLength(forger, 15_001)]
   t.equal(await api.isActive(fits), true, 'one that just fits is live')
 
-  const median = async (token: string) => {
-    const times: number[] = []
-    for (let round = 0; round < 25; round++) {
-      const start = process.hrtime.bigint()
-      t.equal((await api.introspect(token)).text, '{"active":false}')
-      times.push(Number(process.hrtime.bigint() - start) / 1e6)
-    }
-    return times.sort((a, b) => a - b)[12] as number
+  // CPU of the service and of this test together, for a whole request: the clock on the wall says how busy the machine
+  // is. The check alone is measured in test/verifier.
+  for (const token of [over, huge]) {
+    const rounds = 50
+    const before = process.cpuUsage()
+    for (let round = 0; round < rounds; round++) t.equal((await api.introspect(token)).text, '{"active":false}')
+    const { user, system } = process.cpuUsage(before)
+    const milliseconds = (user + system) / 1000 / rounds
+    t.ok(milliseconds < 5, `${milliseconds} ms of CPU each`)
   }
-  // The check's own bound, 5 ms, is kept in test/verifier: this is a whole request, on a machine that is shared.
-  for (const token of [over, huge]) t.ok((await median(token)) < 50)
 
   const asHeader = await api.call('/sessions', { bearer: over })
   t.equal(asHeader.status, 431, 'as a header it is over what all headers may be')

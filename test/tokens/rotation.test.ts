@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeJwt, importJWK, type JWK, SignJWT } from 'jose'
 import { type Test, test } from 'tap'
+import { type Algorithm, addKey, generateKey, promoteKey, removeKey } from '../../src/tokens/key-file.js'
 import type { Tokens } from '../api.js'
-import { latchkey } from '../cli/latchkey.js'
 import { headerOf, withKeyFile } from '../keys.js'
 import { environment, PASSWORD, type SpawnedService, spawnService, temporaryFolder } from '../service.js'
 
@@ -13,34 +13,34 @@ const PEOPLE = ['ada', 'grace', 'mary']
 
 test('F27: keys rotated twice under load on two replicas: nothing fails, and a removed key dies with the reload', async (t) => {
   const path = join(temporaryFolder(t), 'keys.json')
-  const keys = async (...args: string[]) => {
-    const ran = await latchkey(['keys', ...args, '--json'], { JWT_KEYS_FILE: path })
-    if (ran.code !== 0) throw new Error(ran.stderr)
-    return ran.json
+  const add = (alg: Algorithm): string => {
+    const key = generateKey(alg)
+    addKey(path, key, 'second')
+    return key.kid
   }
-  let { kid: current } = await keys('generate', '--alg', 'ES256', '--into', path)
+  let current = add('ES256')
   // SQLite has no time limit that a busy machine could break: what fails here fails for the keys.
   const env = await environment(t, 'sqlite', { ACCESS_TTL: `${ACCESS_TTL / 1000}s`, ...withKeyFile(path) })
   const replicas = [await spawnService(t, env), await spawnService(t, env)] as const
   for (const name of PEOPLE) await replicas[0].api.signUp(name, PASSWORD)
   const load = startLoad(t, replicas)
 
-  for (const alg of ['RS256', 'EdDSA']) {
+  for (const alg of ['RS256', 'EdDSA'] as const) {
     // A token of the key that is on its way out, which would live on for long: only the key's removal can end it.
     const { access_token: sample } = await replicas[0].api.tokens('ada', PASSWORD)
     const old = await outlasting(sample, path, current)
     for (const { api } of replicas) t.equal(await api.isActive(old), true)
 
-    const { kid: next } = await keys('generate', '--alg', alg, '--into', path)
+    const next = add(alg)
     for (const { api } of replicas) await until(async () => (await publishedKids(api)).includes(next))
     t.equal(await signingKid(replicas[0]), current, 'second in the file: known, and not signing')
 
-    await keys('promote', next)
+    promoteKey(path, next)
     for (const replica of replicas) await until(async () => (await signingKid(replica)) === next)
     for (const { api } of replicas) t.equal(await api.isActive(old), true, 'what the old key signed lives on')
     await sleep(ACCESS_TTL)
 
-    await keys('remove', current)
+    removeKey(path, current)
     const removed = Date.now()
     for (const [index, { api, output }] of replicas.entries()) {
       const answers: { at: number; active: boolean }[] = []
@@ -52,7 +52,7 @@ test('F27: keys rotated twice under load on two replicas: nothing fails, and a r
       const reloaded = await readAt(output, [next])
       t.equal(answers.filter(({ at, active }) => active && at > reloaded + 1000).length, 0)
       t.comment(
-        `${alg}, replica ${index}: read ${reloaded - removed} ms after the command, refused by ${Date.now() - removed}`,
+        `${alg}, replica ${index}: read ${reloaded - removed} ms after the removal, refused by ${Date.now() - removed}`,
       )
     }
     current = next
@@ -60,7 +60,7 @@ test('F27: keys rotated twice under load on two replicas: nothing fails, and a r
 
   const { requests, failures } = await load.stop()
   t.strictSame(failures, [])
-  t.ok(Math.min(...Object.values(requests)) > 20, JSON.stringify(requests))
+  t.ok(requests.refresh > 30 && requests.login >= PEOPLE.length, JSON.stringify(requests))
   t.comment(`requests: ${JSON.stringify(requests)}`)
 })
 

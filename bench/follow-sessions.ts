@@ -1,0 +1,69 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
+import { Redis } from 'ioredis'
+import { readConfig } from '../src/config.js'
+import { connectRedis } from '../src/sessions/redis/client.js'
+import { createRedisSessions } from '../src/sessions/redis/sessions.js'
+import { FIRST_PARTY } from '../src/sessions/session.js'
+import { createAccessTokens } from '../src/tokens/access-tokens.js'
+import { ringOfSecrets } from '../src/tokens/key-ring.js'
+import { sign } from './seed.js'
+
+export const ISSUER = 'http://localhost:3000'
+export const JWT_SECRET = 'q7Xk2Lz9Rt4Vb1Nc8Mw5Td3Hs6Gp0YjE'
+
+export const environment = (redisUrl: string, databaseUrl: string) => ({
+  NODE_ENV: 'production',
+  PORT: '7300',
+  MANAGEMENT_PORT: '7301',
+  ISSUER,
+  JWT_SECRET,
+  REFRESH_SECRET: 'Zx8Kp5Ol1Pi4Uy7Tr2Ew9Qa3Sd6Fg0Hj',
+  DATABASE_URL: databaseUrl,
+  REDIS_URL: redisUrl,
+})
+
+/** What an hour of use leaves in Redis: tokens of the first seconds of a feed are looked up. */
+export async function seedFeed(redisUrl: string): Promise<void> {
+  const redis = new Redis(redisUrl)
+  const then = Math.floor(Date.now() / 1000) - 3600
+  await redis.set(epochKey, then)
+  await redis.xadd(feedKey, `${then}000-0`, 'hb', '960000', 'n', 'seed')
+  redis.disconnect()
+}
+
+/** Begins sessions straight in Redis, past the password, and signs their access tokens. It also beats, as a service does. */
+export async function openSessions(redisUrl: string) {
+  const config = readConfig(environment(redisUrl, 'sqlite:unused.db'))
+  const connection = connectRedis(redisUrl, () => {})
+  if (connection.status !== 'ready') await new Promise((resolve) => connection.once('ready', resolve))
+  const sessions = createRedisSessions(connection, config)
+  const tokens = createAccessTokens({
+    issuer: config.issuer,
+    audiences: config.audiences,
+    ring: ringOfSecrets(config.jwtSecrets),
+    accessTtl: config.accessTtl,
+    sign: (claims, { kid }) => sign(claims, kid, JWT_SECRET),
+  })
+  return {
+    async begin(): Promise<string> {
+      const { session } = await sessions.create({
+        sid: randomBytes(16).toString('base64url'),
+        sub: randomUUID(),
+        username: 'bench',
+        clientId: FIRST_PARTY,
+        scope: 'todo:read todo:write',
+        audience: ISSUER,
+        roles: [],
+        deviceName: 'bench',
+        ip: '127.0.0.1',
+        userAgent: 'bench',
+      })
+      return tokens.issue(session).token
+    },
+    async close() {
+      await sessions.close()
+      connection.disconnect()
+    },
+  }
+}

@@ -1,0 +1,103 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { test } from 'tap'
+import { freePort } from '../servers/ports.js'
+import { environment } from '../service.js'
+import { latchkey, shellOf } from './latchkey.js'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const commands = {
+  serve: [],
+  migrate: [],
+  hash: [],
+  keys: ['generate', 'list', 'promote', 'remove', 'export'],
+  clients: ['create', 'list', 'rotate', 'delete'],
+  users: ['create', 'list', 'disable', 'enable', 'delete'],
+  sessions: ['list', 'revoke'],
+}
+
+test('--help: every command has its own, and each is named by the one above it', async (t) => {
+  const top = await latchkey(['--help'])
+  t.equal(top.code, 0)
+  for (const [name, below] of Object.entries(commands)) {
+    t.match(top.stdout, new RegExp(`^  ${name} +\\S`, 'm'))
+    const help = await latchkey([name, '--help'])
+    t.equal(help.code, 0)
+    if (below.length === 0) t.match(help.stdout, new RegExp(`^  latchkey ${name} \\[OPTIONS\\]$`, 'm'))
+    for (const each of below) t.match(help.stdout, new RegExp(`^  ${each} +\\S`, 'm'))
+  }
+  const [short, long] = [
+    await latchkey(['users', 'create', '-h']),
+    await latchkey(['users', 'create', 'ada', '--help']),
+  ]
+  t.match(short.stdout, /latchkey users create NAME \[OPTIONS\]\n(.*\n)*.*--role ROLE +\S.*\n(.*\n)*.*--json +\S/)
+  t.equal(long.stdout, short.stdout)
+})
+
+test('a mistake is told in one line on standard error, with status 1 and no stack', async (t) => {
+  const env = shellOf(await environment(t, 'sqlite'))
+  for (const [args, said, more] of [
+    [['serv'], /there is no command "serv": see latchkey --help/],
+    [['users', 'crate'], /there is no command "crate": see latchkey users --help/],
+    [['constructor'], /there is no command "constructor"/],
+    [['clients', 'create'], /ID is missing: see latchkey clients create --help/],
+    [['clients', 'create', 'a', 'b'], /what is "b"\?/],
+    [['clients', 'list', '--jason'], /Unknown option '--jason': see latchkey clients list --help/],
+    [['clients', 'create', 'a', '--scope'], /'--scope <value>' argument missing/],
+    [['users', 'list'], /DATABASE_URL: write sqlite:PATH.*; REFRESH_TTL: /, { DATABASE_URL: 'x', REFRESH_TTL: 'x' }],
+    [['users', 'list'], /cannot open the SQLite database.*check DATABASE_URL/, { DATABASE_URL: 'sqlite:/dev/null/x' }],
+    [['migrate'], /ECONNREFUSED.*check DATABASE_URL/, { DATABASE_URL: 'postgres://u:canary@127.0.0.1:1/x' }],
+    [['users', 'list'], /Redis does not answer: check REDIS_URL/, { REDIS_URL: 'redis://:canary@127.0.0.1:1' }],
+    [['serve'], /the configuration has 2 faults/, { PORT: 'x', MANAGEMENT_PORT: 'y', NODE_ENV: 'test' }],
+  ] as [string[], RegExp, Record<string, string>?][]) {
+    const ran = await latchkey(args, { ...env, ...more })
+    t.match(ran, { code: 1, stdout: '', stderr: /^latchkey: / }, args.join(' '))
+    t.match(ran.stderr, said)
+    t.notMatch(ran.stderr, /canary|\n {4}at /, 'no password and no stack')
+    if (args[0] !== 'serve') t.equal(ran.stderr.trimEnd().split('\n').length, 1, 'one line')
+  }
+})
+
+test('serve is what runs when nothing is named; --version is that of the package', async (t) => {
+  const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+  t.equal((await latchkey(['--version'])).stdout, `${version}\n`)
+
+  for (const args of [[], ['serve']]) {
+    const [port, managementPort] = [await freePort(), await freePort()]
+    const env = { ...(await environment(t, 'sqlite')), PORT: String(port), MANAGEMENT_PORT: String(managementPort) }
+    const child = spawn(`${root}dist/src/cli/main.js`, args, { env: { PATH: process.env.PATH, ...env } })
+    t.teardown(() => child.kill('SIGKILL'))
+    let output = ''
+    for await (const chunk of child.stdout) {
+      output += chunk
+      if (output.includes('Latchkey runs at')) break
+    }
+    t.match(output, `Latchkey runs at http://localhost:${port}`)
+    t.equal((await fetch(`http://127.0.0.1:${managementPort}/livez`)).status, 200)
+    child.kill('SIGTERM')
+    t.strictSame(await once(child, 'exit'), [0, null])
+  }
+})
+
+test('migrate makes the tables, and may be run again', async (t) => {
+  for (const store of ['sqlite', 'postgres'] as const) {
+    const env = shellOf(await environment(t, store))
+    const both = await Promise.all([latchkey(['migrate'], env), latchkey(['migrate', '--json'], env)])
+    t.match(both, [
+      { code: 0, stdout: 'The database is up to date.\n' },
+      { code: 0, json: { migrated: true } },
+    ])
+    t.match(await latchkey(['users', 'list', '--json'], env), { code: 0, json: { users: [], next: null } })
+  }
+})
+
+test('an answer that nobody reads to its end is no error', async (t) => {
+  const child = spawn(`${root}dist/src/cli/main.js`, ['--help'], { env: { PATH: process.env.PATH } })
+  child.stdout.destroy()
+  let errors = ''
+  child.stderr.on('data', (chunk) => (errors += chunk))
+  t.strictSame(await once(child, 'close'), [0, null])
+  t.equal(errors, '')
+})

@@ -1,0 +1,16 @@
+import { once } from 'node:events'
+import { openDatabase } from '../../src/database/database.js'
+
+// A process that opens a database when it is told to, and says how that went.
+process.stdout.write('ready\n')
+await once(process.stdin, 'data')
+try {
+  const database = await openDatabase(process.argv[2] as string, () => {})
+  const { length } = await database.db.selectFrom('sessions').selectAll().execute()
+  process.stdout.write(`opened ${length}\n`)
+  await database.close()
+  process.exit(0)
+} catch (error) {
+  process.stdout.write(`failed: ${(error as Error).message}\n`)
+  process.exit(1)
+}

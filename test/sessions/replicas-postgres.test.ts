@@ -1,0 +1,3 @@
+import { replicaRaces } from './replica-races.js'
+
+replicaRaces('postgres')
