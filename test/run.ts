@@ -35,5 +35,5 @@ function describe(end: string): string {
   const totals = /^# \{ total: .*\}$/m.exec(end)?.[0] ?? ''
   const count = (name: string) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(totals)?.[1] ?? 0)
   const skipped = count('skip') + count('todo')
-  return `${count('pass')} passed, ${count('fail')} failed${skipped > 0 ? `, ${skipped} left out` : ''}`
+  return `${count('pass')} passed, ${count('fail')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
 }
