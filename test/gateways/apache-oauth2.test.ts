@@ -1,5 +1,6 @@
 import { test } from 'tap'
 import { startApacheOauth2 } from './apache.js'
+import { readAs } from './app.js'
 import { keepsTheRules, startWorld } from './rules.js'
 
 // It waits 15 s for an answer, whatever it is told.
@@ -19,4 +20,14 @@ test('where mod_oauth2 may cache, a revoked token is good for as long', async (t
   }
   t.comment(`admitted for ${Date.now() - since} ms after it was revoked`)
   t.ok(Date.now() - since < 8000)
+})
+
+test('without the line against it, Apache lets a caller have its name taken away', async (t) => {
+  const { call, token, app } = await startWorld(t, {
+    start: (t, surroundings) => startApacheOauth2(t, surroundings, (site) => site.replace(/^.*LATCHKEY_HOP.*$/gm, '')),
+  })
+  const headers = { connection: 'x-auth-sub' }
+  t.equal((await call('/notes', { bearer: await token(), headers })).status, 200)
+  const [arrival] = app.arrivals
+  t.strictSame(arrival && readAs('x-auth-sub', arrival), [])
 })

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { test } from 'tap'
+import { readAs } from './app.js'
 import { startNginx } from './nginx.js'
 import { GATEWAY_CLIENT, keepsTheRules, startWorld } from './rules.js'
 
@@ -45,4 +46,16 @@ test('bodies that nginx announces and never sends do not swallow the requests be
     t.equal((await call('/notes', { bearer })).status, 200)
     t.equal((await call('/notes')).status, 401)
   }
+})
+
+test('a location with a proxy_set_header of its own has lost the others: a caller says there who it is', async (t) => {
+  const { call, token, app } = await startWorld(t, {
+    start: (t, surroundings) =>
+      startNginx(t, surroundings, (site) =>
+        site.replace('auth_request /latchkey/signed-in;', '$& proxy_set_header X-Own own;'),
+      ),
+  })
+  t.equal((await call('/notes', { bearer: await token(), headers: { 'x-auth-sub': 'root' } })).status, 200)
+  const [arrival] = app.arrivals
+  t.strictSame(arrival && readAs('x-auth-sub', arrival), ['root'])
 })
