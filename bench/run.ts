@@ -35,7 +35,7 @@ const env = {
 try {
   await new Promise((resolve) => setTimeout(resolve, 300))
   const config = readConfig(env)
-  const connection = connectRedis(`redis://127.0.0.1:${redisPort}`, () => {})
+  const connection = connectRedis({ mode: 'single', urls: [`redis://127.0.0.1:${redisPort}`] }, () => {})
   await new Promise((resolve) => connection.once('ready', resolve))
   const sessions = createRedisSessions(connection, config)
   const seeded = await seedSessions(sessions, config, { users: 500, each: 4, folder, name: 'live' })

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
-import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import {
   FIRST_PARTY,
@@ -11,6 +10,9 @@ import {
   type SessionStore,
   type StoreOptions,
 } from '../session.js'
+import { isCluster, type RedisClient } from './client.js'
+import { findFault } from './health.js'
+import type { Replicated } from './replicated.js'
 
 const lua = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8')
 const scripts = {
@@ -56,11 +58,14 @@ interface LookUp {
 /**
  * Sessions in Redis, for any number of replicas and for verifiers of other services.
  * Each user's keys share a slot; each change is one script.
+ *
+ * @param replicated where a revocation is acknowledged only when replicas hold it
  */
-export function createRedisSessions(client: Redis, options: StoreOptions): SessionStore {
+export function createRedisSessions(client: RedisClient, options: StoreOptions, replicated?: Replicated): SessionStore {
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
-  const redis = client as Redis & Scripts
+  const redis = client as RedisClient & Scripts
+  const inCluster = isCluster(client)
   const feedKept = accessTtl + FEED_SLACK
 
   /**
@@ -79,7 +84,9 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
   // would cost, on both sides.
   let lookUps: LookUp[] = []
 
-  function holder(key: string): Promise<string | undefined> {
+  async function holder(key: string): Promise<string | undefined> {
+    // Sessions of several users are in several slots, and no script may touch two.
+    if (inCluster) return (await redis.hget(key, 'un')) ?? undefined
     return new Promise((resolve, reject) => {
       if (lookUps.push({ key, resolve, reject }) === 1) setImmediate(askAll)
     })
@@ -117,7 +124,22 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
   client.on('ready', beatIfAlive)
   const heart = setInterval(beatIfAlive, HEARTBEAT_INTERVAL).unref()
 
+  /**
+   * In a cluster the feed is on another node: it has to be safe there before the session goes, for who finds the session
+   * gone takes the feed for told. On a single primary one order holds for both: what the replicas have of the one, they
+   * have of the other.
+   */
+  async function announce(...fields: string[]): Promise<void> {
+    if (replicated && inCluster) await replicated.run(scripts.lkAnnounce.lua, [feedKey], feedKept, ...fields)
+    else await redis.lkAnnounce(feedKey, feedKept, ...fields)
+  }
+
   async function end(sub: string, sids: readonly string[]): Promise<string[]> {
+    // Nothing to end: what is gone already may still have to reach the replicas.
+    if (sids.length === 0) {
+      await replicated?.run(scripts.lkEnd.lua, [sessionIndexKey(sub)])
+      return []
+    }
     const ended: string[] = []
     for (let i = 0; i < sids.length; i += END_BATCH) {
       ended.push(...(await endBatch(sub, sids.slice(i, i + END_BATCH))))
@@ -128,8 +150,9 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
   async function endBatch(sub: string, sids: readonly string[]): Promise<string[]> {
     // The feed first, then the keys: a crash in between leaves sessions that can be ended again. The other way round
     // it would leave followers who never hear of it.
-    await redis.lkAnnounce(feedKey, feedKept, ...sids.flatMap((sid) => ['sid', sid]))
+    await announce(...sids.flatMap((sid) => ['sid', sid]))
     const keys = [sessionIndexKey(sub), ...sids.map((sid) => sessionKey(sub, sid))]
+    if (replicated) return (await replicated.run(scripts.lkEnd.lua, keys, ...sids)) as string[]
     return redis.lkEnd(keys.length, ...keys, ...sids)
   }
 
@@ -197,8 +220,10 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
 
     revokeClient: (clientId, notBefore) =>
       ask(async () => {
-        await redis.lkAnnounce(feedKey, feedKept, 'sub', clientId, 'nbf', String(notBefore))
-        await redis.lkRevokeClient(clientRevocationKey(clientId), notBefore, feedKept)
+        await announce('sub', clientId, 'nbf', String(notBefore))
+        const key = clientRevocationKey(clientId)
+        if (replicated) await replicated.run(scripts.lkRevokeClient.lua, [key], notBefore, feedKept)
+        else await redis.lkRevokeClient(key, notBefore, feedKept)
       }),
 
     clientNotBefore: (clientId) =>
@@ -213,9 +238,14 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
         return Math.max(Number(ended ?? 0), Number(epoch) - 1)
       }),
 
-    ping: () => ask(async () => void (await redis.ping())),
+    ping: () =>
+      ask(async () => {
+        const fault = await findFault(client)
+        if (fault !== undefined) throw new Error(fault)
+      }),
 
     async close() {
+      replicated?.close()
       clearInterval(heart)
       client.off('ready', beatIfAlive)
     },
