@@ -127,8 +127,8 @@ export interface SpawnedService {
 }
 
 /** The service as a process of its own, as `npm start` runs it. Killed when the test ends. */
-export async function spawnService(t: Test, env: Environment): Promise<SpawnedService> {
-  const [port, managementPort] = [await freePort(), await freePort()]
+export async function spawnService(t: Test, env: Environment, ports?: [number, number]): Promise<SpawnedService> {
+  const [port, managementPort] = ports ?? [await freePort(), await freePort()]
   const child = spawn(process.execPath, [fileURLToPath(new URL('../src/server.js', import.meta.url))], {
     env: { PATH: process.env.PATH, ...env, PORT: String(port), MANAGEMENT_PORT: String(managementPort) },
     stdio: ['ignore', 'pipe', 'pipe'],

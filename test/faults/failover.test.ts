@@ -90,7 +90,14 @@ test(`F5 F9 sentinels replace the primary under load, × ${FAILOVERS}: killed, s
     else if (way === 'stalled') old.process.kill('SIGSTOP')
     else await tellToStepDown(setting.sentinels[0] as RedisServer)
     const primary = await setting.untilReplaced(old)
-    slowest = Math.max(slowest, await until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000))
+    const back = until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000)
+    slowest = Math.max(
+      slowest,
+      await back.catch(async (error) => {
+        t.comment(`${way}, round ${round}: ${JSON.stringify(service.log.slice(-6))}`)
+        throw error
+      }),
+    )
     await sleep(300)
     revived += await ledger.countRevived(next)
 
