@@ -14,8 +14,6 @@ export const JWT_SECRET = 'q7Xk2Lz9Rt4Vb1Nc8Mw5Td3Hs6Gp0YjE'
 
 export const environment = (redisUrl: string, databaseUrl: string) => ({
   NODE_ENV: 'production',
-  PORT: '7300',
-  MANAGEMENT_PORT: '7301',
   ISSUER,
   JWT_SECRET,
   REFRESH_SECRET: 'Zx8Kp5Ol1Pi4Uy7Tr2Ew9Qa3Sd6Fg0Hj',
