@@ -43,6 +43,15 @@ try {
   connection.disconnect()
 
   const service = await startServer('../src/server.js', env, 'http://127.0.0.1:7300', 'http://127.0.0.1:7301/readyz')
+  // Another checkout of this project, built: what has a change cost?
+  const before =
+    process.env.BENCH_AGAINST &&
+    (await startServer(
+      join(process.env.BENCH_AGAINST, 'dist/src/server.js'),
+      { ...env, PORT: '7303', MANAGEMENT_PORT: '7304' },
+      'http://127.0.0.1:7303',
+      'http://127.0.0.1:7304/readyz',
+    ))
   const bare = await startServer('./bare.js', { PORT: '7302' }, 'http://127.0.0.1:7302')
   const basic = Buffer.from(`${client.id}:${client.secret}`).toString('base64')
   const form = 'application/x-www-form-urlencoded'
@@ -57,25 +66,28 @@ try {
   for (const [name, load] of Object.entries(loads)) {
     if (only && !name.includes(only)) continue
     await round(service, load, 1)
-    await round(bare, yardstick, 1)
+    const rival = before || bare
+    const rivalLoad = before ? load : yardstick
+    await round(rival, rivalLoad, 1)
     const ratios: number[] = []
     const ours: number[] = []
     const theirs: number[] = []
     for (let i = 0; i < ROUNDS; i += 1) {
       const a = await round(service, load, SECONDS)
-      const b = await round(bare, yardstick, SECONDS)
+      const b = await round(rival, rivalLoad, SECONDS)
       ours.push(a.cpu)
       theirs.push(b.cpu)
       ratios.push(a.cpu / b.cpu)
     }
     const [o, b, r] = [summarise(ours), summarise(theirs), summarise(ratios)]
     process.stdout.write(
-      `${name.padEnd(18)} ${o.median.toFixed(1)} µs  bare ${b.median.toFixed(1)} µs  ratio ${r.median.toFixed(2)} (${r.low.toFixed(2)}–${r.high.toFixed(2)})\n`,
+      `${name.padEnd(18)} ${o.median.toFixed(1)} µs  ${before ? 'before' : 'bare'} ${b.median.toFixed(1)} µs  ratio ${r.median.toFixed(2)} (${r.low.toFixed(2)}–${r.high.toFixed(2)})\n`,
     )
     if (name === 'refresh') break
   }
   process.stdout.write(`memory ${service.memory().toFixed(0)} MB\n`)
   await service.stop()
+  if (before) await before.stop()
   await bare.stop()
 } finally {
   redis.kill('SIGKILL')

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** Clock ticks of a second, in /proc: fixed by the kernel's interface. */
@@ -24,7 +25,7 @@ export async function startServer(
   url: string,
   readiness = url,
 ): Promise<Server> {
-  const path = fileURLToPath(new URL(script, import.meta.url))
+  const path = isAbsolute(script) ? script : fileURLToPath(new URL(script, import.meta.url))
   const child = spawn('taskset', ['-c', '0', process.execPath, path], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],

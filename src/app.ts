@@ -13,6 +13,7 @@ import { registerBodies } from './bodies.js'
 import { createClients } from './clients/clients.js'
 import { type Config, parseProductionKeys } from './config.js'
 import { handleError, refusal, sendRefusal } from './errors.js'
+import { createMetrics } from './metrics/metrics.js'
 import { registerDocs } from './openapi.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
@@ -20,6 +21,7 @@ import { login } from './routes/login.js'
 import { logout } from './routes/logout.js'
 import { logoutAll } from './routes/logout-all.js'
 import { metadata } from './routes/metadata.js'
+import { metrics as metricsRoute } from './routes/metrics.js'
 import { refresh } from './routes/refresh.js'
 import { revoke } from './routes/revoke.js'
 import { sessionRoutes } from './routes/sessions.js'
@@ -39,7 +41,7 @@ import { createUsers } from './users/users.js'
 /** The service, wired, not yet listening. */
 export interface Service {
   app: FastifyInstance
-  /** Health, for the cluster, on a port of its own. */
+  /** Health and metrics, for the cluster, on a port of its own. */
   management: FastifyInstance
   /** From now on not ready, and every connection is closed after its answer. Still serves. */
   drain(): void
@@ -55,15 +57,22 @@ const RECEIVE_TIMEOUT = 5000
 /** The whole machine, wired by hand: the only place that knows how the rooms fit together. */
 export async function createService(config: Config, logger: Logger): Promise<Service> {
   let isDraining = false
-  const app = createServer(config, logger)
+  const metrics = createMetrics()
+  const app = createServer(config, logger, metrics.countUnrouted)
+  metrics.watchRoutes(app)
 
   // Stores
-  const { database, redis, sessions, close } = await openStores(config, logger)
+  const { database, redis, close, ...stores } = await openStores(config, logger, metrics.databaseTimes)
+  const sessions = metrics.timeSessions(stores.sessions)
   app.addHook('onClose', close)
   if (redis) await registerRedis(app, redis)
 
   // Rooms
-  const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
+  const hashing = createPasswordHashing({
+    concurrency: config.hashConcurrency,
+    queue: config.hashQueue,
+    times: metrics.hashingTimes,
+  })
   const users = createUsers(database, hashing)
   const throttle = createThrottle(redis)
   const clients = createClients(database)
@@ -80,7 +89,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     accessTtl: config.accessTtl,
     sign: await registerJwt(app, ring.keys()[0]),
   })
-  const audit = createAudit(logger)
+  const audit = createAudit(logger, metrics.countEvent)
 
   // Routes
   app.addHook('onRequest', (_request, reply, done) => {
@@ -108,11 +117,11 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     refuseOtherMethods()
   })
 
+  const checks = { database: database.ping, ...(redis && { redis: sessions.ping }) }
+  metrics.readParts({ sessions, hashing, hashQueue: config.hashQueue, checks })
   const management = createServer(config, logger)
-  await management.register(health, {
-    checks: { database: database.ping, ...(redis && { redis: sessions.ping }) },
-    isDraining: () => isDraining,
-  })
+  await management.register(health, { checks, isDraining: () => isDraining })
+  await management.register(metricsRoute, { render: metrics.render })
 
   await Promise.all([app.ready(), management.ready()])
   return {
@@ -132,7 +141,8 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   }
 }
 
-function createServer(config: Config, logger: Logger): FastifyInstance {
+/** @param countUnrouted is told the status of each answer that no route gives */
+function createServer(config: Config, logger: Logger, countUnrouted = (_status: number) => {}): FastifyInstance {
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     // A line a request would cost half a request: `debug` has it. What matters is in the audit log.
@@ -159,14 +169,17 @@ function createServer(config: Config, logger: Logger): FastifyInstance {
     },
     // Nothing is guessed: a number is no string, and what was sent is what is checked.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
-    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
-    clientErrorHandler: refuseUnreadable,
+    frameworkErrors: (error, request, reply) => countUnrouted(handleError(error, request, reply).statusCode),
+    clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, countUnrouted),
   })
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
   app.setErrorHandler(handleError)
-  app.setNotFoundHandler((_request, reply) => sendRefusal(reply, refusal.notFound()))
+  app.setNotFoundHandler((_request, reply) => {
+    countUnrouted(404)
+    return sendRefusal(reply, refusal.notFound())
+  })
   // Hooks that never wait take a callback: each promise would cost a microsecond a request.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
@@ -261,7 +274,11 @@ function collectMethods(app: FastifyInstance): () => void {
 }
 
 /** What Node's HTTP parser refuses has no request to answer: this writes to the bare socket. */
-function refuseUnreadable(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
+function refuseUnreadable(
+  error: Error & { code?: string },
+  socket: Socket,
+  countUnrouted: (status: number) => void,
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   // The headers may have been refused already, and the body be what cannot be read: one request, one answer.
   const { _httpMessage: answer } = socket as Socket & { _httpMessage?: ServerResponse | null }
@@ -272,6 +289,7 @@ function refuseUnreadable(this: FastifyInstance, error: Error & { code?: string 
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? '408 Request Timeout'
         : '400 Bad Request'
+  countUnrouted(Number.parseInt(status, 10))
   const body = JSON.stringify({ error: 'invalid_request', error_description: 'the request cannot be read' })
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n` +

@@ -33,11 +33,13 @@ export type SessionEnd =
 
 export type Audit = (request: FastifyRequest, event: AuditEvent) => void
 
-export function createAudit(logger: FastifyBaseLogger): Audit {
+/** @param count is told of each event, too */
+export function createAudit(logger: FastifyBaseLogger, count: (event: AuditEvent) => void): Audit {
   const log = logger.child({ log: 'audit' }, { level: 'info' })
   return (request, event) => {
     // A session that had ended already is no event.
     if (event.event === 'session.ended' && event.sids.length === 0) return
+    count(event)
     log.info({ ...event, ip: request.ip, reqId: request.id }, event.event)
   }
 }

@@ -194,7 +194,7 @@ export const settings = {
   NODE_ENV: setting('production refuses to start without its secrets', 'development', (text) => text),
   HOST: setting('Address that both ports listen on', '127.0.0.1', (text) => text),
   PORT: setting('The service', '3000', wholeNumber(0, 65_535)),
-  MANAGEMENT_PORT: setting('Health, for the cluster', '9000', wholeNumber(0, 65_535)),
+  MANAGEMENT_PORT: setting('Health and metrics, for the cluster', '9000', wholeNumber(0, 65_535)),
   ISSUER: setting('iss of every token, exactly', 'http://localhost:3000', issuerUrl),
   AUDIENCE: setting(
     'Audiences that may be asked for, comma-separated; the first is the default. ISSUER if not set',

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import type { StoresConfig } from './config.js'
-import { type Database, openDatabase } from './database/database.js'
+import { type Database, type DatabaseTimes, openDatabase } from './database/database.js'
 import { connectRedis } from './sessions/redis/client.js'
 import { createRedisSessions } from './sessions/redis/sessions.js'
 import type { SessionStore } from './sessions/session.js'
@@ -16,8 +16,9 @@ export interface Stores {
 }
 
 /** Opens what the configuration names, for the service and for the command line. Does not wait for Redis. */
-export async function openStores(config: StoresConfig, logger: Logger): Promise<Stores> {
-  const database = await openDatabase(config.databaseUrl, (err) => logger.warn({ err }, 'a database connection failed'))
+export async function openStores(config: StoresConfig, logger: Logger, times?: DatabaseTimes): Promise<Stores> {
+  const onError = (err: Error) => logger.warn({ err }, 'a database connection failed')
+  const database = await openDatabase(config.databaseUrl, onError, times)
   const redis =
     config.redisUrl === undefined
       ? undefined

@@ -29,13 +29,26 @@ export interface Database {
   close(): Promise<void>
 }
 
+/** Told of each query and each wait for a connection, in milliseconds. */
+export interface DatabaseTimes {
+  queried(milliseconds: number): void
+  connected(milliseconds: number): void
+  failed(): void
+}
+
 /**
  * Opens `sqlite:PATH` or `postgres://…` and brings its tables up to date. Any number of processes may do so at once.
  *
  * Whatever the database throws is an {@link Unavailable}: no query here can fail on its input.
  */
-export async function openDatabase(url: string, onError: (error: Error) => void): Promise<Database> {
-  const database = url.startsWith('sqlite:') ? openSqlite(url.slice('sqlite:'.length)) : openPostgres(url, onError)
+export async function openDatabase(
+  url: string,
+  onError: (error: Error) => void,
+  times?: DatabaseTimes,
+): Promise<Database> {
+  const database = url.startsWith('sqlite:')
+    ? openSqlite(url.slice('sqlite:'.length), times)
+    : openPostgres(url, onError, times)
   try {
     await database.migrate()
   } catch (error) {
@@ -49,7 +62,7 @@ interface Opened extends Database {
   migrate(): Promise<void>
 }
 
-function openSqlite(path: string): Opened {
+function openSqlite(path: string, times: DatabaseTimes | undefined): Opened {
   let file: SqliteDatabase.Database
   try {
     mkdirSync(dirname(path), { recursive: true })
@@ -62,7 +75,7 @@ function openSqlite(path: string): Opened {
   } catch (error) {
     throw new Unavailable('database', `cannot open the SQLite database ${path}: ${(error as Error).message}`, error)
   }
-  const db = new Kysely<Tables>({ dialect: guarded(new SqliteDialect({ database: file })) })
+  const db = new Kysely<Tables>({ dialect: guarded(new SqliteDialect({ database: file }), times) })
   return {
     ...common(db),
     now: sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
@@ -92,7 +105,7 @@ const types: pg.CustomTypesConfig = {
     oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
-function openPostgres(url: string, onError: (error: Error) => void): Opened {
+function openPostgres(url: string, onError: (error: Error) => void, times: DatabaseTimes | undefined): Opened {
   const pool = openPool(
     {
       connectionString: url,
@@ -107,7 +120,7 @@ function openPostgres(url: string, onError: (error: Error) => void): Opened {
     },
     onError,
   )
-  const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool })) })
+  const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool }), times) })
   return {
     ...common(db),
     now: sql<number>`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
@@ -157,22 +170,29 @@ async function migrateToLatest(db: Kysely<Tables>, disableTransactions: boolean)
 }
 
 /** The dialect, with every failure of a query or a connection turned into {@link Unavailable}. */
-function guarded(dialect: Dialect): Dialect {
+function guarded(dialect: Dialect, times?: DatabaseTimes): Dialect {
   return {
     createAdapter: () => dialect.createAdapter(),
     createIntrospector: (db) => dialect.createIntrospector(db),
     createQueryCompiler: () => dialect.createQueryCompiler(),
-    createDriver: () => guardedDriver(dialect.createDriver()),
+    createDriver: () => guardedDriver(dialect.createDriver(), times),
   }
 }
 
-function guardedDriver(driver: Driver): Driver {
+function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver {
   const guard = async <Result>(act: () => Promise<Result>): Promise<Result> => {
     try {
       return await act()
     } catch (error) {
+      times?.failed()
       throw new Unavailable('database', `the database failed: ${(error as Error).message}`, error)
     }
+  }
+  const timed = async <Result>(act: () => Promise<Result>, tell: ((milliseconds: number) => void) | undefined) => {
+    const begin = performance.now()
+    const result = await guard(act)
+    tell?.(performance.now() - begin)
+    return result
   }
   const guardedConnections = new WeakMap<DatabaseConnection, DatabaseConnection>()
   const originals = new WeakMap<DatabaseConnection, DatabaseConnection>()
@@ -180,11 +200,11 @@ function guardedDriver(driver: Driver): Driver {
   return {
     init: () => guard(() => driver.init()),
     async acquireConnection() {
-      const connection = await guard(() => driver.acquireConnection())
+      const connection = await timed(() => driver.acquireConnection(), times?.connected)
       let wrapped = guardedConnections.get(connection)
       if (!wrapped) {
         wrapped = {
-          executeQuery: (query) => guard(() => connection.executeQuery(query)),
+          executeQuery: (query) => timed(() => connection.executeQuery(query), times?.queried),
           streamQuery: (query, size) => connection.streamQuery(query, size),
         }
         guardedConnections.set(connection, wrapped)

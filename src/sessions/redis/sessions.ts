@@ -47,6 +47,11 @@ const END_BATCH = 500
 /** Sessions looked up by one command: each script blocks Redis. */
 const HOLDERS_BATCH = 200
 
+/** Keys drawn to tell how many of all are sessions: the answer is right within some 6%, for 0.3 ms of Redis. */
+const SAMPLE = 300
+/** So few keys are read, not sampled. */
+const FEW = 1000
+
 interface LookUp {
   key: string
   resolve: (name: string | undefined) => void
@@ -211,6 +216,26 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
         }
         // An emptied Redis has forgotten what had ended: of what was issued before its epoch it knows nothing.
         return Math.max(Number(ended ?? 0), Number(epoch) - 1)
+      }),
+
+    count: () =>
+      ask(async () => {
+        const [before = '', after = ''] = sessionKey('*', '').split('*')
+        const isSession = (key: string | null) => key?.startsWith(before) && key.includes(after)
+        const keys = await redis.dbsize()
+        if (keys <= FEW) return (await redis.keys('lk1:*')).filter(isSession).length
+        const sample = await Promise.all(Array.from({ length: SAMPLE }, () => redis.randomkey()))
+        return Math.round((keys * sample.filter(isSession).length) / SAMPLE)
+      }),
+
+    feedAge: () =>
+      ask(async () => {
+        const [[last], [seconds, microseconds]] = await Promise.all([
+          redis.xrevrange(feedKey, '+', '-', 'COUNT', 1),
+          redis.time() as unknown as Promise<[string, string]>,
+        ])
+        const now = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
+        return last ? Math.max(0, now - Number.parseInt(last[0], 10)) : undefined
       }),
 
     ping: () => ask(async () => void (await redis.ping())),
