@@ -3,8 +3,9 @@ import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { createVerifier as createBareVerifier } from 'fast-jwt'
 import { Redis } from 'ioredis'
 import type { BenchRedis } from './follow.js'
-import { ISSUER, JWT_SECRET, openSessions, seedFeed } from './follow-sessions.js'
-import { summarise } from './load.js'
+import { openSessions, seedFeed } from './follow-sessions.js'
+import { summarise } from './measure.js'
+import { ISSUER, JWT_SECRET } from './setting.js'
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 11)
 /** So many that when one comes again it has been forgotten. */

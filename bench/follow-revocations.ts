@@ -6,9 +6,10 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../test/servers/ports.js'
 import type { BenchRedis } from './follow.js'
-import { environment, openSessions, seedFeed } from './follow-sessions.js'
+import { openSessions, seedFeed } from './follow-sessions.js'
 import type { Report, ToFollower } from './follower.js'
 import { startServer } from './server.js'
+import { environment } from './setting.js'
 
 const FOLLOWERS = 10
 const A_MINUTE = Number(process.env.BENCH_REVOCATIONS ?? 1000)

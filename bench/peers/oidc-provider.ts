@@ -95,7 +95,13 @@ for (let i = 0; i < Number(TOKENS); i += 1) {
   const grant = new provider.Grant({ accountId, clientId: client.clientId })
   grant.addOIDCScope('offline_access todo:read todo:write')
   const grantId = await grant.save()
-  const granted = { accountId, client, grantId, gty: 'authorization_code', scope: 'offline_access todo:read todo:write' }
+  const granted = {
+    accountId,
+    client,
+    grantId,
+    gty: 'authorization_code',
+    scope: 'offline_access todo:read todo:write',
+  }
   access.push(await new provider.AccessToken(granted as never).save())
   refresh.push(await new provider.RefreshToken(granted as never).save())
 }
