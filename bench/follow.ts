@@ -16,7 +16,7 @@ import { measureWindow } from './follow-window.js'
  * Each part has a Redis of its own, on loopback.
  */
 const parts: Record<string, (redis: BenchRedis) => Promise<void>> = {
-  cost: measureCost,
+  cost: async (redis) => void process.stdout.write(`${JSON.stringify(await measureCost(redis), null, 2)}\n`),
   revocations: measureRevocations,
   faults: measureFaults,
   window: measureWindow,

@@ -23,6 +23,8 @@ export const environment = (redisUrl: string, databaseUrl: string) => ({
   BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,
   DATABASE_URL: databaseUrl,
   REDIS_URL: redisUrl,
+  // For the growth of one user's sessions.
+  SESSIONS_PER_USER: '1000',
 })
 
 /** A Redis on core 1 and a folder, for what is started on them. */
