@@ -76,11 +76,11 @@ test('the time that a pod is given to stop is enough for its drain', async (t) =
   t.ok(pod.terminationGracePeriodSeconds >= preStop + constant('DRAIN_TIME') + constant('CLOSE_TIME') + 5)
 })
 
-test('probes ask the management port, and only readiness asks for the stores', async (t) => {
+test('probes ask the management port, and only readiness asks for a store: Redis', async (t) => {
   const { container } = serviceOf(manifestsOf('production'))
   t.match(container.startupProbe.httpGet, { path: '/livez', port: 'management' })
   t.match(container.livenessProbe.httpGet, { path: '/livez', port: 'management' })
-  t.match(container.readinessProbe.httpGet, { path: '/readyz', port: 'management' })
+  t.match(container.readinessProbe.httpGet, { path: '/readyz?exclude=database', port: 'management' })
 })
 
 test('from outside people get what they need, and nothing for services', async (t) => {
