@@ -58,12 +58,23 @@ const RECEIVE_TIMEOUT = 5000
 export async function createService(config: Config, logger: Logger): Promise<Service> {
   let isDraining = false
   const metrics = createMetrics()
+  // Loaded only where somebody wants them.
+  const tracing = config.tracesEndpoint
+    ? (await import('./tracing.js')).createTracing(config.tracesEndpoint, logger)
+    : undefined
   const app = createServer(config, logger, metrics.countUnrouted)
+  // Before the hooks that refuse: what is refused has a trace as well.
+  tracing?.watchRequests(app)
   metrics.watchRoutes(app)
 
   // Stores
-  const { database, redis, close, ...stores } = await openStores(config, logger, metrics.databaseTimes)
-  const sessions = metrics.timeSessions(stores.sessions)
+  const { database, redis, close, ...stores } = await openStores(
+    config,
+    logger,
+    tracing?.traceDatabase(metrics.databaseTimes) ?? metrics.databaseTimes,
+  )
+  const timed = metrics.timeSessions(stores.sessions)
+  const sessions = tracing?.traceSessions(timed) ?? timed
   app.addHook('onClose', close)
   if (redis) await registerRedis(app, redis)
 
@@ -71,7 +82,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const hashing = createPasswordHashing({
     concurrency: config.hashConcurrency,
     queue: config.hashQueue,
-    times: metrics.hashingTimes,
+    times: tracing?.traceHashing(metrics.hashingTimes) ?? metrics.hashingTimes,
   })
   const users = createUsers(database, hashing)
   const throttle = createThrottle(redis)
@@ -137,6 +148,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
       await app.close()
       clearInterval(sweep)
       await management.close()
+      await tracing?.close()
     },
   }
 }

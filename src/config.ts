@@ -246,6 +246,11 @@ export const settings = {
   HASH_QUEUE: setting('Passwords that may wait to be hashed; past it, 503', '64', wholeNumber(0, 100_000)),
   TRUST_PROXY: setting('Addresses or CIDRs whose X-Forwarded-For is believed, comma-separated', '', cidrs),
   LOG_LEVEL: setting('How much is logged', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    'Where traces are sent, by OTLP over HTTP, such as http://collector:4318; without it none are made',
+    '',
+    url('http:', 'https:'),
+  ),
   DOCS: setting('/docs and /openapi.json: on or off; off in production if not set', 'on', oneOf('on', 'off')),
 }
 
@@ -279,6 +284,8 @@ export interface Config {
   readonly hashQueue: number
   readonly trustProxy: readonly string[] | undefined
   readonly logLevel: string
+  /** Where traces are sent. */
+  readonly tracesEndpoint: string | undefined
   readonly docs: boolean
   /** Where secrets that were not set have been made up, and for a newcomer's first calls the client among them. */
   readonly generated: { readonly file: string; readonly client: { id: string; secret: string } | undefined } | undefined
@@ -381,6 +388,7 @@ export function readConfig(env: Environment): Config {
     signUp: read('SIGNUP') ?? (production ? 'closed' : 'open'),
     trustProxy: read('TRUST_PROXY'),
     logLevel: read('LOG_LEVEL') ?? 'info',
+    tracesEndpoint: read('OTEL_EXPORTER_OTLP_ENDPOINT'),
     docs: (read('DOCS') ?? (production ? 'off' : 'on')) === 'on',
   } as const
 

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { AuditEvent, SessionEnd } from '../audit.js'
 import type { DatabaseTimes } from '../database/database.js'
+import { aroundEach } from '../sessions/around.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { HashingTimes, PasswordHashing } from '../users/password.js'
 import { type Count, type Counter, counter, type Distribution, gauge, histogram, type Metric } from './series.js'
@@ -48,7 +49,6 @@ const CAUSES: readonly SessionEnd[] = [
   'too_many',
   'reuse',
 ]
-const OPERATIONS = ['create', 'rotate', 'holder', 'list', 'end', 'endAll', 'revokeClient', 'clientNotBefore'] as const
 
 /**
  * What is counted, for Prometheus. No label has a value that callers choose: routes by their pattern, never an address, a
@@ -100,7 +100,6 @@ export function createMetrics(): Metrics {
   for (const result of RESULTS) signIns.with({ result })
   for (const outcome of OUTCOMES) rotations.with({ outcome })
   for (const cause of [...CAUSES, 'client_tokens']) revocations.with({ cause })
-  for (const operation of OPERATIONS) operationErrors.with({ operation })
 
   return {
     watchRoutes(app) {
@@ -147,16 +146,14 @@ export function createMetrics(): Metrics {
       }
     },
 
-    timeSessions(sessions) {
-      const timed = { ...sessions } as Record<string, unknown>
-      for (const operation of OPERATIONS) {
-        const call = sessions[operation] as (...args: unknown[]) => Promise<unknown>
+    timeSessions: (sessions) =>
+      aroundEach(sessions, (operation) => {
         const times = operationTimes.with({ operation })
         const errors = operationErrors.with({ operation })
-        timed[operation] = async (...args: unknown[]) => {
+        return async (act) => {
           const begin = performance.now()
           try {
-            return await call(...args)
+            return await act()
           } catch (error) {
             errors.add()
             throw error
@@ -164,9 +161,7 @@ export function createMetrics(): Metrics {
             times.add((performance.now() - begin) / 1000)
           }
         }
-      }
-      return timed as unknown as SessionStore
-    },
+      }),
 
     databaseTimes: {
       queried: (milliseconds) => queryTimes.add(milliseconds / 1000),
