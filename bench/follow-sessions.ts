@@ -22,7 +22,7 @@ export async function seedFeed(redisUrl: string): Promise<void> {
 /** Begins sessions straight in Redis, past the password, and signs their access tokens. It also beats, as a service does. */
 export async function openSessions(redisUrl: string) {
   const config = readConfig(environment(redisUrl, 'sqlite:unused.db'))
-  const connection = connectRedis(redisUrl, () => {})
+  const connection = connectRedis({ mode: 'single', urls: [redisUrl] }, () => {})
   if (connection.status !== 'ready') await new Promise((resolve) => connection.once('ready', resolve))
   const sessions = createRedisSessions(connection, config)
   const tokens = createAccessTokens({

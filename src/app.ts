@@ -6,7 +6,6 @@ import fastifyRedis from '@fastify/redis'
 import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
 import { createSigner } from 'fast-jwt'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.js'
 import { registerBodies } from './bodies.js'
@@ -30,6 +29,7 @@ import { signUp } from './routes/users.js'
 import { deleteAccount } from './routes/users-me.js'
 import { changePassword } from './routes/users-me-password.js'
 import { verify } from './routes/verify.js'
+import type { RedisClient } from './sessions/redis/client.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
@@ -247,7 +247,7 @@ async function registerJwt(app: FastifyInstance, first: SigningKey): Promise<Sig
 }
 
 /** An own client, handed to the plugin: the plugin's options cannot say all that ours must. */
-async function registerRedis(app: FastifyInstance, client: Redis): Promise<void> {
+async function registerRedis(app: FastifyInstance, client: RedisClient): Promise<void> {
   // The plugin holds start-up until the client is ready. A service whose Redis is away must start all the same, say 503
   // and heal: so the plugin, which reads `status` once, reads what it wants to. Everyone else has the client itself.
   const announcedReady = new Proxy(client, {
