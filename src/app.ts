@@ -14,6 +14,7 @@ import { createClients } from './clients/clients.js'
 import { type Config, parseProductionKeys } from './config.js'
 import { handleError, refusal, sendRefusal } from './errors.js'
 import { registerDocs } from './openapi.js'
+import { admin } from './routes/admin/admin.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
 import { login } from './routes/login.js'
@@ -104,6 +105,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(introspect, { clients, sessions, tokens, audit })
     await api.register(token, { clients, sessions, tokens, refreshTokens, audiences, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
+    await api.register(admin, { users, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })

@@ -25,6 +25,7 @@ export async function registerDocs(app: FastifyInstance, issuer: string): Promis
         { name: 'users', description: 'Accounts' },
         { name: 'sessions', description: 'One sign-in on one device' },
         { name: 'services', description: 'For other services' },
+        { name: 'admin', description: 'For clients with the scope `admin`' },
       ],
       components: {
         securitySchemes: {
