@@ -51,7 +51,7 @@ type Read = (text: string) => PasswordHash | string | undefined
 
 const readArgon2: Read = (text) => {
   const match =
-    /^(?:argon2)?(\$argon2(?:i|d|id)(?:\$v=(?:16|19))?\$m=(\d{1,7}),t=(\d{1,7}),p=(\d{1,3})\$([^$]+)\$([^$]+))$/.exec(
+    /^(?:argon2)?(\$argon2(?:i|d|id)(?:\$v=(?:16|19))?\$m=([1-9]\d{0,6}),t=([1-9]\d{0,6}),p=([1-9]\d{0,2})\$([^$]+)\$([^$]+))$/.exec(
       text,
     )
   if (!match) return undefined
