@@ -49,6 +49,20 @@ for (const store of stores) {
     }
   })
 
+  test(`${store}: H14: the document and its page too answer 405 with Allow`, async (t) => {
+    const { api } = await startService(t, store)
+    for (const path of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui.css', '/openapi.json']) {
+      t.equal((await api.call(path)).status, 200, path)
+      for (const method of ['POST', 'PUT', 'DELETE', 'TRACE', 'PROPFIND']) {
+        t.match(await api.call(path, { method }), {
+          status: 405,
+          headers: { allow: 'GET, HEAD' },
+          body: { error: 'invalid_request' },
+        })
+      }
+    }
+  })
+
   test(`${store}: H14: a method that a route has not is 405 whatever its body is`, async (t) => {
     const { api } = await startService(t, store)
     for (const [raw, type] of [
