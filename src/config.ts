@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import { isClientId } from './clients/clients.js'
+import { duration } from './duration.js'
 import { developmentSecrets } from './secrets.js'
 import { type Keys, parseKeys } from './tokens/key-ring.js'
 
@@ -24,16 +25,6 @@ const setting = <Value>(about: string, shown: string, parse: (text: string) => V
 
 const MAKE_SECRET = 'make one with  openssl rand -base64 48'
 const MAKE_KEY = 'make one with  latchkey keys generate'
-
-const DURATION_UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const
-
-/** `90s`, `15m`, `12h`, `7d`, or `0`, in milliseconds. */
-export function duration(text: string): number {
-  const match = /^(\d{1,6})([smhd])$/.exec(text)
-  if (match) return Number(match[1]) * DURATION_UNITS[match[2] as keyof typeof DURATION_UNITS] * 1000
-  if (text === '0') return 0
-  throw new Error('write a duration such as 30s, 15m, 12h or 7d')
-}
 
 const positive =
   <Value extends number>(parse: (text: string) => Value) =>

@@ -27,6 +27,8 @@ export interface Database {
   readonly now: RawBuilder<number>
   /** What ends a `SELECT` whose rows are changed next, so that they are locked in its order. SQLite has one writer. */
   readonly forUpdate: RawBuilder<unknown>
+  /** What makes a text compare, and sort, by code points, as an index of ours does: Postgres else goes by its locale. */
+  readonly byCodePoint: RawBuilder<unknown>
   /** Throws {@link Unavailable} when the database does not answer. */
   ping(): Promise<void>
   close(): Promise<void>
@@ -83,6 +85,7 @@ function openSqlite(path: string, times: DatabaseTimes | undefined): Opened {
     ...common(db),
     now: sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
     forUpdate: sql``,
+    byCodePoint: sql``,
     // Kysely takes no lock on SQLite. One connection holds the write lock around the whole run, from before it reads
     // what has been done: a second starter waits, then finds nothing to do.
     migrate: () =>
@@ -130,6 +133,7 @@ function openPostgres(url: string, onError: (error: Error) => void, times: Datab
     ...common(db),
     now: sql<number>`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
     forUpdate: sql`FOR UPDATE`,
+    byCodePoint: sql`COLLATE "C"`,
     async migrate() {
       // On a connection of its own without the time limit: a second starter waits here on Kysely's advisory lock.
       const patient = new Kysely<Tables>({
