@@ -45,6 +45,6 @@ function openRedis(config: RedisConfig, logger: Logger) {
     if (fault !== undefined) logger.error({ fault }, 'this Redis is not fit to keep sessions')
   })
   const replicated =
-    config.waitReplicas > 0 ? createReplicated(connectRedis(config, onError, false), config.waitReplicas) : undefined
+    config.waitReplicas > 0 ? createReplicated(connectRedis(config, onError), config.waitReplicas) : undefined
   return { client, replicated }
 }
