@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { METHODS, type ServerResponse } from 'node:http'
+import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyJwt from '@fastify/jwt'
 import fastifyRedis from '@fastify/redis'
@@ -12,13 +12,16 @@ import { registerBodies } from './bodies.js'
 import { createClients } from './clients/clients.js'
 import { type Config, parseProductionKeys } from './config.js'
 import { handleError, refusal, sendRefusal } from './errors.js'
-import { registerDocs } from './openapi.js'
+import { createMetrics } from './metrics/metrics.js'
+import { registerDocs, registerOpenapi } from './openapi.js'
+import { admin } from './routes/admin/admin.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
 import { login } from './routes/login.js'
 import { logout } from './routes/logout.js'
 import { logoutAll } from './routes/logout-all.js'
 import { metadata } from './routes/metadata.js'
+import { metrics as metricsRoute } from './routes/metrics.js'
 import { refresh } from './routes/refresh.js'
 import { revoke } from './routes/revoke.js'
 import { sessionRoutes } from './routes/sessions.js'
@@ -39,7 +42,7 @@ import { createUsers } from './users/users.js'
 /** The service, wired, not yet listening. */
 export interface Service {
   app: FastifyInstance
-  /** Health, for the cluster, on a port of its own. */
+  /** Health and metrics, for the cluster, on a port of its own. */
   management: FastifyInstance
   /** From now on not ready, and every connection is closed after its answer. Still serves. */
   drain(): void
@@ -55,15 +58,33 @@ const RECEIVE_TIMEOUT = 5000
 /** The whole machine, wired by hand: the only place that knows how the rooms fit together. */
 export async function createService(config: Config, logger: Logger): Promise<Service> {
   let isDraining = false
-  const app = createServer(config, logger)
+  const metrics = createMetrics()
+  // Loaded only where somebody wants them.
+  const tracing = config.tracesEndpoint
+    ? (await import('./tracing.js')).createTracing(config.tracesEndpoint, logger)
+    : undefined
+  const app = createServer(config, logger, metrics.countUnrouted)
+  // Before the hooks that refuse: what is refused has a trace as well.
+  tracing?.watchRequests(app)
+  metrics.watchRoutes(app)
 
   // Stores
-  const { database, redis, sessions, close } = await openStores(config, logger)
+  const { database, redis, close, ...stores } = await openStores(
+    config,
+    logger,
+    tracing?.traceDatabase(metrics.databaseTimes) ?? metrics.databaseTimes,
+  )
+  const timed = metrics.timeSessions(stores.sessions)
+  const sessions = tracing?.traceSessions(timed) ?? timed
   app.addHook('onClose', close)
   if (redis) await registerRedis(app, redis)
 
   // Rooms
-  const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
+  const hashing = createPasswordHashing({
+    concurrency: config.hashConcurrency,
+    queue: config.hashQueue,
+    times: tracing?.traceHashing(metrics.hashingTimes) ?? metrics.hashingTimes,
+  })
   const users = createUsers(database, hashing)
   const throttle = createThrottle(redis)
   const clients = createClients(database)
@@ -80,18 +101,25 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     accessTtl: config.accessTtl,
     sign: await registerJwt(app, ring.keys()[0]),
   })
-  const audit = createAudit(logger)
+  const audit = createAudit(logger, metrics.countEvent)
 
   // Routes
   app.addHook('onRequest', (_request, reply, done) => {
     if (isDraining) reply.header('connection', 'close')
     done()
   })
-  if (config.docs) await registerDocs(app, config.issuer)
+  if (config.docs) {
+    await registerOpenapi(app, config.issuer)
+    await app.register(async (docs) => {
+      const refuseOtherMethods = collectAddresses(docs)
+      await registerDocs(docs)
+      refuseOtherMethods()
+    })
+  }
   await app.register(verify, { clients, sessions, tokens })
   await app.register(async (api) => {
     await registerBodies(api)
-    const refuseOtherMethods = collectMethods(api)
+    const refuseOtherMethods = collectAddresses(api)
     const { issuer, audiences, passwordMinLength } = config
     await api.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
@@ -104,15 +132,16 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(introspect, { clients, sessions, tokens, audit })
     await api.register(token, { clients, sessions, tokens, refreshTokens, audiences, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
+    await api.register(admin, { users, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })
 
+  const checks = { database: database.ping, ...(redis && { redis: sessions.ping }) }
+  metrics.readParts({ sessions, hashing, hashQueue: config.hashQueue, checks })
   const management = createServer(config, logger)
-  await management.register(health, {
-    checks: { database: database.ping, ...(redis && { redis: sessions.ping }) },
-    isDraining: () => isDraining,
-  })
+  await management.register(health, { checks, isDraining: () => isDraining })
+  await management.register(metricsRoute, { render: metrics.render })
 
   await Promise.all([app.ready(), management.ready()])
   return {
@@ -128,11 +157,13 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
       await app.close()
       clearInterval(sweep)
       await management.close()
+      await tracing?.close()
     },
   }
 }
 
-function createServer(config: Config, logger: Logger): FastifyInstance {
+/** @param countUnrouted is told the status of each answer that no route gives */
+function createServer(config: Config, logger: Logger, countUnrouted = (_status: number) => {}): FastifyInstance {
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     // A line a request would cost half a request: `debug` has it. What matters is in the audit log.
@@ -159,14 +190,18 @@ function createServer(config: Config, logger: Logger): FastifyInstance {
     },
     // Nothing is guessed: a number is no string, and what was sent is what is checked.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
-    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
-    clientErrorHandler: refuseUnreadable,
+    frameworkErrors: (error, request, reply) => countUnrouted(handleError(error, request, reply).statusCode),
+    clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, countUnrouted),
   })
+  app.server.on('checkExpectation', refuseExpectation)
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
   app.setErrorHandler(handleError)
-  app.setNotFoundHandler((_request, reply) => sendRefusal(reply, refusal.notFound()))
+  app.setNotFoundHandler((_request, reply) => {
+    countUnrouted(404)
+    return sendRefusal(reply, refusal.notFound())
+  })
   // Hooks that never wait take a callback: each promise would cost a microsecond a request.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
@@ -236,19 +271,16 @@ async function registerRedis(app: FastifyInstance, client: RedisClient): Promise
 }
 
 /** Call before the routes; what it returns, after them: every address then answers 405 to the methods it has not. */
-function collectMethods(app: FastifyInstance): () => void {
-  const methodsOf = new Map<string, Set<string>>()
-  app.addHook('onRoute', ({ url, method }) => {
-    const methods = methodsOf.get(url) ?? new Set()
-    for (const each of [method].flat()) methods.add(each)
-    methodsOf.set(url, methods)
-  })
+function collectAddresses(app: FastifyInstance): () => void {
+  const addresses = new Set<string>()
+  app.addHook('onRoute', ({ url }) => void addresses.add(url))
   return () => {
-    for (const [url, methods] of [...methodsOf]) {
-      const allow = [...methods].sort().join(', ')
+    for (const url of addresses) {
+      const hasMethod = (method: string) => app.hasRoute({ url, method })
+      const allow = app.supportedMethods.filter(hasMethod).sort().join(', ')
       app.route({
         url,
-        method: app.supportedMethods.filter((method) => !methods.has(method)),
+        method: app.supportedMethods.filter((method) => !hasMethod(method)),
         schema: { hide: true },
         // Before the body is read: whatever it is, it has no business here.
         onRequest: async () => {
@@ -260,8 +292,23 @@ function collectMethods(app: FastifyInstance): () => void {
   }
 }
 
+/** `Expect:` with anything but `100-continue` (RFC 9110 §10.1.1). Node's own answer has no body. */
+function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  response
+    .writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' })
+    .end(errorBody('the only expectation that can be met is 100-continue'))
+}
+
+function errorBody(description: string): string {
+  return JSON.stringify({ error: 'invalid_request', error_description: description })
+}
+
 /** What Node's HTTP parser refuses has no request to answer: this writes to the bare socket. */
-function refuseUnreadable(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
+function refuseUnreadable(
+  error: Error & { code?: string },
+  socket: Socket,
+  countUnrouted: (status: number) => void,
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   // The headers may have been refused already, and the body be what cannot be read: one request, one answer.
   const { _httpMessage: answer } = socket as Socket & { _httpMessage?: ServerResponse | null }
@@ -272,7 +319,8 @@ function refuseUnreadable(this: FastifyInstance, error: Error & { code?: string 
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? '408 Request Timeout'
         : '400 Bad Request'
-  const body = JSON.stringify({ error: 'invalid_request', error_description: 'the request cannot be read' })
+  countUnrouted(Number.parseInt(status, 10))
+  const body = errorBody('the request cannot be read')
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n` +
       `Connection: close\r\n\r\n${body}`,

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import { isClientId } from './clients/clients.js'
+import { duration } from './duration.js'
 import { developmentSecrets } from './secrets.js'
 import { type Keys, parseKeys } from './tokens/key-ring.js'
 
@@ -24,16 +25,6 @@ const setting = <Value>(about: string, shown: string, parse: (text: string) => V
 
 const MAKE_SECRET = 'make one with  openssl rand -base64 48'
 const MAKE_KEY = 'make one with  latchkey keys generate'
-
-const DURATION_UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const
-
-/** `90s`, `15m`, `12h`, `7d`, or `0`, in milliseconds. */
-export function duration(text: string): number {
-  const match = /^(\d{1,6})([smhd])$/.exec(text)
-  if (match) return Number(match[1]) * DURATION_UNITS[match[2] as keyof typeof DURATION_UNITS] * 1000
-  if (text === '0') return 0
-  throw new Error('write a duration such as 30s, 15m, 12h or 7d')
-}
 
 const positive =
   <Value extends number>(parse: (text: string) => Value) =>
@@ -206,7 +197,7 @@ export const settings = {
   NODE_ENV: setting('production refuses to start without its secrets', 'development', (text) => text),
   HOST: setting('Address that both ports listen on', '127.0.0.1', (text) => text),
   PORT: setting('The service', '3000', wholeNumber(0, 65_535)),
-  MANAGEMENT_PORT: setting('Health, for the cluster', '9000', wholeNumber(0, 65_535)),
+  MANAGEMENT_PORT: setting('Health and metrics, for the cluster', '9000', wholeNumber(0, 65_535)),
   ISSUER: setting('iss of every token, exactly', 'http://localhost:3000', issuerUrl),
   AUDIENCE: setting(
     'Audiences that may be asked for, comma-separated; the first is the default. ISSUER if not set',
@@ -273,6 +264,11 @@ export const settings = {
   HASH_QUEUE: setting('Passwords that may wait to be hashed; past it, 503', '64', wholeNumber(0, 100_000)),
   TRUST_PROXY: setting('Addresses or CIDRs whose X-Forwarded-For is believed, comma-separated', '', cidrs),
   LOG_LEVEL: setting('How much is logged', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    'Where traces are sent, by OTLP over HTTP, such as http://collector:4318; without it none are made',
+    '',
+    url('http:', 'https:'),
+  ),
   DOCS: setting('/docs and /openapi.json: on or off; off in production if not set', 'on', oneOf('on', 'off')),
 }
 
@@ -321,6 +317,8 @@ export interface Config {
   readonly hashQueue: number
   readonly trustProxy: readonly string[] | undefined
   readonly logLevel: string
+  /** Where traces are sent. */
+  readonly tracesEndpoint: string | undefined
   readonly docs: boolean
   /** Where secrets that were not set have been made up, and for a newcomer's first calls the client among them. */
   readonly generated: { readonly file: string; readonly client: { id: string; secret: string } | undefined } | undefined
@@ -449,6 +447,7 @@ export function readConfig(env: Environment): Config {
     signUp: read('SIGNUP') ?? (production ? 'closed' : 'open'),
     trustProxy: read('TRUST_PROXY'),
     logLevel: read('LOG_LEVEL') ?? 'info',
+    tracesEndpoint: read('OTEL_EXPORTER_OTLP_ENDPOINT'),
     docs: (read('DOCS') ?? (production ? 'off' : 'on')) === 'on',
   } as const
 

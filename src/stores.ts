@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { RedisConfig, StoresConfig } from './config.js'
-import { type Database, openDatabase } from './database/database.js'
+import { type Database, type DatabaseTimes, openDatabase } from './database/database.js'
 import { connectRedis, type RedisClient } from './sessions/redis/client.js'
 import { findFault } from './sessions/redis/health.js'
 import { createReplicated } from './sessions/redis/replicated.js'
@@ -17,8 +17,9 @@ export interface Stores {
 }
 
 /** Opens what the configuration names, for the service and for the command line. Does not wait for Redis. */
-export async function openStores(config: StoresConfig, logger: Logger): Promise<Stores> {
-  const database = await openDatabase(config.databaseUrl, (err) => logger.warn({ err }, 'a database connection failed'))
+export async function openStores(config: StoresConfig, logger: Logger, times?: DatabaseTimes): Promise<Stores> {
+  const onError = (err: Error) => logger.warn({ err }, 'a database connection failed')
+  const database = await openDatabase(config.databaseUrl, onError, times)
   const redis = config.redis && openRedis(config.redis, logger)
   const sessions = redis
     ? createRedisSessions(redis.client, config, redis.replicated)
@@ -44,6 +45,6 @@ function openRedis(config: RedisConfig, logger: Logger) {
     if (fault !== undefined) logger.error({ fault }, 'this Redis is not fit to keep sessions')
   })
   const replicated =
-    config.waitReplicas > 0 ? createReplicated(connectRedis(config, onError, false), config.waitReplicas) : undefined
+    config.waitReplicas > 0 ? createReplicated(connectRedis(config, onError), config.waitReplicas) : undefined
   return { client, replicated }
 }

@@ -53,6 +53,7 @@ test('with nothing but its secrets set, every setting has its documented default
     hashQueue: 64,
     trustProxy: undefined,
     logLevel: 'info',
+    tracesEndpoint: undefined,
     docs: true,
     generated: undefined,
   })

@@ -1,8 +1,10 @@
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import { freePort } from './servers/ports.js'
+import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
 import { poll, startReplica } from './servers/redis-sentinel.js'
+import { startTcpProxy } from './servers/tcp-proxy.js'
 import { environment, PASSWORD, startService, startServiceWith, stores } from './service.js'
 
 async function health(managementUrl: string, path: string) {
@@ -33,6 +35,30 @@ for (const store of stores) {
     })
   })
 }
+
+test('F15: with Postgres away it is not ready, but for who excludes the database: introspection goes on', async (t) => {
+  const { url, drop } = await createPostgresDatabase()
+  t.teardown(drop)
+  const { port } = new URL(url)
+  const proxy = await startTcpProxy(Number(port))
+  t.teardown(() => proxy.stop())
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const DATABASE_URL = url.replace(port, String(proxy.port))
+  const { api, managementUrl } = await startService(t, 'sqlite', { DATABASE_URL, REDIS_URL: redis.url })
+  await api.signUp('ada', PASSWORD)
+  const { access_token: token } = await api.tokens('ada', PASSWORD)
+  t.equal(await api.isActive(token), true)
+
+  proxy.cut()
+
+  t.match(await health(managementUrl, '/readyz'), { status: 503, body: { checks: { redis: 'ok' } } })
+  const rest = await health(managementUrl, '/readyz?exclude=database')
+  t.match(rest, { status: 200, body: { status: 'ok', checks: { redis: 'ok' } } })
+  t.strictSame(Object.keys((rest.body as { checks: object }).checks), ['redis'])
+  t.equal(await api.isActive(token), true)
+  t.equal((await health(managementUrl, '/readyz?exclude=database&exclude=redis')).status, 200)
+})
 
 test('health is on the management port alone, and the service on its own', async (t) => {
   const { api, managementUrl } = await startService(t, 'sqlite')

@@ -42,6 +42,8 @@ export interface Clients {
    * Answers whether there is such a client.
    */
   rotateSecret(credentials: ClientCredentials, overlap: number): Promise<boolean>
+  /** What may be told of one client, as it is now. */
+  read(id: string): Promise<ListedClient | undefined>
   /** All of them, by id. There is one for each service, so there are few. */
   list(): Promise<ListedClient[]>
   /** Answers whether there was such a client. Revoke its tokens before, up to {@link lastIssue}. */
@@ -204,13 +206,14 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
       return numUpdatedRows > 0n
     },
 
+    async read(id) {
+      const row = await db.selectFrom('clients').selectAll().where('id', '=', id).executeTakeFirst()
+      return row && toListed(row, clock())
+    },
+
     async list() {
       const rows = await db.selectFrom('clients').selectAll().orderBy('id').execute()
-      return rows.map((row) => {
-        const { client, previous } = toKnown(row, clock())
-        const isGood = previous !== undefined && clock() < previous.until
-        return { ...client, createdAt: row.created_at, previousSecretUntil: isGood ? previous.until : undefined }
-      })
+      return rows.map((row) => toListed(row, clock()))
     },
 
     async delete(id) {
@@ -232,6 +235,12 @@ function toKnown(row: Selectable<ClientRow>, readAt: number): Known {
         : { hash: Buffer.from(row.previous_secret_hash, 'hex'), until: row.previous_secret_until ?? 0 },
     readAt,
   }
+}
+
+function toListed(row: Selectable<ClientRow>, now: number): ListedClient {
+  const { client, previous } = toKnown(row, now)
+  const isGood = previous !== undefined && now < previous.until
+  return { ...client, createdAt: row.created_at, previousSecretUntil: isGood ? previous.until : undefined }
 }
 
 /** Client secrets are generated, with 256 bits: nobody guesses them, so they need no slow hash. */

@@ -27,9 +27,18 @@ export interface Database {
   readonly now: RawBuilder<number>
   /** What ends a `SELECT` whose rows are changed next, so that they are locked in its order. SQLite has one writer. */
   readonly forUpdate: RawBuilder<unknown>
+  /** What makes a text compare, and sort, by code points, as an index of ours does: Postgres else goes by its locale. */
+  readonly byCodePoint: RawBuilder<unknown>
   /** Throws {@link Unavailable} when the database does not answer. */
   ping(): Promise<void>
   close(): Promise<void>
+}
+
+/** Told of each query and each wait for a connection, in milliseconds. */
+export interface DatabaseTimes {
+  queried(milliseconds: number): void
+  connected(milliseconds: number): void
+  failed(): void
 }
 
 /**
@@ -37,8 +46,14 @@ export interface Database {
  *
  * Whatever the database throws is an {@link Unavailable}: no query here can fail on its input.
  */
-export async function openDatabase(url: string, onError: (error: Error) => void): Promise<Database> {
-  const database = url.startsWith('sqlite:') ? openSqlite(url.slice('sqlite:'.length)) : openPostgres(url, onError)
+export async function openDatabase(
+  url: string,
+  onError: (error: Error) => void,
+  times?: DatabaseTimes,
+): Promise<Database> {
+  const database = url.startsWith('sqlite:')
+    ? openSqlite(url.slice('sqlite:'.length), times)
+    : openPostgres(url, onError, times)
   try {
     await database.migrate()
   } catch (error) {
@@ -52,7 +67,7 @@ interface Opened extends Database {
   migrate(): Promise<void>
 }
 
-function openSqlite(path: string): Opened {
+function openSqlite(path: string, times: DatabaseTimes | undefined): Opened {
   let file: SqliteDatabase.Database
   try {
     mkdirSync(dirname(path), { recursive: true })
@@ -65,11 +80,12 @@ function openSqlite(path: string): Opened {
   } catch (error) {
     throw new Unavailable('database', `cannot open the SQLite database ${path}: ${(error as Error).message}`, error)
   }
-  const db = new Kysely<Tables>({ dialect: guarded(new SqliteDialect({ database: file })) })
+  const db = new Kysely<Tables>({ dialect: guarded(new SqliteDialect({ database: file }), times) })
   return {
     ...common(db),
     now: sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
     forUpdate: sql``,
+    byCodePoint: sql``,
     // Kysely takes no lock on SQLite. One connection holds the write lock around the whole run, from before it reads
     // what has been done: a second starter waits, then finds nothing to do.
     migrate: () =>
@@ -97,7 +113,7 @@ const types: pg.CustomTypesConfig = {
     oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
-function openPostgres(url: string, onError: (error: Error) => void): Opened {
+function openPostgres(url: string, onError: (error: Error) => void, times: DatabaseTimes | undefined): Opened {
   const pool = openPool(
     {
       connectionString: url,
@@ -112,11 +128,12 @@ function openPostgres(url: string, onError: (error: Error) => void): Opened {
     },
     onError,
   )
-  const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool: wary(pool) })) })
+  const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool: wary(pool) }), times) })
   return {
     ...common(db),
     now: sql<number>`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
     forUpdate: sql`FOR UPDATE`,
+    byCodePoint: sql`COLLATE "C"`,
     async migrate() {
       // On a connection of its own without the time limit: a second starter waits here on Kysely's advisory lock.
       const patient = new Kysely<Tables>({
@@ -226,22 +243,29 @@ async function executedMigrations(db: Kysely<Tables>): Promise<string[]> {
 }
 
 /** The dialect, with every failure of a query or a connection turned into {@link Unavailable}. */
-function guarded(dialect: Dialect): Dialect {
+function guarded(dialect: Dialect, times?: DatabaseTimes): Dialect {
   return {
     createAdapter: () => dialect.createAdapter(),
     createIntrospector: (db) => dialect.createIntrospector(db),
     createQueryCompiler: () => dialect.createQueryCompiler(),
-    createDriver: () => guardedDriver(dialect.createDriver()),
+    createDriver: () => guardedDriver(dialect.createDriver(), times),
   }
 }
 
-function guardedDriver(driver: Driver): Driver {
+function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver {
   const guard = async <Result>(act: () => Promise<Result>): Promise<Result> => {
     try {
       return await act()
     } catch (error) {
+      times?.failed()
       throw new Unavailable('database', `the database failed: ${(error as Error).message}`, error)
     }
+  }
+  const timed = async <Result>(act: () => Promise<Result>, tell: ((milliseconds: number) => void) | undefined) => {
+    const begin = performance.now()
+    const result = await guard(act)
+    tell?.(performance.now() - begin)
+    return result
   }
   const guardedConnections = new WeakMap<DatabaseConnection, DatabaseConnection>()
   const inTransaction = new WeakSet<DatabaseConnection>()
@@ -250,16 +274,18 @@ function guardedDriver(driver: Driver): Driver {
   return {
     init: () => guard(() => driver.init()),
     async acquireConnection() {
-      const connection = await guard(() => driver.acquireConnection())
+      const connection = await timed(() => driver.acquireConnection(), times?.connected)
       let wrapped = guardedConnections.get(connection)
       if (!wrapped) {
         wrapped = {
           // A transaction would have to run again from its beginning: only migrations have one.
           executeQuery: (query) =>
-            guard(() =>
-              inTransaction.has(connection)
-                ? connection.executeQuery(query)
-                : retryUndone(() => connection.executeQuery(query)),
+            timed(
+              () =>
+                inTransaction.has(connection)
+                  ? connection.executeQuery(query)
+                  : retryUndone(() => connection.executeQuery(query)),
+              times?.queried,
             ),
           streamQuery: (query, size) => connection.streamQuery(query, size),
         }

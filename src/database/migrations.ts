@@ -1,4 +1,4 @@
-import { type Kysely, type Migration, sql } from 'kysely'
+import { type Kysely, type Migration, PostgresAdapter, sql } from 'kysely'
 
 /**
  * Forward only, and never edited once released. Named in order. An older process runs beside a newer one while replicas
@@ -56,6 +56,16 @@ export const migrations: Record<string, Migration> = {
         )`.execute(db)
       await sql`CREATE INDEX sessions_sub ON sessions (sub)`.execute(db)
       await sql`CREATE INDEX sessions_expires_at ON sessions (expires_at)`.execute(db)
+    },
+  }, // Pages of accounts, by name: of all, of those that begin alike, and of the few that are disabled.
+  '0002-lists-of-accounts': {
+    async up(db: Kysely<unknown>) {
+      const isPostgres = db.getExecutor().adapter instanceof PostgresAdapter
+      const byCodePoint = isPostgres ? sql`COLLATE "C"` : sql``
+      // SQLite goes by code points, so the unique index of the names serves.
+      if (isPostgres) await sql`CREATE INDEX users_by_name ON users (username_key ${byCodePoint})`.execute(db)
+      await sql`
+        CREATE INDEX users_disabled ON users (username_key ${byCodePoint}) WHERE disabled_at IS NOT NULL`.execute(db)
     },
   },
 }

@@ -91,6 +91,10 @@ export interface SessionStore {
   revokeClient(clientId: string, notBefore: number): Promise<void>
   /** Up to which time of issue, in Unix seconds, the client's own tokens have ended; 0: none has. */
   clientNotBefore(clientId: string): Promise<number>
+  /** How many sessions live in the whole store: about, and cheaply, for a dial. */
+  count(): Promise<number>
+  /** Milliseconds since the last entry of the feed, on the store's clock; undefined where there is no feed. */
+  feedAge(): Promise<number | undefined>
   ping(): Promise<void>
   close(): Promise<void>
 }

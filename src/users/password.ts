@@ -1,6 +1,7 @@
-import { type Algorithm, hash, type Options, verify } from '@node-rs/argon2'
+import { type Algorithm, hash, type Options } from '@node-rs/argon2'
 import pLimit from 'p-limit'
 import { Unavailable } from '../unavailable.js'
+import { type PasswordHash, readPasswordHash } from './password-hash.js'
 
 /** OWASP's and RFC 9106's second recommendation for argon2id. 10 ms of a core, here. */
 const PARAMETERS = {
@@ -11,20 +12,29 @@ const PARAMETERS = {
 } as const
 
 /** What a user that does not exist is checked against: the same parameters, so the same work. No password has this hash. */
-const DUMMY_HASH = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+const dummy = readPasswordHash(
+  '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
+) as PasswordHash
 
 export interface PasswordHashing {
   /** A PHC string of the password, with a random salt and the parameters of today. */
   hash(password: string): Promise<string>
   /**
-   * Whether the password is the one of `phc`. With `phc` undefined (there is no such user) it does the same work and
-   * answers no.
+   * Whether the password is the one of this hash. With none (there is no such user), or one that cannot be taken, it does
+   * the work that ours takes, and answers no.
    */
-  verify(phc: string | undefined, password: string): Promise<boolean>
-  /** Whether `phc` was made with weaker parameters than those of today. */
-  isOutdated(phc: string): boolean
+  verify(stored: string | undefined, password: string): Promise<boolean>
+  /** Whether the hash is of another algorithm, or of weaker parameters, than those of today. */
+  isOutdated(stored: string): boolean
   /** How many are at work, and how many wait. */
   load(): { active: number; waiting: number }
+}
+
+/** Told of each password, in milliseconds. */
+export interface HashingTimes {
+  waited(milliseconds: number): void
+  hashed(milliseconds: number): void
+  refused(): void
 }
 
 export interface PasswordHashingOptions {
@@ -32,22 +42,33 @@ export interface PasswordHashingOptions {
   concurrency: number
   /** How many may wait. Past it, hashing throws {@link Unavailable} at once: a queue that only grows helps nobody. */
   queue: number
+  times?: HashingTimes
 }
 
 /**
- * argon2id behind a gate. Without the gate a storm of sign-ins takes every core and every thread of the pool, and
+ * Hashing behind a gate: argon2id, and what an import has brought. Without the gate a storm of sign-ins takes every core and every thread of the pool, and
  * introspection, which needs neither, waits with it.
  */
-export function createPasswordHashing({ concurrency, queue }: PasswordHashingOptions): PasswordHashing {
+export function createPasswordHashing({ concurrency, queue, times }: PasswordHashingOptions): PasswordHashing {
   const limit = pLimit(concurrency)
   // p-limit starts a task a microtask after it is handed in, so its own counters lag behind a burst.
   let inside = 0
 
   async function gate<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (inside >= concurrency + queue) throw new Unavailable('hashing', 'too many passwords wait to be hashed')
+    if (inside >= concurrency + queue) {
+      times?.refused()
+      throw new Unavailable('hashing', 'too many passwords wait to be hashed')
+    }
     inside += 1
+    const arrived = performance.now()
     try {
-      return await limit(work)
+      return await limit(async () => {
+        const begin = performance.now()
+        times?.waited(begin - arrived)
+        const result = await work()
+        times?.hashed(performance.now() - begin)
+        return result
+      })
     } finally {
       inside -= 1
     }
@@ -55,16 +76,28 @@ export function createPasswordHashing({ concurrency, queue }: PasswordHashingOpt
 
   return {
     hash: (password) => gate(() => hash(normalize(password), PARAMETERS as Options)),
-    async verify(phc, password) {
-      const matches = await gate(() => verify(phc ?? DUMMY_HASH, normalize(password)))
-      return matches && phc !== undefined
+    async verify(stored, password) {
+      const own = normalize(password)
+      const read = stored === undefined ? undefined : readPasswordHash(stored)
+      if (stored === undefined || typeof read !== 'object') {
+        await gate(() => dummy.matches(own))
+        return false
+      }
+      // Who made another system's hash may not have normalized: then what was typed is what was hashed.
+      const tries = isOutdated(stored) ? new Set([own, password]) : [own]
+      return gate(async () => {
+        for (const one of tries) if (await read.matches(one)) return true
+        return false
+      })
     },
-    isOutdated(phc) {
-      const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/.exec(phc)
-      return !match || Number(match[1]) < PARAMETERS.memoryCost || Number(match[2]) < PARAMETERS.timeCost
-    },
+    isOutdated,
     load: () => ({ active: Math.min(inside, concurrency), waiting: Math.max(0, inside - concurrency) }),
   }
+}
+
+function isOutdated(stored: string): boolean {
+  const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/.exec(stored)
+  return !match || Number(match[1]) < PARAMETERS.memoryCost || Number(match[2]) < PARAMETERS.timeCost
 }
 
 /** Keyboards differ in how they compose a letter; the password is the same (NIST SP 800-63B-4 §3.1.1.2). */

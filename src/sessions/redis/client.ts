@@ -32,6 +32,8 @@ interface PendingCommand {
   reject(error: Error): void
 }
 
+// No autopipelining: it costs this process more than it saves Redis, for look-ups of one tick go as one command anyway; and
+// in a cluster, of a pipeline, one command that is sent on to another node fails with an error of its own.
 const OPTIONS = {
   commandTimeout: COMMAND_TIMEOUT,
   connectTimeout: 1000,
@@ -45,18 +47,13 @@ const OPTIONS = {
 } satisfies RedisOptions
 const retry = (attempt: number) => Math.min(attempt * 50, 500)
 
-/** @param isPipelined commands of one tick leave together */
-export function connectRedis(
-  location: RedisLocation,
-  onError: (error: Error) => void,
-  isPipelined = true,
-): RedisClient {
-  const client = open(location, isPipelined)
+export function connectRedis(location: RedisLocation, onError: (error: Error) => void): RedisClient {
+  const client = open(location)
   client.on('error', onError)
   return client
 }
 
-function open({ mode, urls, sentinelMaster = '' }: RedisLocation, enableAutoPipelining: boolean): RedisClient {
+function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {
   const [{ username, password, db, tls }] = urls.map(parse) as [Address]
   const addresses = urls
     .map(parse)
@@ -65,7 +62,7 @@ function open({ mode, urls, sentinelMaster = '' }: RedisLocation, enableAutoPipe
   const access = { ...OPTIONS, ...credentials, ...(tls && { tls: {} }) }
   switch (mode) {
     case 'single':
-      return new Redis({ ...access, ...addresses[0], db, enableAutoPipelining, retryStrategy: retry })
+      return new Redis({ ...access, ...addresses[0], db, retryStrategy: retry })
     case 'sentinel': {
       const { name, ...own } = parseSentinelMaster(sentinelMaster)
       return new Redis({
@@ -82,7 +79,6 @@ function open({ mode, urls, sentinelMaster = '' }: RedisLocation, enableAutoPipe
         // Sentinels tell of a failover: the old primary may be cut off, and would go on answering those still with it.
         failoverDetector: true,
         db,
-        enableAutoPipelining,
         retryStrategy: retry,
       })
     }
@@ -99,8 +95,6 @@ function open({ mode, urls, sentinelMaster = '' }: RedisLocation, enableAutoPipe
         retryDelayOnFailover: 50,
         retryDelayOnClusterDown: 0,
         clusterRetryStrategy: retry,
-        // Not pipelined: of a pipeline, one command that is sent on to another node fails with an error of its own.
-        enableAutoPipelining: false,
       })
   }
 }

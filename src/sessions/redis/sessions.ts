@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import {
   FIRST_PARTY,
@@ -48,6 +49,11 @@ const END_BATCH = 500
 
 /** Sessions looked up by one command: each script blocks Redis. */
 const HOLDERS_BATCH = 200
+
+/** Keys drawn to tell how many of all are sessions: the answer is right within some 6%, for 0.3 ms of Redis. */
+const SAMPLE = 300
+/** So few keys are read, not sampled. */
+const FEW = 1000
 
 interface LookUp {
   key: string
@@ -238,6 +244,24 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
         return Math.max(Number(ended ?? 0), Number(epoch) - 1)
       }),
 
+    count: () =>
+      ask(async () => {
+        const nodes = isCluster(client) ? client.nodes('master') : [client]
+        const counts = await Promise.all(nodes.map(countSessions))
+        return counts.reduce((sum, count) => sum + count, 0)
+      }),
+
+    feedAge: () =>
+      ask(async () => {
+        // The clock of the node that has the feed.
+        const [[last], [seconds, microseconds]] = await Promise.all([
+          redis.xrevrange(feedKey, '+', '-', 'COUNT', 1),
+          redis.eval("return redis.call('TIME')", 1, feedKey) as Promise<[string, string]>,
+        ])
+        const now = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
+        return last ? Math.max(0, now - Number.parseInt(last[0], 10)) : undefined
+      }),
+
     ping: () =>
       ask(async () => {
         const fault = await findFault(client)
@@ -250,6 +274,16 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
       client.off('ready', beatIfAlive)
     },
   }
+}
+
+/** How many of a node's keys are sessions, about. */
+async function countSessions(node: Redis): Promise<number> {
+  const [before = '', after = ''] = sessionKey('*', '').split('*')
+  const isSession = (key: string | null) => key?.startsWith(before) && key.includes(after)
+  const keys = await node.dbsize()
+  if (keys <= FEW) return (await node.keys('lk1:*')).filter(isSession).length
+  const sample = await Promise.all(Array.from({ length: SAMPLE }, () => node.randomkey()))
+  return Math.round((keys * sample.filter(isSession).length) / SAMPLE)
 }
 
 // Short names: a million sessions carry them.
