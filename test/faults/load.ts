@@ -141,7 +141,7 @@ export function startLoad({ next, ledger, lanes = 6, isDurable = true }: Load): 
 /** The accounts of that many lanes. */
 export async function signUpLanes(api: Api, lanes = 6): Promise<void> {
   for (let lane = 0; lane < lanes; lane += 1) {
-    const { status, text } = await api.signUp(`ada-${lane}`, PASSWORD)
-    if (status !== 201) throw new Error(`sign-up answered ${status} ${text}`)
+    const { status, text } = await new Ledger().insist(() => api.signUp(`ada-${lane}`, PASSWORD))
+    if (status !== 201 && status !== 409) throw new Error(`sign-up answered ${status} ${text}`)
   }
 }
