@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
+import { connectRedis } from '../../src/sessions/redis/client.js'
 import type { Api, Tokens } from '../api.js'
 import { type RedisServer, startRedis } from '../servers/redis.js'
 import { startReplica, startSentinels } from '../servers/redis-sentinel.js'
@@ -71,6 +72,17 @@ async function failOver(t: Test, replicas: string): Promise<{ revoked: number; r
   await close()
   return { revoked: revoked.length, revived }
 }
+
+test('F5 told to break a connection that it is making, as a sentinel may, the client makes another', async (t) => {
+  const { sentinels } = await startSentinels(t, { replicas: 1 })
+  const urls = sentinels.map(({ url }) => url) as [string]
+  const client = connectRedis({ mode: 'sentinel', urls, sentinelMaster: 'latchkey' }, () => {}) as Redis
+  t.teardown(() => client.disconnect())
+  client.once('connecting', () => (client as unknown as { connector: Redis }).connector.disconnect())
+  // Not by events.once: an error, of which there are some, would end the wait.
+  for (const event of ['end', 'ready']) await new Promise((resolve) => client.once(event, resolve))
+  t.equal(await client.ping(), 'PONG')
+})
 
 const lost: Record<string, (old: RedisServer, sentinel: RedisServer) => Promise<unknown> | unknown> = {
   killed: (old) => old.stop(),
