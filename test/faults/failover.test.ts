@@ -44,7 +44,7 @@ async function failOver(t: Test, replicas: string): Promise<{ revoked: number; r
   })
   const { api, close } = await startServiceWith(t, env)
   await signUpLanes(api, 1)
-  const ledger = new Ledger()
+  const ledger = new Ledger(t)
   const signIns = Array.from({ length: 12 }, () => ledger.insist(() => api.login('ada-0', PASSWORD)))
   const all = (await Promise.all(signIns)).map(({ body }) => body as Tokens)
   const revoked: string[] = []
@@ -104,7 +104,7 @@ for (const [ways, replicas] of [
     const service = await startService(t, 'sqlite', { ...setting.environment, REDIS_WAIT_REPLICAS: replicas })
     await signUpLanes(service.api, LANES)
     const next = (): Api => service.api
-    const ledger = new Ledger()
+    const ledger = new Ledger(t)
     const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
     let revived = 0
     let slowest = 0
