@@ -35,15 +35,18 @@ const reasons = {
   },
   404: {
     description: 'There is no such resource',
-    examples: [body('not_found', 'there is nothing at this address')],
+    examples: [body('not_found', 'there is nothing at this address'), body('not_found', 'there is no such account')],
   },
   405: {
     description: 'The method is not one of this resource; `Allow` names those that are',
     examples: [body('invalid_request', 'this address takes POST')],
   },
   409: {
-    description: 'The user name is taken',
-    examples: [body('username_taken', 'there is an account with this user name: choose another')],
+    description: 'The user name, or the id of the client, is taken',
+    examples: [
+      body('username_taken', 'there is an account with this user name: choose another'),
+      body('client_id_taken', 'there is a client with this id: rotate gives it a new secret'),
+    ],
   },
   413: {
     description: 'The body is over 16 KiB',

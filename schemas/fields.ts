@@ -14,6 +14,8 @@ export const example = {
   device: "Ada's phone",
   accessToken: 'eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOi….Kq3N…',
   refreshToken: 'lkr_P2waUo0OS3qcH14tektsgPX8Hn1Vn…',
+  passwordHash: '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW',
+  clientSecret: 'Yq3m0b3Qk8pJt1uZ6hV9xN2cR5wS7dF4gA0eLKBTUoM',
   time: 1795290000,
 }
 
@@ -44,6 +46,13 @@ export const RefreshToken = Type.String({ description: 'Opaque. Keep it secret',
 export const Empty = (description: string) => Type.Unsafe<undefined>({ type: 'null', description })
 
 export const SessionId = Type.String({ description: 'Session', examples: [example.session] })
+/** In an address. */
+export const SessionIdParam = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  pattern: '^[\\w-]+$',
+  examples: [example.session],
+})
 /** Unix seconds. */
 export const Time = Type.Integer({ description: 'Unix time in seconds', examples: [example.time] })
 

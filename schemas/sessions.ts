@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { refusals } from './error.js'
-import { example, Fields, SessionId, Time } from './fields.js'
+import { example, Fields, SessionId, SessionIdParam, Time } from './fields.js'
 
 const nullableText = Type.Union([Type.String(), Type.Null()])
 
@@ -55,9 +55,7 @@ export const EndSession = {
   description: 'Answers 204 also when there is no such session of this user.',
   tags: ['sessions'],
   security: [{ bearer: [] }],
-  params: Fields({
-    sid: Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w-]+$', examples: [example.session] }),
-  }),
+  params: Fields({ sid: SessionIdParam }),
   response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401) },
 }
 

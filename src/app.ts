@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { METHODS, type ServerResponse } from 'node:http'
+import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyJwt from '@fastify/jwt'
 import fastifyRedis from '@fastify/redis'
 import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
 import { createSigner } from 'fast-jwt'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.js'
 import { registerBodies } from './bodies.js'
@@ -14,7 +13,8 @@ import { createClients } from './clients/clients.js'
 import { type Config, parseProductionKeys } from './config.js'
 import { handleError, refusal, sendRefusal } from './errors.js'
 import { createMetrics } from './metrics/metrics.js'
-import { registerDocs } from './openapi.js'
+import { registerDocs, registerOpenapi } from './openapi.js'
+import { admin } from './routes/admin/admin.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
 import { login } from './routes/login.js'
@@ -30,6 +30,7 @@ import { signUp } from './routes/users.js'
 import { deleteAccount } from './routes/users-me.js'
 import { changePassword } from './routes/users-me-password.js'
 import { verify } from './routes/verify.js'
+import type { RedisClient } from './sessions/redis/client.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
@@ -107,11 +108,18 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     if (isDraining) reply.header('connection', 'close')
     done()
   })
-  if (config.docs) await registerDocs(app, config.issuer)
+  if (config.docs) {
+    await registerOpenapi(app, config.issuer)
+    await app.register(async (docs) => {
+      const refuseOtherMethods = collectAddresses(docs)
+      await registerDocs(docs)
+      refuseOtherMethods()
+    })
+  }
   await app.register(verify, { clients, sessions, tokens })
   await app.register(async (api) => {
     await registerBodies(api)
-    const refuseOtherMethods = collectMethods(api)
+    const refuseOtherMethods = collectAddresses(api)
     const { issuer, audiences, passwordMinLength } = config
     await api.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
@@ -124,6 +132,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(introspect, { clients, sessions, tokens, audit })
     await api.register(token, { clients, sessions, tokens, refreshTokens, audiences, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
+    await api.register(admin, { users, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })
@@ -184,6 +193,7 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
     frameworkErrors: (error, request, reply) => countUnrouted(handleError(error, request, reply).statusCode),
     clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, countUnrouted),
   })
+  app.server.on('checkExpectation', refuseExpectation)
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
@@ -247,7 +257,7 @@ async function registerJwt(app: FastifyInstance, first: SigningKey): Promise<Sig
 }
 
 /** An own client, handed to the plugin: the plugin's options cannot say all that ours must. */
-async function registerRedis(app: FastifyInstance, client: Redis): Promise<void> {
+async function registerRedis(app: FastifyInstance, client: RedisClient): Promise<void> {
   // The plugin holds start-up until the client is ready. A service whose Redis is away must start all the same, say 503
   // and heal: so the plugin, which reads `status` once, reads what it wants to. Everyone else has the client itself.
   const announcedReady = new Proxy(client, {
@@ -261,19 +271,16 @@ async function registerRedis(app: FastifyInstance, client: Redis): Promise<void>
 }
 
 /** Call before the routes; what it returns, after them: every address then answers 405 to the methods it has not. */
-function collectMethods(app: FastifyInstance): () => void {
-  const methodsOf = new Map<string, Set<string>>()
-  app.addHook('onRoute', ({ url, method }) => {
-    const methods = methodsOf.get(url) ?? new Set()
-    for (const each of [method].flat()) methods.add(each)
-    methodsOf.set(url, methods)
-  })
+function collectAddresses(app: FastifyInstance): () => void {
+  const addresses = new Set<string>()
+  app.addHook('onRoute', ({ url }) => void addresses.add(url))
   return () => {
-    for (const [url, methods] of [...methodsOf]) {
-      const allow = [...methods].sort().join(', ')
+    for (const url of addresses) {
+      const hasMethod = (method: string) => app.hasRoute({ url, method })
+      const allow = app.supportedMethods.filter(hasMethod).sort().join(', ')
       app.route({
         url,
-        method: app.supportedMethods.filter((method) => !methods.has(method)),
+        method: app.supportedMethods.filter((method) => !hasMethod(method)),
         schema: { hide: true },
         // Before the body is read: whatever it is, it has no business here.
         onRequest: async () => {
@@ -283,6 +290,17 @@ function collectMethods(app: FastifyInstance): () => void {
       })
     }
   }
+}
+
+/** `Expect:` with anything but `100-continue` (RFC 9110 §10.1.1). Node's own answer has no body. */
+function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  response
+    .writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' })
+    .end(errorBody('the only expectation that can be met is 100-continue'))
+}
+
+function errorBody(description: string): string {
+  return JSON.stringify({ error: 'invalid_request', error_description: description })
 }
 
 /** What Node's HTTP parser refuses has no request to answer: this writes to the bare socket. */
@@ -302,7 +320,7 @@ function refuseUnreadable(
         ? '408 Request Timeout'
         : '400 Bad Request'
   countUnrouted(Number.parseInt(status, 10))
-  const body = JSON.stringify({ error: 'invalid_request', error_description: 'the request cannot be read' })
+  const body = errorBody('the request cannot be read')
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n` +
       `Connection: close\r\n\r\n${body}`,

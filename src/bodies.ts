@@ -10,6 +10,7 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
     try {
       refuseAmbiguousHeaders(request)
       refuseSecretsInQuery(request)
+      refuseRepeatedQuery(request)
       refuseEncodedBody(request)
       done()
     } catch (error) {
@@ -73,6 +74,13 @@ function refuseSecretsInQuery({ query }: FastifyRequest): void {
     if (Object.hasOwn(query as object, name)) {
       throw refusal.invalidRequest(`${name} must not be in the address: send it in the body or as the bearer token`)
     }
+  }
+}
+
+/** Known or not: of two, another reader may take the other. */
+function refuseRepeatedQuery({ query }: FastifyRequest): void {
+  for (const value of Object.values(query as object)) {
+    if (Array.isArray(value)) throw refusal.invalidRequest('the address names a parameter twice')
   }
 }
 

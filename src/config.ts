@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import { isClientId } from './clients/clients.js'
+import { duration } from './duration.js'
 import { developmentSecrets } from './secrets.js'
 import { type Keys, parseKeys } from './tokens/key-ring.js'
 
@@ -24,16 +25,6 @@ const setting = <Value>(about: string, shown: string, parse: (text: string) => V
 
 const MAKE_SECRET = 'make one with  openssl rand -base64 48'
 const MAKE_KEY = 'make one with  latchkey keys generate'
-
-const DURATION_UNITS = { s: 1, m: 60, h: 3600, d: 86_400 } as const
-
-/** `90s`, `15m`, `12h`, `7d`, or `0`, in milliseconds. */
-export function duration(text: string): number {
-  const match = /^(\d{1,6})([smhd])$/.exec(text)
-  if (match) return Number(match[1]) * DURATION_UNITS[match[2] as keyof typeof DURATION_UNITS] * 1000
-  if (text === '0') return 0
-  throw new Error('write a duration such as 30s, 15m, 12h or 7d')
-}
 
 const positive =
   <Value extends number>(parse: (text: string) => Value) =>
@@ -76,6 +67,18 @@ function url(...protocols: string[]) {
     }
     return text
   }
+}
+
+/** One address, or those of several nodes. */
+function redisUrls(text: string): [string, ...string[]] {
+  const urls = list(text).map(url('redis:', 'rediss:'))
+  if (new Set(urls.map((each) => new URL(each).protocol)).size > 1) {
+    throw new Error('the nodes differ in TLS: write redis:// for all, or rediss:// for all')
+  }
+  if (urls.some((each) => !/^\/?\d*$/.test(new URL(each).pathname))) {
+    throw new Error('what follows the host must be the number of a database, such as redis://localhost/1')
+  }
+  return urls as [string, ...string[]]
 }
 
 function databaseUrl(text: string): string {
@@ -222,9 +225,24 @@ export const settings = {
     databaseUrl,
   ),
   REDIS_URL: setting(
-    'Sessions and the revocation feed; without it they live in the database. Or REDIS_URL_FILE',
+    'Sessions and the revocation feed; without it they live in the database. Several nodes, comma-separated. Or REDIS_URL_FILE',
     '',
-    url('redis:', 'rediss:'),
+    redisUrls,
+  ),
+  REDIS_MODE: setting(
+    'single: REDIS_URL is the primary; sentinel: it names sentinels; cluster: it names nodes of the cluster',
+    'single',
+    oneOf('single', 'sentinel', 'cluster'),
+  ),
+  REDIS_SENTINEL_MASTER: setting(
+    'What the sentinels call the primary: NAME, or USER:PASSWORD@NAME. Or REDIS_SENTINEL_MASTER_FILE',
+    '',
+    (text) => text,
+  ),
+  REDIS_WAIT_REPLICAS: setting(
+    'Replicas that must hold a revocation before it is acknowledged; fewer: 503',
+    '0',
+    wholeNumber(0, 100),
   ),
   ACCESS_TTL: setting('Life of an access token, 24h at most', '15m', positive(duration)),
   REFRESH_TTL: setting('A session ends when it is not refreshed for so long', '7d', positive(duration)),
@@ -255,7 +273,21 @@ export const settings = {
 }
 
 /** Those that may also be given as NAME_FILE, the path of a file that holds the value. */
-export const secretSettings = ['JWT_SECRET', 'REFRESH_SECRET', 'DATABASE_URL', 'REDIS_URL', 'BOOTSTRAP_CLIENT'] as const
+export const secretSettings = [
+  'JWT_SECRET',
+  'REFRESH_SECRET',
+  'DATABASE_URL',
+  'REDIS_URL',
+  'REDIS_SENTINEL_MASTER',
+  'BOOTSTRAP_CLIENT',
+] as const
+
+export interface RedisConfig {
+  readonly mode: 'single' | 'sentinel' | 'cluster'
+  readonly urls: readonly [string, ...string[]]
+  readonly sentinelMaster: string | undefined
+  readonly waitReplicas: number
+}
 
 export interface Config {
   readonly production: boolean
@@ -270,7 +302,8 @@ export interface Config {
   readonly jwtKeysFile: string | undefined
   readonly refreshSecrets: readonly [string, ...string[]]
   readonly databaseUrl: string
-  readonly redisUrl: string | undefined
+  /** Undefined: sessions live in the database. */
+  readonly redis: RedisConfig | undefined
   /** Durations are milliseconds. */
   readonly accessTtl: number
   readonly refreshTtl: number
@@ -305,7 +338,7 @@ export class ConfigError extends Error {
 export type StoresConfig = Pick<
   Config,
   | 'databaseUrl'
-  | 'redisUrl'
+  | 'redis'
   | 'accessTtl'
   | 'refreshTtl'
   | 'sessionMaxAge'
@@ -333,10 +366,10 @@ function reader(env: Environment, faults: string[]): Read {
   }
 }
 
-function readStores(read: Read): StoresConfig {
+function readStores(read: Read, faults: string[]): StoresConfig {
   return {
     databaseUrl: read('DATABASE_URL') ?? 'sqlite:data/latchkey.db',
-    redisUrl: read('REDIS_URL'),
+    redis: readRedis(read, faults),
     accessTtl: read('ACCESS_TTL') ?? 15 * 60_000,
     refreshTtl: read('REFRESH_TTL') ?? 7 * 86_400_000,
     sessionMaxAge: read('SESSION_MAX_AGE') ?? 0,
@@ -348,6 +381,32 @@ function readStores(read: Read): StoresConfig {
   }
 }
 
+function readRedis(read: Read, faults: string[]): RedisConfig | undefined {
+  const urls = read('REDIS_URL')
+  const mode = read('REDIS_MODE') ?? 'single'
+  const sentinelMaster = read('REDIS_SENTINEL_MASTER')
+  const waitReplicas = read('REDIS_WAIT_REPLICAS') ?? 0
+  if (!urls) {
+    // Whoever asks for replicas believes that there are some. A fault of REDIS_URL itself has been told.
+    if (waitReplicas > 0 && faults.length === 0) faults.push('REDIS_WAIT_REPLICAS: is set, and REDIS_URL is not')
+    if (mode !== 'single' && faults.length === 0) faults.push(`REDIS_URL: must be set where REDIS_MODE is ${mode}`)
+    return undefined
+  }
+  if (mode === 'single' && urls.length > 1) {
+    faults.push('REDIS_URL: names several nodes: set REDIS_MODE to sentinel or cluster, or keep one')
+  }
+  if (mode === 'cluster' && urls.some((each) => Number(new URL(each).pathname.slice(1)) > 0)) {
+    faults.push('REDIS_URL: a cluster has no database but 0')
+  }
+  if (mode === 'sentinel' && !sentinelMaster?.replace(/^.*@/, '')) {
+    faults.push('REDIS_SENTINEL_MASTER: must be set where REDIS_MODE is sentinel')
+  }
+  if (mode !== 'sentinel' && sentinelMaster !== undefined) {
+    faults.push('REDIS_SENTINEL_MASTER: is set, and REDIS_MODE is not sentinel')
+  }
+  return { mode, urls, sentinelMaster, waitReplicas }
+}
+
 /**
  * Reads of the environment what the command line needs. It runs in other shells than the service, which may not have the
  * service's secrets, and should not.
@@ -356,7 +415,7 @@ function readStores(read: Read): StoresConfig {
  */
 export function readStoresConfig(env: Environment): StoresConfig {
   const faults: string[] = []
-  const config = readStores(reader(env, faults))
+  const config = readStores(reader(env, faults), faults)
   if (faults.length > 0) throw new ConfigError(faults)
   // A revocation is kept, and the feed is trimmed, as long as the longest-lived token. Where nobody says how long that is,
   // the default may be too short for the service: its verifiers would forget who has been signed out.
@@ -377,7 +436,7 @@ export function readConfig(env: Environment): Config {
   const port = read('PORT') ?? 3000
   const managementPort = read('MANAGEMENT_PORT') ?? 9000
   const issuer = read('ISSUER') ?? `http://localhost:${port}`
-  const stores = readStores(read)
+  const stores = readStores(read, faults)
   let jwtSecrets = read('JWT_SECRET')
   const keysOfFile = read('JWT_KEYS_FILE')
   let refreshSecrets = read('REFRESH_SECRET')

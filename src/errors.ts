@@ -94,6 +94,11 @@ export const refusal = {
   signUpClosed: () =>
     new WireError(404, 'not_found', 'sign-up is closed: ask an administrator for an account, or set SIGNUP=open'),
 
+  clientIdTaken: () =>
+    new WireError(409, 'client_id_taken', 'there is a client with this id: rotate gives it a new secret'),
+
+  noSuch: (what: 'account' | 'client') => new WireError(404, 'not_found', `there is no such ${what}`),
+
   notFound: () => new WireError(404, 'not_found', 'there is nothing at this address'),
 
   methodNotAllowed: (allow: string) => new WireError(405, 'invalid_request', `this address takes ${allow}`, { allow }),

@@ -1,3 +1,4 @@
+import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
@@ -7,8 +8,8 @@ interface Operation {
   requestBody?: { required?: boolean; content: Record<string, { schema?: { required?: string[] } }> }
 }
 
-/** `GET /openapi.json` and `GET /docs`, from the schemas of the routes that are registered after this. */
-export async function registerDocs(app: FastifyInstance, issuer: string): Promise<void> {
+/** The document, from the schemas of the routes that are registered after this. */
+export async function registerOpenapi(app: FastifyInstance, issuer: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -25,6 +26,7 @@ export async function registerDocs(app: FastifyInstance, issuer: string): Promis
         { name: 'users', description: 'Accounts' },
         { name: 'sessions', description: 'One sign-in on one device' },
         { name: 'services', description: 'For other services' },
+        { name: 'admin', description: 'For clients with the scope `admin`' },
       ],
       components: {
         securitySchemes: {
@@ -46,6 +48,30 @@ export async function registerDocs(app: FastifyInstance, issuer: string): Promis
     if (route.schema?.body) {
       route.schema = { ...route.schema, consumes: ['application/json', 'application/x-www-form-urlencoded'] }
     }
+  })
+}
+
+/** `GET /openapi.json`, and `GET /docs`, which shows it. */
+export async function registerDocs(app: FastifyInstance): Promise<void> {
+  // Here alone is a page: what else this service answers no browser shows.
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        // The page sets some of its styles itself.
+        styleSrc: ["'self'", "'unsafe-inline'"],
+        imgSrc: ["'self'", 'data:'],
+        // "Try it out" calls this service.
+        connectSrc: ["'self'"],
+        formAction: ["'none'"],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+      },
+    },
+    // Whether there is TLS only the gateway knows.
+    strictTransportSecurity: false,
   })
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   await app.register(swaggerUi, { routePrefix: '/docs' })

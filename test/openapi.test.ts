@@ -72,7 +72,8 @@ test('/openapi.json is valid OpenAPI 3.1, of this version', async (t) => {
 
 test('every address that a route of the source names is in the document, and no other', async (t) => {
   const folder = new URL('src/routes/', root)
-  const named = readdirSync(folder)
+  const named = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
     // Health and metrics are for the cluster, on a port of its own.
     .filter((file) => !['health.ts', 'metrics.ts'].includes(file))
     .flatMap((file) => [...readFileSync(new URL(file, folder), 'utf8').matchAll(/['`](\/[\w.:${}*/-]+)['`]/g)])
@@ -242,6 +243,35 @@ test('real answers are what the document says', async (t) => {
   const last = (await api.tokens('ada', renewed)).access_token
   await call('DELETE /users/me', 401, { bearer: last, json: { password: 'wrong' } })
   await call('DELETE /users/me', 204, { bearer: last, json: { password: renewed } })
+
+  const byAdmin = (options: Call = {}) => ({ ...options, headers: { authorization: `Basic ${basic}` } })
+  const made = await api.call('/admin/users', { method: 'POST', ...byAdmin({ json: { ...ada, roles: ['editor'] } }) })
+  expect('POST /admin/users', 201, made)
+  const user = `/admin/users/${made.body.id}`
+  const sub = `sub=${made.body.id}`
+  await call('POST /admin/users', 409, byAdmin({ json: ada }))
+  await call('POST /admin/users', 400, byAdmin({ json: {} }))
+  await call('GET /admin/users', 200, byAdmin())
+  await call('GET /admin/users', 401)
+  const introspector = await api.call('/token', asClient({ grant_type: 'client_credentials', scope: 'introspect' }))
+  await call('GET /admin/users', 403, { bearer: introspector.body.access_token })
+  await call('GET /admin/users/{id}', 200, byAdmin(), user)
+  await call('GET /admin/users/{id}', 404, byAdmin(), '/admin/users/nobody')
+  await call('PUT /admin/users/{id}/roles', 204, byAdmin({ json: { roles: 'editor' } }), `${user}/roles`)
+  await call('POST /admin/users/{id}/password', 204, byAdmin({ json: { password: renewed } }), `${user}/password`)
+  await call('POST /admin/users/{id}/disable', 204, byAdmin(), `${user}/disable`)
+  await call('POST /admin/users/{id}/enable', 204, byAdmin(), `${user}/enable`)
+  const { sid } = await api.tokens('ada', renewed)
+  await call('GET /admin/sessions', 200, byAdmin(), `/admin/sessions?${sub}`)
+  await call('DELETE /admin/sessions/{sid}', 204, byAdmin(), `/admin/sessions/${sid}?${sub}`)
+  await call('DELETE /admin/sessions', 204, byAdmin(), `/admin/sessions?${sub}`)
+  await call('DELETE /admin/users/{id}', 204, byAdmin(), user)
+  await call('POST /admin/clients', 201, byAdmin({ json: { id: 'backend' } }))
+  await call('POST /admin/clients', 409, byAdmin({ json: { id: 'backend' } }))
+  await call('GET /admin/clients', 200, byAdmin())
+  await call('GET /admin/clients/{id}', 200, byAdmin(), '/admin/clients/backend')
+  await call('POST /admin/clients/{id}/secret', 200, byAdmin(), '/admin/clients/backend/secret')
+  await call('DELETE /admin/clients/{id}', 204, byAdmin(), '/admin/clients/backend')
 
   // A new route needs a call above.
   const successes = operations(document).flatMap(([name, { responses }]) =>

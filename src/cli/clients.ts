@@ -1,5 +1,6 @@
-import { generateClientSecret, isClientId, lastIssue } from '../clients/clients.js'
-import { duration } from '../config.js'
+import { deleteClient } from '../administration/clients.js'
+import { generateClientSecret, isClientId } from '../clients/clients.js'
+import { duration } from '../duration.js'
 import { CommandError, command, group, seconds, table, time } from './command.js'
 import { withRooms } from './rooms.js'
 
@@ -87,12 +88,8 @@ Sessions of people that began by way of it can be refreshed no longer. A client 
 when the service starts.`,
   names: ['ID'],
   async run({ names: [id] }) {
-    await withRooms(async ({ clients, sessions }) => {
-      if (!(await clients.find(id))) throw new CommandError(`there is no client ${id}`)
-      // The tokens first: if the sessions' store is away, the client is still there and this can be repeated.
-      await sessions.revokeClient(id, lastIssue(Date.now()))
-      await clients.delete(id)
-    })
+    const isDeleted = await withRooms((rooms) => deleteClient(rooms, id))
+    if (!isDeleted) throw new CommandError(`there is no client ${id}`)
     return { text: `The client ${id} is deleted, and its tokens have ended.`, json: { id, deleted: true } }
   },
 })

@@ -39,6 +39,8 @@ interface Definition<Names extends readonly string[], Given extends Options> {
     names: { [Name in keyof Names]: string }
     more: string[]
     options: Values<Given>
+    /** Whether machines read the answer. */
+    json: boolean
   }): Promise<Output | undefined>
 }
 
@@ -94,6 +96,7 @@ export function command<const Names extends readonly string[] = [], const Given 
             values[name] ?? (type === 'boolean' ? false : multiple ? [] : undefined),
           ]),
         ) as Values<Given>,
+        json: values.json === true,
       })
       if (!output) return ''
       return values.json ? JSON.stringify(output.json) : output.text

@@ -1,7 +1,10 @@
+import { changeRoles, disableAccount, resetPassword as setPassword } from '../administration/accounts.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
+import { brokenRoleRule } from '../users/role.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
 import type { User } from '../users/users.js'
 import { CommandError, command, group, type Output, seconds, table, time } from './command.js'
+import { importUsers } from './import.js'
 import { readPassword } from './password.js'
 import { withRooms } from './rooms.js'
 import { findUser } from './user.js'
@@ -15,13 +18,12 @@ const create = command({
   async run({ names: [username], options }) {
     const nameRule = brokenUsernameRule(username)
     if (nameRule) throw new CommandError(usernameRules[nameRule])
-    const bad = options.role.find((role) => !/^[!-~]{1,64}$/.test(role))
-    if (bad !== undefined) throw new CommandError('--role must be of printable ASCII, with no space')
+    const roles = rolesOf(options.role)
     const password = await readPassword()
     const user = await withRooms(async ({ users, config: { passwordMinLength: minLength } }) => {
       const passwordRule = await brokenPasswordRule(password, { username, minLength })
       if (passwordRule) throw new CommandError(passwordRuleText(passwordRule, minLength))
-      return users.create(username, password, options.role)
+      return users.create(username, password, roles)
     })
     if (user === 'taken') throw new CommandError('there is an account with this user name')
     return told('is made', user)
@@ -63,11 +65,9 @@ const disable = command({
   names: ['USER'],
   details: 'USER is a name or an id.',
   async run({ names: [name] }) {
-    const user = await withRooms(async ({ users, sessions }) => {
-      const found = await findUser(users, name)
-      // The account first: a sign-in that comes in between finds it disabled, and ends its own session.
-      await users.disable(found.id)
-      await sessions.endAll(found.id)
+    const user = await withRooms(async (rooms) => {
+      const found = await findUser(rooms.users, name)
+      await disableAccount(rooms, found.id)
       return { ...found, disabled: true }
     })
     return told('is disabled, and its sessions have ended', user)
@@ -93,13 +93,11 @@ const remove = command({
   names: ['USER'],
   details: 'USER is a name or an id. There is no way back.',
   async run({ names: [name] }) {
-    const user = await withRooms(async ({ users, sessions }) => {
-      const found = await findUser(users, name)
-      // Disabled before and deleted after: no sign-in slips in between, and if the sessions' store is away, the account is
-      // still there and this can be repeated.
-      await users.disable(found.id)
-      await sessions.endAll(found.id)
-      await users.delete(found.id)
+    const user = await withRooms(async (rooms) => {
+      const found = await findUser(rooms.users, name)
+      // Deleted last: if the sessions' store is away, the account is still there and this can be repeated.
+      await disableAccount(rooms, found.id)
+      await rooms.users.delete(found.id)
       return found
     })
     return {
@@ -109,6 +107,49 @@ const remove = command({
   },
 })
 
+const resetPassword = command({
+  about: 'Give an account another password, and end its sessions; the password comes from standard input',
+  names: ['USER'],
+  details: 'USER is a name or an id.',
+  async run({ names: [name] }) {
+    const password = await readPassword()
+    const user = await withRooms(async (rooms) => {
+      const found = await findUser(rooms.users, name)
+      const { passwordMinLength: minLength } = rooms.config
+      const rule = await brokenPasswordRule(password, { username: found.username, minLength })
+      if (rule) throw new CommandError(passwordRuleText(rule, minLength))
+      await setPassword(rooms, found.id, { password })
+      return found
+    })
+    return told('has its new password, and its sessions have ended', user)
+  },
+})
+
+const roles = command({
+  about: 'Set the roles of an account: those named, and no others',
+  names: ['USER'],
+  more: 'ROLE',
+  details: `
+USER is a name or an id. Sessions with a role that is taken away end. What is added stands in the tokens of the next sign-in.
+With no ROLE named, the account has none.`,
+  async run({ names: [name], more }) {
+    const given = rolesOf(more)
+    const user = await withRooms(async (rooms) => {
+      const found = await findUser(rooms.users, name)
+      await changeRoles(rooms, found.id, given)
+      return { ...found, roles: given }
+    })
+    return told(given.length === 0 ? 'has no role' : `has the roles ${given.join(' ')}`, user)
+  },
+})
+
+function rolesOf(given: readonly string[]): string[] {
+  const unique = [...new Set(given)]
+  const rule = brokenRoleRule(unique)
+  if (rule) throw new CommandError(rule)
+  return unique
+}
+
 function told(what: string, user: User): Output {
   return { text: `The account ${user.username} (${user.id}) ${what}.`, json: toJson(user) }
 }
@@ -117,4 +158,13 @@ function toJson({ id, username, roles, disabled, createdAt }: User) {
   return { id, username, roles, disabled, created_at: seconds(createdAt) }
 }
 
-export const users = group('Accounts', { create, list, disable, enable, delete: remove })
+export const users = group('Accounts', {
+  create,
+  list,
+  'reset-password': resetPassword,
+  roles,
+  disable,
+  enable,
+  delete: remove,
+  import: importUsers,
+})

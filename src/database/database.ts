@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -8,6 +9,8 @@ import {
   Kysely,
   Migrator,
   PostgresDialect,
+  type PostgresPool,
+  type PostgresPoolClient,
   type RawBuilder,
   SqliteDialect,
   sql,
@@ -24,6 +27,8 @@ export interface Database {
   readonly now: RawBuilder<number>
   /** What ends a `SELECT` whose rows are changed next, so that they are locked in its order. SQLite has one writer. */
   readonly forUpdate: RawBuilder<unknown>
+  /** What makes a text compare, and sort, by code points, as an index of ours does: Postgres else goes by its locale. */
+  readonly byCodePoint: RawBuilder<unknown>
   /** Throws {@link Unavailable} when the database does not answer. */
   ping(): Promise<void>
   close(): Promise<void>
@@ -80,6 +85,7 @@ function openSqlite(path: string, times: DatabaseTimes | undefined): Opened {
     ...common(db),
     now: sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
     forUpdate: sql``,
+    byCodePoint: sql``,
     // Kysely takes no lock on SQLite. One connection holds the write lock around the whole run, from before it reads
     // what has been done: a second starter waits, then finds nothing to do.
     migrate: () =>
@@ -87,7 +93,9 @@ function openSqlite(path: string, times: DatabaseTimes | undefined): Opened {
         await connection.executeQuery(CompiledQuery.raw('PRAGMA busy_timeout = 30000'))
         await connection.executeQuery(CompiledQuery.raw('BEGIN IMMEDIATE'))
         try {
-          await migrateToLatest(connection, true)
+          // Read before: Kysely has the connection to itself meanwhile. Where there is no table yet, there is nothing in it.
+          const executed = await executedMigrations(connection).catch(() => [])
+          await migrateToLatest(connection, async () => executed, true)
           await connection.executeQuery(CompiledQuery.raw('COMMIT'))
         } catch (error) {
           await connection.executeQuery(CompiledQuery.raw('ROLLBACK'))
@@ -113,29 +121,31 @@ function openPostgres(url: string, onError: (error: Error) => void, times: Datab
       max: 10,
       application_name: 'latchkey',
       keepAlive: true,
-      // A caller gets its answer within a second, whether that is a row or a 503.
-      connectionTimeoutMillis: 800,
-      query_timeout: 1000,
-      statement_timeout: 1000,
+      // A caller gets its answer within a second, whether that is a row or a 503: with the wait for a connection.
+      connectionTimeoutMillis: 400,
+      query_timeout: 550,
+      statement_timeout: 550,
     },
     onError,
   )
-  const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool }), times) })
+  const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool: wary(pool) }), times) })
   return {
     ...common(db),
     now: sql<number>`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
     forUpdate: sql`FOR UPDATE`,
+    byCodePoint: sql`COLLATE "C"`,
     async migrate() {
       // On a connection of its own without the time limit: a second starter waits here on Kysely's advisory lock.
       const patient = new Kysely<Tables>({
         dialect: guarded(
           new PostgresDialect({
-            pool: openPool({ connectionString: url, max: 1, connectionTimeoutMillis: 5000 }, onError),
+            // Two: while one holds the lock, the other reads what has been done.
+            pool: openPool({ connectionString: url, max: 2, connectionTimeoutMillis: 5000 }, onError),
           }),
         ),
       })
       try {
-        await migrateToLatest(patient, false)
+        await migrateToLatest(patient, () => executedMigrations(patient), false)
       } finally {
         await patient.destroy()
       }
@@ -151,6 +161,50 @@ function openPool(config: pg.PoolConfig, onError: (error: Error) => void): pg.Po
   return new pg.Pool(config).on('connect', (client) => client.on('error', onError)).on('error', () => {})
 }
 
+/**
+ * The pool, but that a connection is thrown away which did not answer, or leads to what is a standby now. pg would put it
+ * back, and whoever came by it next would wait in vain: of one that is half open, for hours.
+ */
+function wary(pool: pg.Pool): PostgresPool {
+  return {
+    end: () => pool.end(),
+    async connect() {
+      const client = await pool.connect()
+      let isSpoilt = false
+      return {
+        async query(text: string, parameters: readonly unknown[]) {
+          try {
+            return await client.query(text, [...parameters])
+          } catch (error) {
+            const { code, message } = error as Error & { code?: string }
+            isSpoilt ||= code === READ_ONLY || message === 'Query read timeout'
+            throw error
+          }
+        },
+        release: () => client.release(isSpoilt),
+      } as unknown as PostgresPoolClient
+    },
+  }
+}
+
+/** SQLSTATEs. */
+const READ_ONLY = '25006'
+/** Of two that were in each other's way Postgres has undone this one, as if it had never been: it may run again. */
+const UNDONE = ['40001', '40P01']
+const ATTEMPTS = 4
+
+async function retryUndone<Result>(act: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await act()
+    } catch (error) {
+      if (attempt === ATTEMPTS || !UNDONE.includes((error as { code?: string }).code ?? '')) throw error
+      // Not in step with the other.
+      await sleep(Math.random() * 10 * 2 ** attempt)
+    }
+  }
+}
+
 function common(db: Kysely<Tables>) {
   return {
     db,
@@ -159,14 +213,33 @@ function common(db: Kysely<Tables>) {
   }
 }
 
-async function migrateToLatest(db: Kysely<Tables>, disableTransactions: boolean): Promise<void> {
+/**
+ * @param executed the names of the migrations that the tables have had
+ */
+async function migrateToLatest(
+  db: Kysely<Tables>,
+  executed: () => Promise<string[]>,
+  disableTransactions: boolean,
+): Promise<void> {
   const migrator = new Migrator({
     db,
-    provider: { getMigrations: async () => migrations },
+    provider: {
+      // Those that a newer version has made, and that Kysely would stumble over: while replicas are replaced one by one,
+      // or have to go back, an older one starts on a newer one's tables.
+      async getMigrations() {
+        const foreign = (await executed()).filter((name) => !(name in migrations))
+        return { ...migrations, ...Object.fromEntries(foreign.map((name) => [name, { up: async () => {} }])) }
+      },
+    },
     disableTransactions,
   })
   const { error } = await migrator.migrateToLatest()
   if (error) throw error
+}
+
+async function executedMigrations(db: Kysely<Tables>): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`SELECT name FROM kysely_migration`.execute(db)
+  return rows.map(({ name }) => name)
 }
 
 /** The dialect, with every failure of a query or a connection turned into {@link Unavailable}. */
@@ -195,6 +268,7 @@ function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver
     return result
   }
   const guardedConnections = new WeakMap<DatabaseConnection, DatabaseConnection>()
+  const inTransaction = new WeakSet<DatabaseConnection>()
   const originals = new WeakMap<DatabaseConnection, DatabaseConnection>()
   const original = (connection: DatabaseConnection) => originals.get(connection) ?? connection
   return {
@@ -204,7 +278,15 @@ function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver
       let wrapped = guardedConnections.get(connection)
       if (!wrapped) {
         wrapped = {
-          executeQuery: (query) => timed(() => connection.executeQuery(query), times?.queried),
+          // A transaction would have to run again from its beginning: only migrations have one.
+          executeQuery: (query) =>
+            timed(
+              () =>
+                inTransaction.has(connection)
+                  ? connection.executeQuery(query)
+                  : retryUndone(() => connection.executeQuery(query)),
+              times?.queried,
+            ),
           streamQuery: (query, size) => connection.streamQuery(query, size),
         }
         guardedConnections.set(connection, wrapped)
@@ -212,10 +294,16 @@ function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver
       }
       return wrapped
     },
-    beginTransaction: (connection, options) => guard(() => driver.beginTransaction(original(connection), options)),
+    beginTransaction: (connection, options) => {
+      inTransaction.add(original(connection))
+      return guard(() => driver.beginTransaction(original(connection), options))
+    },
     commitTransaction: (connection) => guard(() => driver.commitTransaction(original(connection))),
     rollbackTransaction: (connection) => guard(() => driver.rollbackTransaction(original(connection))),
-    releaseConnection: (connection) => driver.releaseConnection(original(connection)),
+    releaseConnection: (connection) => {
+      inTransaction.delete(original(connection))
+      return driver.releaseConnection(original(connection))
+    },
     destroy: () => driver.destroy(),
   }
 }

@@ -1,6 +1,10 @@
-import { type Kysely, type Migration, sql } from 'kysely'
+import { type Kysely, type Migration, PostgresAdapter, sql } from 'kysely'
 
-/** Forward only, and never edited once released: an older process may run beside a newer one. */
+/**
+ * Forward only, and never edited once released. Named in order. An older process runs beside a newer one while replicas
+ * are replaced: so what is added may be left out (a column has a default, or may be null), and what is dropped or renamed
+ * has not been used since the release before.
+ */
 export const migrations: Record<string, Migration> = {
   '0001-accounts-clients-sessions': {
     async up(db: Kysely<unknown>) {
@@ -52,6 +56,16 @@ export const migrations: Record<string, Migration> = {
         )`.execute(db)
       await sql`CREATE INDEX sessions_sub ON sessions (sub)`.execute(db)
       await sql`CREATE INDEX sessions_expires_at ON sessions (expires_at)`.execute(db)
+    },
+  }, // Pages of accounts, by name: of all, of those that begin alike, and of the few that are disabled.
+  '0002-lists-of-accounts': {
+    async up(db: Kysely<unknown>) {
+      const isPostgres = db.getExecutor().adapter instanceof PostgresAdapter
+      const byCodePoint = isPostgres ? sql`COLLATE "C"` : sql``
+      // SQLite goes by code points, so the unique index of the names serves.
+      if (isPostgres) await sql`CREATE INDEX users_by_name ON users (username_key ${byCodePoint})`.execute(db)
+      await sql`
+        CREATE INDEX users_disabled ON users (username_key ${byCodePoint}) WHERE disabled_at IS NOT NULL`.execute(db)
     },
   },
 }

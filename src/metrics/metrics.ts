@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import type { AuditEvent, SessionEnd } from '../audit.js'
+import { type AuditEvent, SESSION_ENDS } from '../audit.js'
 import type { DatabaseTimes } from '../database/database.js'
 import { aroundEach } from '../sessions/around.js'
 import type { SessionStore } from '../sessions/session.js'
@@ -39,16 +39,6 @@ const HASHING_BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 // There from the start, at 0: of a series that begins with its first event, Prometheus does not see that event.
 const RESULTS = ['accepted', 'unknown_user', 'wrong_password', 'disabled', 'throttled']
 const OUTCOMES = ['rotated', 'replayed', 'reused', 'forged', 'no_such_session']
-const CAUSES: readonly SessionEnd[] = [
-  'logout',
-  'logout_all',
-  'ended_by_user',
-  'password_changed',
-  'user_deleted',
-  'user_changed_during_login',
-  'too_many',
-  'reuse',
-]
 
 /**
  * What is counted, for Prometheus. No label has a value that callers choose: routes by their pattern, never an address, a
@@ -99,7 +89,7 @@ export function createMetrics(): Metrics {
   ).with({})
   for (const result of RESULTS) signIns.with({ result })
   for (const outcome of OUTCOMES) rotations.with({ outcome })
-  for (const cause of [...CAUSES, 'client_tokens']) revocations.with({ cause })
+  for (const cause of [...SESSION_ENDS, 'client_tokens']) revocations.with({ cause })
 
   return {
     watchRoutes(app) {

@@ -37,21 +37,21 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     if (!audiences.includes(audience)) throw refusal.invalidTarget()
     const clientId = presentsClient(request) ? (await authenticateClient(request, needs)).id : FIRST_PARTY
 
-    const attempt = { account: usernameKey(username), address: request.ip }
-    const seconds = await throttle.wait(attempt)
-    if (seconds > 0) {
+    const tried = await throttle.attempt(
+      { account: usernameKey(username), address: request.ip },
+      () => users.signIn(username, password),
+      ({ outcome }) => outcome === 'accepted',
+    )
+    if ('wait' in tried) {
       audit(request, { event: 'login.refused', reason: 'throttled' })
-      throw refusal.tooManyAttempts(seconds)
+      throw refusal.tooManyAttempts(tried.wait)
     }
-
-    const signIn = await users.signIn(username, password)
+    const signIn = tried.answer
     if (signIn.outcome === 'refused') {
-      await throttle.failed(attempt)
       audit(request, { event: 'login.refused', reason: signIn.reason, sub: signIn.sub })
       throw refusal.signInFailed()
     }
     const { user } = signIn
-    await throttle.succeeded(attempt)
 
     const { session, excess } = await sessions.create({
       sid: newSid(),
@@ -72,8 +72,10 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
       audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'user_changed_during_login' })
       throw refusal.signInFailed()
     }
-    const sids = await sessions.end(user.id, excess)
-    audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'too_many' })
+    if (excess.length > 0) {
+      const sids = await sessions.end(user.id, excess)
+      audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'too_many' })
+    }
 
     audit(request, { event: 'login.accepted', sub: user.id, sid: session.sid })
     return reply.header('cache-control', 'no-store').send(tokenAnswer(session, needs))

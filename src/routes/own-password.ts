@@ -20,11 +20,13 @@ export async function requireOwnPassword(
   password: string,
   { users, throttle, audit }: OwnPasswordNeeds,
 ): Promise<void> {
-  const attempt = { account: sub, address: request.ip }
-  const seconds = await throttle.wait(attempt)
-  if (seconds > 0) throw refusal.tooManyAttempts(seconds)
-  if (await users.isPassword(sub, password)) return
-  await throttle.failed(attempt)
+  const tried = await throttle.attempt(
+    { account: sub, address: request.ip },
+    () => users.isPassword(sub, password),
+    (isRight) => isRight,
+  )
+  if ('wait' in tried) throw refusal.tooManyAttempts(tried.wait)
+  if (tried.answer) return
   audit(request, { event: 'user.password_refused', sub })
   throw refusal.wrongPassword()
 }

@@ -11,14 +11,15 @@ export const deleteAccount: FastifyPluginAsyncTypebox<Needs> = async (app, needs
   const { users, sessions, audit } = needs
 
   app.delete('/users/me', { schema: DeleteAccount, attachValidation: true }, async (request, reply) => {
-    const { sub } = await requirePerson(request, needs)
+    const { sub, sid } = await requirePerson(request, needs)
     requireValid(request)
     await requireOwnPassword(request, sub, request.body.password, needs)
 
-    // The account is disabled before its sessions end, so that no sign-in slips in between, and deleted after: if Redis
-    // is away meanwhile, the sessions live, and the person can ask again.
+    // The account is disabled before its sessions end, so that no sign-in slips in between, and deleted after. The session
+    // that asks goes last: if Redis is away meanwhile, the person can ask again.
     await users.disable(sub)
-    const sids = await sessions.endAll(sub)
+    const others = await sessions.endAll(sub, sid)
+    const sids = [...others, ...(await sessions.end(sub, [sid]))]
     audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted' })
     await users.delete(sub)
     audit(request, { event: 'user.deleted', sub })

@@ -78,7 +78,8 @@ export interface SessionStore {
   list(sub: string): Promise<Session[]>
   /**
    * Ends these sessions of the user and answers with those that this call ended. Once it has answered, no introspection
-   * that starts, on any replica, finds one of them.
+   * that starts, on any replica, finds one of them; nor does one after a failover, where replicas are waited for. That
+   * holds too for those that ended before: so with no ids it makes sure of them alone.
    */
   end(sub: string, sids: readonly string[]): Promise<string[]>
   /** Ends every session of the user but `except`, likewise. */

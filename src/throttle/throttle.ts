@@ -1,16 +1,21 @@
 import { createHash } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
 import { Unavailable } from '../unavailable.js'
 
 /** Who may try a password again, and when. */
 export interface Throttle {
-  /** Seconds to wait before a password of this account may be tried from this address; 0: it may be tried now. */
-  wait(attempt: Attempt): Promise<number>
-  /** The password was wrong, or there is no such account. */
-  failed(attempt: Attempt): Promise<void>
-  /** The password was right: from now on the address is one that the account is known at. */
-  succeeded(attempt: Attempt): Promise<void>
+  /**
+   * Compares a password, if one of this account may be tried from this address now, and counts what comes of it.
+   *
+   * @param compare a wrong password, or no such account, is an answer; what it throws counts for nothing
+   * @returns the answer, or the seconds to wait before a password may be tried
+   */
+  attempt<Answer>(
+    who: Attempt,
+    compare: () => Promise<Answer>,
+    isRight: (answer: Answer) => boolean,
+  ): Promise<{ answer: Answer } | { wait: number }>
 }
 
 export interface Attempt {
@@ -34,11 +39,11 @@ const ADDRESS_FAILURES = 1500
 const ADDRESS_WINDOW = 10 * 60
 const KNOWN_FOR = 20 * 24 * 60 * 60
 
-/**
- * Counts wrong passwords: in Redis where there is one, so that replicas count together, else in this process.
- * Failures are counted when they are known, so a burst may try as many more as fit into the hash queue at once.
- */
-export function createThrottle(redis: Redis | undefined): Throttle {
+/** Seconds. As many passwords as may be wrong are being compared: that is over in a moment. */
+const MOMENT = 1
+
+/** Counts wrong passwords: in Redis where there is one, so that replicas count together, else in this process. */
+export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   const counter = (name: string, points: number, duration: number): RateLimiterAbstract =>
     redis
       ? new RateLimiterRedis({ storeClient: redis, keyPrefix: `lk1:t:${name}`, points, duration })
@@ -57,42 +62,93 @@ export function createThrottle(redis: Redis | undefined): Throttle {
     }
   }
 
+  // How many are being compared in this process: a burst would else be admitted whole, before the first of it has failed.
+  const compared = new Map<string, number>()
+
+  function enter(key: string): number {
+    const place = (compared.get(key) ?? 0) + 1
+    compared.set(key, place)
+    return place
+  }
+
+  function leave(key: string): void {
+    const others = (compared.get(key) ?? 0) - 1
+    if (others > 0) compared.set(key, others)
+    else compared.delete(key)
+  }
+
+  /**
+   * Seconds to wait before a password may be tried; 0: now. `places` are those among the passwords that are compared: all
+   * before may turn out wrong.
+   */
+  async function waitOf({ pair, account, address }: Keys, places: Places): Promise<number> {
+    const [own, isKnown, ofAccount, ofAddress] = await Promise.all([
+      waits.get(pair),
+      known.get(pair),
+      accounts.get(account),
+      addresses.get(address),
+    ])
+    const seconds = [own]
+    let moment = 0
+    if (!isKnown) {
+      for (const [place, count, limit] of [
+        [places.account, ofAccount, ACCOUNT_FAILURES],
+        [places.address, ofAddress, ADDRESS_FAILURES],
+      ] as const) {
+        const failed = count?.consumedPoints ?? 0
+        if (failed >= limit) seconds.push(count)
+        else if (failed + place > limit) moment = MOMENT
+      }
+    }
+    return Math.max(moment, ...seconds.map((count) => Math.ceil((count?.msBeforeNext ?? 0) / 1000)))
+  }
+
+  async function failed({ pair, account, address }: Keys): Promise<void> {
+    const [{ consumedPoints }] = await Promise.all([
+      failures.penalty(pair),
+      accounts.penalty(account),
+      addresses.penalty(address),
+    ])
+    if (consumedPoints < FREE_FAILURES) return
+    await waits.block(pair, Math.min(FIRST_WAIT * 2 ** (consumedPoints - FREE_FAILURES), LONGEST_WAIT))
+  }
+
+  /** From now on the address is one that the account is known at. */
+  async function succeeded({ pair }: Keys): Promise<void> {
+    await Promise.all([failures.delete(pair), known.set(pair, 1, KNOWN_FOR)])
+  }
+
   return {
-    wait: (attempt) =>
-      ask(async () => {
-        const { pair, account, address } = keysOf(attempt)
-        const [own, isKnown, ...others] = await Promise.all([
-          waits.get(pair),
-          known.get(pair),
-          accounts.get(account),
-          addresses.get(address),
-        ])
-        const full = isKnown ? [] : others.filter((count) => count !== null && count.remainingPoints <= 0)
-        return Math.max(0, ...[own, ...full].map((count) => Math.ceil((count?.msBeforeNext ?? 0) / 1000)))
-      }),
-
-    failed: (attempt) =>
-      ask(async () => {
-        const { pair, account, address } = keysOf(attempt)
-        const [{ consumedPoints }] = await Promise.all([
-          failures.penalty(pair),
-          accounts.penalty(account),
-          addresses.penalty(address),
-        ])
-        if (consumedPoints < FREE_FAILURES) return
-        await waits.block(pair, Math.min(FIRST_WAIT * 2 ** (consumedPoints - FREE_FAILURES), LONGEST_WAIT))
-      }),
-
-    succeeded: (attempt) =>
-      ask(async () => {
-        const { pair } = keysOf(attempt)
-        await Promise.all([failures.delete(pair), known.set(pair, 1, KNOWN_FOR)])
-      }),
+    async attempt(who, compare, isRight) {
+      const keys = keysOf(who)
+      const places = { account: enter(keys.account), address: enter(keys.address) }
+      try {
+        const wait = await ask(() => waitOf(keys, places))
+        if (wait > 0) return { wait }
+        const answer = await compare()
+        await ask(() => (isRight(answer) ? succeeded(keys) : failed(keys)))
+        return { answer }
+      } finally {
+        leave(keys.account)
+        leave(keys.address)
+      }
+    },
   }
 }
 
+interface Places {
+  account: number
+  address: number
+}
+
+interface Keys {
+  pair: string
+  account: string
+  address: string
+}
+
 /** Hashed: a user name is as long as its sender likes, and now and then it is a password. */
-function keysOf({ account, address }: Attempt): { pair: string; account: string; address: string } {
+function keysOf({ account, address }: Attempt): Keys {
   const hash = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 22)
   const network = networkOf(address)
   return { pair: hash(`${account}\0${network}`), account: hash(account), address: network }

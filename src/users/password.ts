@@ -1,6 +1,7 @@
-import { type Algorithm, hash, type Options, verify } from '@node-rs/argon2'
+import { type Algorithm, hash, type Options } from '@node-rs/argon2'
 import pLimit from 'p-limit'
 import { Unavailable } from '../unavailable.js'
+import { type PasswordHash, readPasswordHash } from './password-hash.js'
 
 /** OWASP's and RFC 9106's second recommendation for argon2id. 10 ms of a core, here. */
 const PARAMETERS = {
@@ -11,18 +12,20 @@ const PARAMETERS = {
 } as const
 
 /** What a user that does not exist is checked against: the same parameters, so the same work. No password has this hash. */
-const DUMMY_HASH = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
+const dummy = readPasswordHash(
+  '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
+) as PasswordHash
 
 export interface PasswordHashing {
   /** A PHC string of the password, with a random salt and the parameters of today. */
   hash(password: string): Promise<string>
   /**
-   * Whether the password is the one of `phc`. With `phc` undefined (there is no such user) it does the same work and
-   * answers no.
+   * Whether the password is the one of this hash. With none (there is no such user), or one that cannot be taken, it does
+   * the work that ours takes, and answers no.
    */
-  verify(phc: string | undefined, password: string): Promise<boolean>
-  /** Whether `phc` was made with weaker parameters than those of today. */
-  isOutdated(phc: string): boolean
+  verify(stored: string | undefined, password: string): Promise<boolean>
+  /** Whether the hash is of another algorithm, or of weaker parameters, than those of today. */
+  isOutdated(stored: string): boolean
   /** How many are at work, and how many wait. */
   load(): { active: number; waiting: number }
 }
@@ -43,7 +46,7 @@ export interface PasswordHashingOptions {
 }
 
 /**
- * argon2id behind a gate. Without the gate a storm of sign-ins takes every core and every thread of the pool, and
+ * Hashing behind a gate: argon2id, and what an import has brought. Without the gate a storm of sign-ins takes every core and every thread of the pool, and
  * introspection, which needs neither, waits with it.
  */
 export function createPasswordHashing({ concurrency, queue, times }: PasswordHashingOptions): PasswordHashing {
@@ -73,16 +76,28 @@ export function createPasswordHashing({ concurrency, queue, times }: PasswordHas
 
   return {
     hash: (password) => gate(() => hash(normalize(password), PARAMETERS as Options)),
-    async verify(phc, password) {
-      const matches = await gate(() => verify(phc ?? DUMMY_HASH, normalize(password)))
-      return matches && phc !== undefined
+    async verify(stored, password) {
+      const own = normalize(password)
+      const read = stored === undefined ? undefined : readPasswordHash(stored)
+      if (stored === undefined || typeof read !== 'object') {
+        await gate(() => dummy.matches(own))
+        return false
+      }
+      // Who made another system's hash may not have normalized: then what was typed is what was hashed.
+      const tries = isOutdated(stored) ? new Set([own, password]) : [own]
+      return gate(async () => {
+        for (const one of tries) if (await read.matches(one)) return true
+        return false
+      })
     },
-    isOutdated(phc) {
-      const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/.exec(phc)
-      return !match || Number(match[1]) < PARAMETERS.memoryCost || Number(match[2]) < PARAMETERS.timeCost
-    },
+    isOutdated,
     load: () => ({ active: Math.min(inside, concurrency), waiting: Math.max(0, inside - concurrency) }),
   }
+}
+
+function isOutdated(stored: string): boolean {
+  const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/.exec(stored)
+  return !match || Number(match[1]) < PARAMETERS.memoryCost || Number(match[2]) < PARAMETERS.timeCost
 }
 
 /** Keyboards differ in how they compose a letter; the password is the same (NIST SP 800-63B-4 §3.1.1.2). */

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { UserRow } from '../database/schema.js'
+import { Unavailable } from '../unavailable.js'
+import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
 import type { PasswordHashing } from './password.js'
 import { usernameKey } from './username.js'
 
@@ -24,14 +26,14 @@ export interface Users {
   create(username: string, password: string, roles?: readonly string[]): Promise<User | 'taken'>
   find(id: string): Promise<User | undefined>
   findByName(username: string): Promise<User | undefined>
-  /** A page of the accounts, in the order of their names: at most `limit`, of those after the name `after`. */
-  list(page: { limit: number; after?: string | undefined }): Promise<User[]>
+  /** A page of the accounts, in the order of their names. */
+  list(page: UsersPage): Promise<User[]>
   /** Checks a user name and a password. Takes the same time for an unknown, a wrong and a disabled one. */
   signIn(username: string, password: string): Promise<SignIn>
   /**
-   * Whether a sign-in that was accepted as `user` still holds: the account lives, is enabled, and has the same password.
-   * Ask it after the session has been made. Whoever disables the account writes that first and ends its sessions after:
-   * so either we see it here, or they see our session.
+   * Whether a sign-in that was accepted as `user` still holds: the account lives, is enabled, has the same password, and
+   * none of its roles has been taken away. Ask it after the session has been made. Whoever changes the account writes that
+   * first and ends its sessions after: so either we see it here, or they see our session.
    */
   isCurrent(user: User): Promise<boolean>
   isPassword(id: string, password: string): Promise<boolean>
@@ -40,6 +42,14 @@ export interface Users {
    * holds, and the second, which knew an old password alone, cannot undo it.
    */
   changePassword(user: User, password: string): Promise<boolean>
+  /** Sets the password, whatever it was. Answers whether there is such an account. End its sessions after, not before. */
+  setPassword(id: string, password: string): Promise<boolean>
+  /** The same with a hash of another system, which has been read. */
+  setPasswordHash(id: string, passwordHash: string): Promise<boolean>
+  /** The roles have been checked. Answers whether there is such an account. */
+  setRoles(id: string, roles: readonly string[]): Promise<boolean>
+  /** Adds accounts of another system, which have been read; all or none. Answers what became of each, in their order. */
+  import(accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]>
   /** Answers whether there is such an account. End its sessions after, not before. */
   disable(id: string): Promise<boolean>
   enable(id: string): Promise<boolean>
@@ -47,14 +57,36 @@ export interface Users {
   delete(id: string): Promise<boolean>
 }
 
-export function createUsers({ db, now }: Database, hashing: PasswordHashing): Users {
+export interface UsersPage {
+  /** At most so many. */
+  limit: number
+  /** Those after this name. */
+  after?: string | undefined
+  /** Those whose names begin so, in any spelling. */
+  prefix?: string | undefined
+  /** Those that are disabled, or those that are not. */
+  disabled?: boolean | undefined
+}
+
+export function createUsers(database: Database, hashing: PasswordHashing): Users {
+  const { db, now, byCodePoint } = database
+  const key = sql<string>`username_key ${byCodePoint}`
   const row = (id: string) => db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
 
   async function rowByName(username: string): Promise<UserRow | undefined> {
-    const key = usernameKey(username)
+    const name = usernameKey(username)
     // Postgres refuses a NUL in a text, and no account has one in its name.
-    if (key.includes('\0')) return undefined
-    return db.selectFrom('users').selectAll().where('username_key', '=', key).executeTakeFirst()
+    if (name.includes('\0')) return undefined
+    return db.selectFrom('users').selectAll().where('username_key', '=', name).executeTakeFirst()
+  }
+
+  async function replaceHash(id: string, passwordHash: string): Promise<boolean> {
+    const { numUpdatedRows } = await db
+      .updateTable('users')
+      .set({ password_hash: passwordHash, password_version: sql<number>`password_version + 1` })
+      .where('id', '=', id)
+      .executeTakeFirst()
+    return numUpdatedRows > 0n
   }
 
   return {
@@ -87,14 +119,16 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
       return found && toUser(found)
     },
 
-    async list({ limit, after = '' }) {
-      const rows = await db
+    async list({ limit, after = '', prefix = '', disabled }) {
+      const [last, first] = [after, prefix].map((text) => usernameKey(text).replaceAll('\0', ''))
+      let query = db
         .selectFrom('users')
         .selectAll()
-        .where('username_key', '>', usernameKey(after).replaceAll('\0', ''))
-        .orderBy('username_key')
-        .limit(limit)
-        .execute()
+        .where(key, '>', last as string)
+      // U+10FFFF is the last of all, and in no name.
+      if (first !== '') query = query.where(key, '>=', first as string).where(key, '<', `${first}\u{10FFFF}`)
+      if (disabled !== undefined) query = query.where('disabled_at', disabled ? 'is not' : 'is', null)
+      const rows = await query.orderBy(key).limit(limit).execute()
       return rows.map(toUser)
     },
 
@@ -110,7 +144,9 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
 
     async isCurrent(user) {
       const found = await row(user.id)
-      return found?.disabled_at === null && found.password_version === user.passwordVersion
+      if (found?.disabled_at !== null || found.password_version !== user.passwordVersion) return false
+      const { roles } = toUser(found)
+      return user.roles.every((role) => roles.includes(role))
     },
 
     async isPassword(id, password) {
@@ -129,6 +165,23 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
         .executeTakeFirst()
       return numUpdatedRows > 0n
     },
+
+    async setPassword(id, password) {
+      return replaceHash(id, await hashing.hash(password))
+    },
+
+    setPasswordHash: replaceHash,
+
+    async setRoles(id, roles) {
+      const { numUpdatedRows } = await db
+        .updateTable('users')
+        .set({ roles: JSON.stringify(roles) })
+        .where('id', '=', id)
+        .executeTakeFirst()
+      return numUpdatedRows > 0n
+    },
+
+    import: (accounts) => importAccounts(database, accounts),
 
     async disable(id) {
       const { numUpdatedRows } = await db
@@ -155,7 +208,14 @@ export function createUsers({ db, now }: Database, hashing: PasswordHashing): Us
   }
 
   async function rehash(found: UserRow, password: string): Promise<void> {
-    const stronger = await hashing.hash(password)
+    let stronger: string
+    try {
+      stronger = await hashing.hash(password)
+    } catch (error) {
+      // No place among those that wait: the password was right all the same, and the next sign-in does it.
+      if (error instanceof Unavailable) return
+      throw error
+    }
     await db
       .updateTable('users')
       .set({ password_hash: stronger })

@@ -30,7 +30,7 @@ export function shellOf({ DATABASE_URL, REDIS_URL }: Environment): Environment {
   return REDIS_URL === undefined ? shell : { ...shell, REDIS_URL }
 }
 
-const PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+export const PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 
 /** Runs the real program, as its name on the PATH would. */
 export async function latchkey(args: string[], env: Environment = {}, stdin = ''): Promise<Ran> {

@@ -14,7 +14,7 @@ const commands = {
   hash: [],
   keys: ['generate', 'list', 'promote', 'remove', 'export'],
   clients: ['create', 'list', 'rotate', 'delete'],
-  users: ['create', 'list', 'disable', 'enable', 'delete'],
+  users: ['create', 'list', 'reset-password', 'roles', 'disable', 'enable', 'delete', 'import'],
   sessions: ['list', 'revoke'],
 }
 

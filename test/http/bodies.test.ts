@@ -124,6 +124,26 @@ for (const store of stores) {
     t.equal((await api.login('ada', 'a latin-1 passw\ufffdrd')).status, 400)
   })
 
+  test(`${store}: H4: a parameter of the address given twice is 400, whether it is known or not`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { access_token: bearer } = await api.tokens('ada', PASSWORD)
+    for (const [method, path] of [
+      ['DELETE', '/sessions?except=current&except=current'],
+      ['DELETE', '/sessions?except=current&unknown=1&unknown=2'],
+      ['GET', '/sessions?unknown=1&unknown=1'],
+      ['GET', '/sessions?unknown&unknown'],
+      ['GET', '/sessions?a=1&%61=1'],
+      ['POST', '/login?x=1&y=2&x=3'],
+      ['GET', '/.well-known/jwks.json?v=1&v=2'],
+    ] as const) {
+      const { status, body } = await api.call(path, { method, bearer })
+      t.match({ status, body }, { status: 400, body: { error: 'invalid_request', error_description: /twice/ } }, path)
+    }
+    t.equal((await api.call('/sessions?unknown=1&other=1', { bearer })).status, 200)
+    t.equal((await api.call('/verify?scope=&scope=&x=1&x=2', { bearer })).status, 200, 'Caddy adds the caller’s query')
+  })
+
   test(`${store}: H4: a parameter given twice is 400 on every route with a body, whether it is known or not`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)

@@ -15,6 +15,17 @@ const ROUTES: [string, string[]][] = [
   ['/introspect', ['POST']],
   ['/revoke', ['POST']],
   ['/token', ['POST']],
+  ['/admin/users', ['GET', 'HEAD', 'POST']],
+  ['/admin/users/nobody', ['DELETE', 'GET', 'HEAD']],
+  ['/admin/users/nobody/disable', ['POST']],
+  ['/admin/users/nobody/enable', ['POST']],
+  ['/admin/users/nobody/password', ['POST']],
+  ['/admin/users/nobody/roles', ['PUT']],
+  ['/admin/clients', ['GET', 'HEAD', 'POST']],
+  ['/admin/clients/nobody', ['DELETE', 'GET', 'HEAD']],
+  ['/admin/clients/nobody/secret', ['POST']],
+  ['/admin/sessions', ['DELETE', 'GET', 'HEAD']],
+  ['/admin/sessions/9f8Hn1VnTz2cUWl0q3yJ8A', ['DELETE']],
   ['/.well-known/jwks.json', ['GET', 'HEAD']],
   ['/.well-known/oauth-authorization-server', ['GET', 'HEAD']],
 ]
@@ -35,6 +46,20 @@ for (const store of stores) {
         if (!isRight) t.fail(`${others[i]} ${path} answered ${status} ${headers.allow}`)
       }
       t.ok(answers.length > 25, path)
+    }
+  })
+
+  test(`${store}: H14: the document and its page too answer 405 with Allow`, async (t) => {
+    const { api } = await startService(t, store)
+    for (const path of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui.css', '/openapi.json']) {
+      t.equal((await api.call(path)).status, 200, path)
+      for (const method of ['POST', 'PUT', 'DELETE', 'TRACE', 'PROPFIND']) {
+        t.match(await api.call(path, { method }), {
+          status: 405,
+          headers: { allow: 'GET, HEAD' },
+          body: { error: 'invalid_request' },
+        })
+      }
     }
   })
 

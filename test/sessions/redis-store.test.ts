@@ -161,7 +161,7 @@ test('F30 when the last session ends nothing of the user is left', async (t) => 
 test('a user’s keys share a slot, and every script touches one slot alone', async (t) => {
   const server = await startRedis({ args: ['--cluster-enabled', 'yes'] })
   t.teardown(() => server.stop())
-  const client = connectRedis(server.url, () => {})
+  const client = connectRedis({ mode: 'single', urls: [server.url] }, () => {}) as Redis
   t.teardown(() => client.disconnect())
   await poll(t, async () => client.status === 'ready')
   // A cluster of one refuses what crosses slots as any other.

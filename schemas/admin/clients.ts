@@ -1,0 +1,62 @@
+import { Type } from 'typebox'
+import { refusals } from '../error.js'
+import { example, Fields, Time } from '../fields.js'
+import { Audiences, byAdmin, Scopes } from './fields.js'
+
+export const ClientId = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  pattern: '^[A-Za-z0-9._-]+$',
+  description: 'Letters, digits, dots, dashes and underscores',
+  examples: ['backend'],
+})
+
+export const Client = Type.Object({
+  id: Type.String(),
+  scopes: Type.Array(Type.String()),
+  audiences: Type.Array(Type.String()),
+  created_at: Time,
+  previous_secret_until: Type.Union([Time, Type.Null()], {
+    description: 'Until when the secret before the last rotation is good; null: it is not, or is none',
+  }),
+})
+export const clientExample = {
+  id: 'backend',
+  scopes: ['introspect'],
+  audiences: [],
+  created_at: example.time,
+  previous_secret_until: null,
+}
+
+export const Secret = Type.String({ description: 'Shown here, and never again' })
+
+/** `GET /admin/clients` */
+export const ListClients = {
+  summary: 'List the clients',
+  description: 'All of them: there is one for each service. No secret is shown.',
+  ...byAdmin,
+  response: {
+    200: Type.Object(
+      { clients: Type.Array(Client) },
+      { description: 'The clients, by id', examples: [{ clients: [clientExample] }] },
+    ),
+    ...refusals(401, 403),
+  },
+}
+
+/** `POST /admin/clients` */
+export const CreateClient = {
+  summary: 'Make a client, with a new secret',
+  ...byAdmin,
+  body: Fields(
+    { id: ClientId, scopes: Type.Optional(Scopes), audiences: Type.Optional(Audiences) },
+    { examples: [{ id: 'backend', scopes: 'introspect' }] },
+  ),
+  response: {
+    201: Type.Object(
+      { ...Client.properties, secret: Secret },
+      { description: 'The client', examples: [{ ...clientExample, secret: example.clientSecret }] },
+    ),
+    ...refusals(401, 403, 409),
+  },
+}

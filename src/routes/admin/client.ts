@@ -1,0 +1,42 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { DeleteClient, ReadClient, RotateSecret } from '../../../schemas/admin/client.js'
+import { deleteClient } from '../../administration/clients.js'
+import { generateClientSecret } from '../../clients/clients.js'
+import { duration } from '../../duration.js'
+import { refusal } from '../../errors.js'
+import { clientBody } from './clients.js'
+import { type AdminNeeds, requireAdmin } from './guard.js'
+
+/** `GET` and `DELETE /admin/clients/:id`, `POST /admin/clients/:id/secret`: one client. */
+export const clientRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
+  const { clients, audit } = needs
+
+  app.get('/admin/clients/:id', { schema: ReadClient, attachValidation: true }, async (request) => {
+    await requireAdmin(request, needs)
+
+    const client = await clients.read(request.params.id)
+    if (!client) throw refusal.noSuch('client')
+    return clientBody(client)
+  })
+
+  app.post('/admin/clients/:id/secret', { schema: RotateSecret, attachValidation: true }, async (request) => {
+    const by = await requireAdmin(request, needs)
+    const { id } = request.params
+    const overlap = duration(request.body.overlap ?? '1d')
+    const secret = generateClientSecret()
+    const until = Math.floor((Date.now() + overlap) / 1000)
+
+    if (!(await clients.rotateSecret({ id, secret }, overlap))) throw refusal.noSuch('client')
+    audit(request, { event: 'client.secret_rotated', client: id, by })
+    return { id, secret, previous_secret_until: overlap === 0 ? null : until }
+  })
+
+  app.delete('/admin/clients/:id', { schema: DeleteClient, attachValidation: true }, async (request, reply) => {
+    const by = await requireAdmin(request, needs)
+    const { id } = request.params
+
+    if (!(await deleteClient(needs, id))) throw refusal.noSuch('client')
+    audit(request, { event: 'client.deleted', client: id, by })
+    return reply.code(204).send(null)
+  })
+}

@@ -1,0 +1,42 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { CreateClient, ListClients } from '../../../schemas/admin/clients.js'
+import { generateClientSecret, isClientId, type ListedClient } from '../../clients/clients.js'
+import { refusal } from '../../errors.js'
+import { type AdminNeeds, requireAdmin } from './guard.js'
+import { wordsOf } from './words.js'
+
+/** `GET /admin/clients`, `POST /admin/clients`: clients are listed and made. */
+export const clientsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
+  const { clients, audit } = needs
+
+  app.get('/admin/clients', { schema: ListClients, attachValidation: true }, async (request) => {
+    await requireAdmin(request, needs)
+
+    return { clients: (await clients.list()).map(clientBody) }
+  })
+
+  app.post('/admin/clients', { schema: CreateClient, attachValidation: true }, async (request, reply) => {
+    const by = await requireAdmin(request, needs)
+    const { id } = request.body
+    if (!isClientId(id)) throw refusal.invalidRequest('id must not be latchkey: that is the service itself')
+    const [scopes, audiences] = [wordsOf(request.body.scopes), wordsOf(request.body.audiences)]
+    const secret = generateClientSecret()
+
+    if (!(await clients.create({ id, secret }, { scopes, audiences }))) throw refusal.clientIdTaken()
+    audit(request, { event: 'client.created', client: id, scopes, audiences, by })
+    const made = await clients.read(id)
+    // Deleted by another administrator in this moment.
+    if (!made) throw refusal.unavailable()
+    return reply.code(201).send({ ...clientBody(made), secret })
+  })
+}
+
+export function clientBody({ id, scopes, audiences, createdAt, previousSecretUntil }: ListedClient) {
+  return {
+    id,
+    scopes: [...scopes],
+    audiences: [...audiences],
+    created_at: Math.floor(createdAt / 1000),
+    previous_secret_until: previousSecretUntil === undefined ? null : Math.floor(previousSecretUntil / 1000),
+  }
+}

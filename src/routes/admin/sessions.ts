@@ -1,0 +1,54 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { ListSessionsOf, RevokeSession, RevokeSessionsOf } from '../../../schemas/admin/sessions.js'
+import { refusal } from '../../errors.js'
+import { type AdminNeeds, requireAdmin } from './guard.js'
+
+const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)
+
+/** `GET` and `DELETE /admin/sessions?sub=`, `DELETE /admin/sessions/:sid?sub=`: the sessions of an account. */
+export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
+  const { users, sessions, audit } = needs
+
+  app.get('/admin/sessions', { schema: ListSessionsOf, attachValidation: true }, async (request) => {
+    await requireAdmin(request, needs)
+    const { sub } = request.query
+    if (!(await users.find(sub))) throw refusal.noSuch('account')
+
+    const living = await sessions.list(sub)
+    return {
+      sessions: living.map((session) => ({
+        sid: session.sid,
+        client_id: session.clientId,
+        scope: session.scope,
+        roles: session.roles,
+        device_name: session.deviceName,
+        ip: session.ip,
+        user_agent: session.userAgent,
+        created_at: seconds(session.createdAt),
+        last_seen_at: seconds(session.lastSeenAt),
+        expires_at: seconds(session.expiresAt),
+      })),
+    }
+  })
+
+  app.delete('/admin/sessions', { schema: RevokeSessionsOf, attachValidation: true }, async (request, reply) => {
+    const by = await requireAdmin(request, needs)
+    const { sub } = request.query
+
+    const sids = await sessions.endAll(sub)
+    audit(request, { event: 'session.ended', sub, sids, reason: 'ended_by_admin', by })
+    return reply.code(204).send(null)
+  })
+
+  app.delete('/admin/sessions/:sid', { schema: RevokeSession, attachValidation: true }, async (request, reply) => {
+    const by = await requireAdmin(request, needs)
+    const { sid } = request.params
+    const { sub } = request.query
+
+    // Ending a session tells every verifier: one that is not there must reach none of them.
+    const isThere = (await sessions.holder(sub, sid)) !== undefined
+    const sids = isThere ? await sessions.end(sub, [sid]) : []
+    audit(request, { event: 'session.ended', sub, sids, reason: 'ended_by_admin', by })
+    return reply.code(204).send(null)
+  })
+}

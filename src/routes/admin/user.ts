@@ -1,0 +1,52 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { DeleteUser, DisableUser, EnableUser, ReadUser } from '../../../schemas/admin/user.js'
+import { disableAccount } from '../../administration/accounts.js'
+import { refusal } from '../../errors.js'
+import { type AdminNeeds, requireAdmin } from './guard.js'
+import { userBody } from './users.js'
+
+/** `GET` and `DELETE /admin/users/:id`, `POST /admin/users/:id/disable` and `…/enable`: one account. */
+export const userRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
+  const { users, audit } = needs
+
+  app.get('/admin/users/:id', { schema: ReadUser, attachValidation: true }, async (request) => {
+    await requireAdmin(request, needs)
+
+    const user = await users.find(request.params.id)
+    if (!user) throw refusal.noSuch('account')
+    return userBody(user)
+  })
+
+  app.post('/admin/users/:id/disable', { schema: DisableUser, attachValidation: true }, async (request, reply) => {
+    const by = await requireAdmin(request, needs)
+    const { id: sub } = request.params
+
+    const sids = await disableAccount(needs, sub)
+    if (!sids) throw refusal.noSuch('account')
+    audit(request, { event: 'user.disabled', sub, by })
+    audit(request, { event: 'session.ended', sub, sids, reason: 'user_disabled', by })
+    return reply.code(204).send(null)
+  })
+
+  app.post('/admin/users/:id/enable', { schema: EnableUser, attachValidation: true }, async (request, reply) => {
+    const by = await requireAdmin(request, needs)
+    const { id: sub } = request.params
+
+    if (!(await users.enable(sub))) throw refusal.noSuch('account')
+    audit(request, { event: 'user.enabled', sub, by })
+    return reply.code(204).send(null)
+  })
+
+  app.delete('/admin/users/:id', { schema: DeleteUser, attachValidation: true }, async (request, reply) => {
+    const by = await requireAdmin(request, needs)
+    const { id: sub } = request.params
+
+    // Deleted last: if the sessions' store is away, the account is still there and this can be asked for again.
+    const sids = await disableAccount(needs, sub)
+    if (!sids) throw refusal.noSuch('account')
+    audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted', by })
+    await users.delete(sub)
+    audit(request, { event: 'user.deleted', sub, by })
+    return reply.code(204).send(null)
+  })
+}

@@ -1,0 +1,149 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Test, test } from 'tap'
+import { withAccounts } from '../accounts.js'
+import { type Environment, PASSWORD, startServiceWith, temporaryFolder } from '../service.js'
+import { environmentOf, latchkey, PROGRAM, settings, shellOf } from './latchkey.js'
+
+/** Of PASSWORD, by libxcrypt. */
+const BCRYPT = '$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG'
+const BIG = Number(process.env.LATCHKEY_TEST_IMPORT ?? 20_000)
+
+function fileOf(t: Test, lines: readonly (object | string)[]): string {
+  const file = join(temporaryFolder(t), 'users.ndjson')
+  writeFileSync(file, lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join(''))
+  return file
+}
+
+const countUsers = (env: Environment): Promise<number> =>
+  withAccounts(env, async (_users, { db }) => {
+    const { count } = await db
+      .selectFrom('users')
+      .select(({ fn }) => fn.countAll<number>().as('count'))
+      .executeTakeFirstOrThrow()
+    return Number(count)
+  })
+
+for (const setting of settings) {
+  test(`${setting}: users import takes what it can, tells of the rest by line and reason, and its users can sign in`, async (t) => {
+    const env = await environmentOf(t, setting)
+    const { api } = await startServiceWith(t, env)
+    await api.signUp('there', PASSWORD)
+    const id = '3f6c1a52-8d0e-4b7a-9c1f-5e2d7a4b6c80'
+    const lines: [line: object | string, said?: RegExp][] = [
+      [{ username: 'ada', password_hash: BCRYPT, id, roles: ['editor'], created_at: 1_600_000_000 }],
+      [''],
+      [{ username: 'eve', password_hash: BCRYPT, disabled: true }],
+      ['{"username":', /^it is no JSON$/],
+      ['[]', /^it is no JSON object$/],
+      [{ username: 'a b', password_hash: BCRYPT }, /^username may have letters/],
+      [{ password_hash: BCRYPT }, /^username is missing/],
+      [{ username: 'bob' }, /^password_hash is missing/],
+      [{ username: 'bob', password: 'secret' }, /^password: passwords are not taken/],
+      [{ username: 'bob', password_hash: '5f4dcc3b5aa765d61d8327deb882cf99' }, /^password_hash: .* of no format/],
+      [{ username: 'bob', password_hash: BCRYPT.replace('04', '31') }, /^password_hash: .* costs more/],
+      [{ username: 'bob', password_hash: BCRYPT, roles: ['a,b'] }, /^roles: a role has/],
+      [{ username: 'bob', password_hash: BCRYPT, roles: 'a' }, /^roles must be a list/],
+      [{ username: 'bob', password_hash: BCRYPT, disabled: 1 }, /^disabled must be/],
+      [{ username: 'bob', password_hash: BCRYPT, created_at: 1.5 }, /^created_at must be/],
+      [{ username: 'bob', password_hash: BCRYPT, id: 'todo' }, /^id must be a UUID/],
+      [{ username: 'THERE', password_hash: BCRYPT }, /^there is another account with this user name$/],
+      [{ username: 'ADA', password_hash: BCRYPT }, /^there is another account with this user name$/],
+      [{ username: 'carl', password_hash: BCRYPT, id }, /^there is another account with this id$/],
+      [`{"username":"${'x'.repeat(20_000)}"}`, /^it is longer than/],
+      [{ username: 'zoë', password_hash: BCRYPT, more: 'is ignored' }],
+    ]
+    const file = fileOf(
+      t,
+      lines.map(([line]) => line),
+    )
+
+    const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
+
+    t.equal(ran.code, 1, 'for some were left out')
+    t.strictSame(ran.json, { lines: 20, imported: 3, present: 0, rejected: 17 })
+    const told = ran.stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    const expected = lines.flatMap(([, reason], index) => (reason ? [{ line: index + 1, reason }] : []))
+    t.match(
+      told.sort((a, b) => a.line - b.line),
+      expected,
+    )
+    t.equal(told.length, expected.length)
+    t.notMatch(ran.stderr, /abcdefghij|secret|5f4dcc/, 'no hash and no password is told')
+
+    const { access_token } = await api.tokens('ada', PASSWORD)
+    t.match((await api.introspect(access_token)).body, { sub: id, roles: ['editor'] })
+    t.equal((await api.login('eve', PASSWORD)).status, 401, 'she is disabled')
+    t.equal((await api.login('Zoe\u0308', PASSWORD)).status, 200)
+    const again = await latchkey(['users', 'import', file], shellOf(env))
+    t.match(again, { code: 1, stdout: '20 lines: 0 imported, 3 there already, 17 left out\n' })
+    t.match(again.stderr, /^line 4: it is no JSON$/m)
+    t.match((await latchkey(['users', 'list', '--json'], shellOf(env))).json.users, [
+      { username: 'ada', id, roles: ['editor'], disabled: false, created_at: 1_600_000_000 },
+      { username: 'eve', disabled: true },
+      { username: 'there' },
+      { username: 'zoë', roles: [] },
+    ])
+  })
+
+  test(`${setting}: an import that is killed is run again, and nobody is doubled or lost`, async (t) => {
+    const env = await environmentOf(t, setting)
+    const { api } = await startServiceWith(t, env)
+    const line = (i: number) => `${JSON.stringify({ username: `user${i}`, password_hash: BCRYPT })}\n`
+    const file = join(temporaryFolder(t), 'users.ndjson')
+    writeFileSync(file, Array.from({ length: BIG }, (_, i) => line(i)).join(''))
+
+    for (const part of [0.2, 0.6]) {
+      const child = spawn(PROGRAM, ['users', 'import', file], { env: { PATH: process.env.PATH, ...shellOf(env) } })
+      const exited = once(child, 'exit')
+      while (child.exitCode === null && (await countUsers(env)) < BIG * part) {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      child.kill('SIGKILL')
+      t.strictSame(await exited, [null, 'SIGKILL'], 'killed in the middle')
+    }
+    const before = await countUsers(env)
+    t.ok(before >= BIG * 0.6 && before < BIG, `${before} were there`)
+    // Who has signed in since has another hash, and is the same.
+    t.equal((await api.login('user7', PASSWORD)).status, 200)
+
+    const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
+
+    t.match(ran, { code: 0, json: { lines: BIG, imported: BIG - before, present: before, rejected: 0 } })
+    t.equal(await countUsers(env), BIG)
+    for (const name of ['user0', `user${before}`, `user${BIG - 1}`]) {
+      t.equal((await api.login(name, PASSWORD)).status, 200, name)
+    }
+  })
+}
+
+test('users import reads standard input, and a service goes on beside it', async (t) => {
+  const env = await environmentOf(t, 'sqlite')
+  const { api } = await startServiceWith(t, env)
+  const lines = Array.from({ length: 5000 }, (_, i) => JSON.stringify({ username: `user${i}`, password_hash: BCRYPT }))
+  let isDone = false
+  const importing = latchkey(['users', 'import', '-'], shellOf(env), `${lines.join('\n')}`).finally(() => {
+    isDone = true
+  })
+  const statuses = new Set<number>()
+  for (let i = 0; !isDone; i += 1) statuses.add((await api.signUp(`beside${i}`, PASSWORD)).status)
+  t.match(await importing, { code: 0, stdout: '5000 lines: 5000 imported, 0 there already, 0 left out\n', stderr: '' })
+  t.strictSame([...statuses], [201])
+})
+
+test('users import says why it cannot begin', async (t) => {
+  const env = shellOf(await environmentOf(t, 'sqlite'))
+  for (const [args, said] of [
+    [['/nowhere.ndjson'], /^latchkey: \/nowhere\.ndjson cannot be read: ENOENT\n$/],
+    [['/'], /^latchkey: \/ cannot be read: EISDIR\n$/],
+    [[], /^latchkey: FILE is missing/],
+  ] as [string[], RegExp][]) {
+    t.match(await latchkey(['users', 'import', ...args], env), { code: 1, stdout: '', stderr: said })
+  }
+  t.match(await latchkey(['users', 'import', '-'], env), { code: 0, stdout: /^0 lines: 0 imported/ })
+})

@@ -1,0 +1,52 @@
+import { test } from 'tap'
+import { basic } from '../clients.js'
+import { byCase, claimsOf, Forger, hostileTokens } from '../hostile-tokens.js'
+import { JWT_SECRET, startService } from '../service.js'
+import { fitsHeader, refused } from './doors.js'
+
+/** Not hostile here: a client's own token has no session. */
+const OWN = 'no sid'
+
+test('J1–J35: a client’s own token with one defect calls neither /admin nor /introspect', async (t) => {
+  const { api, log } = await startService(t, 'sqlite', { LOG_LEVEL: 'warn' })
+  const form = { grant_type: 'client_credentials', scope: 'admin introspect' }
+  const { access_token } = (await api.call('/token', { form, headers: basic(api.client) })).body
+  const forger = new Forger(JWT_SECRET, claimsOf(access_token), 'http://127.0.0.1:9')
+  const doors = (bearer: string) =>
+    Promise.all([
+      api.call('/admin/users', { bearer }),
+      api.call('/admin/clients', { method: 'POST', json: { id: 'smuggled' }, bearer }),
+      api.call('/introspect', { form: { token: bearer }, bearer }),
+    ])
+  const good = await doors(forger.token())
+  t.strictSame(
+    good.map(({ status }) => status),
+    [200, 201, 200],
+    'with no defect it does',
+  )
+  await api.call('/admin/clients/smuggled', { method: 'DELETE', bearer: forger.token() })
+
+  for (const [id, tokens] of byCase(hostileTokens(forger))) {
+    const wrong: Record<string, string> = {}
+    const presentable = tokens.filter(
+      ({ token, what }) => what !== OWN && token.length < 7800 && token !== '' && fitsHeader(token),
+    )
+    for (const { token, what } of presentable) {
+      for (const { status, headers, text } of await doors(token)) {
+        const seen = `${status} ${headers['www-authenticate']} ${text}`
+        if (seen !== refused['admin, as bearer']) wrong[what] = seen
+      }
+    }
+    t.strictSame(wrong, {}, `${id}: each of ${presentable.length}`)
+  }
+
+  const { clients } = (await api.call('/admin/clients', { bearer: forger.token() })).body
+  t.strictSame(
+    clients.map((client: { id: string }) => client.id),
+    [api.client.id],
+  )
+  t.strictSame(
+    log.filter(({ level }) => (level as number) >= 50),
+    [],
+  )
+})
