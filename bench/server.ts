@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { owned } from './owned.js'
 
 /** Clock ticks of a second, in /proc: fixed by the kernel's interface. */
 const TICKS = 100
@@ -27,10 +28,12 @@ export async function startServer(
   core = '0',
 ): Promise<Server> {
   const path = isAbsolute(script) ? script : fileURLToPath(new URL(script, import.meta.url))
-  const child = spawn('taskset', ['-c', core, process.execPath, path], {
-    env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  const child = owned(
+    spawn('taskset', ['-c', core, process.execPath, path], {
+      env: { PATH: process.env.PATH, ...env },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    }),
+  )
   for (let tries = 0; ; tries += 1) {
     const answered = await fetch(readiness).then(
       ({ status }) => status < 500,

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { readConfig } from '../src/config.js'
 import { openStores } from '../src/stores.js'
 import { freePort } from '../test/servers/ports.js'
+import { owned } from './owned.js'
 import { type Server, startServer } from './server.js'
 
 export const ISSUER = 'http://localhost:3000'
@@ -43,13 +44,15 @@ export interface Setting {
 export async function startSetting(): Promise<Setting> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
   const redisPort = String(await freePort())
-  const redis: ChildProcess = spawn(
-    'taskset',
-    ['-c', '1', 'redis-server', '--port', redisPort, '--bind', '127.0.0.1', '--save', '', '--dir', folder],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+  const redis = owned(
+    spawn(
+      'taskset',
+      ['-c', '1', 'redis-server', '--port', redisPort, '--bind', '127.0.0.1', '--save', '', '--dir', folder],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    ),
   )
-  for await (const chunk of redis.stdout ?? []) if (String(chunk).includes('Ready to accept connections')) break
-  redis.stdout?.resume()
+  for await (const chunk of redis.stdout) if (String(chunk).includes('Ready to accept connections')) break
+  redis.stdout.resume()
   const redisUrl = `redis://127.0.0.1:${redisPort}`
   const env = environment(redisUrl, `sqlite:${join(folder, 'bench.db')}`)
   const servers: Server[] = []

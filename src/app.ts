@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyJwt from '@fastify/jwt'
-import fastifyRedis from '@fastify/redis'
 import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
 import { createSigner } from 'fast-jwt'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
@@ -267,6 +266,7 @@ async function registerRedis(app: FastifyInstance, client: RedisClient): Promise
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
+  const { default: fastifyRedis } = await import('@fastify/redis')
   await app.register(fastifyRedis, { client: announcedReady })
 }
 
