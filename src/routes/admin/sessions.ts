@@ -45,9 +45,10 @@ export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app,
     const { sid } = request.params
     const { sub } = request.query
 
-    // Ending a session tells every verifier: one that is not there must reach none of them.
+    // Ending a session tells every verifier: one that is not there must reach none of them. It may have ended before, and
+    // still have to be made durable.
     const isThere = (await sessions.holder(sub, sid)) !== undefined
-    const sids = isThere ? await sessions.end(sub, [sid]) : []
+    const sids = await sessions.end(sub, isThere ? [sid] : [])
     audit(request, { event: 'session.ended', sub, sids, reason: 'ended_by_admin', by })
     return reply.code(204).send(null)
   })
