@@ -6,7 +6,7 @@ import { environment, type SpawnedService, spawnService } from '../service.js'
 import { Ledger, signUpLanes, startLoad } from './load.js'
 
 /** How often a process of the service is killed; the full size is 200. */
-const KILLS = Number(process.env.LATCHKEY_TEST_KILLS ?? 4)
+const KILLS = Number(process.env.LATCHKEY_TEST_KILLS ?? 2)
 
 for (const store of ['redis', 'postgres'] as const) {
   test(`F24 R11 ${store}: of two processes under load one is killed, × ${KILLS}: nothing acknowledged is lost`, async (t) => {
