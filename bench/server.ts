@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 /** Clock ticks of a second, in /proc: fixed by the kernel's interface. */
 const TICKS = 100
 
-/** A server of its own process, on core 0; load and stores are on core 1. */
+/** A server of its own process, on core 0 unless told otherwise; load and stores are on core 1. */
 export interface Server {
   url: string
   process: ChildProcess
@@ -23,9 +23,10 @@ export async function startServer(
   env: Record<string, string>,
   url: string,
   readiness = url,
+  cores = '0',
 ): Promise<Server> {
   const path = fileURLToPath(new URL(script, import.meta.url))
-  const child = spawn('taskset', ['-c', '0', process.execPath, path], {
+  const child = spawn('taskset', ['-c', cores, process.execPath, path], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   })

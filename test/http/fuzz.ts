@@ -335,7 +335,9 @@ function faultOf({ answers, method }: Operation, { status, headers, text, body }
   if (!check(body)) return `${status} is not as documented: ${describe(check.errors)} in ${text}`
   if (status === 401 && !headers['www-authenticate']) return '401 names no scheme'
   if (status === 429 && !headers['retry-after']) return '429 says not when'
-  if (/FST_|fastify|sqlite|libsql|postgres|ajv|at .*\.js:\d/i.test(text)) return `it names what is inside: ${text}`
+  if (status >= 400 && /FST_|[Ff]astify|[Ss]qlite|libsql|[Pp]ostgres|[Aa]jv|at .*\.js:\d/.test(text)) {
+    return `it names what is inside: ${text}`
+  }
   return method === 'HEAD' ? 'a HEAD is not in the document' : undefined
 }
 
