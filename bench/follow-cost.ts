@@ -1,17 +1,35 @@
+import { setImmediate } from 'node:timers/promises'
 import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { createVerifier as createBareVerifier } from 'fast-jwt'
 import { Redis } from 'ioredis'
-import type { BenchRedis } from './follow.js'
-import { ISSUER, JWT_SECRET, openSessions, seedFeed } from './follow-sessions.js'
-import { summarise } from './load.js'
+import { openSessions, seedFeed } from './follow-sessions.js'
+import { type Summary, summarise } from './measure.js'
+import { ISSUER, JWT_SECRET } from './setting.js'
 
-const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 11)
-/** Twice what the verifier remembers: when one comes again, it has been forgotten. */
-const TOKENS = 20_000
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5)
+/** So many that when one comes again it has been forgotten. */
+const TOKENS = 60_000
 const REPEATED = 2000
+/** Verifications in one turn of the event loop: a loop that never ended would starve the follower of its feed. */
+const A_TURN = 100
+
+/** Microseconds of CPU a verification. */
+export interface LocalVerification {
+  bare: Summary
+  follow: Summary
+  /** Of tokens that come again. */
+  repeated: Summary
+  /** `follow` by `bare`, in each round. */
+  ratio: Summary
+  /** One EXISTS each, 50 at once. */
+  lookup: Summary
+  /** Look-ups in Redis that `follow` made, of so many verifications. */
+  lookUps: number
+  verifications: number
+}
 
 /** What a verification costs, in CPU time of this process, against fast-jwt alone on the same tokens: A B A B …. */
-export async function measureCost(redis: BenchRedis): Promise<void> {
+export async function measureCost(redis: { url: string }): Promise<LocalVerification> {
   await seedFeed(redis.url)
   const sessions = await openSessions(redis.url)
   const tokens: string[] = []
@@ -28,46 +46,68 @@ export async function measureCost(redis: BenchRedis): Promise<void> {
   await follow.ready()
 
   const bareRun = async (all: readonly string[]) => {
-    for (const token of all) bare(token)
+    for (const [i, token] of all.entries()) {
+      if (i % A_TURN === 0) await setImmediate()
+      bare(token)
+    }
   }
   const followRun = async (all: readonly string[], verifier: Verifier = follow) => {
-    for (const token of all) await verifier.verify(token)
+    for (const [i, token] of all.entries()) {
+      if (i % A_TURN === 0) await setImmediate()
+      await verifier.verify(token)
+    }
   }
+  const lookup = createVerifier({
+    issuer: ISSUER,
+    audience: ISSUER,
+    keys: { secrets: [JWT_SECRET] },
+    revocation: { mode: 'lookup', redis: redis.url },
+  })
+  await lookup.ready()
+  const lookupRun = async (all: readonly string[]) => {
+    for (let i = 0; i < all.length; i += 50) {
+      await Promise.all(all.slice(i, i + 50).map((token) => lookup.verify(token)))
+    }
+  }
+
   const repeated = Array.from({ length: 10 }, () => tokens.slice(0, REPEATED)).flat()
-  const costs: Record<'bare' | 'follow' | 'repeated' | 'ratio', number[]> = {
+  const costs: Record<'bare' | 'follow' | 'repeated' | 'ratio' | 'lookup', number[]> = {
     bare: [],
     follow: [],
     repeated: [],
     ratio: [],
+    lookup: [],
   }
   const admin = new Redis(redis.url)
-  const lookUps = async () => Number(/cmdstat_exists:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0)
-  const before = await lookUps()
+  const countLookUps = async () => Number(/cmdstat_exists:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0)
+  let lookUps = 0
   for (let round = 0; round <= ROUNDS; round += 1) {
+    const before = await countLookUps()
     const a = await cpuOf(() => bareRun(tokens), tokens.length)
     const b = await cpuOf(() => followRun(tokens), tokens.length)
-    await followRun(tokens.slice(0, REPEATED))
+    for (let sighting = 0; sighting < 2; sighting += 1) await followRun(tokens.slice(0, REPEATED))
     const c = await cpuOf(() => followRun(repeated), repeated.length)
+    lookUps += (await countLookUps()) - before
+    const d = await cpuOf(() => lookupRun(tokens), tokens.length)
     // The first round is for the compiler.
     if (round === 0) continue
     costs.bare.push(a)
     costs.follow.push(b)
     costs.repeated.push(c)
     costs.ratio.push(b / a)
+    costs.lookup.push(d)
   }
-  for (const [name, values] of Object.entries(costs)) {
-    const { median, low, high } = summarise(values)
-    const unit = name === 'ratio' ? '× bare fast-jwt' : 'µs a verification'
-    process.stdout.write(
-      `cost       ${name.padEnd(9)} ${median.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)}) ${unit}\n`,
-    )
-  }
-  process.stdout.write(
-    `cost       look-ups   ${(await lookUps()) - before} of ${(ROUNDS + 1) * (TOKENS + REPEATED * 11)}\n`,
-  )
   admin.disconnect()
-  await follow.close()
-  await sessions.close()
+  await Promise.all([follow.close(), lookup.close(), sessions.close()])
+  return {
+    bare: summarise(costs.bare),
+    follow: summarise(costs.follow),
+    repeated: summarise(costs.repeated),
+    ratio: summarise(costs.ratio),
+    lookup: summarise(costs.lookup),
+    lookUps,
+    verifications: (ROUNDS + 1) * (TOKENS + REPEATED * 12),
+  }
 }
 
 /** Microseconds of CPU, of all threads, for each of so many. */

@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../test/servers/ports.js'
 import type { BenchRedis } from './follow.js'
-import { environment, openSessions, seedFeed } from './follow-sessions.js'
+import { openSessions, seedFeed } from './follow-sessions.js'
 import type { Report, ToFollower } from './follower.js'
 import { startServer } from './server.js'
+import { environment } from './setting.js'
 
 const FOLLOWERS = 10
 const A_MINUTE = Number(process.env.BENCH_REVOCATIONS ?? 1000)
@@ -25,7 +27,7 @@ export async function measureRevocations(redis: BenchRedis): Promise<void> {
   report('revocations', reports)
 }
 
-/** Redis is killed and comes back empty, stalls, and is killed again, while sessions go on being revoked. */
+/** Redis stalls, is killed and comes back empty, and fails over to a replica, three times, while sessions go on being revoked. */
 export async function measureFaults(redis: BenchRedis): Promise<void> {
   const reports = await revoke(redis, async (revokeOne) => {
     let isOver = false
@@ -42,6 +44,8 @@ export async function measureFaults(redis: BenchRedis): Promise<void> {
       redis.signal('SIGCONT')
       await sleep(4000)
       await redis.restartEmpty()
+      await sleep(4000)
+      await redis.failOver()
     }
     await sleep(4000)
     redis.signal('SIGSTOP')
@@ -57,9 +61,10 @@ export async function measureFaults(redis: BenchRedis): Promise<void> {
 async function revoke(redis: BenchRedis, work: (revokeOne: () => Promise<void>) => Promise<void>): Promise<Report[]> {
   await seedFeed(redis.url)
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
-  const url = 'http://127.0.0.1:7300'
-  const env = environment(redis.url, `sqlite:${join(folder, 'bench.db')}`)
-  const service = await startServer('../src/server.js', env, url, 'http://127.0.0.1:7301/readyz')
+  const [PORT, MANAGEMENT_PORT] = [String(await freePort()), String(await freePort())]
+  const url = `http://127.0.0.1:${PORT}`
+  const env = { ...environment(redis.url, `sqlite:${join(folder, 'bench.db')}`), PORT, MANAGEMENT_PORT }
+  const service = await startServer('../src/server.js', env, url, `http://127.0.0.1:${MANAGEMENT_PORT}/readyz`)
   const sessions = await openSessions(redis.url)
   const followers = await Promise.all(Array.from({ length: FOLLOWERS }, () => startFollower(redis.url)))
   const tell = (message: ToFollower) => {

@@ -8,20 +8,7 @@ import { FIRST_PARTY } from '../src/sessions/session.js'
 import { createAccessTokens } from '../src/tokens/access-tokens.js'
 import { ringOfSecrets } from '../src/tokens/key-ring.js'
 import { sign } from './seed.js'
-
-export const ISSUER = 'http://localhost:3000'
-export const JWT_SECRET = 'q7Xk2Lz9Rt4Vb1Nc8Mw5Td3Hs6Gp0YjE'
-
-export const environment = (redisUrl: string, databaseUrl: string) => ({
-  NODE_ENV: 'production',
-  PORT: '7300',
-  MANAGEMENT_PORT: '7301',
-  ISSUER,
-  JWT_SECRET,
-  REFRESH_SECRET: 'Zx8Kp5Ol1Pi4Uy7Tr2Ew9Qa3Sd6Fg0Hj',
-  DATABASE_URL: databaseUrl,
-  REDIS_URL: redisUrl,
-})
+import { environment, ISSUER, JWT_SECRET } from './setting.js'
 
 /** What an hour of use leaves in Redis: tokens of the first seconds of a feed are looked up. */
 export async function seedFeed(redisUrl: string): Promise<void> {
@@ -35,7 +22,7 @@ export async function seedFeed(redisUrl: string): Promise<void> {
 /** Begins sessions straight in Redis, past the password, and signs their access tokens. It also beats, as a service does. */
 export async function openSessions(redisUrl: string) {
   const config = readConfig(environment(redisUrl, 'sqlite:unused.db'))
-  const connection = connectRedis(redisUrl, () => {})
+  const connection = connectRedis({ mode: 'single', urls: [redisUrl] }, () => {})
   if (connection.status !== 'ready') await new Promise((resolve) => connection.once('ready', resolve))
   const sessions = createRedisSessions(connection, config)
   const tokens = createAccessTokens({

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createVerifier } from '@latchkey/verifier'
-import { ISSUER, JWT_SECRET } from './follow-sessions.js'
+import { ISSUER, JWT_SECRET } from './setting.js'
 
 /** One start of a follower, in a process that does nothing else. */
 const collect = (globalThis as { gc?: () => void }).gc ?? (() => {})

@@ -1,18 +1,23 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { freePort } from '../test/servers/ports.js'
 import { measureCost } from './follow-cost.js'
 import { measureFaults, measureRevocations } from './follow-revocations.js'
 import { measureWindow } from './follow-window.js'
+import { owned } from './owned.js'
 
 /**
  * What following the feed costs and how fast a revocation arrives: `node dist/bench/follow.js [cost|revocations|faults|window]`.
  * Each part has a Redis of its own, on loopback.
  */
 const parts: Record<string, (redis: BenchRedis) => Promise<void>> = {
-  cost: measureCost,
+  cost: async (redis) => void process.stdout.write(`${JSON.stringify(await measureCost(redis), null, 2)}\n`),
   revocations: measureRevocations,
   faults: measureFaults,
   window: measureWindow,
@@ -20,38 +25,79 @@ const parts: Record<string, (redis: BenchRedis) => Promise<void>> = {
 
 export interface BenchRedis {
   url: string
-  port: number
+  /** To the primary of now. */
   signal(name: NodeJS.Signals): void
   /** Ended without warning, and started again with nothing in it. */
   restartEmpty(): Promise<void>
+  /** The primary ends without warning; its replica takes over at the same address, as behind a Kubernetes service. */
+  failOver(): Promise<void>
   stop(): Promise<void>
 }
 
-async function startRedis(port: number): Promise<BenchRedis> {
+interface Node {
+  port: string
+  process: ChildProcess
+}
+
+/** Started anew for each part: a primary, from a while before its first failover a replica, and the one address for both. */
+async function startRedis(): Promise<BenchRedis> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
-  const start = async () => {
-    const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder]
-    const server = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const open = new Set<Socket>()
+  const start = async (port: string, ...more: string[]): Promise<Node> => {
+    const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--dir', folder, ...more]
+    const server = owned(spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] }))
     for await (const chunk of server.stdout) if (String(chunk).includes('Ready to accept connections')) break
     server.stdout.resume()
-    return server
+    return { port, process: server }
   }
-  const stop = async () => {
-    const exited = once(server, 'exit')
-    server.kill('SIGKILL')
+  const kill = async ({ process }: Node) => {
+    const exited = once(process, 'exit')
+    process.kill('SIGKILL')
     await exited
   }
-  let server = await start()
+  const ports = [String(await freePort()), String(await freePort())] as const
+  let primary = await start(ports[0])
+  const relay = createServer((client) => {
+    const upstream = connect(Number(primary.port), '127.0.0.1')
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      open.add(socket)
+      socket.setNoDelay(true)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        open.delete(socket)
+        other.destroy()
+      })
+      socket.pipe(other)
+    }
+  }).listen(0, '127.0.0.1')
+  await once(relay, 'listening')
+
   return {
-    url: `redis://127.0.0.1:${port}`,
-    port,
-    signal: (name) => server.kill(name),
+    url: `redis://127.0.0.1:${(relay.address() as AddressInfo).port}`,
+    signal: (name) => primary.process.kill(name),
     async restartEmpty() {
-      await stop()
-      server = await start()
+      await kill(primary)
+      primary = await start(primary.port)
+    },
+    async failOver() {
+      const port = primary.port === ports[0] ? ports[1] : ports[0]
+      const replica = await start(port, '--replicaof', '127.0.0.1', primary.port)
+      const admin = new Redis(Number(port))
+      while (!(await admin.info('replication')).includes('master_link_status:up')) await sleep(20)
+      await sleep(2000)
+      await kill(primary)
+      await admin.replicaof('NO', 'ONE')
+      admin.disconnect()
+      primary = replica
+      for (const socket of open) socket.destroy()
     },
     async stop() {
-      await stop()
+      relay.close()
+      for (const socket of open) socket.destroy()
+      await kill(primary)
       rmSync(folder, { recursive: true, force: true })
     },
   }
@@ -59,7 +105,7 @@ async function startRedis(port: number): Promise<BenchRedis> {
 
 for (const [name, measure] of Object.entries(parts)) {
   if (process.argv[2] && process.argv[2] !== name) continue
-  const redis = await startRedis(7397)
+  const redis = await startRedis()
   try {
     await measure(redis)
   } finally {

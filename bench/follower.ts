@@ -1,5 +1,5 @@
 import { createVerifier, type TokenError } from '@latchkey/verifier'
-import { ISSUER, JWT_SECRET } from './follow-sessions.js'
+import { ISSUER, JWT_SECRET } from './setting.js'
 
 /**
  * A service of its own process that follows the feed and verifies all the time: the tokens that are being revoked, each

@@ -3,11 +3,15 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Server } from './server.js'
 
+export const FORM = 'application/x-www-form-urlencoded'
+
 export interface Load {
   path: string
   /** In bench/wrk. */
   script: string
-  args: string[]
+  args: readonly string[]
+  /** Tokens that serve once: more arguments for a round, by how many rounds and requests were before it. */
+  next?: (rounds: number, requests: number) => readonly string[]
   connections?: number
 }
 
@@ -19,44 +23,33 @@ export interface Round {
   requests: number
 }
 
-/** One round of load on a server, from core 1. A fast error is no result: any answer but 2xx fails the bench. */
-export async function round(
+const TRIES = 3
+
+/**
+ * Rounds of load on a server, from core 1. A fast error is no result: a round with any answer but 2xx is run again, for a
+ * machine may be elsewhere for longer than the service waits for Redis; and the third fails the bench.
+ */
+export function load(
   server: Server,
-  { path, script, args, connections = 50 }: Load,
-  seconds: number,
-): Promise<Round> {
+  { path, script, args, next, connections = 50 }: Load,
+): (seconds: number, tries?: number) => Promise<Round> {
   const lua = fileURLToPath(new URL(`../../bench/wrk/${script}`, import.meta.url))
-  const before = server.cpu()
-  const { stdout } = await promisify(execFile)('taskset', [
-    '-c',
-    '1',
-    'wrk',
-    '-t1',
-    `-c${connections}`,
-    `-d${seconds}s`,
-    '-s',
-    lua,
-    server.url + path,
-    '--',
-    ...args,
-  ])
-  const used = server.cpu() - before
-  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`${path} did not answer well:\n${stdout}`)
-  const requests = Number(/(\d+) requests in/.exec(stdout)?.[1])
-  return { cpu: (used * 1000) / requests, throughput: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]), requests }
-}
-
-export interface Summary {
-  median: number
-  low: number
-  high: number
-}
-
-export function summarise(values: readonly number[]): Summary {
-  const sorted = [...values].sort((a, b) => a - b)
-  return {
-    median: sorted[Math.floor(sorted.length / 2)] as number,
-    low: sorted[0] as number,
-    high: sorted.at(-1) as number,
+  let rounds = 0
+  let requests = 0
+  return async function run(seconds, tries = TRIES): Promise<Round> {
+    const wrk = ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '-s', lua, server.url + path, '--', ...args]
+    const before = server.cpu()
+    const { stdout } = await promisify(execFile)('taskset', ['-c', '1', ...wrk, ...(next?.(rounds, requests) ?? [])])
+    const used = server.cpu() - before
+    const count = Number(/(\d+) requests in/.exec(stdout)?.[1])
+    rounds += 1
+    requests += count + connections
+    if (/Non-2xx|Socket errors/.test(stdout)) {
+      process.stderr.write(`${path} did not answer well:\n${stdout}`)
+      if (tries <= 1) throw new Error(`${path} did not answer well`)
+      return run(seconds, tries - 1)
+    }
+    const throughput = Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1])
+    return { cpu: (used * 1000) / count, throughput, requests: count }
   }
 }

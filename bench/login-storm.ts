@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { summarise } from './load.js'
+import { summarise } from './measure.js'
+import { owned } from './owned.js'
 import { startServer } from './server.js'
 
 /**
@@ -21,10 +22,10 @@ const readiness = 'http://127.0.0.1:7321/readyz'
 const client = { id: 'bench', secret: 'kW3Xr8Jq1Zt6Vb9Nc4Mf7Ls2Hd5Gp0Ya' }
 const redisPort = 7387
 const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
-const redis = spawn(
-  'redis-server',
-  ['--port', String(redisPort), '--bind', '127.0.0.1', '--save', '', '--dir', folder],
-  { stdio: 'ignore' },
+const redis = owned(
+  spawn('redis-server', ['--port', String(redisPort), '--bind', '127.0.0.1', '--save', '', '--dir', folder], {
+    stdio: 'ignore',
+  }),
 )
 
 interface Answered {

@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { owned } from './owned.js'
 
 /** Clock ticks of a second, in /proc: fixed by the kernel's interface. */
 const TICKS = 100
@@ -25,11 +27,13 @@ export async function startServer(
   readiness = url,
   cores = '0',
 ): Promise<Server> {
-  const path = fileURLToPath(new URL(script, import.meta.url))
-  const child = spawn('taskset', ['-c', cores, process.execPath, path], {
-    env: { PATH: process.env.PATH, ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  const path = isAbsolute(script) ? script : fileURLToPath(new URL(script, import.meta.url))
+  const child = owned(
+    spawn('taskset', ['-c', cores, process.execPath, path], {
+      env: { PATH: process.env.PATH, ...env },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    }),
+  )
   for (let tries = 0; ; tries += 1) {
     const answered = await fetch(readiness).then(
       ({ status }) => status < 500,

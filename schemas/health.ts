@@ -10,5 +10,9 @@ const readiness = Type.Object({
   checks: Type.Record(Type.String(), Type.String(), { description: 'Each dependency: `ok`, or what is wrong' }),
 })
 
-/** `GET /readyz`, on the management port */
-export const Readyz = { summary: 'Whether requests can be served', response: { 200: readiness, 503: readiness } }
+/** `GET /readyz`, on the management port; `?exclude=database` asks of the others alone, as Kubernetes' own does */
+export const Readyz = {
+  summary: 'Whether requests can be served',
+  querystring: Type.Object({ exclude: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])) }),
+  response: { 200: readiness, 503: readiness },
+}

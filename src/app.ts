@@ -2,17 +2,16 @@ import { randomUUID } from 'node:crypto'
 import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyJwt from '@fastify/jwt'
-import fastifyRedis from '@fastify/redis'
 import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
 import { createSigner } from 'fast-jwt'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import type { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.js'
 import { registerBodies } from './bodies.js'
 import { createClients } from './clients/clients.js'
 import { type Config, parseProductionKeys } from './config.js'
 import { handleError, refusal, sendRefusal } from './errors.js'
+import { createMetrics } from './metrics/metrics.js'
 import { registerDocs, registerOpenapi } from './openapi.js'
 import { admin } from './routes/admin/admin.js'
 import { health } from './routes/health.js'
@@ -21,6 +20,7 @@ import { login } from './routes/login.js'
 import { logout } from './routes/logout.js'
 import { logoutAll } from './routes/logout-all.js'
 import { metadata } from './routes/metadata.js'
+import { metrics as metricsRoute } from './routes/metrics.js'
 import { refresh } from './routes/refresh.js'
 import { revoke } from './routes/revoke.js'
 import { sessionRoutes } from './routes/sessions.js'
@@ -29,6 +29,7 @@ import { signUp } from './routes/users.js'
 import { deleteAccount } from './routes/users-me.js'
 import { changePassword } from './routes/users-me-password.js'
 import { verify } from './routes/verify.js'
+import type { RedisClient } from './sessions/redis/client.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
@@ -40,7 +41,7 @@ import { createUsers } from './users/users.js'
 /** The service, wired, not yet listening. */
 export interface Service {
   app: FastifyInstance
-  /** Health, for the cluster, on a port of its own. */
+  /** Health and metrics, for the cluster, on a port of its own. */
   management: FastifyInstance
   /** From now on not ready, and every connection is closed after its answer. Still serves. */
   drain(): void
@@ -56,15 +57,33 @@ const RECEIVE_TIMEOUT = 5000
 /** The whole machine, wired by hand: the only place that knows how the rooms fit together. */
 export async function createService(config: Config, logger: Logger): Promise<Service> {
   let isDraining = false
-  const app = createServer(config, logger)
+  const metrics = createMetrics()
+  // Loaded only where somebody wants them.
+  const tracing = config.tracesEndpoint
+    ? (await import('./tracing.js')).createTracing(config.tracesEndpoint, logger)
+    : undefined
+  const app = createServer(config, logger, metrics.countUnrouted)
+  // Before the hooks that refuse: what is refused has a trace as well.
+  tracing?.watchRequests(app)
+  metrics.watchRoutes(app)
 
   // Stores
-  const { database, redis, sessions, close } = await openStores(config, logger)
+  const { database, redis, close, ...stores } = await openStores(
+    config,
+    logger,
+    tracing?.traceDatabase(metrics.databaseTimes) ?? metrics.databaseTimes,
+  )
+  const timed = metrics.timeSessions(stores.sessions)
+  const sessions = tracing?.traceSessions(timed) ?? timed
   app.addHook('onClose', close)
   if (redis) await registerRedis(app, redis)
 
   // Rooms
-  const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
+  const hashing = createPasswordHashing({
+    concurrency: config.hashConcurrency,
+    queue: config.hashQueue,
+    times: tracing?.traceHashing(metrics.hashingTimes) ?? metrics.hashingTimes,
+  })
   const users = createUsers(database, hashing)
   const throttle = createThrottle(redis)
   const clients = createClients(database)
@@ -81,7 +100,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     accessTtl: config.accessTtl,
     sign: await registerJwt(app, ring.keys()[0]),
   })
-  const audit = createAudit(logger)
+  const audit = createAudit(logger, metrics.countEvent)
 
   // Routes
   app.addHook('onRequest', (_request, reply, done) => {
@@ -117,11 +136,11 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     refuseOtherMethods()
   })
 
+  const checks = { database: database.ping, ...(redis && { redis: sessions.ping }) }
+  metrics.readParts({ sessions, hashing, hashQueue: config.hashQueue, checks })
   const management = createServer(config, logger)
-  await management.register(health, {
-    checks: { database: database.ping, ...(redis && { redis: sessions.ping }) },
-    isDraining: () => isDraining,
-  })
+  await management.register(health, { checks, isDraining: () => isDraining })
+  await management.register(metricsRoute, { render: metrics.render })
 
   await Promise.all([app.ready(), management.ready()])
   return {
@@ -137,11 +156,13 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
       await app.close()
       clearInterval(sweep)
       await management.close()
+      await tracing?.close()
     },
   }
 }
 
-function createServer(config: Config, logger: Logger): FastifyInstance {
+/** @param countUnrouted is told the status of each answer that no route gives */
+function createServer(config: Config, logger: Logger, countUnrouted = (_status: number) => {}): FastifyInstance {
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     // A line a request would cost half a request: `debug` has it. What matters is in the audit log.
@@ -170,15 +191,18 @@ function createServer(config: Config, logger: Logger): FastifyInstance {
     },
     // Nothing is guessed: a number is no string, and what was sent is what is checked.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
-    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
-    clientErrorHandler: refuseUnreadable,
+    frameworkErrors: (error, request, reply) => countUnrouted(handleError(error, request, reply).statusCode),
+    clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, countUnrouted),
   })
   app.server.on('checkExpectation', refuseExpectation)
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   }
   app.setErrorHandler(handleError)
-  app.setNotFoundHandler((_request, reply) => sendRefusal(reply, refusal.notFound()))
+  app.setNotFoundHandler((_request, reply) => {
+    countUnrouted(404)
+    return sendRefusal(reply, refusal.notFound())
+  })
   // Hooks that never wait take a callback: each promise would cost a microsecond a request.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
@@ -234,7 +258,7 @@ async function registerJwt(app: FastifyInstance, first: SigningKey): Promise<Sig
 }
 
 /** An own client, handed to the plugin: the plugin's options cannot say all that ours must. */
-async function registerRedis(app: FastifyInstance, client: Redis): Promise<void> {
+async function registerRedis(app: FastifyInstance, client: RedisClient): Promise<void> {
   // The plugin holds start-up until the client is ready. A service whose Redis is away must start all the same, say 503
   // and heal: so the plugin, which reads `status` once, reads what it wants to. Everyone else has the client itself.
   const announcedReady = new Proxy(client, {
@@ -244,6 +268,7 @@ async function registerRedis(app: FastifyInstance, client: Redis): Promise<void>
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
+  const { default: fastifyRedis } = await import('@fastify/redis')
   await app.register(fastifyRedis, { client: announcedReady })
 }
 
@@ -281,7 +306,11 @@ function errorBody(description: string): string {
 }
 
 /** What Node's HTTP parser refuses has no request to answer: this writes to the bare socket. */
-function refuseUnreadable(this: FastifyInstance, error: Error & { code?: string }, socket: Socket): void {
+function refuseUnreadable(
+  error: Error & { code?: string },
+  socket: Socket,
+  countUnrouted: (status: number) => void,
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   // The headers may have been refused already, and the body be what cannot be read: one request, one answer.
   const { _httpMessage: answer } = socket as Socket & { _httpMessage?: ServerResponse | null }
@@ -292,6 +321,7 @@ function refuseUnreadable(this: FastifyInstance, error: Error & { code?: string 
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? '408 Request Timeout'
         : '400 Bad Request'
+  countUnrouted(Number.parseInt(status, 10))
   const body = errorBody('the request cannot be read')
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n` +

@@ -29,27 +29,33 @@ interface Actor {
   by?: string
 }
 
-export type SessionEnd =
-  | 'logout'
-  | 'logout_all'
-  | 'ended_by_user'
-  | 'password_changed'
-  | 'user_deleted'
-  | 'user_changed_during_login'
-  | 'too_many'
-  | 'reuse'
-  | 'ended_by_admin'
-  | 'user_disabled'
-  | 'password_reset'
-  | 'roles_changed'
+/** Why a session has ended. */
+export const SESSION_ENDS = [
+  'logout',
+  'logout_all',
+  'ended_by_user',
+  'password_changed',
+  'user_deleted',
+  'user_changed_during_login',
+  'too_many',
+  'reuse',
+  'ended_by_admin',
+  'user_disabled',
+  'password_reset',
+  'roles_changed',
+] as const
+export type SessionEnd = (typeof SESSION_ENDS)[number]
 
 export type Audit = (request: FastifyRequest, event: AuditEvent) => void
 
-export function createAudit(logger: FastifyBaseLogger): Audit {
-  const log = logger.child({ log: 'audit' }, { level: 'info' })
+/** @param count is told of each event, too */
+export function createAudit(logger: FastifyBaseLogger, count: (event: AuditEvent) => void): Audit {
+  // An event's members are named above, and none is a secret: redaction has nothing to do here, and took 15 µs a line.
+  const log = logger.child({ log: 'audit' }, { level: 'info', redact: [] })
   return (request, event) => {
     // A session that had ended already is no event.
     if (event.event === 'session.ended' && event.sids.length === 0) return
+    count(event)
     log.info({ ...event, ip: request.ip, reqId: request.id }, event.event)
   }
 }

@@ -69,6 +69,18 @@ function url(...protocols: string[]) {
   }
 }
 
+/** One address, or those of several nodes. */
+function redisUrls(text: string): [string, ...string[]] {
+  const urls = list(text).map(url('redis:', 'rediss:'))
+  if (new Set(urls.map((each) => new URL(each).protocol)).size > 1) {
+    throw new Error('the nodes differ in TLS: write redis:// for all, or rediss:// for all')
+  }
+  if (urls.some((each) => !/^\/?\d*$/.test(new URL(each).pathname))) {
+    throw new Error('what follows the host must be the number of a database, such as redis://localhost/1')
+  }
+  return urls as [string, ...string[]]
+}
+
 function databaseUrl(text: string): string {
   if (text.startsWith('sqlite:')) {
     if (text === 'sqlite:') throw new Error('name a file, such as sqlite:data/latchkey.db')
@@ -185,7 +197,7 @@ export const settings = {
   NODE_ENV: setting('production refuses to start without its secrets', 'development', (text) => text),
   HOST: setting('Address that both ports listen on', '127.0.0.1', (text) => text),
   PORT: setting('The service', '3000', wholeNumber(0, 65_535)),
-  MANAGEMENT_PORT: setting('Health, for the cluster', '9000', wholeNumber(0, 65_535)),
+  MANAGEMENT_PORT: setting('Health and metrics, for the cluster', '9000', wholeNumber(0, 65_535)),
   ISSUER: setting('iss of every token, exactly', 'http://localhost:3000', issuerUrl),
   AUDIENCE: setting(
     'Audiences that may be asked for, comma-separated; the first is the default. ISSUER if not set',
@@ -213,9 +225,24 @@ export const settings = {
     databaseUrl,
   ),
   REDIS_URL: setting(
-    'Sessions and the revocation feed; without it they live in the database. Or REDIS_URL_FILE',
+    'Sessions and the revocation feed; without it they live in the database. Several nodes, comma-separated. Or REDIS_URL_FILE',
     '',
-    url('redis:', 'rediss:'),
+    redisUrls,
+  ),
+  REDIS_MODE: setting(
+    'single: REDIS_URL is the primary; sentinel: it names sentinels; cluster: it names nodes of the cluster',
+    'single',
+    oneOf('single', 'sentinel', 'cluster'),
+  ),
+  REDIS_SENTINEL_MASTER: setting(
+    'What the sentinels call the primary: NAME, or USER:PASSWORD@NAME. Or REDIS_SENTINEL_MASTER_FILE',
+    '',
+    (text) => text,
+  ),
+  REDIS_WAIT_REPLICAS: setting(
+    'Replicas that must hold a revocation before it is acknowledged; fewer: 503',
+    '0',
+    wholeNumber(0, 100),
   ),
   ACCESS_TTL: setting('Life of an access token, 24h at most', '15m', positive(duration)),
   REFRESH_TTL: setting('A session ends when it is not refreshed for so long', '7d', positive(duration)),
@@ -237,11 +264,30 @@ export const settings = {
   HASH_QUEUE: setting('Passwords that may wait to be hashed; past it, 503', '64', wholeNumber(0, 100_000)),
   TRUST_PROXY: setting('Addresses or CIDRs whose X-Forwarded-For is believed, comma-separated', '', cidrs),
   LOG_LEVEL: setting('How much is logged', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    'Where traces are sent, by OTLP over HTTP, such as http://collector:4318; without it none are made',
+    '',
+    url('http:', 'https:'),
+  ),
   DOCS: setting('/docs and /openapi.json: on or off; off in production if not set', 'on', oneOf('on', 'off')),
 }
 
 /** Those that may also be given as NAME_FILE, the path of a file that holds the value. */
-export const secretSettings = ['JWT_SECRET', 'REFRESH_SECRET', 'DATABASE_URL', 'REDIS_URL', 'BOOTSTRAP_CLIENT'] as const
+export const secretSettings = [
+  'JWT_SECRET',
+  'REFRESH_SECRET',
+  'DATABASE_URL',
+  'REDIS_URL',
+  'REDIS_SENTINEL_MASTER',
+  'BOOTSTRAP_CLIENT',
+] as const
+
+export interface RedisConfig {
+  readonly mode: 'single' | 'sentinel' | 'cluster'
+  readonly urls: readonly [string, ...string[]]
+  readonly sentinelMaster: string | undefined
+  readonly waitReplicas: number
+}
 
 export interface Config {
   readonly production: boolean
@@ -256,7 +302,8 @@ export interface Config {
   readonly jwtKeysFile: string | undefined
   readonly refreshSecrets: readonly [string, ...string[]]
   readonly databaseUrl: string
-  readonly redisUrl: string | undefined
+  /** Undefined: sessions live in the database. */
+  readonly redis: RedisConfig | undefined
   /** Durations are milliseconds. */
   readonly accessTtl: number
   readonly refreshTtl: number
@@ -270,6 +317,8 @@ export interface Config {
   readonly hashQueue: number
   readonly trustProxy: readonly string[] | undefined
   readonly logLevel: string
+  /** Where traces are sent. */
+  readonly tracesEndpoint: string | undefined
   readonly docs: boolean
   /** Where secrets that were not set have been made up, and for a newcomer's first calls the client among them. */
   readonly generated: { readonly file: string; readonly client: { id: string; secret: string } | undefined } | undefined
@@ -289,7 +338,7 @@ export class ConfigError extends Error {
 export type StoresConfig = Pick<
   Config,
   | 'databaseUrl'
-  | 'redisUrl'
+  | 'redis'
   | 'accessTtl'
   | 'refreshTtl'
   | 'sessionMaxAge'
@@ -317,10 +366,10 @@ function reader(env: Environment, faults: string[]): Read {
   }
 }
 
-function readStores(read: Read): StoresConfig {
+function readStores(read: Read, faults: string[]): StoresConfig {
   return {
     databaseUrl: read('DATABASE_URL') ?? 'sqlite:data/latchkey.db',
-    redisUrl: read('REDIS_URL'),
+    redis: readRedis(read, faults),
     accessTtl: read('ACCESS_TTL') ?? 15 * 60_000,
     refreshTtl: read('REFRESH_TTL') ?? 7 * 86_400_000,
     sessionMaxAge: read('SESSION_MAX_AGE') ?? 0,
@@ -332,6 +381,32 @@ function readStores(read: Read): StoresConfig {
   }
 }
 
+function readRedis(read: Read, faults: string[]): RedisConfig | undefined {
+  const urls = read('REDIS_URL')
+  const mode = read('REDIS_MODE') ?? 'single'
+  const sentinelMaster = read('REDIS_SENTINEL_MASTER')
+  const waitReplicas = read('REDIS_WAIT_REPLICAS') ?? 0
+  if (!urls) {
+    // Whoever asks for replicas believes that there are some. A fault of REDIS_URL itself has been told.
+    if (waitReplicas > 0 && faults.length === 0) faults.push('REDIS_WAIT_REPLICAS: is set, and REDIS_URL is not')
+    if (mode !== 'single' && faults.length === 0) faults.push(`REDIS_URL: must be set where REDIS_MODE is ${mode}`)
+    return undefined
+  }
+  if (mode === 'single' && urls.length > 1) {
+    faults.push('REDIS_URL: names several nodes: set REDIS_MODE to sentinel or cluster, or keep one')
+  }
+  if (mode === 'cluster' && urls.some((each) => Number(new URL(each).pathname.slice(1)) > 0)) {
+    faults.push('REDIS_URL: a cluster has no database but 0')
+  }
+  if (mode === 'sentinel' && !sentinelMaster?.replace(/^.*@/, '')) {
+    faults.push('REDIS_SENTINEL_MASTER: must be set where REDIS_MODE is sentinel')
+  }
+  if (mode !== 'sentinel' && sentinelMaster !== undefined) {
+    faults.push('REDIS_SENTINEL_MASTER: is set, and REDIS_MODE is not sentinel')
+  }
+  return { mode, urls, sentinelMaster, waitReplicas }
+}
+
 /**
  * Reads of the environment what the command line needs. It runs in other shells than the service, which may not have the
  * service's secrets, and should not.
@@ -340,7 +415,7 @@ function readStores(read: Read): StoresConfig {
  */
 export function readStoresConfig(env: Environment): StoresConfig {
   const faults: string[] = []
-  const config = readStores(reader(env, faults))
+  const config = readStores(reader(env, faults), faults)
   if (faults.length > 0) throw new ConfigError(faults)
   // A revocation is kept, and the feed is trimmed, as long as the longest-lived token. Where nobody says how long that is,
   // the default may be too short for the service: its verifiers would forget who has been signed out.
@@ -361,7 +436,7 @@ export function readConfig(env: Environment): Config {
   const port = read('PORT') ?? 3000
   const managementPort = read('MANAGEMENT_PORT') ?? 9000
   const issuer = read('ISSUER') ?? `http://localhost:${port}`
-  const stores = readStores(read)
+  const stores = readStores(read, faults)
   let jwtSecrets = read('JWT_SECRET')
   const keysOfFile = read('JWT_KEYS_FILE')
   let refreshSecrets = read('REFRESH_SECRET')
@@ -372,6 +447,7 @@ export function readConfig(env: Environment): Config {
     signUp: read('SIGNUP') ?? (production ? 'closed' : 'open'),
     trustProxy: read('TRUST_PROXY'),
     logLevel: read('LOG_LEVEL') ?? 'info',
+    tracesEndpoint: read('OTEL_EXPORTER_OTLP_ENDPOINT'),
     docs: (read('DOCS') ?? (production ? 'off' : 'on')) === 'on',
   } as const
 

@@ -1,13 +1,13 @@
 import type { Config } from './config.js'
 
 /** What a newcomer needs next: where it runs, and three calls to paste. Not for production. */
-export function welcome({ docs, generated, signUp, databaseUrl, redisUrl }: Config, address: string): string {
+export function welcome({ docs, generated, signUp, databaseUrl, redis }: Config, address: string): string {
   const base = address.replace('[::1]', 'localhost').replace('127.0.0.1', 'localhost')
   const client = generated?.client
   const lines = [
     '',
     `Latchkey runs at ${base}${docs ? `, and its API page is ${base}/docs` : ''}`,
-    `Accounts live in ${databaseUrl.startsWith('sqlite:') ? databaseUrl.slice(7) : 'Postgres'}, sessions ${redisUrl ? 'in Redis' : 'too'}`,
+    `Accounts live in ${databaseUrl.startsWith('sqlite:') ? databaseUrl.slice(7) : 'Postgres'}, sessions ${redis ? 'in Redis' : 'too'}`,
   ]
   if (generated) lines.push(`Secrets were not set: made for development, and kept in ${generated.file}`)
   if (client) lines.push(`A client for your services: id ${client.id}, secret ${client.secret}`)

@@ -40,7 +40,7 @@ test('with nothing but its secrets set, every setting has its documented default
     jwtKeysFile: undefined,
     refreshSecrets: [REFRESH_SECRET],
     databaseUrl: 'sqlite:data/latchkey.db',
-    redisUrl: undefined,
+    redis: undefined,
     accessTtl: 15 * 60_000,
     refreshTtl: 7 * 86_400_000,
     sessionMaxAge: 0,
@@ -53,6 +53,7 @@ test('with nothing but its secrets set, every setting has its documented default
     hashQueue: 64,
     trustProxy: undefined,
     logLevel: 'info',
+    tracesEndpoint: undefined,
     docs: true,
     generated: undefined,
   })
@@ -79,7 +80,7 @@ test('white space around a value does not count, and an empty value is one that 
   t.match(readConfig({ ...SECRETS, AUDIENCE: ' todo , mail ', PORT: ' 8080 ', REDIS_URL: '  ', ACCESS_TTL: '' }), {
     audiences: ['todo', 'mail'],
     port: 8080,
-    redisUrl: undefined,
+    redis: undefined,
     accessTtl: 15 * 60_000,
   })
 })
@@ -165,18 +166,49 @@ test('each fault says what to write', async (t) => {
   }
 })
 
+test('Redis by its mode: several nodes, one master name, replicas only where there is a Redis', (t) => {
+  const nodes = 'rediss://ada:pw@one:7000, rediss://ada:pw@two:7000'
+  t.match(readConfig({ ...SECRETS, REDIS_URL: nodes, REDIS_MODE: 'cluster', REDIS_WAIT_REPLICAS: '1' }), {
+    redis: { mode: 'cluster', urls: nodes.split(', '), sentinelMaster: undefined, waitReplicas: 1 },
+  })
+  const rows: [Environment, RegExp][] = [
+    [{ REDIS_URL: nodes }, /^REDIS_URL: names several nodes: set REDIS_MODE/],
+    [{ REDIS_URL: 'redis://one,rediss://two', REDIS_MODE: 'cluster' }, /^REDIS_URL: the nodes differ in TLS/],
+    [{ REDIS_URL: 'redis://one/main' }, /^REDIS_URL: what follows the host must be the number/],
+    [{ REDIS_URL: 'redis://one/1', REDIS_MODE: 'cluster' }, /^REDIS_URL: a cluster has no database but 0/],
+    [{ REDIS_URL: 'redis://one', REDIS_MODE: 'sentinel' }, /^REDIS_SENTINEL_MASTER: must be set/],
+    [{ REDIS_URL: 'redis://one', REDIS_SENTINEL_MASTER: 'mymaster' }, /^REDIS_SENTINEL_MASTER: is set, and/],
+    [{ REDIS_MODE: 'cluster' }, /^REDIS_URL: must be set where REDIS_MODE is cluster/],
+    [{ REDIS_WAIT_REPLICAS: '1' }, /^REDIS_WAIT_REPLICAS: is set, and REDIS_URL is not/],
+    [{ REDIS_URL: 'localhost', REDIS_MODE: 'cluster', REDIS_WAIT_REPLICAS: '1' }, /^REDIS_URL: write an address/],
+  ]
+  for (const [env, fault] of rows) {
+    const faults = faultsOf({ ...SECRETS, ...env })
+    t.equal(faults.length, 1, JSON.stringify(env))
+    t.match(faults[0], fault)
+  }
+  t.end()
+})
+
 test('every secret may come from a file, without the line break at its end', async (t) => {
   const values = {
     ...SECRETS,
     DATABASE_URL: 'postgres://latchkey:pw@db/latchkey',
     REDIS_URL: 'redis://:pw@cache:6379',
+    REDIS_SENTINEL_MASTER: 'latchkey:pw@mymaster',
   }
-  const env = Object.fromEntries(secretSettings.map((name) => [`${name}_FILE`, file(t, `${values[name]}\n`)]))
+  const files = Object.fromEntries(secretSettings.map((name) => [`${name}_FILE`, file(t, `${values[name]}\n`)]))
+  const env = { ...files, REDIS_MODE: 'sentinel' }
   t.match(readConfig(env), {
     jwtSecrets: [JWT_SECRET],
     refreshSecrets: [REFRESH_SECRET],
     databaseUrl: values.DATABASE_URL,
-    redisUrl: values.REDIS_URL,
+    redis: {
+      mode: 'sentinel',
+      urls: [values.REDIS_URL],
+      sentinelMaster: values.REDIS_SENTINEL_MASTER,
+      waitReplicas: 0,
+    },
     bootstrapClient: { id: 'todo' },
   })
   t.strictSame(faultsOf({ ...env, NODE_ENV: 'production' }), [])

@@ -1,6 +1,10 @@
+import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import { freePort } from './servers/ports.js'
+import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
+import { poll, startReplica } from './servers/redis-sentinel.js'
+import { startTcpProxy } from './servers/tcp-proxy.js'
 import { environment, PASSWORD, startService, startServiceWith, stores } from './service.js'
 
 async function health(managementUrl: string, path: string) {
@@ -31,6 +35,30 @@ for (const store of stores) {
     })
   })
 }
+
+test('F15: with Postgres away it is not ready, but for who excludes the database: introspection goes on', async (t) => {
+  const { url, drop } = await createPostgresDatabase()
+  t.teardown(drop)
+  const { port } = new URL(url)
+  const proxy = await startTcpProxy(Number(port))
+  t.teardown(() => proxy.stop())
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const DATABASE_URL = url.replace(port, String(proxy.port))
+  const { api, managementUrl } = await startService(t, 'sqlite', { DATABASE_URL, REDIS_URL: redis.url })
+  await api.signUp('ada', PASSWORD)
+  const { access_token: token } = await api.tokens('ada', PASSWORD)
+  t.equal(await api.isActive(token), true)
+
+  proxy.cut()
+
+  t.match(await health(managementUrl, '/readyz'), { status: 503, body: { checks: { redis: 'ok' } } })
+  const rest = await health(managementUrl, '/readyz?exclude=database')
+  t.match(rest, { status: 200, body: { status: 'ok', checks: { redis: 'ok' } } })
+  t.strictSame(Object.keys((rest.body as { checks: object }).checks), ['redis'])
+  t.equal(await api.isActive(token), true)
+  t.equal((await health(managementUrl, '/readyz?exclude=database&exclude=redis')).status, 200)
+})
 
 test('health is on the management port alone, and the service on its own', async (t) => {
   const { api, managementUrl } = await startService(t, 'sqlite')
@@ -79,3 +107,46 @@ test('with Redis killed it is live, not ready, says nothing of any token, and he
   t.equal(await api.isActive(token), false)
   t.equal((await api.login('ada', PASSWORD)).status, 200)
 })
+
+test('F7: a Redis that evicts is told loudly, and keeps the service from being ready', async (t) => {
+  const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
+  t.teardown(() => redis.stop())
+  const env = await environment(t, 'sqlite', { REDIS_URL: redis.url })
+  const { managementUrl, log } = await startServiceWith(t, env)
+
+  const saysSo = /maxmemory-policy is allkeys-lru, and must be noeviction/
+  t.equal(await told(log, saysSo), true, 'in the log, as an error')
+  t.match(await health(managementUrl, '/readyz'), { status: 503, body: { checks: { redis: saysSo } } })
+
+  const admin = new Redis(redis.url)
+  t.teardown(() => admin.disconnect())
+  await admin.config('SET', 'maxmemory-policy', 'noeviction')
+  t.equal((await health(managementUrl, '/readyz')).status, 200)
+  await admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
+  t.equal((await health(managementUrl, '/readyz')).status, 503, 'set while it runs, likewise')
+})
+
+test('F7: where the ACL forbids to ask, the operator is believed', async (t) => {
+  const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
+  t.teardown(() => redis.stop())
+  const admin = new Redis(redis.url)
+  t.teardown(() => admin.disconnect())
+  await admin.acl('SETUSER', 'latchkey', 'on', '>pw', '~*', '+@all', '-info')
+  const { managementUrl } = await startService(t, 'sqlite', { REDIS_URL: redis.url.replace('//', '//latchkey:pw@') })
+  t.equal((await health(managementUrl, '/readyz')).status, 200)
+})
+
+test('a replica is no primary: not ready, and it says why', async (t) => {
+  const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
+  t.teardown(() => primary.stop())
+  const replica = await startReplica(t, primary)
+  const { managementUrl } = await startServiceWith(t, await environment(t, 'sqlite', { REDIS_URL: replica.url }))
+  await poll(async () => /this Redis is a replica/.test(JSON.stringify(await health(managementUrl, '/readyz'))))
+  t.equal((await health(managementUrl, '/readyz')).status, 503)
+})
+
+/** Whether an error of the log says so, before long. */
+async function told(log: Record<string, unknown>[], text: RegExp): Promise<boolean> {
+  await poll(async () => log.some((line) => line.level === 50 && text.test(JSON.stringify(line))))
+  return true
+}

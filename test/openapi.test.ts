@@ -74,8 +74,8 @@ test('every address that a route of the source names is in the document, and no 
   const folder = new URL('src/routes/', root)
   const named = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
-    // Health is for the cluster, on a port of its own.
-    .filter((file) => file !== 'health.ts')
+    // Health and metrics are for the cluster, on a port of its own.
+    .filter((file) => !['health.ts', 'metrics.ts'].includes(file))
     .flatMap((file) => [...readFileSync(new URL(file, folder), 'utf8').matchAll(/['`](\/[\w.:${}*/-]+)['`]/g)])
     .map(([, address = '']) => address.replace(/:(\w+)/g, '{$1}').replace('*', '{*}'))
   t.ok(named.length >= 17)

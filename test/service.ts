@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import type { Test } from 'tap'
+import type { TAP, Test } from 'tap'
 import { createService } from '../src/app.js'
 import { type Config, readConfig } from '../src/config.js'
 import { createLogger } from '../src/log.js'
@@ -26,7 +26,7 @@ export const PASSWORD = 'correct horse battery staple'
 export type Environment = Record<string, string>
 
 /** The settings of a service on stores of its own, which go when the test ends. */
-export async function environment(t: Test, store: Store, overrides: Environment = {}): Promise<Environment> {
+export async function environment(t: Test | TAP, store: Store, overrides: Environment = {}): Promise<Environment> {
   const env: Environment = {
     NODE_ENV: 'test',
     ISSUER: 'http://latchkey.test',
@@ -51,7 +51,7 @@ export async function environment(t: Test, store: Store, overrides: Environment 
   return { ...env, ...overrides }
 }
 
-export function temporaryFolder(t: Test): string {
+export function temporaryFolder(t: Test | TAP): string {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   return folder
@@ -70,7 +70,7 @@ export interface RunningService {
 }
 
 /** The service in this process, on real ports, talked to over HTTP. Ends with the test. */
-export async function startService(t: Test, store: Store, overrides: Environment = {}): Promise<RunningService> {
+export async function startService(t: Test | TAP, store: Store, overrides: Environment = {}): Promise<RunningService> {
   const service = await startServiceWith(t, await environment(t, store, overrides))
   await untilReady(service.managementUrl)
   return service
@@ -86,7 +86,7 @@ async function untilReady(managementUrl: string): Promise<void> {
 }
 
 /** The same with settings that are there already: a second replica, or a restart. */
-export async function startServiceWith(t: Test, env: Environment): Promise<RunningService> {
+export async function startServiceWith(t: Test | TAP, env: Environment): Promise<RunningService> {
   const config = readConfig(env)
   const log: Record<string, unknown>[] = []
   const sink = new Writable({

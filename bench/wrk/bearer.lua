@@ -1,9 +1,10 @@
--- A request with one of many bearer tokens, one after the other. Arguments: file of tokens, method
+-- A request with one of many bearer tokens, one after the other. Arguments: file of tokens, method, which is the first
 local tokens, n = {}, 0
 
 function init(args)
   for line in io.lines(args[1]) do tokens[#tokens + 1] = line end
   wrk.method = args[2]
+  n = tonumber(args[3] or '0')
 end
 
 function request()

@@ -1,20 +1,29 @@
--- POST /refresh, each time with the token that the answer before gave. Argument: file of refresh tokens
+-- POST a refresh token, each time the one that an answer before gave. Arguments: file of refresh tokens, Basic credentials
+-- or -, what stands before the token, how many are of a
+-- round, which round it is
 local tokens, first, last = {}, 1, 0
+local before
 
 function init(args)
+  local n, from, to = 0, args[4] * args[5], args[4] * (args[5] + 1)
   for line in io.lines(args[1]) do
-    last = last + 1
-    tokens[last] = line
+    if n >= from and n < to then
+      last = last + 1
+      tokens[last] = line
+    end
+    n = n + 1
   end
   wrk.method = 'POST'
+  if args[2] ~= '-' then wrk.headers['Authorization'] = 'Basic ' .. args[2] end
   wrk.headers['Content-Type'] = 'application/x-www-form-urlencoded'
+  before = args[3]
 end
 
 function request()
   local token = tokens[first]
   tokens[first] = nil
   first = first + 1
-  return wrk.format(nil, nil, nil, 'refresh_token=' .. token)
+  return wrk.format(nil, nil, nil, before .. token)
 end
 
 function response(status, headers, body)

@@ -90,6 +90,9 @@ export function generateClientSecret(): string {
  */
 export function createClients({ db, now }: Database, clock: () => number = Date.now): Clients {
   const known = new Map<string, Known>()
+  const readings = new Map<string, Promise<Known | undefined>>()
+  /** When a client could not be read although it should have been, the last time. */
+  const failedAt = new Map<string, number>()
 
   async function load(id: string): Promise<Known | undefined> {
     const row = await db.selectFrom('clients').selectAll().where('id', '=', id).executeTakeFirst()
@@ -105,11 +108,27 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
     const remembered = known.get(id)
     if (!remembered) return load(id)
     if (clock() - remembered.readAt < maxAge) return remembered
-    try {
-      return await load(id)
-    } catch {
-      return remembered
-    }
+    const reading = readAgain(id)
+    // The database was away a moment ago: nobody else waits to hear that it still is.
+    return clock() - (failedAt.get(id) ?? Number.NEGATIVE_INFINITY) < MAX_AGE ? remembered : reading
+  }
+
+  /** What the database says, for all who ask meanwhile; or what is remembered, where it says nothing. */
+  function readAgain(id: string): Promise<Known | undefined> {
+    const before = readings.get(id)
+    if (before) return before
+    const reading = load(id)
+      .then((found) => {
+        failedAt.delete(id)
+        return found
+      })
+      .catch(() => {
+        failedAt.set(id, clock())
+        return known.get(id)
+      })
+      .finally(() => readings.delete(id))
+    readings.set(id, reading)
+    return reading
   }
 
   function isSecretOf({ secretHash, previous }: Known, hash: Buffer): boolean {
@@ -125,7 +144,7 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
     if (isSecretOf(remembered, hash)) return remembered.client
     // Another process may have rotated it since: whoever was handed the new secret may use it at once. Guessing costs
     // a look-up, as it does with an id that does not exist.
-    const found = await recall(id, 0)
+    const found = await load(id).catch(() => known.get(id))
     return found && isSecretOf(found, hash) ? found.client : undefined
   }
 

@@ -1,6 +1,10 @@
 import { type Kysely, type Migration, PostgresAdapter, sql } from 'kysely'
 
-/** Forward only, and never edited once released: an older process may run beside a newer one. */
+/**
+ * Forward only, and never edited once released. Named in order. An older process runs beside a newer one while replicas
+ * are replaced: so what is added may be left out (a column has a default, or may be null), and what is dropped or renamed
+ * has not been used since the release before.
+ */
 export const migrations: Record<string, Migration> = {
   '0001-accounts-clients-sessions': {
     async up(db: Kysely<unknown>) {

@@ -72,8 +72,10 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
       audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'user_changed_during_login' })
       throw refusal.signInFailed()
     }
-    const sids = await sessions.end(user.id, excess)
-    audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'too_many' })
+    if (excess.length > 0) {
+      const sids = await sessions.end(user.id, excess)
+      audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'too_many' })
+    }
 
     audit(request, { event: 'login.accepted', sub: user.id, sid: session.sid })
     return reply.header('cache-control', 'no-store').send(tokenAnswer(session, needs))

@@ -27,7 +27,9 @@ export const logoutAll: FastifyPluginAsyncTypebox<Needs> = async (app, { session
     if (sub === undefined || sid === undefined) throw refusal.invalidToken()
     if ((await sessions.holder(sub, sid)) === undefined) throw refusal.invalidToken()
 
-    const sids = await sessions.endAll(sub)
+    // The session that asks goes last: if Redis is away meanwhile, it can ask again.
+    const others = await sessions.endAll(sub, sid)
+    const sids = [...others, ...(await sessions.end(sub, [sid]))]
     audit(request, { event: 'session.ended', sub, sids, reason: 'logout_all' })
     return reply.code(204).send(null)
   })

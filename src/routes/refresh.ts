@@ -69,6 +69,8 @@ export async function redeemRefreshToken(
       throw refusal.invalidGrant()
     }
     case 'unknown':
+      // Its end may be one that has been asked for and not acknowledged: reuse, above all, which nobody asks for again.
+      await sessions.end(sub, [])
       audit(request, { event: 'refresh.refused', reason: 'no_such_session', sub, sid })
       throw refusal.invalidGrant()
   }

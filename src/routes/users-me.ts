@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteAccount } from '../../schemas/users-me.js'
-import { disableAccount } from '../administration/accounts.js'
 import { requireValid } from './bearer.js'
 import { type LiveTokenNeeds, requirePerson } from './live-token.js'
 import { type OwnPasswordNeeds, requireOwnPassword } from './own-password.js'
@@ -9,15 +8,18 @@ type Needs = LiveTokenNeeds & OwnPasswordNeeds
 
 /** `DELETE /users/me`: a person deletes their account, and every session of theirs ends. */
 export const deleteAccount: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { users, audit } = needs
+  const { users, sessions, audit } = needs
 
   app.delete('/users/me', { schema: DeleteAccount, attachValidation: true }, async (request, reply) => {
-    const { sub } = await requirePerson(request, needs)
+    const { sub, sid } = await requirePerson(request, needs)
     requireValid(request)
     await requireOwnPassword(request, sub, request.body.password, needs)
 
-    // Deleted last: if Redis is away meanwhile, the sessions live, and the person can ask again.
-    const sids = (await disableAccount(needs, sub)) ?? []
+    // The account is disabled before its sessions end, so that no sign-in slips in between, and deleted after. The session
+    // that asks goes last: if Redis is away meanwhile, the person can ask again.
+    await users.disable(sub)
+    const others = await sessions.endAll(sub, sid)
+    const sids = [...others, ...(await sessions.end(sub, [sid]))]
     audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted' })
     await users.delete(sub)
     audit(request, { event: 'user.deleted', sub })

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 
 /** What a refresh token says: the store keeps nothing of the token but the generation. */
 export interface RefreshGrant {
@@ -31,8 +31,12 @@ const MAX_GENERATION = 2 ** (8 * GENERATION_BYTES) - 1
  * @param issuer goes into the MAC, so that two deployments that share a key by mistake do not share tokens
  */
 export function createRefreshTokens(keys: readonly [string, ...string[]], issuer: string): RefreshTokens {
-  const mac = (key: string, grant: Buffer) =>
-    createHmac('sha256', key).update(`latchkey refresh token\0${issuer}\0`).update(grant).digest()
+  const macKeys = keys.map((key) => createSecretKey(key, 'utf8')) as [KeyObject, ...KeyObject[]]
+  const context = Buffer.from(`latchkey refresh token\0${issuer}\0`)
+  const mac = (key: KeyObject, grant: Buffer) =>
+    createHmac('sha256', key)
+      .update(Buffer.concat([context, grant]))
+      .digest()
 
   return {
     mint({ sub, sid, generation }) {
@@ -40,7 +44,7 @@ export function createRefreshTokens(keys: readonly [string, ...string[]], issuer
       grant.write(sub.replaceAll('-', ''), 0, 'hex')
       grant.write(sid, SUB_BYTES, 'base64url')
       grant.writeUIntBE(generation, SUB_BYTES + SID_BYTES, GENERATION_BYTES)
-      return PREFIX + Buffer.concat([grant, mac(keys[0], grant)]).toString('base64url')
+      return PREFIX + Buffer.concat([grant, mac(macKeys[0], grant)]).toString('base64url')
     },
 
     read(token) {
@@ -50,7 +54,7 @@ export function createRefreshTokens(keys: readonly [string, ...string[]], issuer
       if (bytes.length !== GRANT_BYTES + MAC_BYTES || PREFIX + bytes.toString('base64url') !== token) return undefined
       const grant = bytes.subarray(0, GRANT_BYTES)
       const presented = bytes.subarray(GRANT_BYTES)
-      if (!keys.some((key) => timingSafeEqual(mac(key, grant), presented))) return undefined
+      if (!macKeys.some((key) => timingSafeEqual(mac(key, grant), presented))) return undefined
       const generation = grant.readUIntBE(SUB_BYTES + SID_BYTES, GENERATION_BYTES)
       return generation < MAX_GENERATION
         ? {

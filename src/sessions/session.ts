@@ -78,7 +78,8 @@ export interface SessionStore {
   list(sub: string): Promise<Session[]>
   /**
    * Ends these sessions of the user and answers with those that this call ended. Once it has answered, no introspection
-   * that starts, on any replica, finds one of them.
+   * that starts, on any replica, finds one of them; nor does one after a failover, where replicas are waited for. That
+   * holds too for those that ended before: so with no ids it makes sure of them alone.
    */
   end(sub: string, sids: readonly string[]): Promise<string[]>
   /** Ends every session of the user but `except`, likewise. */
@@ -90,6 +91,10 @@ export interface SessionStore {
   revokeClient(clientId: string, notBefore: number): Promise<void>
   /** Up to which time of issue, in Unix seconds, the client's own tokens have ended; 0: none has. */
   clientNotBefore(clientId: string): Promise<number>
+  /** How many sessions live in the whole store: about, and cheaply, for a dial. */
+  count(): Promise<number>
+  /** Milliseconds since the last entry of the feed, on the store's clock; undefined where there is no feed. */
+  feedAge(): Promise<number | undefined>
   ping(): Promise<void>
   close(): Promise<void>
 }

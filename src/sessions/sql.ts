@@ -5,6 +5,8 @@ import { FIRST_PARTY, type Rotation, type Session, type SessionStore, type Store
 
 /** How often rows of ended sessions are deleted, in milliseconds. They count for nothing from the moment they expire. */
 const SWEEP_INTERVAL = 60_000
+/** As far as sessions are counted: a scrape must not cost more the more there are. */
+const COUNT_LIMIT = 100_000
 /** Rows deleted at once: few enough to be done within the time that a statement has. */
 const SWEEP_BATCH = 1000
 
@@ -164,6 +166,17 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
         .executeTakeFirst()
       return row?.not_before ?? 0
     },
+
+    async count() {
+      const some = db.selectFrom('sessions').select('sid').where(isLiving).limit(COUNT_LIMIT).as('some')
+      const { count } = await db
+        .selectFrom(some)
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .executeTakeFirstOrThrow()
+      return count
+    },
+
+    feedAge: async () => undefined,
 
     ping,
     async close() {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
 import { Unavailable } from '../unavailable.js'
 
@@ -43,7 +43,7 @@ const KNOWN_FOR = 20 * 24 * 60 * 60
 const MOMENT = 1
 
 /** Counts wrong passwords: in Redis where there is one, so that replicas count together, else in this process. */
-export function createThrottle(redis: Redis | undefined): Throttle {
+export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   const counter = (name: string, points: number, duration: number): RateLimiterAbstract =>
     redis
       ? new RateLimiterRedis({ storeClient: redis, keyPrefix: `lk1:t:${name}`, points, duration })

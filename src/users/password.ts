@@ -30,27 +30,45 @@ export interface PasswordHashing {
   load(): { active: number; waiting: number }
 }
 
+/** Told of each password, in milliseconds. */
+export interface HashingTimes {
+  waited(milliseconds: number): void
+  hashed(milliseconds: number): void
+  refused(): void
+}
+
 export interface PasswordHashingOptions {
   /** How many at once. Each takes a thread of libuv's pool, a core, and 19 MiB. */
   concurrency: number
   /** How many may wait. Past it, hashing throws {@link Unavailable} at once: a queue that only grows helps nobody. */
   queue: number
+  times?: HashingTimes
 }
 
 /**
  * Hashing behind a gate: argon2id, and what an import has brought. Without the gate a storm of sign-ins takes every core and every thread of the pool, and
  * introspection, which needs neither, waits with it.
  */
-export function createPasswordHashing({ concurrency, queue }: PasswordHashingOptions): PasswordHashing {
+export function createPasswordHashing({ concurrency, queue, times }: PasswordHashingOptions): PasswordHashing {
   const limit = pLimit(concurrency)
   // p-limit starts a task a microtask after it is handed in, so its own counters lag behind a burst.
   let inside = 0
 
   async function gate<Result>(work: () => Promise<Result>): Promise<Result> {
-    if (inside >= concurrency + queue) throw new Unavailable('hashing', 'too many passwords wait to be hashed')
+    if (inside >= concurrency + queue) {
+      times?.refused()
+      throw new Unavailable('hashing', 'too many passwords wait to be hashed')
+    }
     inside += 1
+    const arrived = performance.now()
     try {
-      return await limit(work)
+      return await limit(async () => {
+        const begin = performance.now()
+        times?.waited(begin - arrived)
+        const result = await work()
+        times?.hashed(performance.now() - begin)
+        return result
+      })
     } finally {
       inside -= 1
     }

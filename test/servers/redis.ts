@@ -9,19 +9,44 @@ export interface RedisServer {
   url: string
   port: number
   process: ChildProcess
+  /** SIGKILL, as everywhere here: a server that is lost says nothing. */
   stop(): Promise<void>
 }
 
+interface RedisOptions {
+  port?: number
+  args?: string[]
+  /** The path of a configuration file. */
+  config?: string
+  /** What it says when it can be used. */
+  ready?: string
+}
+
 /** A Redis of our own, on a free port or on this one, that keeps nothing on disk unless `args` say so. */
-export async function startRedis({ port, args = [] }: { port?: number; args?: string[] } = {}): Promise<RedisServer> {
+export async function startRedis({
+  port,
+  args = [],
+  config,
+  ready = 'Ready to accept connections',
+}: RedisOptions = {}): Promise<RedisServer> {
   const directory = mkdtempSync(join(tmpdir(), 'latchkey-redis-'))
   const chosen = port ?? (await freePort())
   const server = spawn(
     'redis-server',
-    ['--port', String(chosen), '--bind', '127.0.0.1', '--save', '', '--dir', directory, ...args],
+    [
+      ...(config ? [config] : []),
+      '--port',
+      String(chosen),
+      '--bind',
+      '127.0.0.1',
+      ...(config ? [] : ['--save', '']),
+      '--dir',
+      directory,
+      ...args,
+    ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
-  for await (const chunk of server.stdout) if (String(chunk).includes('Ready to accept connections')) break
+  for await (const chunk of server.stdout) if (String(chunk).includes(ready)) break
   server.stdout.resume()
   return {
     url: `redis://127.0.0.1:${chosen}`,

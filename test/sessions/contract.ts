@@ -22,6 +22,17 @@ export function sessionContract(store: Store): void {
     t.strictSame(await sessions.list(begun.sub), [session])
   })
 
+  test(`${store}: the sessions that live are counted, whosever they are`, async (t) => {
+    const { sessions, age } = await openStore(t, store)
+    t.equal(await sessions.count(), 0)
+    const [one] = [await sessions.create(newSession(newUser())), await sessions.create(newSession(newUser()))]
+    t.equal(await sessions.count(), 2)
+    await sessions.end(one.session.sub, [one.session.sid])
+    t.equal(await sessions.count(), 1)
+    await age(HOUR)
+    t.equal(await sessions.count(), 0)
+  })
+
   test(`${store}: what is empty, absent or in any script comes back as it was`, async (t) => {
     const { sessions } = await openStore(t, store)
     const begun = newSession(newUser(), {

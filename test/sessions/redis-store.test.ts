@@ -50,6 +50,17 @@ test('the feed is told first, and then the key goes: a crash in between can be r
   t.equal(await client.exists(sessionKey(session.sub, session.sid)), 0)
 })
 
+test('of many keys a sample tells how many are sessions, and the feed tells its age', async (t) => {
+  const { client, sessions } = await openRedisStore(t)
+  for (let i = 0; i < 20; i += 1) await signIns(sessions, newUser(), 100)
+  await client.mset(Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`lk1:t:f:${i}`, '1'])))
+
+  const count = await sessions.count()
+  t.ok(count > 1500 && count < 2500, `2,000 of 4,022 keys are sessions: ${count}`)
+
+  await poll(t, async () => ((await sessions.feedAge()) ?? 9999) < 1000)
+})
+
 test('writers keep the feed alive between them, and none beats where another one has', async (t) => {
   const { client, replica } = await openRedisStore(t)
   await replica()
@@ -150,7 +161,7 @@ test('F30 when the last session ends nothing of the user is left', async (t) => 
 test('a user’s keys share a slot, and every script touches one slot alone', async (t) => {
   const server = await startRedis({ args: ['--cluster-enabled', 'yes'] })
   t.teardown(() => server.stop())
-  const client = connectRedis(server.url, () => {})
+  const client = connectRedis({ mode: 'single', urls: [server.url] }, () => {}) as Redis
   t.teardown(() => client.disconnect())
   await poll(t, async () => client.status === 'ready')
   // A cluster of one refuses what crosses slots as any other.

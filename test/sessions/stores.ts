@@ -92,7 +92,7 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
   const server = await startRedis()
   t.teardown(() => server.stop())
   const connect = async () => {
-    const client = connectRedis(server.url, () => {})
+    const client = connectRedis({ mode: 'single', urls: [server.url] }, () => {}) as Redis
     t.teardown(() => client.disconnect())
     // Whether an answer comes in time on a busy machine is not what is asked here.
     client.options.commandTimeout = 5000

@@ -38,8 +38,9 @@ if over > 0 then
   local used = {}
   for _, other in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
     if other ~= sid then
-      local at = redis.call('HGET', ARGV[1] .. other, 'rot')
-      used[#used + 1] = { other, at and tonumber(at) or 0 }
+      local at = redis.pcall('HGET', ARGV[1] .. other, 'rot')
+      -- While a cluster moves the slot, a session may be on another node: then it is not the turn of that one.
+      if type(at) ~= 'table' then used[#used + 1] = { other, at and tonumber(at) or 0 } end
     end
   end
   -- Ties are broken alike each time: sign-ins of one millisecond would else each name another one.

@@ -11,6 +11,9 @@ import {
   type SessionStore,
   type StoreOptions,
 } from '../session.js'
+import { isCluster, type RedisClient } from './client.js'
+import { findFault } from './health.js'
+import type { Replicated } from './replicated.js'
 
 const lua = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8')
 const scripts = {
@@ -47,6 +50,11 @@ const END_BATCH = 500
 /** Sessions looked up by one command: each script blocks Redis. */
 const HOLDERS_BATCH = 200
 
+/** Keys drawn to tell how many of all are sessions: the answer is right within some 6%, for 0.3 ms of Redis. */
+const SAMPLE = 300
+/** So few keys are read, not sampled. */
+const FEW = 1000
+
 interface LookUp {
   key: string
   resolve: (name: string | undefined) => void
@@ -56,11 +64,14 @@ interface LookUp {
 /**
  * Sessions in Redis, for any number of replicas and for verifiers of other services.
  * Each user's keys share a slot; each change is one script.
+ *
+ * @param replicated where a revocation is acknowledged only when replicas hold it
  */
-export function createRedisSessions(client: Redis, options: StoreOptions): SessionStore {
+export function createRedisSessions(client: RedisClient, options: StoreOptions, replicated?: Replicated): SessionStore {
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
-  const redis = client as Redis & Scripts
+  const redis = client as RedisClient & Scripts
+  const inCluster = isCluster(client)
   const feedKept = accessTtl + FEED_SLACK
 
   /**
@@ -79,7 +90,9 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
   // would cost, on both sides.
   let lookUps: LookUp[] = []
 
-  function holder(key: string): Promise<string | undefined> {
+  async function holder(key: string): Promise<string | undefined> {
+    // Sessions of several users are in several slots, and no script may touch two.
+    if (inCluster) return (await redis.hget(key, 'un')) ?? undefined
     return new Promise((resolve, reject) => {
       if (lookUps.push({ key, resolve, reject }) === 1) setImmediate(askAll)
     })
@@ -117,7 +130,22 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
   client.on('ready', beatIfAlive)
   const heart = setInterval(beatIfAlive, HEARTBEAT_INTERVAL).unref()
 
+  /**
+   * In a cluster the feed is on another node: it has to be safe there before the session goes, for who finds the session
+   * gone takes the feed for told. On a single primary one order holds for both: what the replicas have of the one, they
+   * have of the other.
+   */
+  async function announce(...fields: string[]): Promise<void> {
+    if (replicated && inCluster) await replicated.run(scripts.lkAnnounce.lua, [feedKey], feedKept, ...fields)
+    else await redis.lkAnnounce(feedKey, feedKept, ...fields)
+  }
+
   async function end(sub: string, sids: readonly string[]): Promise<string[]> {
+    // Nothing to end: what is gone already may still have to reach the replicas.
+    if (sids.length === 0) {
+      await replicated?.run(scripts.lkEnd.lua, [sessionIndexKey(sub)])
+      return []
+    }
     const ended: string[] = []
     for (let i = 0; i < sids.length; i += END_BATCH) {
       ended.push(...(await endBatch(sub, sids.slice(i, i + END_BATCH))))
@@ -128,8 +156,9 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
   async function endBatch(sub: string, sids: readonly string[]): Promise<string[]> {
     // The feed first, then the keys: a crash in between leaves sessions that can be ended again. The other way round
     // it would leave followers who never hear of it.
-    await redis.lkAnnounce(feedKey, feedKept, ...sids.flatMap((sid) => ['sid', sid]))
+    await announce(...sids.flatMap((sid) => ['sid', sid]))
     const keys = [sessionIndexKey(sub), ...sids.map((sid) => sessionKey(sub, sid))]
+    if (replicated) return (await replicated.run(scripts.lkEnd.lua, keys, ...sids)) as string[]
     return redis.lkEnd(keys.length, ...keys, ...sids)
   }
 
@@ -197,8 +226,10 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
 
     revokeClient: (clientId, notBefore) =>
       ask(async () => {
-        await redis.lkAnnounce(feedKey, feedKept, 'sub', clientId, 'nbf', String(notBefore))
-        await redis.lkRevokeClient(clientRevocationKey(clientId), notBefore, feedKept)
+        await announce('sub', clientId, 'nbf', String(notBefore))
+        const key = clientRevocationKey(clientId)
+        if (replicated) await replicated.run(scripts.lkRevokeClient.lua, [key], notBefore, feedKept)
+        else await redis.lkRevokeClient(key, notBefore, feedKept)
       }),
 
     clientNotBefore: (clientId) =>
@@ -213,13 +244,46 @@ export function createRedisSessions(client: Redis, options: StoreOptions): Sessi
         return Math.max(Number(ended ?? 0), Number(epoch) - 1)
       }),
 
-    ping: () => ask(async () => void (await redis.ping())),
+    count: () =>
+      ask(async () => {
+        const nodes = isCluster(client) ? client.nodes('master') : [client]
+        const counts = await Promise.all(nodes.map(countSessions))
+        return counts.reduce((sum, count) => sum + count, 0)
+      }),
+
+    feedAge: () =>
+      ask(async () => {
+        // The clock of the node that has the feed.
+        const [[last], [seconds, microseconds]] = await Promise.all([
+          redis.xrevrange(feedKey, '+', '-', 'COUNT', 1),
+          redis.eval("return redis.call('TIME')", 1, feedKey) as Promise<[string, string]>,
+        ])
+        const now = Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000)
+        return last ? Math.max(0, now - Number.parseInt(last[0], 10)) : undefined
+      }),
+
+    ping: () =>
+      ask(async () => {
+        const fault = await findFault(client)
+        if (fault !== undefined) throw new Error(fault)
+      }),
 
     async close() {
+      replicated?.close()
       clearInterval(heart)
       client.off('ready', beatIfAlive)
     },
   }
+}
+
+/** How many of a node's keys are sessions, about. */
+async function countSessions(node: Redis): Promise<number> {
+  const [before = '', after = ''] = sessionKey('*', '').split('*')
+  const isSession = (key: string | null) => key?.startsWith(before) && key.includes(after)
+  const keys = await node.dbsize()
+  if (keys <= FEW) return (await node.keys('lk1:*')).filter(isSession).length
+  const sample = await Promise.all(Array.from({ length: SAMPLE }, () => node.randomkey()))
+  return Math.round((keys * sample.filter(isSession).length) / SAMPLE)
 }
 
 // Short names: a million sessions carry them.

@@ -1,0 +1,13 @@
+import { createPasswordHashing } from '../src/users/password.js'
+
+/** Prints how many passwords a second argon2id checks, one after the other, with nothing around it. */
+const hashing = createPasswordHashing({ concurrency: 1, queue: 0 })
+const phc = await hashing.hash('correct horse battery staple')
+const seconds = Number(process.argv[2])
+let count = 0
+const began = performance.now()
+while (performance.now() - began < seconds * 1000) {
+  await hashing.verify(phc, 'correct horse battery staple')
+  count += 1
+}
+process.stdout.write(String((count * 1000) / (performance.now() - began)))

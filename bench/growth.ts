@@ -1,0 +1,64 @@
+import { readConfig } from '../src/config.js'
+import { begin } from './footprint.js'
+import { load } from './load.js'
+import { type Pair, pairs } from './measure.js'
+import { post, startBare } from './requests.js'
+import { seedSessions } from './seed.js'
+import type { Setting } from './setting.js'
+
+const SECONDS = 2
+
+export interface Growth {
+  /** Introspection against the bare route, with so many sessions in Redis. */
+  sessions: (Pair & { count: number; megabytes: number })[]
+  /** The same where each user has so many sessions. */
+  each: (Pair & { each: number })[]
+  /** Requests a second of introspection by one process and by two, each with a core of its own to share with the load. */
+  processes: { one: number; two: number }
+}
+
+/** Needs a Redis with nothing in it. */
+export async function measureGrowth(setting: Setting, rounds: number, counts: readonly number[]): Promise<Growth> {
+  const { folder } = setting
+  const config = readConfig(setting.env)
+  const { redis, sessions, close } = await setting.openStores()
+  const seeded = async (name: string, users: number, each: number) =>
+    (await seedSessions(sessions, config, { users, each, folder, name })).accessTokens
+  const tokens = await seeded('grown', 500, 4)
+  const service = await setting.startService()
+  const bare = await startBare()
+  const yardstick = load(bare, post('/introspect', tokens, 'token='))
+  const compare = (file: string) => {
+    const run = load(service, post('/introspect', file, 'token='))
+    return pairs(
+      rounds,
+      async () => (await run(SECONDS)).cpu,
+      async () => (await yardstick(SECONDS)).cpu,
+    )
+  }
+
+  const growth: Growth = { sessions: [], each: [], processes: { one: 0, two: 0 } }
+  let count = 2000
+  for (const target of counts) {
+    await begin(sessions, target - count, 10)
+    count = target
+    const used = Number(/used_memory:(\d+)/.exec((await redis?.info('memory')) ?? '')?.[1])
+    growth.sessions.push({ count, megabytes: used / 2 ** 20, ...(await compare(tokens)) })
+  }
+  for (const each of [1, 10, 100, 1000]) {
+    growth.each.push({ each, ...(await compare(await seeded(`each-${each}`, 2000 / each, each))) })
+  }
+  await close()
+  await bare.stop()
+  const one = load(service, post('/introspect', tokens, 'token='))
+  await one(1)
+  growth.processes.one = (await one(SECONDS)).throughput
+  const second = await setting.startService(undefined, '1')
+  const two = load(second, post('/introspect', tokens, 'token='))
+  await two(1)
+  const both = await Promise.all([one(SECONDS), two(SECONDS)])
+  growth.processes.two = both[0].throughput + both[1].throughput
+  await second.stop()
+  await service.stop()
+  return growth
+}

@@ -1,0 +1,73 @@
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { measureCost } from './follow-cost.js'
+import { measureFootprint } from './footprint.js'
+import { measureGrowth } from './growth.js'
+import { chart, describeRequest, page, type Results } from './report.js'
+import { measureRequests } from './requests.js'
+import { type Setting, startSetting } from './setting.js'
+import { measureSignIns } from './sign-in.js'
+
+/**
+ * `npm run bench`: everything, in less than ten minutes, and then docs/performance.md.
+ * `node dist/bench/main.js requests [PATTERN]`: one part, to look at. With BENCH_AGAINST=FOLDER requests are compared with
+ * another checkout that is built there.
+ */
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5)
+const [, , part, pattern] = process.argv
+const began = performance.now()
+const say = (text: string) => process.stdout.write(`${text}\n`)
+const show = (value: unknown) => say(JSON.stringify(value, null, 2))
+
+/** Each part has a Redis of its own, with nothing in it. */
+async function inSetting<Result>(name: string, measure: (setting: Setting) => Promise<Result>): Promise<Result> {
+  say(`${name}, after ${Math.round((performance.now() - began) / 1000)} s`)
+  const setting = await startSetting()
+  try {
+    return await measure(setting)
+  } finally {
+    await setting.stop()
+  }
+}
+
+async function measureAll(): Promise<Results> {
+  const requests = await inSetting('requests', (setting) => measureRequests(setting, ROUNDS, /./))
+  for (const figure of requests.figures) say(describeRequest(figure))
+  const signIns = await inSetting('sign-ins', (setting) => measureSignIns(setting, ROUNDS))
+  const local = await inSetting('local verification', ({ redisUrl }) => measureCost({ url: redisUrl }))
+  const footprint = await inSetting('footprint', measureFootprint)
+  const growth = await inSetting('growth', (setting) => measureGrowth(setting, 3, [10_000, 100_000, 1_000_000]))
+  return { requests, signIns, local, footprint, growth, seconds: (performance.now() - began) / 1000 }
+}
+
+switch (part) {
+  case undefined: {
+    const results = await measureAll()
+    const docs = (name: string) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url))
+    writeFileSync(docs('performance.svg'), chart(results))
+    writeFileSync(docs('performance.md'), page(results))
+    say(page(results))
+    break
+  }
+  case 'requests': {
+    const { figures } = await inSetting(part, (setting) => measureRequests(setting, ROUNDS, new RegExp(pattern ?? '')))
+    for (const figure of figures) say(describeRequest(figure))
+    break
+  }
+  case 'sign-ins':
+    show(await inSetting(part, (setting) => measureSignIns(setting, ROUNDS)))
+    break
+  case 'local':
+    show(await inSetting(part, ({ redisUrl }) => measureCost({ url: redisUrl })))
+    break
+  case 'footprint':
+    show(await inSetting(part, measureFootprint))
+    break
+  case 'growth':
+    show(await inSetting(part, (setting) => measureGrowth(setting, 3, [10_000, Number(pattern ?? 100_000)])))
+    break
+  default:
+    say('there is: requests [PATTERN], sign-ins, local, footprint, growth [SESSIONS]; or nothing: all of it')
+    process.exitCode = 1
+}
+process.exit()

@@ -1,0 +1,15 @@
+import type { ChildProcess } from 'node:child_process'
+
+const children = new Set<ChildProcess>()
+
+/** A process that ends when this one does, however that ends but by SIGKILL. */
+export function owned<Child extends ChildProcess>(child: Child): Child {
+  if (children.size === 0) {
+    process.once('exit', () => {
+      for (const each of children) each.kill('SIGKILL')
+    })
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
+  }
+  children.add(child)
+  return child
+}

@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readConfig } from '../src/config.js'
+import { freePort } from '../test/servers/ports.js'
+import { FORM, type Load, load } from './load.js'
+import { type Pair, pairs } from './measure.js'
+import { seedSessions } from './seed.js'
+import { type Server, startServer } from './server.js'
+import { BASIC, CLIENT, type Setting } from './setting.js'
+
+const SECONDS = 2
+/** Different tokens, so that no memory of one is measured. */
+const TOKENS = { users: 500, each: 4 }
+/** Refresh tokens serve once: so many for a round. While they last they come first, then their successors. */
+const ROUND = 1000
+const TO_END = { users: 2000, each: 50 }
+
+/** One kind of request: CPU microseconds that the server used for it, beside another server's in the same seconds. */
+export interface RequestFigure extends Pair {
+  name: string
+  against: string
+}
+
+export interface Requests {
+  figures: RequestFigure[]
+  /** Megabytes, of the service after all of it. */
+  memory: number
+}
+
+/** Every kind of request against the bare Fastify route, or against another build of ours, and against oidc-provider. */
+export async function measureRequests(setting: Setting, rounds: number, only: RegExp): Promise<Requests> {
+  const { folder } = setting
+  await seed(setting, rounds)
+  const service = await setting.startService()
+  const other = process.env.BENCH_AGAINST
+  const rival = other === undefined ? await startBare() : await setting.startService(other)
+  const against = other === undefined ? 'bare route' : other
+  const introspect = (tokens: string): Load => post('/introspect', join(folder, tokens), 'token=')
+  const yardstick = introspect('live-access')
+  const loads: Record<string, Load> = {
+    'introspect, live, form': yardstick,
+    'introspect, live, JSON': {
+      path: '/introspect',
+      script: 'post.lua',
+      args: [join(folder, 'live-access'), BASIC, 'application/json', '{"token":"', '"}'],
+    },
+    'introspect, revoked': introspect('revoked-access'),
+    'introspect, garbage': introspect('garbage'),
+    verify: { path: '/verify', script: 'bearer.lua', args: [join(folder, 'live-access'), 'GET'] },
+    'client credentials': post('/token', join(folder, 'grant'), ''),
+    'sign out': {
+      path: '/logout',
+      script: 'bearer.lua',
+      args: [join(folder, 'to-end-access'), 'POST'],
+      // A session ends once.
+      next: (_, requests) => [String(requests)],
+    },
+    refresh: refreshing('/refresh', join(folder, 'first-refresh'), '-', 'refresh_token='),
+  }
+  const cpu = (server: Server, what: Load) => {
+    const run = load(server, what)
+    return async () => (await run(SECONDS)).cpu
+  }
+  const figures: RequestFigure[] = []
+  for (const [name, ours] of Object.entries(loads)) {
+    if (!only.test(name)) continue
+    const theirs = other === undefined ? yardstick : name === 'refresh' ? secondRefresh(folder) : ours
+    figures.push({ name, against, ...(await pairs(rounds, cpu(service, ours), cpu(rival, theirs))) })
+  }
+  await rival.stop()
+
+  if (other === undefined) {
+    const peer = await startPeer(setting, ROUND * (rounds + 3))
+    const contests: [name: string, ours: Load, theirs: Load][] = [
+      ['introspect, live, form', yardstick, post('/token/introspection', join(folder, 'oidc-access'), 'token=')],
+      ['client credentials', loads['client credentials'] as Load, post('/token', join(folder, 'grant'), '')],
+      [
+        'refresh',
+        secondRefresh(folder),
+        refreshing('/token', join(folder, 'oidc-refresh'), BASIC, 'grant_type=refresh_token&refresh_token='),
+      ],
+    ]
+    for (const [name, ours, theirs] of contests) {
+      if (!only.test(name)) continue
+      figures.push({ name, against: 'oidc-provider', ...(await pairs(rounds, cpu(service, ours), cpu(peer, theirs))) })
+    }
+    await peer.stop()
+  }
+  const memory = service.memory()
+  await service.stop()
+  return { figures, memory }
+}
+
+export function post(path: string, file: string, before: string): Load {
+  return { path, script: 'post.lua', args: [file, BASIC, FORM, before] }
+}
+
+function refreshing(path: string, file: string, basic: string, before: string): Load {
+  return { path, script: 'refresh.lua', args: [file, basic, before, String(ROUND)], next: (rounds) => [String(rounds)] }
+}
+
+function secondRefresh(folder: string): Load {
+  return refreshing('/refresh', join(folder, 'second-refresh'), '-', 'refresh_token=')
+}
+
+export async function startBare(): Promise<Server> {
+  const port = String(await freePort())
+  return startServer('./bare.js', { PORT: port }, `http://127.0.0.1:${port}`)
+}
+
+async function startPeer({ folder, redisUrl }: Setting, tokens: number): Promise<Server> {
+  const port = String(await freePort())
+  const client = { CLIENT_ID: CLIENT.id, CLIENT_SECRET: CLIENT.secret }
+  const env = { PORT: port, REDIS_URL: redisUrl, FOLDER: folder, TOKENS: String(tokens), ...client }
+  return startServer('./peers/oidc-provider.js', env, `http://127.0.0.1:${port}`)
+}
+
+/** Sessions, and files of tokens for the load: that live, that are revoked, that are forged, and that are there to be used up. */
+async function seed(setting: Setting, rounds: number): Promise<void> {
+  const { folder } = setting
+  const config = readConfig(setting.env)
+  const { sessions, close } = await setting.openStores()
+  const some = (name: string, { users, each }: { users: number; each: number }) =>
+    seedSessions(sessions, config, { users, each, folder, name })
+  const live = await some('live', TOKENS)
+  await some('to-end', TO_END)
+  for (const name of ['first', 'second']) await some(name, { users: ((rounds + 3) * ROUND) / 50, each: 50 })
+  const revoked = await some('revoked', TOKENS)
+  for (const token of lines(revoked.accessTokens)) {
+    const { sub, sid } = JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
+    await sessions.end(sub, [sid])
+  }
+  await close()
+  const forged = lines(live.accessTokens).map((token) => token.slice(0, -43) + randomBytes(32).toString('base64url'))
+  writeFileSync(join(folder, 'garbage'), `${forged.join('\n')}\n`)
+  writeFileSync(join(folder, 'grant'), 'grant_type=client_credentials\n')
+}
+
+function lines(file: string): string[] {
+  return readFileSync(file, 'utf8').trim().split('\n')
+}

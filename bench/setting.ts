@@ -1,0 +1,91 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { readConfig } from '../src/config.js'
+import { openStores } from '../src/stores.js'
+import { freePort } from '../test/servers/ports.js'
+import { owned } from './owned.js'
+import { type Server, startServer } from './server.js'
+
+export const ISSUER = 'http://localhost:3000'
+export const JWT_SECRET = 'q7Xk2Lz9Rt4Vb1Nc8Mw5Td3Hs6Gp0YjE'
+export const CLIENT = { id: 'bench', secret: 'kW3Xr8Jq1Zt6Vb9Nc4Mf7Ls2Hd5Gp0Ya' }
+export const BASIC = Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')
+
+/** The service as it runs in production, everything on. */
+export const environment = (redisUrl: string, databaseUrl: string) => ({
+  NODE_ENV: 'production',
+  ISSUER,
+  JWT_SECRET,
+  REFRESH_SECRET: 'Zx8Kp5Ol1Pi4Uy7Tr2Ew9Qa3Sd6Fg0Hj',
+  BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,
+  DATABASE_URL: databaseUrl,
+  REDIS_URL: redisUrl,
+  // For the growth of one user's sessions.
+  SESSIONS_PER_USER: '1000',
+})
+
+/** A Redis on core 1 and a folder, for what is started on them. */
+export interface Setting {
+  folder: string
+  redisUrl: string
+  env: ReturnType<typeof environment>
+  /** The service, from this checkout or from another one that is built. */
+  startService(checkout?: string, core?: string): Promise<Server>
+  /** The stores of the service, opened here as the service opens them. */
+  openStores(): ReturnType<typeof openStores>
+  /** Ends everything that was started. */
+  stop(): Promise<void>
+}
+
+export async function startSetting(): Promise<Setting> {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
+  const redisPort = String(await freePort())
+  const redis = owned(
+    spawn(
+      'taskset',
+      ['-c', '1', 'redis-server', '--port', redisPort, '--bind', '127.0.0.1', '--save', '', '--dir', folder],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    ),
+  )
+  for await (const chunk of redis.stdout) if (String(chunk).includes('Ready to accept connections')) break
+  redis.stdout.resume()
+  const redisUrl = `redis://127.0.0.1:${redisPort}`
+  const env = environment(redisUrl, `sqlite:${join(folder, 'bench.db')}`)
+  const servers: Server[] = []
+  return {
+    folder,
+    redisUrl,
+    env,
+    async startService(checkout, core = '0') {
+      const [PORT, MANAGEMENT_PORT] = [String(await freePort()), String(await freePort())]
+      const script = checkout === undefined ? '../src/server.js' : join(checkout, 'dist/src/server.js')
+      const ready = `http://127.0.0.1:${MANAGEMENT_PORT}/readyz`
+      const server = await startServer(
+        script,
+        { ...env, PORT, MANAGEMENT_PORT },
+        `http://127.0.0.1:${PORT}`,
+        ready,
+        core,
+      )
+      servers.push(server)
+      return server
+    },
+    async openStores() {
+      const stores = await openStores(readConfig(env), pino({ level: 'silent' }))
+      const { redis } = stores
+      if (redis && redis.status !== 'ready') await once(redis, 'ready')
+      return stores
+    },
+    async stop() {
+      for (const server of servers) await server.stop()
+      const exited = once(redis, 'exit')
+      redis.kill('SIGKILL')
+      await exited
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}

@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { DatabaseConnection, Dialect, Driver } from 'kysely'
+import { Unavailable } from '../unavailable.js'
+import type { DatabaseTimes } from './database.js'
+
+/** The dialect, with every failure of a query or a connection turned into {@link Unavailable}. */
+export function guarded(dialect: Dialect, times?: DatabaseTimes): Dialect {
+  return {
+    createAdapter: () => dialect.createAdapter(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createDriver: () => guardedDriver(dialect.createDriver(), times),
+  }
+}
+
+function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver {
+  const guard = async <Result>(act: () => Promise<Result>): Promise<Result> => {
+    try {
+      return await act()
+    } catch (error) {
+      times?.failed()
+      throw new Unavailable('database', `the database failed: ${(error as Error).message}`, error)
+    }
+  }
+  const timed = async <Result>(act: () => Promise<Result>, tell: ((milliseconds: number) => void) | undefined) => {
+    const begin = performance.now()
+    const result = await guard(act)
+    tell?.(performance.now() - begin)
+    return result
+  }
+  const guardedConnections = new WeakMap<DatabaseConnection, DatabaseConnection>()
+  const inTransaction = new WeakSet<DatabaseConnection>()
+  const originals = new WeakMap<DatabaseConnection, DatabaseConnection>()
+  const original = (connection: DatabaseConnection) => originals.get(connection) ?? connection
+  return {
+    init: () => guard(() => driver.init()),
+    async acquireConnection() {
+      const connection = await timed(() => driver.acquireConnection(), times?.connected)
+      let wrapped = guardedConnections.get(connection)
+      if (!wrapped) {
+        wrapped = {
+          // A transaction would have to run again from its beginning: only migrations have one.
+          executeQuery: (query) =>
+            timed(
+              () =>
+                inTransaction.has(connection)
+                  ? connection.executeQuery(query)
+                  : retryUndone(() => connection.executeQuery(query)),
+              times?.queried,
+            ),
+          streamQuery: (query, size) => connection.streamQuery(query, size),
+        }
+        guardedConnections.set(connection, wrapped)
+        originals.set(wrapped, connection)
+      }
+      return wrapped
+    },
+    beginTransaction: (connection, options) => {
+      inTransaction.add(original(connection))
+      return guard(() => driver.beginTransaction(original(connection), options))
+    },
+    commitTransaction: (connection) => guard(() => driver.commitTransaction(original(connection))),
+    rollbackTransaction: (connection) => guard(() => driver.rollbackTransaction(original(connection))),
+    releaseConnection: (connection) => {
+      inTransaction.delete(original(connection))
+      return driver.releaseConnection(original(connection))
+    },
+    destroy: () => driver.destroy(),
+  }
+}
+
+/** SQLSTATEs. */
+/** Of two that were in each other's way Postgres has undone this one, as if it had never been: it may run again. */
+const UNDONE = ['40001', '40P01']
+const ATTEMPTS = 4
+
+async function retryUndone<Result>(act: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await act()
+    } catch (error) {
+      if (attempt === ATTEMPTS || !UNDONE.includes((error as { code?: string }).code ?? '')) throw error
+      // Not in step with the other.
+      await sleep(Math.random() * 10 * 2 ** attempt)
+    }
+  }
+}

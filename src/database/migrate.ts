@@ -1,0 +1,32 @@
+import { type Kysely, Migrator, sql } from 'kysely'
+import { migrations } from './migrations.js'
+import type { Tables } from './schema.js'
+
+/**
+ * @param executed the names of the migrations that the tables have had
+ */
+export async function migrateToLatest(
+  db: Kysely<Tables>,
+  executed: () => Promise<string[]>,
+  disableTransactions: boolean,
+): Promise<void> {
+  const migrator = new Migrator({
+    db,
+    provider: {
+      // Those that a newer version has made, and that Kysely would stumble over: while replicas are replaced one by one,
+      // or have to go back, an older one starts on a newer one's tables.
+      async getMigrations() {
+        const foreign = (await executed()).filter((name) => !(name in migrations))
+        return { ...migrations, ...Object.fromEntries(foreign.map((name) => [name, { up: async () => {} }])) }
+      },
+    },
+    disableTransactions,
+  })
+  const { error } = await migrator.migrateToLatest()
+  if (error) throw error
+}
+
+export async function executedMigrations(db: Kysely<Tables>): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`SELECT name FROM kysely_migration`.execute(db)
+  return rows.map(({ name }) => name)
+}

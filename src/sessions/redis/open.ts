@@ -1,0 +1,24 @@
+import type { Logger } from 'pino'
+import type { SessionStore, StoreOptions } from '../session.js'
+import { connectRedis, type RedisClient, type RedisLocation } from './client.js'
+import { findFault } from './health.js'
+import { createReplicated } from './replicated.js'
+import { createRedisSessions } from './sessions.js'
+
+/** Connects, and does not wait for it. `waitReplicas`: how many hold a revocation before it is acknowledged. */
+export function openRedis(
+  location: RedisLocation & { waitReplicas: number },
+  options: StoreOptions,
+  logger: Logger,
+): { client: RedisClient; sessions: SessionStore } {
+  const onError = (err: Error) => logger.warn({ reason: err.message }, 'the connection to Redis failed')
+  const client = connectRedis(location, onError)
+  // With each connection: after a failover it may lead to another Redis, with other settings.
+  client.on('ready', async () => {
+    const fault = await findFault(client).catch(() => undefined)
+    if (fault !== undefined) logger.error({ fault }, 'this Redis is not fit to keep sessions')
+  })
+  const { waitReplicas } = location
+  const replicated = waitReplicas > 0 ? createReplicated(connectRedis(location, onError), waitReplicas) : undefined
+  return { client, sessions: createRedisSessions(client, options, replicated) }
+}

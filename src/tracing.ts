@@ -1,0 +1,118 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Context, defaultTextMapGetter, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { W3CTraceContextPropagator } from '@opentelemetry/core'
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
+import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
+import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { DatabaseTimes } from './database/database.js'
+import { aroundEach } from './sessions/around.js'
+import type { SessionStore } from './sessions/session.js'
+import type { HashingTimes } from './users/password.js'
+
+export interface Tracing {
+  /** A span a request, in the trace that its `traceparent` names. */
+  watchRequests(app: FastifyInstance): void
+  traceSessions(sessions: SessionStore): SessionStore
+  traceDatabase(times: DatabaseTimes): DatabaseTimes
+  traceHashing(times: HashingTimes): HashingTimes
+  /** Sends what has not been sent. */
+  close(): Promise<void>
+}
+
+/** A collector that is away must not hold up the end of the process. Milliseconds. */
+const LAST_SEND = 2000
+
+/**
+ * Traces by OpenTelemetry. What the SDK reads of the environment besides (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+ * OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS) holds too. No span names a person, a session, a token or an address:
+ * traces go to more people than the audit log does.
+ */
+export function createTracing(endpoint: string, logger: Logger): Tracing {
+  const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` })
+  const provider = new BasicTracerProvider({
+    resource: resourceFromAttributes({ 'service.name': 'latchkey' }).merge(
+      detectResources({ detectors: [envDetector] }),
+    ),
+    spanProcessors: [new BatchSpanProcessor(exporter)],
+  })
+  const tracer = provider.getTracer('latchkey')
+  const propagator = new W3CTraceContextPropagator()
+  // Of our own, not OpenTelemetry's, which there is but one of in a process.
+  const current = new AsyncLocalStorage<Context>()
+
+  /** A span of something that has just ended. */
+  function past(name: string, milliseconds: number): void {
+    const context = current.getStore()
+    // Outside of a request (a heartbeat, a probe) nobody would look for it.
+    if (!context) return
+    const end = Date.now()
+    tracer.startSpan(name, { startTime: end - milliseconds, kind: SpanKind.CLIENT }, context).end(end)
+  }
+
+  return {
+    watchRequests(app) {
+      app.addHook('onRequest', (request, reply, done) => {
+        const parent = propagator.extract(ROOT_CONTEXT, request.headers, defaultTextMapGetter)
+        const { method } = request
+        const { url: route = 'none' } = request.routeOptions
+        const attributes = { 'http.request.method': method, 'http.route': route, 'latchkey.request_id': request.id }
+        const span = tracer.startSpan(`${method} ${route}`, { kind: SpanKind.SERVER, attributes }, parent)
+        reply.raw.once('close', () => {
+          span.setAttribute('http.response.status_code', reply.statusCode)
+          if (reply.statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+          span.end()
+        })
+        current.run(trace.setSpan(parent, span), done)
+      })
+    },
+
+    traceSessions: (sessions) =>
+      aroundEach(sessions, (operation) => async (act) => {
+        const context = current.getStore()
+        if (!context) return act()
+        const span = tracer.startSpan(`sessions.${operation}`, { kind: SpanKind.CLIENT }, context)
+        try {
+          return await current.run(trace.setSpan(context, span), act)
+        } catch (error) {
+          span.setStatus({ code: SpanStatusCode.ERROR, message: (error as Error).message })
+          throw error
+        } finally {
+          span.end()
+        }
+      }),
+
+    traceDatabase: (times) => ({
+      ...times,
+      queried(milliseconds) {
+        times.queried(milliseconds)
+        past('database.query', milliseconds)
+      },
+      connected(milliseconds) {
+        times.connected(milliseconds)
+        past('database.connection', milliseconds)
+      },
+    }),
+
+    traceHashing: (times) => ({
+      ...times,
+      waited(milliseconds) {
+        times.waited(milliseconds)
+        past('password.wait', milliseconds)
+      },
+      hashed(milliseconds) {
+        times.hashed(milliseconds)
+        past('password.hash', milliseconds)
+      },
+    }),
+
+    async close() {
+      const sent = provider
+        .shutdown()
+        .catch((err) => logger.warn({ reason: err.message }, 'the last traces were not sent'))
+      await Promise.race([sent, sleep(LAST_SEND, undefined, { ref: false })])
+    },
+  }
+}

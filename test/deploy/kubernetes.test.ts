@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import tap, { test } from 'tap'
+import { readConfig, secretSettings, settings } from '../../src/config.js'
+import { copyManifests, type Manifest, render, root } from './kustomize.js'
+import { faultsOf } from './manifest-types.js'
+import { danglingReferences, named, ofKind, pods, unrestricted } from './references.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: manifests are of every shape; their types are checked by the compiler
+type Any = any
+
+const overlays = ['trial', 'production'] as const
+type Overlay = (typeof overlays)[number]
+
+const folder = copyManifests(tap)
+const rendered = { trial: render(`${folder}/overlays/trial`), production: render(`${folder}/overlays/production`) }
+/** Each test gets a copy, which it may spoil. */
+const manifestsOf = (overlay: Overlay): Manifest[] => structuredClone(rendered[overlay])
+
+for (const overlay of overlays) {
+  test(`k8s/overlays/${overlay} renders, and each field is one that Kubernetes knows`, async (t) => {
+    const manifests = manifestsOf(overlay)
+    t.ok(manifests.length >= 10)
+    t.strictSame(faultsOf(manifests), [])
+    const names = manifests.map(({ kind, metadata }) => `${kind}/${metadata.name}`)
+    t.equal(new Set(names).size, names.length, 'each is there once')
+    for (const { kind, metadata } of manifests) {
+      if (kind !== 'Namespace') t.equal(metadata.namespace, 'latchkey', `${kind} ${metadata.name} is in the namespace`)
+    }
+  })
+
+  test(`k8s/overlays/${overlay}: what refers to something finds it`, async (t) => {
+    const manifests = manifestsOf(overlay)
+    t.strictSame(danglingReferences(manifests), [])
+  })
+
+  test(`k8s/overlays/${overlay}: every pod keeps to the restricted Pod Security Standard`, async (t) => {
+    const manifests = manifestsOf(overlay)
+    t.equal(
+      named(manifests, 'Namespace', 'latchkey')?.metadata.labels?.['pod-security.kubernetes.io/enforce'],
+      'restricted',
+    )
+    for (const { owner, spec } of pods(manifests)) t.strictSame(unrestricted(spec), [], owner)
+  })
+
+  test(`k8s/overlays/${overlay}: the service starts with the settings that its pod has`, async (t) => {
+    const manifests = manifestsOf(overlay)
+    const { container, environment } = serviceOf(manifests)
+    const known = [...Object.keys(settings), ...secretSettings.map((name) => `${name}_FILE`)]
+    t.strictSame(
+      Object.keys(environment).filter((name) => !known.includes(name)),
+      [],
+      'all are settings',
+    )
+    // The files of the trial's secrets stand for those of production: the same names.
+    const secrets = join(folder, 'overlays/trial/secrets')
+    const here = Object.entries(environment).map(([name, value]) => [
+      name,
+      value.replace('/run/secrets/latchkey', secrets),
+    ])
+    const config = readConfig({ NODE_ENV: 'production', HOST: '0.0.0.0', ...Object.fromEntries(here) })
+    const ports = Object.fromEntries(container.ports.map((port: Any) => [port.name, port.containerPort]))
+    t.strictSame(ports, { http: config.port, management: config.managementPort })
+  })
+}
+
+test('the time that a pod is given to stop is enough for its drain', async (t) => {
+  const { pod, container } = serviceOf(manifestsOf('production'))
+  const source = readFileSync(join(root, 'src/server.ts'), 'utf8')
+  const constant = (name: string) => {
+    const digits = new RegExp(`const ${name} = ([\\d_]+)`).exec(source)?.[1]
+    return Number(digits?.replaceAll('_', '')) / 1000
+  }
+  const preStop = Number(container.lifecycle.preStop.exec.command[1])
+  t.ok(preStop >= 5)
+  t.ok(pod.terminationGracePeriodSeconds >= preStop + constant('DRAIN_TIME') + constant('CLOSE_TIME') + 5)
+})
+
+test('probes ask the management port, and only readiness asks for a store: Redis', async (t) => {
+  const { container } = serviceOf(manifestsOf('production'))
+  t.match(container.startupProbe.httpGet, { path: '/livez', port: 'management' })
+  t.match(container.livenessProbe.httpGet, { path: '/livez', port: 'management' })
+  t.match(container.readinessProbe.httpGet, { path: '/readyz?exclude=database', port: 'management' })
+})
+
+test('from outside people get what they need, and nothing for services', async (t) => {
+  const [ingress] = ofKind(manifestsOf('production'), 'Ingress')
+  const paths: string[] = ingress?.spec.rules[0].http.paths.map(({ path }: Any) => path)
+  t.ok(paths.includes('/login'))
+  for (const closed of ['/', '/introspect', '/token', '/revoke', '/verify', '/admin', '/metrics']) {
+    t.notOk(paths.includes(closed), closed)
+  }
+})
+
+test('a manifest with a fault is found: each check fails on what it is there for', async (t) => {
+  const spoil = (change: (manifests: Manifest[], container: Any, pod: Any) => void) => {
+    const manifests = manifestsOf('trial')
+    const { container, pod } = serviceOf(manifests)
+    change(manifests, container, pod)
+    return manifests
+  }
+  t.match(faultsOf(spoil((_all, container) => (container.livenesProbe = {}))), [/Deployment latchkey: .*livenesProbe/])
+  t.match(faultsOf(spoil((_all, _container, pod) => (pod.terminationGracePeriodSeconds = '30'))), [/not assignable/])
+  t.match(faultsOf(spoil((_all, container) => delete container.name)), [/name/])
+
+  const dangling = (change: Parameters<typeof spoil>[0]) => danglingReferences(spoil(change))
+  t.match(
+    dangling((_all, container) => (container.envFrom[0].configMapRef.name = 'other')),
+    [/ConfigMap other/],
+  )
+  t.match(
+    dangling((_all, container) => (container.livenessProbe.httpGet.port = 'health')),
+    [/port health/],
+  )
+  t.match(
+    dangling((all) => ((named(all, 'Service', 'latchkey') as Manifest).spec.ports[0].targetPort = 'web')),
+    [/port web/],
+  )
+  t.match(
+    dangling(
+      (all) => ((named(all, 'PodDisruptionBudget', 'latchkey') as Manifest).spec.selector.matchLabels = { a: 'b' }),
+    ),
+    [/selects no pod/],
+  )
+  t.match(
+    dangling((_all, container) => (container.env[1].value = '/run/secrets/latchkey/other')),
+    [/file .*other/],
+  )
+  t.match(
+    dangling((_all, container) => (container.volumeMounts[0].name = 'other')),
+    [/volume other/],
+  )
+
+  for (const change of [
+    (container: Any) => delete container.securityContext.capabilities,
+    (container: Any) => (container.securityContext.readOnlyRootFilesystem = false),
+    (container: Any) => delete container.securityContext.allowPrivilegeEscalation,
+    (container: Any) => delete container.resources.limits,
+  ]) {
+    const { container, pod } = serviceOf(manifestsOf('trial'))
+    change(container)
+    t.equal(unrestricted(pod).length, 1)
+  }
+})
+
+function serviceOf(manifests: Manifest[]) {
+  const pod = named(manifests, 'Deployment', 'latchkey')?.spec.template.spec as Any
+  const [container] = pod.containers
+  const configMap = named(manifests, 'ConfigMap', container.envFrom[0].configMapRef.name)
+  const own = container.env.map(({ name, value }: Any) => [name, value])
+  return { pod, container, environment: { ...configMap?.data, ...Object.fromEntries(own) } as Record<string, string> }
+}

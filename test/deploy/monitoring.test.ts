@@ -1,0 +1,130 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import tap, { test } from 'tap'
+import { parse, stringify } from 'yaml'
+import { type Samples, scrape } from '../scrape.js'
+import { locate } from '../servers/install.js'
+import { PASSWORD, startService, temporaryFolder } from '../service.js'
+import { root } from './kustomize.js'
+
+interface Rule {
+  alert: string
+  expr: string
+  annotations: Record<string, string>
+}
+
+const folder = join(root, 'k8s/components/monitoring')
+const { spec } = parse(readFileSync(join(folder, 'rules.yaml'), 'utf8'))
+const rules: Rule[] = spec.groups.flatMap((group: { rules: Rule[] }) => group.rules)
+const dashboard = JSON.parse(readFileSync(join(folder, 'latchkey.json'), 'utf8'))
+const panels: { title: string; targets?: { expr: string; legendFormat: string }[] }[] = dashboard.panels
+
+/** Labels that Prometheus adds to what it scrapes of a pod. */
+const TARGET = ['namespace', 'pod', 'job', 'instance']
+
+/** Each metric of an expression with its matchers: `name{label="value", …}`. */
+function selectorsOf(expr: string): { name: string; matchers: { label: string; regex: RegExp }[] }[] {
+  const found = expr.matchAll(/\b((?:latchkey|process|nodejs)_\w+)(?:\{([^}]*)\})?/g)
+  return [...found].map(([, name = '', inside = '']) => ({
+    name,
+    matchers: [...inside.matchAll(/(\w+)(=~?)"([^"]*)"/g)].map(([, label = '', operator, value = '']) => ({
+      label,
+      regex: new RegExp(`^(?:${operator === '=~' ? value : value.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')})$`),
+    })),
+  }))
+}
+
+/** The labels that an expression or a text names: after `by`, and in templates. */
+const labelsNamedIn = (text: string) => [
+  ...[...text.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, list = '']) => list.split(',').map((label) => label.trim())),
+  ...[...text.matchAll(/\$labels\.(\w+)|\{\{(\w+)\}\}/g)].map(([, one, other]) => one ?? other ?? ''),
+]
+
+/** What an expression asks for that the service does not have. */
+function missing(seen: Samples, expr: string, texts: string[] = []): string[] {
+  const selectors = selectorsOf(expr)
+  const faults = selectors.length === 0 ? [`no metric in ${expr}`] : []
+  const labels = new Set(TARGET)
+  for (const { name, matchers } of selectors) {
+    const samples = seen.samples.filter((sample) => sample.name === name)
+    if (samples.length === 0) faults.push(`no metric ${name}`)
+    for (const label of samples.flatMap((sample) => Object.keys(sample.labels))) labels.add(label)
+    for (const { label, regex } of matchers) {
+      if (TARGET.includes(label)) continue
+      const values = samples.flatMap((sample) => sample.labels[label] ?? [])
+      if (values.length === 0) faults.push(`${name} has no label ${label}`)
+      // A fault of the service is what cannot be had for a test: any status will do.
+      else if (label !== 'status' && !values.some((value) => regex.test(value))) {
+        faults.push(`${name}: no ${label} is ${regex.source}`)
+      }
+    }
+  }
+  for (const label of [expr, ...texts].flatMap(labelsNamedIn)) if (!labels.has(label)) faults.push(`no label ${label}`)
+  return faults
+}
+
+const seen = await (async () => {
+  const { api, managementUrl } = await startService(tap, 'redis')
+  await api.signUp('ada', PASSWORD)
+  const { access_token: token } = await api.tokens('ada', PASSWORD)
+  await api.introspect(token)
+  await api.call('/verify', { bearer: token })
+  return scrape(managementUrl)
+})()
+
+test('each metric, label and value that an alert asks for is one that the service has', async (t) => {
+  t.ok(rules.length >= 15)
+  for (const { alert, expr, annotations } of rules) {
+    t.strictSame(missing(seen, expr, Object.values(annotations)), [], alert)
+    t.match(annotations.summary, /\.$/, `${alert} says what is wrong`)
+  }
+})
+
+test('each metric and label that the dashboard asks for is one that the service has', async (t) => {
+  const targets = panels.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })))
+  t.ok(targets.length >= 20)
+  for (const { title, expr, legendFormat } of targets) t.strictSame(missing(seen, expr, [legendFormat]), [], title)
+})
+
+test('every metric of ours is looked at: by an alert or on the dashboard', async (t) => {
+  const asked = [
+    ...rules.map(({ expr }) => expr),
+    ...panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)),
+  ]
+  const looked = new Set(asked.flatMap(selectorsOf).map(({ name }) => name.replace(/_bucket$/, '')))
+  const ours = new Set(
+    seen.samples
+      .map(({ name }) => name.replace(/_(bucket|sum|count)$/, ''))
+      .filter((name) => name.startsWith('latchkey_')),
+  )
+  t.strictSame(
+    [...ours].filter((name) => !looked.has(name)),
+    [],
+  )
+})
+
+test('an alert on what is not there is found', async (t) => {
+  t.match(missing(seen, 'rate(latchkey_signins_total[5m]) > 0'), [/no metric/])
+  t.match(missing(seen, 'latchkey_sign_ins_total{outcome="accepted"}'), [/no label outcome/])
+  t.match(missing(seen, 'latchkey_sign_ins_total{result="acepted"}'), [/no result/])
+  t.match(missing(seen, 'sum by (reason) (latchkey_sign_ins_total)'), [/no label reason/])
+})
+
+test('the alerts refer to sections of docs/operate.md that are there', async (t) => {
+  const page = readFileSync(join(root, 'docs/operate.md'), 'utf8')
+  for (const { annotations } of rules) {
+    const section = /See docs\/operate\.md, "(.*?)"/.exec(annotations.description ?? '')?.[1]
+    if (section) t.match(page, new RegExp(`^#+ ${section}$`, 'm'))
+  }
+})
+
+const promtool = locate('promtool', [])
+test('promtool finds no fault in the rules', {
+  skip: !promtool && 'promtool is not here: apt-get install prometheus',
+}, async (t) => {
+  const file = join(temporaryFolder(t), 'rules.yaml')
+  writeFileSync(file, stringify(spec))
+  const output = execFileSync(promtool ?? '', ['check', 'rules', file], { encoding: 'utf8' })
+  t.match(output, new RegExp(`SUCCESS: ${rules.length} rules found`))
+})

@@ -1,0 +1,203 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { type Test, test } from 'tap'
+import { openDatabase } from '../../src/database/database.js'
+import type { Answer } from '../api.js'
+import { createPostgresDatabase } from '../servers/postgres.js'
+import { startRedis } from '../servers/redis.js'
+import { startTcpProxy } from '../servers/tcp-proxy.js'
+import { environment, PASSWORD, startServiceWith } from '../service.js'
+import { until } from '../verifier/setting.js'
+
+/** What a caller may have to wait, in milliseconds; and so much more, for the machine is shared. */
+const LIMIT = 1000 + 500
+
+/** A service whose Postgres is behind a wire that can be cut, with sessions there or in Redis. */
+async function start(t: Test, sessionsIn: 'postgres' | 'redis') {
+  const env = await environment(t, 'postgres')
+  const url = new URL(env.DATABASE_URL as string)
+  const wire = await startTcpProxy(Number(url.port))
+  t.teardown(() => wire.stop())
+  url.port = String(wire.port)
+  if (sessionsIn === 'redis') {
+    const redis = await startRedis()
+    t.teardown(() => redis.stop())
+    env.REDIS_URL = redis.url
+  }
+  const direct = env.DATABASE_URL as string
+  const service = await startServiceWith(t, { ...env, DATABASE_URL: url.href })
+  await service.api.signUp('ada', PASSWORD)
+  const tokens = await service.api.tokens('ada', PASSWORD)
+  await service.api.isActive(tokens.access_token)
+  return { ...service, wire, direct, tokens }
+}
+
+async function timed(ask: () => Promise<Answer>): Promise<Answer & { took: number }> {
+  const began = performance.now()
+  return { ...(await ask()), took: performance.now() - began }
+}
+
+const ways = {
+  'F15 Postgres is gone': 'cut',
+  'F16 Postgres is stalled': 'blackhole',
+} as const
+
+for (const [what, happen] of Object.entries(ways)) {
+  test(`${what}: introspection goes on, sign-in says 503 within a second, and all heals within two`, async (t) => {
+    const { api, wire, tokens } = await start(t, 'redis')
+    wire[happen]()
+    for (let i = 0; i < 3; i += 1) {
+      const login = await timed(() => api.login('ada', PASSWORD))
+      t.match(login, { status: 503, headers: { 'retry-after': '1' } })
+      t.ok(login.took < LIMIT, `sign-in: ${login.took} ms`)
+    }
+    // Longer than clients are remembered.
+    let longest = 0
+    let slow = 0
+    for (const end = Date.now() + 7000; Date.now() < end; await sleep(20)) {
+      const { took, status, body } = await timed(() => api.introspect(tokens.access_token))
+      if (status !== 200 || !body.active) throw new Error(`introspection answered ${status}`)
+      longest = Math.max(longest, took)
+      if (took > 300) slow += 1
+    }
+    t.ok(longest < LIMIT, `the longest introspection took ${longest} ms`)
+    t.ok(slow <= 3, `${slow} of them waited for the database`)
+    t.equal((await api.refresh(tokens.refresh_token)).status, 200, 'nor does a refresh need accounts')
+
+    wire.restore()
+    const took = await until(async () => (await api.login('ada', PASSWORD)).status === 200, 10_000)
+    t.ok(took < 2000 + 500, `healed after ${took} ms`)
+  })
+}
+
+test('F16 sessions in Postgres, which is stalled: 503 within a second each, and no pile-up', async (t) => {
+  const { api, wire, tokens } = await start(t, 'postgres')
+  wire.blackhole()
+  const answers = await Promise.all(
+    Array.from({ length: 200 }, (_, i) =>
+      timed(() => (i % 2 ? api.introspect(tokens.access_token) : api.refresh(tokens.refresh_token))),
+    ),
+  )
+  t.strictSame(new Set(answers.map(({ status }) => status)), new Set([503]))
+  t.ok(Math.max(...answers.map(({ took }) => took)) < LIMIT, 'of 200 at once')
+  wire.restore()
+  const took = await until(async () => (await api.introspect(tokens.access_token)).status === 200, 10_000)
+  t.ok(took < 2000 + 500, `the half-open connections are gone after ${took} ms`)
+})
+
+test('F17 Postgres restarts, and cuts every session of its own: healed within two seconds', async (t) => {
+  const { api, direct, tokens } = await start(t, 'postgres')
+  const admin = new pg.Client({ connectionString: direct })
+  await admin.connect()
+  t.teardown(() => admin.end())
+  for (let round = 0; round < 3; round += 1) {
+    await admin.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+    )
+    const took = await until(async () => (await api.introspect(tokens.access_token)).status === 200, 10_000)
+    t.ok(took < 2000, `after ${took} ms`)
+    t.equal(await api.isActive(tokens.access_token), true)
+  }
+})
+
+test('F17 after a failover the connections to what is a standby now are given up', async (t) => {
+  const { api, direct, tokens } = await start(t, 'postgres')
+  const admin = new pg.Client({ connectionString: direct })
+  await admin.connect()
+  t.teardown(() => admin.end())
+  const name = new URL(direct).pathname.slice(1)
+  await admin.query(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
+  await admin.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+  )
+  await until(async () => (await api.refresh(tokens.refresh_token)).status === 503)
+
+  // Where the name leads now, one may write. The connections of before may not, until they end.
+  await admin.query(`SET default_transaction_read_only = off`)
+  await admin.query(`ALTER DATABASE ${name} RESET default_transaction_read_only`)
+  const took = await until(async () => (await api.refresh(tokens.refresh_token)).status === 200)
+  t.ok(took < 2000, `after ${took} ms`)
+})
+
+for (const [code, name] of [
+  ['40001', 'a serialization failure'],
+  ['40P01', 'a deadlock'],
+] as const) {
+  test(`F18 ${name} is retried`, async (t) => {
+    const { api, direct, tokens } = await start(t, 'postgres')
+    const admin = new pg.Client({ connectionString: direct })
+    await admin.connect()
+    t.teardown(() => admin.end())
+    // Postgres itself says so, of every first and second update of a session.
+    await admin.query(`
+      CREATE SEQUENCE tries;
+      CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          IF nextval('tries') % 3 <> 0 THEN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END IF;
+          RETURN NEW;
+        END $$;
+      CREATE TRIGGER fail BEFORE UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION fail();`)
+    const { status, body } = await api.refresh(tokens.refresh_token)
+    t.equal(status, 200)
+    t.equal(await api.isActive(body.access_token), true)
+    t.equal((await admin.query(`SELECT last_value FROM tries`)).rows[0].last_value, '3')
+  })
+}
+
+test('F19 every connection is in use: 503 within a second, and served when they are free again', async (t) => {
+  const { api, direct, tokens } = await start(t, 'postgres')
+  const admin = new pg.Client({ connectionString: direct })
+  await admin.connect()
+  t.teardown(() => admin.end())
+  await admin.query('BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE')
+
+  const answers = await Promise.all(Array.from({ length: 60 }, () => timed(() => api.introspect(tokens.access_token))))
+  t.strictSame(new Set(answers.map(({ status }) => status)), new Set([503]))
+  t.ok(Math.max(...answers.map(({ took }) => took)) < LIMIT)
+
+  await admin.query('ROLLBACK')
+  const took = await until(async () => (await api.introspect(tokens.access_token)).status === 200)
+  t.ok(took < 2000, `after ${took} ms`)
+})
+
+test('F28 an older version starts on tables that a newer one has made, and works beside it', async (t) => {
+  const { url, drop } = await createPostgresDatabase()
+  t.teardown(drop)
+  const env = await environment(t, 'sqlite', { DATABASE_URL: url })
+  const old = await startServiceWith(t, env)
+  await old.api.signUp('ada', PASSWORD)
+  const admin = new pg.Client({ connectionString: url })
+  await admin.connect()
+  t.teardown(() => admin.end())
+
+  // What a later version may do, by the rule that stands above the migrations.
+  await admin.query(`
+    INSERT INTO kysely_migration (name, timestamp) VALUES ('9998-later', '2030'), ('9999-latest', '2030');
+    ALTER TABLE users ADD COLUMN later text NOT NULL DEFAULT 'x';
+    CREATE TABLE later (id text PRIMARY KEY)`)
+  const again = await startServiceWith(t, env)
+  const third = await startServiceWith(t, env)
+
+  const { access_token: token } = await again.api.tokens('ada', PASSWORD)
+  for (const { api } of [old, again, third]) t.equal(await api.isActive(token), true)
+  t.equal((await third.api.signUp('bob', PASSWORD)).status, 201)
+  t.equal((await old.api.logout(token)).status, 204)
+  for (const { api } of [old, again, third]) t.equal(await api.isActive(token), false)
+  const { rows } = await admin.query('SELECT name FROM kysely_migration ORDER BY name')
+  t.strictSame(rows.slice(-2), [{ name: '9998-later' }, { name: '9999-latest' }])
+})
+
+test('F28 likewise in SQLite', async (t) => {
+  const env = await environment(t, 'sqlite')
+  const old = await startServiceWith(t, env)
+  await old.api.signUp('ada', PASSWORD)
+  const { db, close } = await openDatabase(env.DATABASE_URL as string, () => {})
+  await db
+    .insertInto('kysely_migration' as 'users')
+    .values({ name: '9999-latest', timestamp: '2030' } as never)
+    .execute()
+  await close()
+
+  const again = await startServiceWith(t, env)
+  t.equal(await old.api.isActive((await again.api.tokens('ada', PASSWORD)).access_token), true)
+})

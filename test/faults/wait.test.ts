@@ -1,0 +1,178 @@
+import { Redis } from 'ioredis'
+import { type Test, test } from 'tap'
+import type { Answer, Api, Tokens } from '../api.js'
+import { startRedis } from '../servers/redis.js'
+import { startReplica } from '../servers/redis-sentinel.js'
+import { CLIENT, PASSWORD, startService } from '../service.js'
+
+const OTHER_PASSWORD = 'another battery, another staple'
+
+/** A service that waits for its one replica, and the replica, which can be made to fall behind. */
+async function start(t: Test, overrides = {}) {
+  const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
+  t.teardown(() => primary.stop())
+  const replica = await startReplica(t, primary)
+  const service = await startService(t, 'sqlite', { REDIS_URL: primary.url, REDIS_WAIT_REPLICAS: '1', ...overrides })
+  const admin = new Redis(replica.url)
+  t.teardown(() => admin.disconnect())
+  const fallBehind = () => void replica.process.kill('SIGSTOP')
+  const catchUp = () => void replica.process.kill('SIGCONT')
+  t.teardown(catchUp)
+  return { primary, replica, ...service, admin, fallBehind, catchUp }
+}
+
+interface Person {
+  name: string
+  mine: Tokens
+  other: Tokens
+}
+
+async function newPerson(api: Api, name: string): Promise<Person> {
+  await api.signUp(name, PASSWORD)
+  return { name, mine: await api.tokens(name, PASSWORD), other: await api.tokens(name, PASSWORD) }
+}
+
+/** How a revocation is asked for, again and again in the same words; what it answers when it is done; and what has ended. */
+interface Door {
+  ask(api: Api, person: Person): Promise<Answer>
+  done: number
+  ends: ('mine' | 'other')[]
+}
+
+const doors: Record<string, Door> = {
+  logout: { ask: (api, { mine }) => api.logout(mine.access_token), done: 204, ends: ['mine'] },
+  'logout by refresh token': { ask: (api, { mine }) => api.logout(mine.refresh_token), done: 204, ends: ['mine'] },
+  'logout-all': {
+    ask: (api, { mine }) => api.call('/logout-all', { method: 'POST', bearer: mine.access_token }),
+    done: 204,
+    ends: ['mine', 'other'],
+  },
+  'DELETE /sessions/:sid': {
+    ask: (api, { mine, other }) => api.call(`/sessions/${other.sid}`, { method: 'DELETE', bearer: mine.access_token }),
+    done: 204,
+    ends: ['other'],
+  },
+  'DELETE /sessions?except=current': {
+    ask: (api, { mine }) => api.call('/sessions?except=current', { method: 'DELETE', bearer: mine.access_token }),
+    done: 204,
+    ends: ['other'],
+  },
+  'DELETE /users/me': {
+    ask: (api, { mine }) =>
+      api.call('/users/me', { method: 'DELETE', bearer: mine.access_token, json: { password: PASSWORD } }),
+    done: 204,
+    ends: ['mine', 'other'],
+  },
+  'POST /revoke': {
+    ask: (api, { other }) => api.call('/revoke', { form: { token: other.access_token } }),
+    done: 200,
+    ends: ['other'],
+  },
+}
+
+test('F5 no door of revocation answers yes before the replicas have it, however often it is asked', async (t) => {
+  const { api, admin, fallBehind, catchUp } = await start(t)
+  for (const [name, { ask, done, ends }] of Object.entries(doors)) {
+    await t.test(name, async (t) => {
+      const person = await newPerson(api, `ada-${Object.keys(doors).indexOf(name)}`)
+      fallBehind()
+      for (const which of ['first', 'second', 'third']) {
+        const began = performance.now()
+        const answer = await ask(api, person)
+        t.match(answer, { status: 503, headers: { 'retry-after': '1' } }, `the ${which} time`)
+        t.ok(performance.now() - began < 1000, `in ${performance.now() - began} ms`)
+      }
+
+      catchUp()
+      t.equal((await persist(() => ask(api, person))).status, done)
+
+      const left = (await admin.keys('lk1:*:s:*')).map((key) => key.slice(key.lastIndexOf(':') + 1))
+      for (const which of ends) t.notOk(left.includes(person[which].sid), `the replica does not have ${which} any more`)
+    })
+  }
+})
+
+test('F5 a change of password: likewise, and asked again with the new one', async (t) => {
+  const { api, fallBehind, catchUp } = await start(t)
+  const { mine, other } = await newPerson(api, 'ada')
+  const change = (current: string, next: string) =>
+    api.call('/users/me/password', {
+      bearer: mine.access_token,
+      json: { current_password: current, new_password: next },
+    })
+  fallBehind()
+  t.equal((await change(PASSWORD, OTHER_PASSWORD)).status, 503)
+  t.equal((await change(OTHER_PASSWORD, PASSWORD)).status, 503)
+
+  catchUp()
+  t.equal((await persist(() => change(PASSWORD, OTHER_PASSWORD))).status, 204)
+  t.equal(await api.isActive(mine.access_token), true)
+  t.equal(await api.isActive(other.access_token), false)
+})
+
+test('F5 reuse: refused only when the end of the session has come to the replicas', async (t) => {
+  const { api, audited, fallBehind, catchUp } = await start(t)
+  const { mine } = await newPerson(api, 'ada')
+  const { refresh_token: second } = (await api.refresh(mine.refresh_token)).body
+  await api.refresh(second)
+  fallBehind()
+
+  t.equal((await api.refresh(mine.refresh_token)).status, 503, 'two generations old')
+  t.equal(audited('refresh.reused').length, 1)
+  t.equal((await api.refresh(mine.refresh_token)).status, 503, 'it has ended, and not for good')
+
+  catchUp()
+  t.equal((await persist(() => api.refresh(mine.refresh_token))).status, 400)
+})
+
+test("F5 a client's own tokens: likewise", async (t) => {
+  const { api, fallBehind, catchUp } = await start(t)
+  const basic = `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')}`
+  const { access_token: token } = (
+    await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: { authorization: basic } })
+  ).body
+  fallBehind()
+  for (let i = 0; i < 2; i += 1) t.equal((await api.call('/revoke', { form: { token } })).status, 503)
+
+  catchUp()
+  t.equal((await persist(() => api.call('/revoke', { form: { token } }))).status, 200)
+  t.equal(await api.isActive(token), false)
+})
+
+test('replicas are waited for at revocations alone, and by no one else', async (t) => {
+  const { api, fallBehind } = await start(t)
+  const { mine, other } = await newPerson(api, 'ada')
+  fallBehind()
+
+  const ending = api.logout(other.access_token)
+  const began = performance.now()
+  t.equal(await api.isActive(mine.access_token), true)
+  t.ok(performance.now() - began < 140, 'introspection does not stand behind WAIT')
+  t.equal((await api.refresh(mine.refresh_token)).status, 200)
+  t.equal((await api.login('ada', PASSWORD)).status, 200)
+  t.equal((await ending).status, 503)
+})
+
+test('many at once share a WAIT, and all have their answer', async (t) => {
+  const { api, primary } = await start(t)
+  await api.signUp('ada', PASSWORD)
+  const all = await Promise.all(Array.from({ length: 40 }, () => api.tokens('ada', PASSWORD)))
+  const admin = new Redis(primary.url)
+  t.teardown(() => admin.disconnect())
+
+  const answers = await Promise.all(all.map(({ access_token }) => api.logout(access_token)))
+
+  t.strictSame(new Set(answers.map(({ status }) => status)), new Set([204]))
+  const waits = Number(/cmdstat_wait:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1])
+  t.ok(waits >= 1 && waits <= 40, `${waits} WAIT for 40`)
+  for (const { access_token } of all) t.equal(await api.isActive(access_token), false)
+})
+
+/** Asks again after a 503, as callers should. */
+async function persist(ask: () => Promise<Answer>): Promise<Answer> {
+  for (let i = 0; ; i += 1) {
+    const answer = await ask()
+    if (answer.status !== 503 || i > 20) return answer
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}

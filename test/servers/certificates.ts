@@ -1,0 +1,18 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** A certificate authority of our own, and a certificate of it for localhost and 127.0.0.1, as files in this folder. */
+export function makeCertificates(folder: string): { ca: string; certificate: string; key: string } {
+  const file = (name: string) => join(folder, name)
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const subject = ['-subj', '/CN=localhost', '-days', '2', '-nodes']
+  openssl('req', '-x509', '-newkey', 'rsa:2048', '-keyout', file('ca.key'), '-out', file('ca.crt'), ...subject)
+  openssl(
+    ...['req', '-x509', '-newkey', 'rsa:2048', '-keyout', file('server.key'), '-out', file('server.crt'), ...subject],
+    ...['-CA', file('ca.crt'), '-CAkey', file('ca.key'), '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'],
+    ...['-addext', 'basicConstraints=critical,CA:FALSE'],
+  )
+  chmodSync(file('server.key'), 0o600)
+  return { ca: file('ca.crt'), certificate: file('server.crt'), key: file('server.key') }
+}

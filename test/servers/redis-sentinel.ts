@@ -1,0 +1,108 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import { temporaryFolder } from '../service.js'
+import { freePort } from './ports.js'
+import { type RedisServer, startRedis } from './redis.js'
+
+/** A primary, its replicas, and sentinels that watch them. */
+export interface SentinelSetting {
+  servers: RedisServer[]
+  sentinels: RedisServer[]
+  /** For `REDIS_URL`, `REDIS_MODE` and `REDIS_SENTINEL_MASTER`. */
+  environment: { REDIS_URL: string; REDIS_MODE: string; REDIS_SENTINEL_MASTER: string }
+  /** Which of the servers the sentinels call the primary now. */
+  primary(): Promise<RedisServer>
+  /** Returns when another server than this one is the primary, and says so itself. */
+  untilReplaced(old: RedisServer): Promise<RedisServer>
+}
+
+const MASTER = 'latchkey'
+/** A primary that says nothing for so long is replaced. Milliseconds. */
+const DOWN_AFTER = 500
+
+/** A Redis that follows another, and has caught up with it. */
+export async function startReplica(t: Test, primary: RedisServer, args: string[] = []): Promise<RedisServer> {
+  const replica = await startRedis({
+    args: ['--replicaof', '127.0.0.1', String(primary.port), '--repl-diskless-sync-delay', '0', ...args],
+  })
+  t.teardown(() => replica.stop())
+  const admin = new Redis(replica.url)
+  await poll(async () => (await admin.info('replication')).includes('master_link_status:up'))
+  admin.disconnect()
+  return replica
+}
+
+export async function startSentinels(t: Test, { replicas = 2, args = [] as string[] } = {}): Promise<SentinelSetting> {
+  const fast = ['--repl-diskless-sync-delay', '0', ...args]
+  const first = await startRedis({ args: fast })
+  t.teardown(() => first.stop())
+  const others = await Promise.all(Array.from({ length: replicas }, () => startReplica(t, first, args)))
+  const servers = [first, ...others]
+  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(t, first)))
+  const [asked] = sentinels as [RedisServer]
+  const admin = new Redis(asked.url, { retryStrategy: () => 100, maxRetriesPerRequest: null })
+  admin.on('error', () => {})
+  t.teardown(() => admin.disconnect())
+  await poll(async () => {
+    const info = await admin.info('sentinel')
+    return info.includes(`slaves=${replicas},sentinels=3`)
+  })
+  const primary = async () => {
+    const [, port] = (await admin.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER)) as [string, string]
+    return servers.find((server) => server.port === Number(port)) as RedisServer
+  }
+  return {
+    servers,
+    sentinels,
+    environment: {
+      REDIS_URL: sentinels.map(({ url }) => url).join(','),
+      REDIS_MODE: 'sentinel',
+      REDIS_SENTINEL_MASTER: MASTER,
+    },
+    primary,
+    async untilReplaced(old) {
+      await poll(async () => (await primary()) !== old && (await roleOf(await primary())) === 'master')
+      return primary()
+    },
+  }
+}
+
+async function startSentinel(t: Test, primary: RedisServer): Promise<RedisServer> {
+  const port = await freePort()
+  // A sentinel writes what it learns into its configuration.
+  const file = join(temporaryFolder(t), 'sentinel.conf')
+  writeFileSync(
+    file,
+    [
+      `sentinel monitor ${MASTER} 127.0.0.1 ${primary.port} 2`,
+      `sentinel down-after-milliseconds ${MASTER} ${DOWN_AFTER}`,
+      `sentinel failover-timeout ${MASTER} 3000`,
+      `sentinel parallel-syncs ${MASTER} 5`,
+    ].join('\n'),
+  )
+  const sentinel = await startRedis({ port, config: file, args: ['--sentinel'], ready: 'Sentinel ID is' })
+  t.teardown(() => sentinel.stop())
+  return sentinel
+}
+
+async function roleOf(server: RedisServer): Promise<string> {
+  const admin = new Redis(server.url, { retryStrategy: null, maxRetriesPerRequest: 0 })
+  admin.on('error', () => {})
+  try {
+    return String(((await admin.role()) as unknown[])[0])
+  } catch {
+    return 'away'
+  } finally {
+    admin.disconnect()
+  }
+}
+
+export async function poll(isSo: () => Promise<boolean>, timeout = 30_000): Promise<void> {
+  for (const deadline = Date.now() + timeout; Date.now() < deadline; ) {
+    if (await isSo()) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  throw new Error(`it did not come about in ${timeout} ms`)
+}
