@@ -22,7 +22,7 @@ test(`F6 Redis is emptied under load, flushed or restarted, × ${TIMES}: nothing
     await verifierOf(t, { mode: 'follow', redis: url }),
     await verifierOf(t, { mode: 'lookup', redis: url }),
   ]
-  const ledger = new Ledger()
+  const ledger = new Ledger(t)
   const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
   let revived = 0
   let checked = 0

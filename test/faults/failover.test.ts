@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
+import { connectRedis } from '../../src/sessions/redis/client.js'
 import type { Api, Tokens } from '../api.js'
 import { type RedisServer, startRedis } from '../servers/redis.js'
 import { startReplica, startSentinels } from '../servers/redis-sentinel.js'
@@ -43,7 +44,7 @@ async function failOver(t: Test, replicas: string): Promise<{ revoked: number; r
   })
   const { api, close } = await startServiceWith(t, env)
   await signUpLanes(api, 1)
-  const ledger = new Ledger()
+  const ledger = new Ledger(t)
   const signIns = Array.from({ length: 12 }, () => ledger.insist(() => api.login('ada-0', PASSWORD)))
   const all = (await Promise.all(signIns)).map(({ body }) => body as Tokens)
   const revoked: string[] = []
@@ -72,6 +73,17 @@ async function failOver(t: Test, replicas: string): Promise<{ revoked: number; r
   return { revoked: revoked.length, revived }
 }
 
+test('F5 told to break a connection that it is making, as a sentinel may, the client makes another', async (t) => {
+  const { sentinels } = await startSentinels(t, { replicas: 1 })
+  const urls = sentinels.map(({ url }) => url) as [string]
+  const client = connectRedis({ mode: 'sentinel', urls, sentinelMaster: 'latchkey' }, () => {}) as Redis
+  t.teardown(() => client.disconnect())
+  client.once('connecting', () => (client as unknown as { connector: Redis }).connector.disconnect())
+  // Not by events.once: an error, of which there are some, would end the wait.
+  for (const event of ['end', 'ready']) await new Promise((resolve) => client.once(event, resolve))
+  t.equal(await client.ping(), 'PONG')
+})
+
 const lost: Record<string, (old: RedisServer, sentinel: RedisServer) => Promise<unknown> | unknown> = {
   killed: (old) => old.stop(),
   stalled: (old) => old.process.kill('SIGSTOP'),
@@ -92,7 +104,7 @@ for (const [ways, replicas] of [
     const service = await startService(t, 'sqlite', { ...setting.environment, REDIS_WAIT_REPLICAS: replicas })
     await signUpLanes(service.api, LANES)
     const next = (): Api => service.api
-    const ledger = new Ledger()
+    const ledger = new Ledger(t)
     const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
     let revived = 0
     let slowest = 0

@@ -20,7 +20,7 @@ for (const store of ['redis', 'postgres'] as const) {
     let turn = 0
     const next = (): Api => (services[turn++ % services.length] as SpawnedService).api
     await signUpLanes(next())
-    const ledger = new Ledger()
+    const ledger = new Ledger(t)
     const load = startLoad({ next, ledger })
 
     for (let kill = 0; kill < KILLS; kill += 1) {

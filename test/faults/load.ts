@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
 import type { Answer, Api, Tokens } from '../api.js'
 import { PASSWORD } from '../service.js'
 
@@ -14,6 +15,14 @@ export class Ledger {
   /** Sessions that are gone although nobody ended them. */
   lost = 0
   #checked = 0
+  #isOver = false
+
+  /** When the test ends, and be it by a failure, nobody asks any more. */
+  constructor(t?: Test) {
+    t?.teardown(() => {
+      this.#isOver = true
+    })
+  }
 
   /** Asks until there is an answer that is one. */
   async insist(ask: () => Promise<Answer>): Promise<Answer> {
@@ -24,6 +33,7 @@ export class Ledger {
         return answer
       }
       if (answer && answer.status !== 503) this.wrong.push(`answered ${answer.status} ${answer.text}`)
+      if (this.#isOver) throw new Error('the test is over')
       this.failed += 1
       await sleep(20 + Math.random() * 30)
     }
@@ -130,6 +140,7 @@ export function startLoad({ next, ledger, lanes = 6, isDurable = true }: Load): 
   const running = Array.from({ length: lanes }, async (_, lane) => {
     while (!isStopped) await live(`ada-${lane}`)
   })
+  for (const lane of running) lane.catch(() => {})
   return {
     async stop() {
       isStopped = true
