@@ -1,6 +1,5 @@
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
-import { adminOf } from '../admin/admin.js'
 import type { Answer, Api, Tokens } from '../api.js'
 import { startRedis } from '../servers/redis.js'
 import { startReplica } from '../servers/redis-sentinel.js'
@@ -84,29 +83,17 @@ const doors: Record<string, Door> = {
     done: 204,
     ends: ['mine', 'other'],
   },
+  'DELETE /admin/users/:id': {
+    ask: (api, { mine }) => api.call(`/admin/users/${subOf(mine)}`, { method: 'DELETE', headers: admin }),
+    done: 204,
+    ends: ['mine', 'other'],
+  },
   'POST /revoke': {
     ask: (api, { other }) => api.call('/revoke', { form: { token: other.access_token } }),
     done: 200,
     ends: ['other'],
   },
 }
-
-/** The same by an administrator. */
-const byAdmin: Record<string, [method: string, path: (sub: string, sid: string) => string, ends: Door['ends']]> = {
-  'DELETE /admin/sessions/:sid': ['DELETE', (sub, sid) => `/sessions/${sid}?sub=${sub}`, ['other']],
-  'DELETE /admin/sessions': ['DELETE', (sub) => `/sessions?sub=${sub}`, ['mine', 'other']],
-  'POST /admin/users/:id/disable': ['POST', (sub) => `/users/${sub}/disable`, ['mine', 'other']],
-  'DELETE /admin/users/:id': ['DELETE', (sub) => `/users/${sub}`, ['mine', 'other']],
-}
-for (const [name, [method, path, ends]] of Object.entries(byAdmin)) {
-  doors[name] = {
-    ask: (api, { mine, other }) => adminOf(api)(method, path(subOf(mine), other.sid)),
-    done: 204,
-    ends,
-  }
-}
-const subOf = ({ access_token: token }: Tokens): string =>
-  JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()).sub
 
 test('F5 no door of revocation answers yes before the replicas have it, however often it is asked', async (t) => {
   const { api, admin, fallBehind, catchUp } = await start(t)
