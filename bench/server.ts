@@ -25,11 +25,11 @@ export async function startServer(
   env: Record<string, string>,
   url: string,
   readiness = url,
-  core = '0',
+  cores = '0',
 ): Promise<Server> {
   const path = isAbsolute(script) ? script : fileURLToPath(new URL(script, import.meta.url))
   const child = owned(
-    spawn('taskset', ['-c', core, process.execPath, path], {
+    spawn('taskset', ['-c', cores, process.execPath, path], {
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', 'ignore', 'inherit'],
     }),

@@ -170,6 +170,8 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
     // Nor is a logger made for each request, which passes its bindings through redaction: who logs says the request's id.
     childLoggerFactory: (parent) => parent,
     bodyLimit: BODY_LIMIT,
+    // Past Fastify's 100 characters there would be no such address: 404, where the schema says what is wrong.
+    routerOptions: { maxParamLength: HEADER_LIMIT },
     requestTimeout: RECEIVE_TIMEOUT,
     http: {
       maxHeaderSize: HEADER_LIMIT,

@@ -71,6 +71,19 @@ test('C1: no password, token, secret or Authorization header is in any output at
   await send('/logout', { method: 'POST', bearer })
   await send('/refresh', { json: { refresh_token: second.refresh_token } })
 
+  const asAdmin = { authorization: basic(canary('client')) }
+  const cheap = '$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG'
+  const made = await send('/admin/users', { json: { username: 'eve', password_hash: cheap }, headers: asAdmin })
+  t.equal(made.status, 201)
+  await send('/admin/users', { json: { username: 'bob', password }, headers: asAdmin })
+  await send('/admin/users', { json: { username: 'carl', password_hash: canary('hash') }, headers: asAdmin })
+  await send(`/admin/users/${made.body.id}/password`, { json: { password }, headers: asAdmin })
+  await send(`/admin/users/${made.body.id}/password`, { json: { password: 'short' }, headers: asAdmin })
+  await send('/admin/users', { headers: { authorization: basic(canary('wrong')) } })
+  const client = await api.call('/admin/clients', { json: { id: 'backend' }, headers: asAdmin })
+  const rotated = await api.call('/admin/clients/backend/secret', { method: 'POST', headers: asAdmin })
+  const generated: string[] = [client.body.secret, rotated.body.secret]
+
   const third = keep(await api.tokens('ada', renewed))
   await redis.stop()
   for (const path of ['/refresh', '/logout', '/logout-all']) {
@@ -110,6 +123,8 @@ test('C1: no password, token, secret or Authorization header is in any output at
     t.notMatch(text, basic(canary('client')).slice(6), `no Basic credentials in the ${what}`)
     t.notMatch(text, basic(canary('wrong')).slice(6, 60), `no wrong Basic credentials in the ${what}`)
     for (const secret of secrets) if (text.includes(secret)) t.fail(`a token is in the ${what}`)
+    for (const secret of [...generated, cheap])
+      if (text.includes(secret)) t.fail(`a secret or a hash is in the ${what}`)
   }
 })
 

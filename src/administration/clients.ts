@@ -1,5 +1,19 @@
-import { type Clients, lastIssue } from '../clients/clients.js'
+import type { ClientCredentials } from '../clients/client-authentication.js'
+import { type ClientGrants, type Clients, lastIssue } from '../clients/clients.js'
 import type { SessionStore } from '../sessions/session.js'
+import type { Users } from '../users/users.js'
+
+/**
+ * Makes a client and answers whether it did: not where there is one of this id, or an account. Both are the `sub` of their
+ * tokens, and a service that looks at nothing else must not take one for the other (RFC 9068 §5).
+ */
+export async function createClient(
+  { clients, users }: { clients: Clients; users: Users },
+  credentials: ClientCredentials,
+  grants: ClientGrants,
+): Promise<boolean> {
+  return !(await users.find(credentials.id)) && clients.create(credentials, grants)
+}
 
 /** Deletes a client and ends the tokens that it got for itself. Answers whether there was one. */
 export async function deleteClient(

@@ -1,4 +1,4 @@
-import { deleteClient } from '../administration/clients.js'
+import { createClient, deleteClient } from '../administration/clients.js'
 import { generateClientSecret, isClientId } from '../clients/clients.js'
 import { duration } from '../duration.js'
 import { CommandError, command, group, seconds, table, time } from './command.js'
@@ -21,7 +21,7 @@ for itself. With audiences, introspection tells it of tokens for these alone.`,
     const scopes = words(options.scope, 'scope')
     const audiences = words(options.audience, 'audience')
     const secret = generateClientSecret()
-    const isMade = await withRooms(({ clients }) => clients.create({ id, secret }, { scopes, audiences }))
+    const isMade = await withRooms((rooms) => createClient(rooms, { id, secret }, { scopes, audiences }))
     if (!isMade) throw new CommandError(`there is a client ${id}: rotate gives it a new secret`)
     return {
       text: `The client ${id} is made. Its secret, which is not shown again:\n${secret}`,

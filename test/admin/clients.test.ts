@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import type { Api } from '../api.js'
 import { basic, type Credentials } from '../clients.js'
-import { startService, stores } from '../service.js'
+import { PASSWORD, startService, stores } from '../service.js'
 import { adminOf } from './admin.js'
 
 const introspectAs = async (api: Api, client: Credentials) =>
@@ -90,6 +90,8 @@ for (const store of stores) {
         JSON.stringify(json),
       )
     }
+    const { id } = (await api.signUp('ada', PASSWORD)).body
+    t.equal((await admin('POST', '/clients', { json: { id } })).status, 409, 'the id of an account is its `sub`')
     t.equal((await admin('GET', '/clients')).body.clients.length, 1)
   })
 }

@@ -83,6 +83,11 @@ const doors: Record<string, Door> = {
     done: 204,
     ends: ['mine', 'other'],
   },
+  'DELETE /admin/users/:id': {
+    ask: (api, { mine }) => api.call(`/admin/users/${subOf(mine)}`, { method: 'DELETE', headers: admin }),
+    done: 204,
+    ends: ['mine', 'other'],
+  },
   'POST /revoke': {
     ask: (api, { other }) => api.call('/revoke', { form: { token: other.access_token } }),
     done: 200,

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { CreateClient, ListClients } from '../../../schemas/admin/clients.js'
+import { createClient } from '../../administration/clients.js'
 import { generateClientSecret, isClientId, type ListedClient } from '../../clients/clients.js'
 import { refusal } from '../../errors.js'
 import { type AdminNeeds, requireAdmin } from './guard.js'
@@ -22,7 +23,7 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, 
     const [scopes, audiences] = [wordsOf(request.body.scopes), wordsOf(request.body.audiences)]
     const secret = generateClientSecret()
 
-    if (!(await clients.create({ id, secret }, { scopes, audiences }))) throw refusal.clientIdTaken()
+    if (!(await createClient(needs, { id, secret }, { scopes, audiences }))) throw refusal.clientIdTaken()
     audit(request, { event: 'client.created', client: id, scopes, audiences, by })
     const made = await clients.read(id)
     // Deleted by another administrator in this moment.

@@ -1,0 +1,72 @@
+import fc from 'fast-check'
+import { test } from 'tap'
+import { makeClient } from '../clients.js'
+import { startService, stores } from '../service.js'
+import { createNursery, operationsOf, requests, send } from './fuzz.js'
+
+/** `npm run fuzz:http` sets it to 100,000, on SQLite. */
+const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? 700)
+const STORES = process.env.LATCHKEY_TEST_FUZZ ? (['sqlite'] as const) : stores
+/** So many that each operation is called with success. */
+const ENOUGH = 20_000
+/** How often it is looked whether what the requests use is still alive. */
+const NURSE_EVERY = 15
+
+for (const store of STORES) {
+  test(`${store}: ${COUNT} requests made from the OpenAPI document, and bent: no 5xx, and no answer outside the document`, async (t) => {
+    const { api, env, log } = await startService(t, store, {
+      LOG_LEVEL: 'warn',
+      TRUST_PROXY: '127.0.0.1',
+      // One request at a time: the hash cannot be saturated, and a 503 is a fault.
+      HASH_QUEUE: '1000',
+    })
+    const operations = operationsOf((await api.call('/openapi.json')).body)
+    t.ok(operations.length >= 34)
+    let clients = 0
+    const nurse = createNursery(api, api.client, () =>
+      makeClient(env, `fuzzer-${clients++}`, { scopes: ['introspect', 'admin', 'todo:read'] }),
+    )
+    const seen = new Map<string, number>()
+    let sent = 0
+    let alive = await nurse()
+
+    const result = await fc.check(
+      fc.asyncProperty(requests(operations), async (request) => {
+        if (++sent % NURSE_EVERY === 0) alive = await nurse()
+        const { status, fault } = await send(api, operations, request, alive)
+        const { method, path } = operations[request.operation] as { method: string; path: string }
+        const name = `${method} ${path} ${status}`
+        seen.set(name, (seen.get(name) ?? 0) + 1)
+        if (fault === undefined) return
+        const reasons = log.flatMap(({ reason }) => reason ?? []).slice(-3)
+        // A machine at its limit: Redis has 200 ms for a command.
+        if (status === 503 && reasons.at(-1) === 'Redis failed: Command timed out') return
+        throw new Error(`${method} ${path} answered ${fault} ${reasons.join('; ')}`)
+      }),
+      { numRuns: COUNT, endOnFailure: true, ...(process.env.FUZZ_SEED && { seed: Number(process.env.FUZZ_SEED) }) },
+    )
+
+    t.notOk(result.failed, `${result.errorInstance} with seed ${result.seed}: ${JSON.stringify(result.counterexample)}`)
+    t.ok(sent >= COUNT)
+    t.strictSame(
+      log.filter(({ level }) => (level as number) >= 50),
+      [],
+      'no fault was logged',
+    )
+    const hasSuccess = ({ method, path }: { method: string; path: string }) =>
+      [...seen.keys()].some((name) => name.startsWith(`${method} ${path} 2`))
+    const missed = operations
+      .filter((operation) => !hasSuccess(operation))
+      .map(({ method, path }) => `${method} ${path}`)
+    if (COUNT >= ENOUGH) {
+      t.comment(
+        [...seen]
+          .sort()
+          .map(([name, count]) => `${name}: ${count}`)
+          .join('\n'),
+      )
+      t.strictSame(missed, [], 'each operation was called with success')
+    }
+    t.ok(missed.length <= operations.length / 2, `without success: ${missed.join(', ')}`)
+  })
+}

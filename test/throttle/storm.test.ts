@@ -1,0 +1,53 @@
+import { test } from 'tap'
+import type { Answer } from '../api.js'
+import { PASSWORD, startService, stores } from '../service.js'
+
+const CONNECTIONS = 100
+const EACH = 4
+
+for (const store of stores) {
+  test(`${store}: L10: of a storm of sign-ins on 100 connections the excess gets 503 or 429 with Retry-After, and introspection holds`, async (t) => {
+    const { api } = await startService(t, store, { HASH_CONCURRENCY: '1', HASH_QUEUE: '16' })
+    for (const name of ['ada', 'eve']) await api.signUp(name, PASSWORD)
+    const { access_token } = await api.tokens('ada', PASSWORD)
+
+    const answers: Answer[] = []
+    // Right passwords, wrong ones, and names that nobody has.
+    const storm = Array.from({ length: CONNECTIONS }, async (_, i) => {
+      for (let attempt = 0; attempt < EACH; attempt += 1) {
+        const [name, password] = [
+          ['ada', PASSWORD],
+          ['eve', 'wrong'],
+          [`nobody${i}`, PASSWORD],
+        ][i % 3] as [string, string]
+        answers.push(await api.login(name, password))
+      }
+    })
+    let isOver = false
+    const over = Promise.all(storm).finally(() => {
+      isOver = true
+    })
+    const introspections: Answer[] = []
+    while (!isOver) introspections.push(await api.introspect(access_token))
+    await over
+
+    t.ok(
+      answers.some(({ status }) => status === 200),
+      'some sign in',
+    )
+    const excess = answers.filter(({ status }) => status !== 200 && status !== 401)
+    t.ok(excess.length > 0)
+    for (const { status, headers, body } of excess) {
+      if (status !== 503 && status !== 429) t.fail(`a sign-in answered ${status}`)
+      if (!/^[1-9]\d*$/.test(String(headers['retry-after']))) t.fail(`${status} without Retry-After`)
+      if (body.error !== 'temporarily_unavailable') t.fail(`${status} with ${body.error}`)
+    }
+    t.ok(introspections.length > 0)
+    t.strictSame(
+      introspections.filter(({ status, body }) => status !== 200 || body.active !== true),
+      [],
+      'each introspection is right',
+    )
+    t.equal((await api.login('ada', PASSWORD)).status, 200, 'and afterwards she signs in')
+  })
+}
