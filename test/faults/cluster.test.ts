@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { feedKey, sessionIndexKey } from '@latchkey/verifier/redis-keys'
-import { Command } from 'ioredis'
+import { Cluster, Command } from 'ioredis'
 import { test } from 'tap'
 import type { Api } from '../api.js'
 import { type ClusterNode, startRedisCluster } from '../servers/redis-cluster.js'
 import { poll } from '../servers/redis-sentinel.js'
 import { PASSWORD, startService } from '../service.js'
-import { until } from '../verifier/setting.js'
-import { Ledger, signUpLanes, startLoad } from './load.js'
+import { until, verifierOf } from '../verifier/setting.js'
+import { accepts, countAccepted, Ledger, signUpLanes, startLoad } from './load.js'
 
 /** How often each slot in use moves to the next primary and on. */
 const MOVES = Number(process.env.LATCHKEY_TEST_MOVES ?? 2)
@@ -26,6 +26,13 @@ test(`F11 the slots of users, and of the feed, move under load, × ${MOVES}: no 
     const { access_token } = await next().tokens(`ada-${lane}`, PASSWORD)
     subs.push((await next().introspect(access_token)).body.sub)
   }
+  const redis = new Cluster(cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port })))
+  redis.on('error', () => {})
+  t.teardown(() => redis.disconnect())
+  const verifiers = await Promise.all([
+    verifierOf(t, { mode: 'follow', redis }),
+    verifierOf(t, { mode: 'lookup', redis }),
+  ])
   const load = startLoad({ next, ledger, lanes: LANES })
   const owners = await cluster.primaries()
   const ownerOf = new Map<number, ClusterNode>()
@@ -41,6 +48,9 @@ test(`F11 the slots of users, and of the feed, move under load, × ${MOVES}: no 
     }
   }
   await load.stop()
+  await sleep(1200)
+  t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
+  await accepts(t, next(), verifiers)
   const revived = await ledger.countRevived(next, true)
   t.comment(
     `${MOVES * ownerOf.size} moves of slots: ${ledger.answered} answers, ${ledger.failed} failed, ` +
@@ -62,6 +72,13 @@ test('F5 F11 a primary of a cluster dies under load: nothing acknowledged is los
   const next = (): Api => service.api
   await signUpLanes(next(), LANES)
   const ledger = new Ledger(t)
+  const redis = new Cluster(cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port })))
+  redis.on('error', () => {})
+  t.teardown(() => redis.disconnect())
+  const verifiers = await Promise.all([
+    verifierOf(t, { mode: 'follow', redis }),
+    verifierOf(t, { mode: 'lookup', redis }),
+  ])
   const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
   await until(() => ledger.ended.length > 10, 20_000)
   // The one with the feed: nobody can be signed out without it.
@@ -74,6 +91,9 @@ test('F5 F11 a primary of a cluster dies under load: nothing acknowledged is los
   const back = await until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000)
   await sleep(500)
   await load.stop()
+  await sleep(1200)
+  t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
+  await accepts(t, next(), verifiers)
   const revived = await ledger.countRevived(next, true)
   t.comment(
     `${ledger.answered} answers, ${ledger.failed} failed, ${ledger.wrong.length} wrong; ` +

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import { connectRedis } from '../../src/sessions/redis/client.js'
@@ -6,8 +7,8 @@ import { type RedisServer, startRedis } from '../servers/redis.js'
 import { startReplica, startSentinels } from '../servers/redis-sentinel.js'
 import { startTcpProxy } from '../servers/tcp-proxy.js'
 import { environment, PASSWORD, startService, startServiceWith } from '../service.js'
-import { until } from '../verifier/setting.js'
-import { Ledger, signUpLanes, startLoad } from './load.js'
+import { until, verifierOf } from '../verifier/setting.js'
+import { accepts, countAccepted, Ledger, signUpLanes, startLoad } from './load.js'
 
 /** How often a primary is lost; the full size is 50. */
 const FAILOVERS = Number(process.env.LATCHKEY_TEST_FAILOVERS ?? 1)
@@ -102,6 +103,17 @@ test(`F5 F9 sentinels replace the primary under load, × ${FAILOVERS}: killed, s
   await signUpLanes(service.api, LANES)
   const next = (): Api => service.api
   const ledger = new Ledger(t)
+  const redis = new Redis({
+    sentinels: setting.sentinels.map(({ port }) => ({ host: '127.0.0.1', port })),
+    name: 'latchkey',
+    failoverDetector: true,
+  })
+  redis.on('error', () => {})
+  t.teardown(() => redis.disconnect())
+  const verifiers = await Promise.all([
+    verifierOf(t, { mode: 'follow', redis }),
+    verifierOf(t, { mode: 'lookup', redis }),
+  ])
   const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
   let revived = 0
   let slowest = 0
@@ -127,6 +139,9 @@ test(`F5 F9 sentinels replace the primary under load, × ${FAILOVERS}: killed, s
     await setting.untilHealthy()
   }
   await load.stop()
+  await sleep(1200)
+  t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
+  await accepts(t, next(), verifiers)
   revived += await ledger.countRevived(next, true)
   t.comment(
     `${FAILOVERS} failovers: ${ledger.ended.length} tokens of acknowledged revocations, ${revived} live; ` +

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Verifier } from '@latchkey/verifier'
 import type { Test } from 'tap'
 import type { Answer, Api, Tokens } from '../api.js'
 import { PASSWORD } from '../service.js'
+import { until, verdict } from '../verifier/setting.js'
 
 /** Everything that was acknowledged, and what has been seen to contradict it. */
 export class Ledger {
@@ -54,6 +56,23 @@ export class Ledger {
     })
     await Promise.all(lanes)
     return revived
+  }
+}
+
+/** How many of what has ended a verifier accepts; it may be a second late, and has been given that. */
+export async function countAccepted(verifiers: Verifier[], { ended }: Ledger): Promise<number> {
+  let accepted = 0
+  for (const { access_token: token } of ended) {
+    for (const verifier of verifiers) if ((await verdict(verifier, token)) === 'good') accepted += 1
+  }
+  return accepted
+}
+
+/** What is good is accepted by all of them, before long. */
+export async function accepts(t: Test, api: Api, verifiers: Verifier[]): Promise<void> {
+  const { body } = await new Ledger(t).insist(() => api.login('ada-0', PASSWORD))
+  for (const verifier of verifiers) {
+    await until(async () => (await verdict(verifier, body.access_token)) === 'good', 10_000)
   }
 }
 
