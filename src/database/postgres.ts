@@ -1,7 +1,7 @@
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely'
 import pg from 'pg'
-import { common, type DatabaseTimes, type Opened } from './database.js'
-import { guarded } from './guarded.js'
+import type { DatabaseTimes, Opened } from './database.js'
+import { common, guarded } from './guarded.js'
 import { executedMigrations, migrateToLatest } from './migrate.js'
 import type { Tables } from './schema.js'
 
