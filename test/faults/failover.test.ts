@@ -84,64 +84,60 @@ test('F5 told to break a connection that it is making, as a sentinel may, the cl
   t.equal(await client.ping(), 'PONG')
 })
 
-const lost: Record<string, (old: RedisServer, sentinel: RedisServer) => Promise<unknown> | unknown> = {
+const ways: Record<string, (old: RedisServer, sentinel: RedisServer) => Promise<unknown> | unknown> = {
   killed: (old) => old.stop(),
   stalled: (old) => old.process.kill('SIGSTOP'),
+  // It goes on for a moment, with the replica that was not promoted behind it.
+  'told to step down': (_, sentinel) => tellToStepDown(sentinel),
 }
-const toldTo: typeof lost = { told: (_, sentinel) => tellToStepDown(sentinel) }
 
 /**
- * A primary that sentinels tell to step down goes on for a moment, with the replica that was not promoted behind it: so
- * that case wants every replica. One that is lost takes nobody along.
+ * All replicas are waited for. Sentinels promote the one that was ahead when they asked last, seconds ago: of two on a
+ * starved machine that is not always the one that had what was acknowledged.
  */
-for (const [ways, replicas] of [
-  [lost, '1'],
-  [toldTo, '2'],
-] as const) {
+test(`F5 F9 sentinels replace the primary under load, × ${FAILOVERS}: killed, stalled, told to step down`, async (t) => {
   const names = Object.keys(ways)
-  test(`F5 F9 sentinels replace the primary, which is ${names.join(' or ')}, under load, × ${FAILOVERS}, waiting for ${replicas}`, async (t) => {
-    const setting = await startSentinels(t)
-    const service = await startService(t, 'sqlite', { ...setting.environment, REDIS_WAIT_REPLICAS: replicas })
-    await signUpLanes(service.api, LANES)
-    const next = (): Api => service.api
-    const ledger = new Ledger(t)
-    const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
-    let revived = 0
-    let slowest = 0
-    for (let round = 0; round < FAILOVERS; round += 1) {
-      const before = ledger.ended.length
-      await until(() => ledger.ended.length > before, 20_000)
-      const old = await setting.primary()
-      const way = names[round % names.length] as string
-      await ways[way]?.(old, setting.sentinels[0] as RedisServer)
-      const primary = await setting.untilReplaced(old)
-      const began = performance.now()
-      if (way === 'killed') await setting.restart(old, primary)
-      if (way === 'stalled') old.process.kill('SIGCONT')
-      await until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000).catch((error) => {
-        // What the service said of it, for whoever reads why.
-        t.comment(`${way}, round ${round}: ${JSON.stringify(service.log.slice(-8))}`)
-        throw error
-      })
-      slowest = Math.max(slowest, performance.now() - began)
-      const livingNow = await ledger.countRevived(next)
-      if (livingNow > 0) t.comment(`round ${round}: ${livingNow} live after the primary was ${way}`)
-      revived += livingNow
-      await setting.untilHealthy()
-    }
-    await load.stop()
-    revived += await ledger.countRevived(next, true)
-    t.comment(
-      `${FAILOVERS} failovers: ${ledger.ended.length} tokens of acknowledged revocations, ${revived} live; ` +
-        `${ledger.answered} answers, ${ledger.failed} asked again; ${ledger.lost} sessions lost; ` +
-        `back ${Math.round(slowest)} ms after the new primary at the latest`,
-    )
-    t.ok(ledger.ended.length > 0, 'there was something to lose')
-    t.equal(revived, 0)
-    t.strictSame(ledger.wrong, [])
-    t.ok(slowest < 2000 + 1000, `back after ${slowest} ms`)
-  })
-}
+  const setting = await startSentinels(t)
+  const service = await startService(t, 'sqlite', { ...setting.environment, REDIS_WAIT_REPLICAS: '2' })
+  await signUpLanes(service.api, LANES)
+  const next = (): Api => service.api
+  const ledger = new Ledger(t)
+  const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
+  let revived = 0
+  let slowest = 0
+  for (let round = 0; round < FAILOVERS; round += 1) {
+    const before = ledger.ended.length
+    await until(() => ledger.ended.length > before, 20_000)
+    const old = await setting.primary()
+    const way = names[round % names.length] as string
+    await ways[way]?.(old, setting.sentinels[0] as RedisServer)
+    const primary = await setting.untilReplaced(old)
+    const began = performance.now()
+    if (way === 'killed') await setting.restart(old, primary)
+    if (way === 'stalled') old.process.kill('SIGCONT')
+    await until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000).catch((error) => {
+      // What the service said of it, for whoever reads why.
+      t.comment(`${way}, round ${round}: ${JSON.stringify(service.log.slice(-8))}`)
+      throw error
+    })
+    slowest = Math.max(slowest, performance.now() - began)
+    const livingNow = await ledger.countRevived(next)
+    if (livingNow > 0) t.comment(`round ${round}: ${livingNow} live after the primary was ${way}`)
+    revived += livingNow
+    await setting.untilHealthy()
+  }
+  await load.stop()
+  revived += await ledger.countRevived(next, true)
+  t.comment(
+    `${FAILOVERS} failovers: ${ledger.ended.length} tokens of acknowledged revocations, ${revived} live; ` +
+      `${ledger.answered} answers, ${ledger.failed} asked again; ${ledger.lost} sessions lost; ` +
+      `back ${Math.round(slowest)} ms after the new primary at the latest`,
+  )
+  t.ok(ledger.ended.length > 0, 'there was something to lose')
+  t.equal(revived, 0)
+  t.strictSame(ledger.wrong, [])
+  t.ok(slowest < 2000 + 1000, `back after ${slowest} ms`)
+})
 
 async function tellToStepDown(sentinel: RedisServer): Promise<void> {
   const admin = new Redis(sentinel.url)

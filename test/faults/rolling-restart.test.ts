@@ -8,7 +8,7 @@ import { CLIENT, environment, PASSWORD, type SpawnedService, spawnService } from
 
 /** Requests while the replicas are replaced, one after the other, again and again; the full size is 20,000. */
 const REQUESTS = Number(process.env.LATCHKEY_TEST_REQUESTS ?? 500)
-const LANES = 6
+const LANES = 3
 
 test(`F25 three replicas behind a proxy are replaced one by one under load: 0 of ${REQUESTS} requests fail`, async (t) => {
   const env = await environment(t, 'redis', { NODE_ENV: 'production', SIGNUP: 'open', LOG_LEVEL: 'warn' })
@@ -24,19 +24,20 @@ test(`F25 three replicas behind a proxy are replaced one by one under load: 0 of
     const answer = await ask().catch((error: Error) => ({ status: 0, body: {}, text: error.message }))
     answered += 1
     if (answer.status !== status) failures.push(`${what}: ${answer.status} ${answer.text}`)
-    return answer.body
+    return answer.status === status ? answer.body : undefined
   }
   const lanes = Array.from({ length: LANES }, async () => {
     while (isRolling || answered < REQUESTS) {
-      let tokens: Tokens = await expect('sign-in', 200, () => api.login('ada', PASSWORD))
-      for (let i = 0; i < 10; i += 1) {
-        const { active } = await expect('introspection', 200, () => api.introspect(tokens.access_token))
-        if (active !== true) failures.push('a living token was called dead')
-        const { access_token: bearer } = tokens
+      let tokens: Tokens | undefined = await expect('sign-in', 200, () => api.login('ada', PASSWORD))
+      for (let i = 0; i < 10 && tokens; i += 1) {
+        const { access_token: bearer, refresh_token: token } = tokens
+        const introspection = await expect('introspection', 200, () => api.introspect(bearer))
+        if (introspection?.active === false) failures.push('a living token was called dead')
         await expect('verify', 200, () => api.call('/verify', { bearer }))
-        tokens = await expect('refresh', 200, () => api.refresh(tokens.refresh_token))
+        tokens = await expect('refresh', 200, () => api.refresh(token))
       }
-      await expect('sign-out', 204, () => api.logout(tokens.access_token))
+      const { access_token: bearer } = tokens ?? {}
+      if (bearer) await expect('sign-out', 204, () => api.logout(bearer))
     }
   })
 
@@ -52,7 +53,8 @@ test(`F25 three replicas behind a proxy are replaced one by one under load: 0 of
   await Promise.all(lanes)
 
   t.comment(`${restarts} restarts: ${failures.length} of ${answered} requests failed`)
-  t.strictSame(failures, [])
+  t.strictSame(failures.slice(0, 20), [])
+  for (const { output } of replicas) t.notMatch(output(), /"unavailable"/)
 })
 
 /** HAProxy as one would set it up: it asks each replica whether it is ready, and repeats no request. */

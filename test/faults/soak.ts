@@ -10,8 +10,8 @@ export interface Soak {
   requests: number
   /** Answers with a status that nobody expects. */
   unexpected: number
-  /** MiB of the process, after the warm-up and at the most since. */
-  rss: { base: number; most: number }
+  /** MiB of the process, after the warm-up and in the end: of several looks the middle one, for garbage comes and goes. */
+  rss: { base: number; end: number }
   /** Open files and sockets, before anything and after everything. */
   handles: { base: number; end: number }
   /** Keys in Redis that are no counter of wrong passwords, and those of all that have no end. */
@@ -83,9 +83,9 @@ export async function soak(t: Test, seconds: number, tell: (line: string) => voi
   })
 
   await sleep(Math.min(60_000, seconds * 400))
-  const rss = { base: rssNow(), most: 0 }
-  for (let told = 0; Date.now() < end; ) {
-    rss.most = Math.max(rss.most, rssNow())
+  const rss: number[] = []
+  for (let told = Date.now(); Date.now() < end; ) {
+    rss.push(rssNow())
     if (Date.now() - told > 60_000) {
       told = Date.now()
       tell(
@@ -102,12 +102,16 @@ export async function soak(t: Test, seconds: number, tell: (line: string) => voi
   const ttls = await Promise.all(all.map((key) => admin.pttl(key)))
   return {
     ...result,
-    rss: { base: Math.round(rss.base), most: Math.round(rss.most) },
+    rss: { base: middle(rss.slice(0, 10)), end: middle(rss.slice(-10)) },
     handles: { base: handles, end: handlesNow() },
     keys: {
       base: keys.length,
       end: (await keysNow()).length,
-      endless: all.filter((key, i) => (ttls[i] as number) < 0 && key !== feedKey && key !== epochKey),
+      endless: all.filter((key, i) => ttls[i] === -1 && key !== feedKey && key !== epochKey),
     },
   }
+}
+
+function middle(numbers: number[]): number {
+  return Math.round(numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? 0)
 }
