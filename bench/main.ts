@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { measureCost } from './follow-cost.js'
 import { measureFootprint } from './footprint.js'
@@ -42,17 +42,12 @@ async function measureAll(): Promise<Results> {
   return { requests, signIns, storm, local, footprint, growth, seconds: (performance.now() - began) / 1000 }
 }
 
-/** The section of the page as it is that `bench/login-storm.ts` measures: it stays, at the end. */
-function storms(file: string): string {
-  return existsSync(file) ? (/\n## Sign-in storms\n.*$/s.exec(readFileSync(file, 'utf8'))?.[0] ?? '') : ''
-}
-
 switch (part) {
   case undefined: {
     const results = await measureAll()
     const docs = (name: string) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url))
     writeFileSync(docs('performance.svg'), chart(results))
-    writeFileSync(docs('performance.md'), page(results) + storms(docs('performance.md')))
+    writeFileSync(docs('performance.md'), page(results))
     say(page(results))
     break
   }
