@@ -1,8 +1,9 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { measureCost } from './follow-cost.js'
 import { measureFootprint } from './footprint.js'
 import { measureGrowth } from './growth.js'
+import { measureStorm } from './login-storm.js'
 import { chart, describeRequest, page, type Results } from './report.js'
 import { measureRequests } from './requests.js'
 import { type Setting, startSetting } from './setting.js'
@@ -34,15 +35,11 @@ async function measureAll(): Promise<Results> {
   const requests = await inSetting('requests', (setting) => measureRequests(setting, ROUNDS, /./))
   for (const figure of requests.figures) say(describeRequest(figure))
   const signIns = await inSetting('sign-ins', (setting) => measureSignIns(setting, ROUNDS))
+  const storm = await inSetting('a storm of sign-ins', (setting) => measureStorm(setting, ROUNDS))
   const local = await inSetting('local verification', ({ redisUrl }) => measureCost({ url: redisUrl }))
   const footprint = await inSetting('footprint', measureFootprint)
   const growth = await inSetting('growth', (setting) => measureGrowth(setting, 3, [10_000, 100_000, 1_000_000]))
-  return { requests, signIns, local, footprint, growth, seconds: (performance.now() - began) / 1000 }
-}
-
-/** The section of the page as it is that `bench/login-storm.ts` measures: it stays, at the end. */
-function storms(file: string): string {
-  return existsSync(file) ? (/\n## Sign-in storms\n.*$/s.exec(readFileSync(file, 'utf8'))?.[0] ?? '') : ''
+  return { requests, signIns, storm, local, footprint, growth, seconds: (performance.now() - began) / 1000 }
 }
 
 switch (part) {
@@ -50,7 +47,7 @@ switch (part) {
     const results = await measureAll()
     const docs = (name: string) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url))
     writeFileSync(docs('performance.svg'), chart(results))
-    writeFileSync(docs('performance.md'), page(results) + storms(docs('performance.md')))
+    writeFileSync(docs('performance.md'), page(results))
     say(page(results))
     break
   }
@@ -62,6 +59,9 @@ switch (part) {
   case 'sign-ins':
     show(await inSetting(part, (setting) => measureSignIns(setting, ROUNDS)))
     break
+  case 'storm':
+    show(await inSetting(part, (setting) => measureStorm(setting, ROUNDS)))
+    break
   case 'local':
     show(await inSetting(part, ({ redisUrl }) => measureCost({ url: redisUrl })))
     break
@@ -72,7 +72,7 @@ switch (part) {
     show(await inSetting(part, (setting) => measureGrowth(setting, 3, [10_000, Number(pattern ?? 100_000)])))
     break
   default:
-    say('there is: requests [PATTERN], sign-ins, local, footprint, growth [SESSIONS]; or nothing: all of it')
+    say('there is: requests [PATTERN], sign-ins, storm, local, footprint, growth [SESSIONS]; or nothing: all of it')
     process.exitCode = 1
 }
 process.exit()

@@ -3,23 +3,17 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { createPasswordHashing } from '../src/users/password.js'
-import { createUsers } from '../src/users/users.js'
+import { createAccounts, PASSWORD } from './accounts.js'
 import { FORM, load } from './load.js'
 import { type Pair, pairs } from './measure.js'
 import type { Setting } from './setting.js'
 
 const SECONDS = 3
-const PASSWORD = 'correct horse battery staple'
 const ACCOUNTS = 100
 
 /** Sign-ins a second by one core, and what argon2id alone reaches on it. */
 export async function measureSignIns(setting: Setting, rounds: number): Promise<Pair> {
-  const { database, close } = await setting.openStores()
-  const users = createUsers(database, createPasswordHashing({ concurrency: 2, queue: ACCOUNTS }))
-  const names = Array.from({ length: ACCOUNTS }, (_, i) => `bench-${i}`)
-  await Promise.all(names.map((name) => users.create(name, PASSWORD)))
-  await close()
+  const names = await createAccounts(setting, ACCOUNTS)
   const bodies = join(setting.folder, 'sign-ins')
   writeFileSync(bodies, names.map((name) => `username=${name}&password=${encodeURIComponent(PASSWORD)}\n`).join(''))
 

@@ -4,6 +4,26 @@ import { example, Fields, SessionId, SessionIdParam, Time } from './fields.js'
 
 const nullableText = Type.Union([Type.String(), Type.Null()])
 
+/** What is shown of a session to its owner, and to an administrator. */
+export const sessionFields = {
+  sid: SessionId,
+  device_name: nullableText,
+  ip: Type.String(),
+  user_agent: nullableText,
+  created_at: Time,
+  last_seen_at: Time,
+  expires_at: Time,
+}
+export const exampleSession = {
+  sid: example.session,
+  device_name: example.device,
+  ip: '192.0.2.7',
+  user_agent: 'curl/8.14.1',
+  created_at: example.time,
+  last_seen_at: example.time,
+  expires_at: example.time + 604_800,
+}
+
 /** `GET /sessions` */
 export const ListSessions = {
   summary: 'List the sessions of the user',
@@ -14,14 +34,8 @@ export const ListSessions = {
       {
         sessions: Type.Array(
           Type.Object({
-            sid: SessionId,
+            ...sessionFields,
             current: Type.Boolean({ description: 'Whether the token that asks belongs to it' }),
-            device_name: nullableText,
-            ip: Type.String(),
-            user_agent: nullableText,
-            created_at: Time,
-            last_seen_at: Time,
-            expires_at: Time,
           }),
         ),
       },
@@ -29,18 +43,7 @@ export const ListSessions = {
         description: 'The living sessions, the latest used first',
         examples: [
           {
-            sessions: [
-              {
-                sid: example.session,
-                current: true,
-                device_name: example.device,
-                ip: '192.0.2.7',
-                user_agent: 'curl/8.14.1',
-                created_at: example.time,
-                last_seen_at: example.time,
-                expires_at: example.time + 604_800,
-              },
-            ],
+            sessions: [{ ...exampleSession, current: true }],
           },
         ],
       },

@@ -71,6 +71,11 @@ export class Api {
     })
   }
 
+  /** Its connections, which are kept for the next call. */
+  close(): void {
+    this.#agent.destroy()
+  }
+
   signUp(username: string, password: string): Promise<Answer> {
     return this.call('/users', { json: { username, password } })
   }

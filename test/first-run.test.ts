@@ -13,6 +13,7 @@ interface FirstRun {
   /** Where it was started, empty before. */
   folder: string
   url: string
+  managementUrl: string
   /** What it says of itself. */
   welcome: string
 }
@@ -22,10 +23,10 @@ async function startForTheFirstTime(t: Test): Promise<FirstRun> {
   const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'))
   t.equal(scripts.start, 'node dist/src/server.js')
   const folder = temporaryFolder(t)
-  const port = await freePort()
+  const [port, managementPort] = [await freePort(), await freePort()]
   const child = spawn(process.execPath, [fileURLToPath(new URL('dist/src/server.js', root))], {
     cwd: folder,
-    env: { PORT: String(port), MANAGEMENT_PORT: String(await freePort()) },
+    env: { PORT: String(port), MANAGEMENT_PORT: String(managementPort) },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))
@@ -37,7 +38,7 @@ async function startForTheFirstTime(t: Test): Promise<FirstRun> {
     })
     child.once('exit', () => reject(new Error(`it did not start:\n${welcome}`)))
   })
-  return { folder, url: `http://localhost:${port}`, welcome }
+  return { folder, url: `http://localhost:${port}`, managementUrl: `http://localhost:${managementPort}`, welcome }
 }
 
 /** Pastes commands into a shell; answers with what they print. The first that fails ends it. */
@@ -66,6 +67,26 @@ test('the commands of the README work when they are pasted', async (t) => {
 
   const output = await paste(commands.replaceAll('http://localhost:3000', url), folder)
   t.match(output, /^\{"id":"[^"]+","username":"grace",.*\}\{"active":true,.*"username":"grace".*\}\{"active":false\}$/)
+})
+
+test('the commands of docs/getting-started.md work when they are pasted, and print what the page says', async (t) => {
+  const page = readFileSync(new URL('docs/getting-started.md', root), 'utf8')
+  const { folder, url, managementUrl } = await startForTheFirstTime(t)
+  const commands = [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block).join('')
+  const here = commands.replaceAll('http://localhost:3000', url).replaceAll('http://localhost:9000', managementUrl)
+
+  const output = await paste(here, folder)
+  const said = [...commands.matchAll(/^# (.*)$/gm)].map(([, line = '']) => line)
+  t.ok(said.length >= 5)
+  let from = 0
+  for (const line of said) {
+    // An ellipsis stands for whatever is there.
+    for (const part of line.split('…')) {
+      const at = output.indexOf(part, from)
+      t.ok(at >= 0, `it prints ${part}`)
+      from = Math.max(from, at)
+    }
+  }
 })
 
 test('the README has both commands, and every route of the service', async (t) => {

@@ -10,7 +10,8 @@ const SECRETS = { JWT_SECRET, REFRESH_SECRET, BOOTSTRAP_CLIENT: 'todo:a-client-s
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
 test('the pages that are made from code and examples say what these say', async (t) => {
-  for (const [path, render] of Object.entries(pages)) t.equal(readPage(path), render(), `${path}: run  npm run docs`)
+  for (const [path, render] of Object.entries(pages))
+    t.equal(readPage(path), await render(), `${path}: run  npm run docs`)
 })
 
 test('docs/gateways.md shows every example of a gateway', async (t) => {

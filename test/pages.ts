@@ -1,14 +1,17 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { secretSettings, settings } from '../src/config.js'
+import { apiPage } from './api-page.js'
 
 const root = new URL('../../', import.meta.url)
 
 /** The pages that say what the code says, as they should be. `npm run docs` writes them, and a test compares. */
-export const pages: Record<string, () => string> = {
+export const pages: Record<string, () => string | Promise<string>> = {
   '.env.example': envExample,
   'docs/configuration.md': configurationPage,
   'docs/gateways.md': gatewaysPage,
+  'docs/architecture.md': architecturePage,
+  'docs/api.md': apiPage,
 }
 
 export const readPage = (path: string): string => readFileSync(new URL(path, root), 'utf8')
@@ -43,6 +46,30 @@ function gatewaysPage(): string {
   )
 }
 
+/** Rooms that many use and that use nothing: their arrows would hide the others. */
+const LEAVES = ['errors', 'headers', 'log', 'secrets', 'unavailable']
+
+/** The page as it is, with its picture of the rooms drawn anew. */
+function architecturePage(): string {
+  const table = /^```arrows\n(.*?)^```$/ms.exec(readPage('CONTRIBUTING.md'))?.[1] ?? ''
+  const arrows = table
+    .trim()
+    .split('\n')
+    .flatMap((line) => {
+      const [from = '', targets = ''] = line.split('->').map((part) => part.trim())
+      return targets
+        .split(/ (?!\()/)
+        .filter((target) => target !== '' && !LEAVES.includes(target))
+        .map((target) =>
+          target.endsWith(' (types)') ? `${from} -.-> ${target.slice(0, -8)}` : `${from} --> ${target}`,
+        )
+    })
+  return readPage('docs/architecture.md').replace(
+    /(<!-- arrows: .*? -->\n\n```mermaid\n).*?(```\n)/s,
+    (_all, begin, end) => `${begin}flowchart TD\n${arrows.map((arrow) => `  ${arrow}\n`).join('')}${end}`,
+  )
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const [path, render] of Object.entries(pages)) writeFileSync(new URL(path, root), render())
+  for (const [path, render] of Object.entries(pages)) writeFileSync(new URL(path, root), await render())
 }

@@ -127,8 +127,13 @@ export interface SpawnedService {
 }
 
 /** The service as a process of its own, as `npm start` runs it. Killed when the test ends. */
-export async function spawnService(t: Test, env: Environment): Promise<SpawnedService> {
-  const [port, managementPort] = [await freePort(), await freePort()]
+export async function spawnService(
+  t: Test,
+  env: Environment,
+  ports?: [number, number],
+  until: 'ready' | 'live' = 'ready',
+): Promise<SpawnedService> {
+  const [port, managementPort] = ports ?? [await freePort(), await freePort()]
   const child = spawn(process.execPath, [fileURLToPath(new URL('../src/server.js', import.meta.url))], {
     env: { PATH: process.env.PATH, ...env, PORT: String(port), MANAGEMENT_PORT: String(managementPort) },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -147,7 +152,7 @@ export async function spawnService(t: Test, env: Environment): Promise<SpawnedSe
   const managementUrl = `http://127.0.0.1:${managementPort}`
   const deadline = Date.now() + 120_000
   for (;;) {
-    const isReady = await fetch(`${managementUrl}/readyz`).then(
+    const isReady = await fetch(`${managementUrl}/${until}z`).then(
       ({ ok }) => ok,
       () => false,
     )

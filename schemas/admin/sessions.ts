@@ -1,9 +1,9 @@
 import { Type } from 'typebox'
 import { refusals } from '../error.js'
-import { example, Fields, SessionId, SessionIdParam, Time } from '../fields.js'
+import { example, Fields, SessionIdParam } from '../fields.js'
+import { exampleSession, sessionFields } from '../sessions.js'
 import { byAdmin, UserId } from './fields.js'
 
-const nullableText = Type.Union([Type.String(), Type.Null()])
 const querystring = Fields({ sub: UserId })
 
 /** `GET /admin/sessions` */
@@ -16,16 +16,10 @@ export const ListSessionsOf = {
       {
         sessions: Type.Array(
           Type.Object({
-            sid: SessionId,
+            ...sessionFields,
             client_id: Type.String(),
             scope: Type.String(),
             roles: Type.Array(Type.String()),
-            device_name: nullableText,
-            ip: Type.String(),
-            user_agent: nullableText,
-            created_at: Time,
-            last_seen_at: Time,
-            expires_at: Time,
           }),
         ),
       },
@@ -33,20 +27,7 @@ export const ListSessionsOf = {
         description: 'The living sessions, the latest used first',
         examples: [
           {
-            sessions: [
-              {
-                sid: example.session,
-                client_id: 'latchkey',
-                scope: example.scope,
-                roles: ['editor'],
-                device_name: example.device,
-                ip: '192.0.2.7',
-                user_agent: 'curl/8.14.1',
-                created_at: example.time,
-                last_seen_at: example.time,
-                expires_at: example.time + 604_800,
-              },
-            ],
+            sessions: [{ ...exampleSession, client_id: 'latchkey', scope: example.scope, roles: ['editor'] }],
           },
         ],
       },

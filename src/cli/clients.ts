@@ -70,9 +70,8 @@ const rotate = command({
   async run({ names: [id], options }) {
     const overlap = overlapOf(options.overlap ?? '1d')
     const secret = generateClientSecret()
-    const until = Date.now() + overlap
-    const isRotated = await withRooms(({ clients }) => clients.rotateSecret({ id, secret }, overlap))
-    if (!isRotated) throw new CommandError(`there is no client ${id}`)
+    const until = await withRooms(({ clients }) => clients.rotateSecret({ id, secret }, overlap))
+    if (until === undefined) throw new CommandError(`there is no client ${id}`)
     const old = overlap === 0 ? 'The old one is good no longer.' : `The old one is good until ${time(until)}.`
     return {
       text: `The client ${id} has a new secret, which is not shown again. ${old}\n${secret}`,

@@ -39,9 +39,9 @@ export interface Clients {
   create(credentials: ClientCredentials, grants: ClientGrants): Promise<boolean>
   /**
    * Gives the client this secret. The one before is good for `overlap` milliseconds more; the one before that, no longer.
-   * Answers whether there is such a client.
+   * Answers until when that is, in Unix milliseconds; undefined where there is no such client.
    */
-  rotateSecret(credentials: ClientCredentials, overlap: number): Promise<boolean>
+  rotateSecret(credentials: ClientCredentials, overlap: number): Promise<number | undefined>
   /** What may be told of one client, as it is now. */
   read(id: string): Promise<ListedClient | undefined>
   /** All of them, by id. There is one for each service, so there are few. */
@@ -193,17 +193,18 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
     },
 
     async rotateSecret({ id, secret }, overlap) {
+      const until = clock() + overlap
       const { numUpdatedRows } = await db
         .updateTable('clients')
         .set(({ ref }) => ({
           previous_secret_hash: ref('secret_hash'),
-          previous_secret_until: clock() + overlap,
+          previous_secret_until: until,
           secret_hash: sha256(secret).toString('hex'),
         }))
         .where('id', '=', id)
         .executeTakeFirst()
       known.delete(id)
-      return numUpdatedRows > 0n
+      return numUpdatedRows > 0n ? until : undefined
     },
 
     async read(id) {

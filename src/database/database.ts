@@ -1,4 +1,4 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely'
+import type { Kysely, RawBuilder } from 'kysely'
 import type { Tables } from './schema.js'
 
 export interface Database {
@@ -47,13 +47,4 @@ export async function openDatabase(
 /** A database whose tables are still to be brought up to date. */
 export interface Opened extends Database {
   migrate(): Promise<void>
-}
-
-/** What both have. */
-export function common(db: Kysely<Tables>) {
-  return {
-    db,
-    ping: async () => void (await sql`SELECT 1`.execute(db)),
-    close: () => db.destroy(),
-  }
 }

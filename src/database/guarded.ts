@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { DatabaseConnection, Dialect, Driver } from 'kysely'
+import { type DatabaseConnection, type Dialect, type Driver, type Kysely, sql } from 'kysely'
 import { Unavailable } from '../unavailable.js'
 import type { DatabaseTimes } from './database.js'
+import type { Tables } from './schema.js'
 
 /** The dialect, with every failure of a query or a connection turned into {@link Unavailable}. */
 export function guarded(dialect: Dialect, times?: DatabaseTimes): Dialect {
@@ -83,5 +84,14 @@ async function retryUndone<Result>(act: () => Promise<Result>): Promise<Result> 
       // Not in step with the other.
       await sleep(Math.random() * 10 * 2 ** attempt)
     }
+  }
+}
+
+/** What a database of either kind has. */
+export function withPing(db: Kysely<Tables>) {
+  return {
+    db,
+    ping: async () => void (await sql`SELECT 1`.execute(db)),
+    close: () => db.destroy(),
   }
 }

@@ -1,7 +1,7 @@
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely'
 import pg from 'pg'
-import { common, type DatabaseTimes, type Opened } from './database.js'
-import { guarded } from './guarded.js'
+import type { DatabaseTimes, Opened } from './database.js'
+import { guarded, withPing } from './guarded.js'
 import { executedMigrations, migrateToLatest } from './migrate.js'
 import type { Tables } from './schema.js'
 
@@ -28,7 +28,7 @@ export function openPostgres(url: string, onError: (error: Error) => void, times
   )
   const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool: wary(pool) }), times) })
   return {
-    ...common(db),
+    ...withPing(db),
     now: sql<number>`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
     forUpdate: sql`FOR UPDATE`,
     byCodePoint: sql`COLLATE "C"`,

@@ -3,8 +3,8 @@ import { dirname } from 'node:path'
 import { CompiledQuery, Kysely, SqliteDialect, sql } from 'kysely'
 import SqliteDatabase from 'libsql'
 import { Unavailable } from '../unavailable.js'
-import { common, type DatabaseTimes, type Opened } from './database.js'
-import { guarded } from './guarded.js'
+import type { DatabaseTimes, Opened } from './database.js'
+import { guarded, withPing } from './guarded.js'
 import { executedMigrations, migrateToLatest } from './migrate.js'
 import type { Tables } from './schema.js'
 
@@ -23,7 +23,7 @@ export function openSqlite(path: string, times: DatabaseTimes | undefined): Open
   }
   const db = new Kysely<Tables>({ dialect: guarded(new SqliteDialect({ database: file }), times) })
   return {
-    ...common(db),
+    ...withPing(db),
     now: sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
     forUpdate: sql``,
     byCodePoint: sql``,

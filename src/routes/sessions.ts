@@ -3,12 +3,11 @@ import { EndOtherSessions, EndSession, ListSessions } from '../../schemas/sessio
 import type { Audit } from '../audit.js'
 import { requireValid } from './bearer.js'
 import { type LiveTokenNeeds, requirePerson } from './live-token.js'
+import { sessionBody } from './session-body.js'
 
 interface Needs extends LiveTokenNeeds {
   audit: Audit
 }
-
-const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)
 
 /** `GET /sessions`, `DELETE /sessions/:sid`, `DELETE /sessions?except=current`: a person sees and ends their sessions. */
 export const sessionRoutes: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
@@ -20,14 +19,8 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<Needs> = async (app, needs
     const living = await sessions.list(caller.sub)
     return reply.header('cache-control', 'no-store').send({
       sessions: living.map((session) => ({
-        sid: session.sid,
+        ...sessionBody(session),
         current: session.sid === caller.sid,
-        device_name: session.deviceName,
-        ip: session.ip,
-        user_agent: session.userAgent,
-        created_at: seconds(session.createdAt),
-        last_seen_at: seconds(session.lastSeenAt),
-        expires_at: seconds(session.expiresAt),
       })),
     })
   })

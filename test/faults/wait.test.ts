@@ -32,6 +32,10 @@ async function newPerson(api: Api, name: string): Promise<Person> {
   return { name, mine: await api.tokens(name, PASSWORD), other: await api.tokens(name, PASSWORD) }
 }
 
+const admin = { authorization: `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')}` }
+const subOf = ({ access_token: token }: Tokens): string =>
+  JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()).sub
+
 /** How a revocation is asked for, again and again in the same words; what it answers when it is done; and what has ended. */
 interface Door {
   ask(api: Api, person: Person): Promise<Answer>
@@ -60,6 +64,27 @@ const doors: Record<string, Door> = {
   'DELETE /users/me': {
     ask: (api, { mine }) =>
       api.call('/users/me', { method: 'DELETE', bearer: mine.access_token, json: { password: PASSWORD } }),
+    done: 204,
+    ends: ['mine', 'other'],
+  },
+  'DELETE /admin/sessions/:sid': {
+    ask: (api, { other }) =>
+      api.call(`/admin/sessions/${other.sid}?sub=${subOf(other)}`, { method: 'DELETE', headers: admin }),
+    done: 204,
+    ends: ['other'],
+  },
+  'DELETE /admin/sessions': {
+    ask: (api, { mine }) => api.call(`/admin/sessions?sub=${subOf(mine)}`, { method: 'DELETE', headers: admin }),
+    done: 204,
+    ends: ['mine', 'other'],
+  },
+  'POST /admin/users/:id/disable': {
+    ask: (api, { mine }) => api.call(`/admin/users/${subOf(mine)}/disable`, { method: 'POST', headers: admin }),
+    done: 204,
+    ends: ['mine', 'other'],
+  },
+  'DELETE /admin/users/:id': {
+    ask: (api, { mine }) => api.call(`/admin/users/${subOf(mine)}`, { method: 'DELETE', headers: admin }),
     done: 204,
     ends: ['mine', 'other'],
   },
@@ -127,9 +152,8 @@ test('F5 reuse: refused only when the end of the session has come to the replica
 
 test("F5 a client's own tokens: likewise", async (t) => {
   const { api, fallBehind, catchUp } = await start(t)
-  const basic = `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')}`
   const { access_token: token } = (
-    await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: { authorization: basic } })
+    await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: admin })
   ).body
   fallBehind()
   for (let i = 0; i < 2; i += 1) t.equal((await api.call('/revoke', { form: { token } })).status, 503)

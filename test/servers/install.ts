@@ -9,6 +9,11 @@ const NEEDED = [
   { program: 'chromium', package: 'chromium', folders: [] },
   // Debian keeps the server's programs off the PATH.
   { program: 'postgres', package: 'postgresql', folders: ['/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/17/bin'] },
+  {
+    program: 'libfaketime.so.1',
+    package: 'libfaketime',
+    folders: ['/usr/lib/x86_64-linux-gnu/faketime', '/usr/lib/aarch64-linux-gnu/faketime'],
+  },
   // The gateways of examples/gateways. Apache without its service: the programs alone.
   ...[
     { program: 'nginx', package: 'nginx' },

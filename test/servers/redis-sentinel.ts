@@ -16,6 +16,10 @@ export interface SentinelSetting {
   primary(): Promise<RedisServer>
   /** Returns when another server than this one is the primary, and says so itself. */
   untilReplaced(old: RedisServer): Promise<RedisServer>
+  /** Starts a server again that was killed, as a replica. */
+  restart(server: RedisServer, primary: RedisServer): Promise<void>
+  /** Returns when every server that is no primary follows the one that is. */
+  untilHealthy(): Promise<void>
 }
 
 const MASTER = 'latchkey'
@@ -23,8 +27,13 @@ const MASTER = 'latchkey'
 const DOWN_AFTER = 500
 
 /** A Redis that follows another, and has caught up with it. */
-export async function startReplica(t: Test, primary: RedisServer, args: string[] = []): Promise<RedisServer> {
+export async function startReplica(
+  t: Test,
+  primary: Pick<RedisServer, 'port'>,
+  { args = [], port }: { args?: string[]; port?: number } = {},
+): Promise<RedisServer> {
   const replica = await startRedis({
+    ...(port && { port }),
     args: ['--replicaof', '127.0.0.1', String(primary.port), '--repl-diskless-sync-delay', '0', ...args],
   })
   t.teardown(() => replica.stop())
@@ -38,7 +47,7 @@ export async function startSentinels(t: Test, { replicas = 2, args = [] as strin
   const fast = ['--repl-diskless-sync-delay', '0', ...args]
   const first = await startRedis({ args: fast })
   t.teardown(() => first.stop())
-  const others = await Promise.all(Array.from({ length: replicas }, () => startReplica(t, first, args)))
+  const others = await Promise.all(Array.from({ length: replicas }, () => startReplica(t, first, { args })))
   const servers = [first, ...others]
   const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(t, first)))
   const [asked] = sentinels as [RedisServer]
@@ -66,6 +75,16 @@ export async function startSentinels(t: Test, { replicas = 2, args = [] as strin
       await poll(async () => (await primary()) !== old && (await roleOf(await primary())) === 'master')
       return primary()
     },
+    async restart(server, primary) {
+      servers[servers.indexOf(server)] = await startReplica(t, primary, { args, port: server.port })
+    },
+    async untilHealthy() {
+      await poll(async () => {
+        const { port } = await primary()
+        const links = await Promise.all(servers.filter((one) => one.port !== port).map(infoOf))
+        return links.every((link) => link.includes(`master_port:${port}`) && link.includes('master_link_status:up'))
+      })
+    },
   }
 }
 
@@ -87,13 +106,16 @@ async function startSentinel(t: Test, primary: RedisServer): Promise<RedisServer
   return sentinel
 }
 
-async function roleOf(server: RedisServer): Promise<string> {
-  const admin = new Redis(server.url, { retryStrategy: null, maxRetriesPerRequest: 0 })
+const roleOf = async (server: RedisServer) => /role:(\w+)/.exec(await infoOf(server))?.[1]
+
+/** What a server says of its replication; nothing, where it is away. */
+async function infoOf(server: RedisServer): Promise<string> {
+  const admin = new Redis(server.url, { retryStrategy: null, maxRetriesPerRequest: 0, commandTimeout: 500 })
   admin.on('error', () => {})
   try {
-    return String(((await admin.role()) as unknown[])[0])
+    return await admin.info('replication')
   } catch {
-    return 'away'
+    return ''
   } finally {
     admin.disconnect()
   }

@@ -11,6 +11,10 @@ export interface TcpProxy {
   blackhole(): void
   /** What the server says arrives late by so many milliseconds. */
   delay(milliseconds: number): void
+  /** Each connection breaks when it has brought so many more bytes of what the server says. */
+  cutAfter(bytes: number): void
+  /** The server is not asked: to each command of Redis's protocol this is the answer. */
+  answer(text: string): void
   restore(): void
   /** New connections lead to another server. */
   retarget(port: number): void
@@ -19,6 +23,8 @@ export interface TcpProxy {
 
 export async function startTcpProxy(target: number): Promise<TcpProxy> {
   let state: 'through' | 'cut' | 'blackhole' = 'through'
+  let left = Number.POSITIVE_INFINITY
+  let reply: string | undefined
   let lateness = 0
   let port = target
   let sent = 0
@@ -31,10 +37,14 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     wires.add(wire)
     client.on('data', (data) => {
       sent += data.length
-      if (!wire.isDead) server.write(data)
+      if (wire.isDead) return
+      if (reply === undefined) return void server.write(data)
+      const commands = String(data).match(/\*\d+\r\n\$/g) ?? []
+      client.write(reply.repeat(commands.length))
     })
     server.on('data', (data) => {
       if (wire.isDead) return
+      if (data.length >= left) return void client.write(data.subarray(0, left), () => client.destroy())
       if (lateness === 0) client.write(data)
       else setTimeout(() => wire.isDead || client.write(data), lateness)
     })
@@ -74,8 +84,16 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     delay(milliseconds) {
       lateness = milliseconds
     },
+    cutAfter(bytes) {
+      left = bytes
+    },
+    answer(text) {
+      reply = text
+    },
     restore() {
       state = 'through'
+      left = Number.POSITIVE_INFINITY
+      reply = undefined
     },
     retarget(other) {
       port = other

@@ -202,7 +202,7 @@ export function sessionContract(store: Store): void {
     t.equal(await sessions.holder(others.sub, others.sid), 'ada')
   })
 
-  test(`${store}: a session that was ended stays so when the store's clock steps back`, async (t) => {
+  test(`${store}: F23 a session that was ended stays so when the store’s clock steps back`, async (t) => {
     const { sessions, age } = await openStore(t, store)
     const { session } = await sessions.create(newSession(newUser()))
     await age(HOUR + 1)

@@ -49,6 +49,10 @@ export function createLookup(redis: RedisLocation): Revocation {
         made.disconnect(true)
       }
     })
+    // ioredis gives up for good where a sentinel tells of a failover while the connection is being made.
+    made.on('end', () => {
+      if (!isClosed) setTimeout(() => isClosed || made.connect().catch(() => {}), 50).unref()
+    })
     made.connect().catch(() => {})
   }
 

@@ -24,11 +24,11 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, n
     const { id } = request.params
     const overlap = duration(request.body.overlap ?? '1d')
     const secret = generateClientSecret()
-    const until = Math.floor((Date.now() + overlap) / 1000)
 
-    if (!(await clients.rotateSecret({ id, secret }, overlap))) throw refusal.noSuch('client')
+    const until = await clients.rotateSecret({ id, secret }, overlap)
+    if (until === undefined) throw refusal.noSuch('client')
     audit(request, { event: 'client.secret_rotated', client: id, by })
-    return { id, secret, previous_secret_until: overlap === 0 ? null : until }
+    return { id, secret, previous_secret_until: overlap === 0 ? null : Math.floor(until / 1000) }
   })
 
   app.delete('/admin/clients/:id', { schema: DeleteClient, attachValidation: true }, async (request, reply) => {

@@ -1,9 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ListSessionsOf, RevokeSession, RevokeSessionsOf } from '../../../schemas/admin/sessions.js'
 import { refusal } from '../../errors.js'
+import { sessionBody } from '../session-body.js'
 import { type AdminNeeds, requireAdmin } from './guard.js'
-
-const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)
 
 /** `GET` and `DELETE /admin/sessions?sub=`, `DELETE /admin/sessions/:sid?sub=`: the sessions of an account. */
 export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
@@ -17,16 +16,10 @@ export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app,
     const living = await sessions.list(sub)
     return {
       sessions: living.map((session) => ({
-        sid: session.sid,
+        ...sessionBody(session),
         client_id: session.clientId,
         scope: session.scope,
         roles: session.roles,
-        device_name: session.deviceName,
-        ip: session.ip,
-        user_agent: session.userAgent,
-        created_at: seconds(session.createdAt),
-        last_seen_at: seconds(session.lastSeenAt),
-        expires_at: seconds(session.expiresAt),
       })),
     }
   })
@@ -45,9 +38,10 @@ export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app,
     const { sid } = request.params
     const { sub } = request.query
 
-    // Ending a session tells every verifier: one that is not there must reach none of them.
+    // Ending a session tells every verifier: one that is not there must reach none of them. One that ended before may still
+    // have to be made durable.
     const isThere = (await sessions.holder(sub, sid)) !== undefined
-    const sids = isThere ? await sessions.end(sub, [sid]) : []
+    const sids = await sessions.end(sub, isThere ? [sid] : [])
     audit(request, { event: 'session.ended', sub, sids, reason: 'ended_by_admin', by })
     return reply.code(204).send(null)
   })

@@ -50,7 +50,24 @@ const retry = (attempt: number) => Math.min(attempt * 50, 500)
 export function connectRedis(location: RedisLocation, onError: (error: Error) => void): RedisClient {
   const client = open(location)
   client.on('error', onError)
+  if (client instanceof Redis) neverGiveUp(client)
   return client
+}
+
+/**
+ * ioredis gives a connection up for good where it is told to break it while it makes it: by a sentinel, say, which tells of the
+ * failover that had broken the one before. Then it must be made anew from here.
+ */
+function neverGiveUp(client: Redis): void {
+  let isClosed = false
+  const disconnect = client.disconnect.bind(client)
+  client.disconnect = (reconnect) => {
+    isClosed ||= !reconnect
+    disconnect(reconnect)
+  }
+  client.on('end', () => {
+    if (!isClosed) setTimeout(() => isClosed || client.connect().catch(() => {}), 50).unref()
+  })
 }
 
 function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {

@@ -90,9 +90,9 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   // would cost, on both sides.
   let lookUps: LookUp[] = []
 
-  async function holder(key: string): Promise<string | undefined> {
+  function holder(key: string): Promise<string | undefined> {
     // Sessions of several users are in several slots, and no script may touch two.
-    if (inCluster) return (await redis.hget(key, 'un')) ?? undefined
+    if (inCluster) return redis.hget(key, 'un').then((name) => name ?? undefined)
     return new Promise((resolve, reject) => {
       if (lookUps.push({ key, resolve, reject }) === 1) setImmediate(askAll)
     })

@@ -1,0 +1,15 @@
+import { createPasswordHashing } from '../src/users/password.js'
+import { createUsers } from '../src/users/users.js'
+import type { Setting } from './setting.js'
+
+export const PASSWORD = 'correct horse battery staple'
+
+/** So many accounts with that password. Answers with their names. */
+export async function createAccounts(setting: Setting, count: number): Promise<string[]> {
+  const { database, close } = await setting.openStores()
+  const users = createUsers(database, createPasswordHashing({ concurrency: 2, queue: count }))
+  const names = Array.from({ length: count }, (_, i) => `bench-${i}`)
+  await Promise.all(names.map((name) => users.create(name, PASSWORD)))
+  await close()
+  return names
+}

@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { readPage } from '../pages.js'
+import { scrape } from '../scrape.js'
+import { startService } from '../service.js'
+import { root } from './kustomize.js'
+
+const page = readPage('docs/operate.md')
+
+test('docs/operate.md lists the metrics that there are, with their labels', async (t) => {
+  const { managementUrl } = await startService(t, 'redis')
+  const seen = await scrape(managementUrl)
+  const types = [...seen.text.matchAll(/^# TYPE (latchkey_\w+)/gm)].map(([, name = '']) => name)
+  const rows = [...page.matchAll(/^\| (`latchkey_.*?) \| (.*?) \|/gm)].map(([, names = '', labels = '']) => {
+    const listed = [...names.matchAll(/`(\w+)`/g)].map(([, name = '']) => name)
+    const first = listed[0] ?? ''
+    // `_errors_total` after a name stands for what goes with it.
+    const full = listed.map((name) =>
+      name.startsWith('_') ? first.replace(/_(active|duration_seconds)$/, '') + name : name,
+    )
+    return { names: full, labels: [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label) }
+  })
+  t.strictSame(rows.flatMap(({ names }) => names).sort(), types.sort())
+  for (const { names, labels } of rows) {
+    for (const name of names) {
+      const sample = seen.samples.find((each) => each.name.replace(/_(bucket|sum|count)$/, '') === name)
+      if (!sample) continue
+      const own = Object.keys(sample.labels).filter((label) => label !== 'le')
+      t.strictSame(own.sort(), [...labels].sort(), name)
+    }
+  }
+})
+
+test('docs/operate.md names only commands and files that are there', async (t) => {
+  const commands = new Set(
+    [...page.matchAll(/\blatchkey ((?:keys|clients|sessions|users) \w+|migrate)\b/g)].map(([, c]) => c),
+  )
+  t.ok(commands.size >= 8)
+  for (const command of commands) {
+    const [group = '', name] = `${command}`.split(' ')
+    const source = readFileSync(join(root, `src/cli/${group}.ts`), 'utf8')
+    t.match(source, new RegExp(`(const ${name} =|export const migrate)`), `${command}`)
+  }
+  for (const [, setting = ''] of page.matchAll(/^\| `([A-Z_]+)` \|/gm)) {
+    t.ok(readPage('docs/configuration.md').includes(`\`${setting}\``), setting)
+  }
+})

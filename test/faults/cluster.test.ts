@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { feedKey, sessionIndexKey } from '@latchkey/verifier/redis-keys'
+import { Cluster, Command } from 'ioredis'
+import { test } from 'tap'
+import type { Api } from '../api.js'
+import { type ClusterNode, startRedisCluster } from '../servers/redis-cluster.js'
+import { poll } from '../servers/redis-sentinel.js'
+import { PASSWORD, startService } from '../service.js'
+import { until, verifierOf } from '../verifier/setting.js'
+import { accepts, countAccepted, Ledger, signUpLanes, startLoad } from './load.js'
+
+/** How often each slot in use moves to the next primary and on. */
+const MOVES = Number(process.env.LATCHKEY_TEST_MOVES ?? 2)
+const LANES = 4
+
+const slotOf = (key: string) => new Command('get', [key]).getSlot() as number
+
+test(`F11 the slots of users, and of the feed, move under load, × ${MOVES}: no call fails, none is answered wrongly`, async (t) => {
+  const cluster = await startRedisCluster(t)
+  const service = await startService(t, 'sqlite', { ...cluster.environment, REDIS_WAIT_REPLICAS: '1' })
+  const next = (): Api => service.api
+  await signUpLanes(next(), LANES)
+  const ledger = new Ledger(t)
+  const subs: string[] = []
+  for (let lane = 0; lane < LANES; lane += 1) {
+    const { access_token } = await next().tokens(`ada-${lane}`, PASSWORD)
+    subs.push((await next().introspect(access_token)).body.sub)
+  }
+  const redis = new Cluster(cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port })))
+  redis.on('error', () => {})
+  t.teardown(() => redis.disconnect())
+  const verifiers = await Promise.all([
+    verifierOf(t, { mode: 'follow', redis }),
+    verifierOf(t, { mode: 'lookup', redis }),
+  ])
+  const load = startLoad({ next, ledger, lanes: LANES })
+  const owners = await cluster.primaries()
+  const ownerOf = new Map<number, ClusterNode>()
+  const keys = [feedKey, ...subs.map(sessionIndexKey)]
+  for (const key of keys) ownerOf.set(slotOf(key), await cluster.ownerOf(key))
+  for (let move = 0; move < MOVES; move += 1) {
+    for (const slot of ownerOf.keys()) {
+      const from = ownerOf.get(slot) as ClusterNode
+      const to = owners[(owners.indexOf(from) + 1) % owners.length] as ClusterNode
+      await cluster.moveSlot(slot, from, to)
+      ownerOf.set(slot, to)
+      await sleep(50)
+    }
+  }
+  await load.stop()
+  await sleep(1200)
+  t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
+  await accepts(t, next(), verifiers)
+  const revived = await ledger.countRevived(next, true)
+  t.comment(
+    `${MOVES * ownerOf.size} moves of slots: ${ledger.answered} answers, ${ledger.failed} failed, ` +
+      `${ledger.wrong.length} wrong; ${ledger.ended.length} tokens of acknowledged revocations, ${revived} live`,
+  )
+  t.equal(revived, 0)
+  t.strictSame(ledger.wrong, [])
+  // Where the machine is starved, a call may take longer than it is given: that it moved is no reason to fail.
+  const reasons = service.log.filter(({ msg }) => msg === 'unavailable').map(({ reason }) => String(reason))
+  t.strictSame(
+    reasons.filter((reason) => !/timed out|too busy|replicas have it/.test(reason)),
+    [],
+  )
+})
+
+test('F5 F11 a primary of a cluster dies under load: nothing acknowledged is lost, and it is back soon', async (t) => {
+  const cluster = await startRedisCluster(t, 2)
+  const service = await startService(t, 'sqlite', { ...cluster.environment, REDIS_WAIT_REPLICAS: '1' })
+  const next = (): Api => service.api
+  await signUpLanes(next(), LANES)
+  const ledger = new Ledger(t)
+  const redis = new Cluster(cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port })))
+  redis.on('error', () => {})
+  t.teardown(() => redis.disconnect())
+  const verifiers = await Promise.all([
+    verifierOf(t, { mode: 'follow', redis }),
+    verifierOf(t, { mode: 'lookup', redis }),
+  ])
+  const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
+  await until(() => ledger.ended.length > 10, 20_000)
+  // The one with the feed: nobody can be signed out without it.
+  const victim = await cluster.ownerOf(feedKey)
+  await victim.stop()
+  await poll(async () => {
+    const now = await cluster.ownerOf(feedKey).catch(() => victim)
+    return now !== victim && String(await now.admin.cluster('INFO')).includes('cluster_state:ok')
+  })
+  const back = await until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000)
+  await sleep(500)
+  await load.stop()
+  await sleep(1200)
+  t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
+  await accepts(t, next(), verifiers)
+  const revived = await ledger.countRevived(next, true)
+  t.comment(
+    `${ledger.answered} answers, ${ledger.failed} failed, ${ledger.wrong.length} wrong; ` +
+      `${ledger.ended.length} tokens of acknowledged revocations, ${revived} live; ${ledger.lost} sessions lost; ` +
+      `back ${Math.round(back)} ms after the new primary`,
+  )
+  t.equal(revived, 0)
+  t.strictSame(ledger.wrong, [])
+  t.ok(back < 2000 + 1000, `back after ${back} ms`)
+})

@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { test } from 'tap'
+import type { Api } from '../api.js'
+import { startRedis } from '../servers/redis.js'
+import { PASSWORD, startService } from '../service.js'
+import { until, verdict, verifierOf } from '../verifier/setting.js'
+import { Ledger, signUpLanes, startLoad } from './load.js'
+
+/** How often Redis is emptied; the full size is 20. */
+const TIMES = Number(process.env.LATCHKEY_TEST_EMPTIED ?? 2)
+const LANES = 3
+
+test(`F6 Redis is emptied under load, flushed or restarted, × ${TIMES}: nothing that was revoked lives again`, async (t) => {
+  let redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const { url, port } = redis
+  const service = await startService(t, 'sqlite', { REDIS_URL: url })
+  const next = (): Api => service.api
+  await signUpLanes(next(), LANES)
+  const verifiers = [
+    await verifierOf(t, { mode: 'follow', redis: url }),
+    await verifierOf(t, { mode: 'lookup', redis: url }),
+  ]
+  const ledger = new Ledger(t)
+  const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
+  let revived = 0
+  let checked = 0
+  let slowest = 0
+  for (let round = 0; round < TIMES; round += 1) {
+    const before = ledger.ended.length
+    await until(() => ledger.ended.length > before, 20_000)
+    if (round % 2 === 0) {
+      const admin = new Redis(url)
+      await admin.flushall()
+      admin.disconnect()
+    } else {
+      await redis.stop()
+      redis = await startRedis({ port })
+    }
+    const back = until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000)
+    slowest = Math.max(slowest, await back)
+    // A follower hears of a revocation a second late at most: until then the token may be good.
+    const ended = [...ledger.ended]
+    await sleep(1200)
+    for (const { access_token } of ended) {
+      for (const verifier of verifiers) if ((await verdict(verifier, access_token)) === 'good') revived += 1
+      checked += 1
+    }
+    revived += await ledger.countRevived(next)
+  }
+  await load.stop()
+  revived += await ledger.countRevived(next, true)
+  t.comment(
+    `${TIMES} times: ${ledger.ended.length} tokens of acknowledged revocations, ${revived} live; ${checked} asked of ` +
+      `verifiers; ${ledger.lost} sessions lost; back ${Math.round(slowest)} ms after Redis at the latest`,
+  )
+  t.equal(revived, 0)
+  t.strictSame(ledger.wrong, [])
+  t.ok(slowest < 2000 + 1000, `back after ${slowest} ms`)
+})

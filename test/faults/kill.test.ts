@@ -1,0 +1,43 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { test } from 'tap'
+import type { Api } from '../api.js'
+import { startRedis } from '../servers/redis.js'
+import { environment, type SpawnedService, spawnService } from '../service.js'
+import { Ledger, signUpLanes, startLoad } from './load.js'
+
+/** How often a process of the service is killed; the full size is 200. */
+const KILLS = Number(process.env.LATCHKEY_TEST_KILLS ?? 2)
+
+for (const store of ['redis', 'postgres'] as const) {
+  test(`F24 R11 ${store}: of two processes under load one is killed, × ${KILLS}: nothing acknowledged is lost`, async (t) => {
+    const env = await environment(t, store === 'redis' ? 'sqlite' : store, { DOCS: 'off', LOG_LEVEL: 'warn' })
+    if (store === 'redis') {
+      const redis = await startRedis()
+      t.teardown(() => redis.stop())
+      env.REDIS_URL = redis.url
+    }
+    const services = await Promise.all([1, 2].map(() => spawnService(t, env)))
+    let turn = 0
+    const next = (): Api => (services[turn++ % services.length] as SpawnedService).api
+    await signUpLanes(next())
+    const ledger = new Ledger(t)
+    const load = startLoad({ next, ledger })
+
+    for (let kill = 0; kill < KILLS; kill += 1) {
+      await sleep(100 + Math.random() * 400)
+      const victim = kill % services.length
+      await (services[victim] as SpawnedService).end('SIGKILL')
+      services[victim] = await spawnService(t, env)
+    }
+    await load.stop()
+
+    const revived = await ledger.countRevived(next)
+    t.comment(
+      `${KILLS} kills: ${ledger.ended.length} tokens of acknowledged revocations, ${revived} live; ` +
+        `${ledger.answered} answers, ${ledger.failed} asked again`,
+    )
+    t.ok(ledger.ended.length > 0, 'there was something to lose')
+    t.equal(revived, 0)
+    t.strictSame(ledger.wrong, [])
+  })
+}

@@ -1,0 +1,103 @@
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { locate } from '../servers/install.js'
+import { environment, PASSWORD, spawnService, startService, stores, temporaryFolder } from '../service.js'
+import { until } from '../verifier/setting.js'
+
+test('F21 the disk is full: 503, no row is corrupt, and with room again all is well', async (t) => {
+  // A limit on the size of files tells by a signal too, unlike a full disk.
+  const hook = join(temporaryFolder(t), 'hook.mjs')
+  writeFileSync(hook, `process.on('SIGXFSZ', () => {})`)
+  const env = await environment(t, 'sqlite', { NODE_OPTIONS: `--import=file://${hook}` })
+  const service = await spawnService(t, env)
+  const { api } = service
+  await api.signUp('ada', PASSWORD)
+  const tokens = await api.tokens('ada', PASSWORD)
+  const pid = String(service.process.pid)
+  const limit = (bytes: string) => execFileSync('prlimit', ['--pid', pid, `--fsize=${bytes}:unlimited`])
+
+  // No file may grow past this: what SQLite is told is what a full disk tells it.
+  limit('4096')
+  for (let i = 0; i < 5; i += 1) {
+    t.match(await api.login('ada', PASSWORD), { status: 503, headers: { 'retry-after': '1' } })
+    t.equal((await api.refresh(tokens.refresh_token)).status, 503)
+    t.equal((await api.signUp(`bob-${i}`, PASSWORD)).status, 503)
+    t.equal((await api.logout(tokens.access_token)).status, 503, 'not acknowledged')
+  }
+  t.equal(await api.isActive(tokens.access_token), true, 'it can still be read')
+
+  limit('unlimited')
+  await until(async () => (await api.refresh(tokens.refresh_token)).status === 200)
+  t.equal((await api.signUp('bob-0', PASSWORD)).status, 201, 'what was refused had not been done')
+  await service.end('SIGKILL')
+  const again = await spawnService(t, env)
+  t.equal((await again.api.login('ada', PASSWORD)).status, 200)
+  t.equal(await again.api.isActive(tokens.access_token), true)
+})
+
+test('F29 a promise that nobody awaited fails: it is logged, and the process goes on', async (t) => {
+  const hook = join(temporaryFolder(t), 'hook.mjs')
+  writeFileSync(hook, `process.on('SIGUSR2', () => void Promise.reject(new Error('nobody awaits this')))`)
+  const env = await environment(t, 'sqlite', { NODE_OPTIONS: `--import=file://${hook}` })
+  const service = await spawnService(t, env)
+  service.process.kill('SIGUSR2')
+  await until(() => service.output().includes('nobody awaits this'))
+  t.match(service.output(), /"level":50.*unhandled rejection/)
+  t.equal((await service.api.signUp('ada', PASSWORD)).status, 201)
+})
+
+test('F22 the clocks of two instances are 10 minutes apart: grace and sessions run on the clock of the store', async (t) => {
+  const library = ['x86_64', 'aarch64']
+    .map((machine) => locate('libfaketime.so.1', [`/usr/lib/${machine}-linux-gnu/faketime`]))
+    .find(Boolean)
+  if (!library) throw new Error('libfaketime is not installed: run the tests by `npm test`')
+  for (const shift of ['+600s', '-600s'].slice(0, process.env.LATCHKEY_TEST_KILLS ? 2 : 1)) {
+    const env = await environment(t, 'redis', { REFRESH_GRACE: '30s', REFRESH_TTL: '5m', SESSION_MAX_AGE: '5m' })
+    const right = await spawnService(t, env)
+    const wrong = await spawnService(t, {
+      ...env,
+      LD_PRELOAD: library,
+      FAKETIME: shift,
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      DONT_FAKE_MONOTONIC: '1',
+    })
+    await right.api.signUp('ada', PASSWORD)
+    let { refresh_token: token } = await wrong.api.tokens('ada', PASSWORD)
+    for (let i = 0; i < 6; i += 1) {
+      const answers = await Promise.all([right, wrong, right, wrong].map(({ api }) => api.refresh(token)))
+      t.strictSame(
+        answers.map(({ status }) => status),
+        [200, 200, 200, 200],
+        `${shift}: within the grace, whoever is asked`,
+      )
+      t.equal(new Set(answers.map(({ body }) => body.refresh_token)).size, 1, 'one lineage')
+      token = answers[0]?.body.refresh_token
+    }
+    const { access_token: mine } = (await right.api.refresh(token)).body
+    const { access_token: theirs } = (await wrong.api.refresh(token)).body
+    t.equal(await right.api.isActive(mine), true)
+    t.equal((await wrong.api.logout(theirs)).status, 204)
+    for (const { api } of [right, wrong]) {
+      for (const each of [mine, theirs]) t.equal(await api.isActive(each), false)
+      t.equal((await api.refresh(token)).status, 400)
+    }
+  }
+})
+
+for (const store of stores) {
+  test(`R8 ${store}: 100 replays of a dead token: one audit event, and bounded work`, async (t) => {
+    const { api, audited } = await startService(t, store, { REFRESH_GRACE: '0' })
+    await api.signUp('ada', PASSWORD)
+    const { refresh_token: first } = await api.tokens('ada', PASSWORD)
+    const { refresh_token: second } = (await api.refresh(first)).body
+    t.equal((await api.refresh(second)).status, 200)
+
+    const answers = await Promise.all(Array.from({ length: 100 }, () => api.refresh(first)))
+
+    for (const { status, body } of answers) t.match({ status, body }, { status: 400, body: { error: 'invalid_grant' } })
+    t.equal(audited('refresh.reused').length, 1)
+    t.equal(audited('session.ended').length, 1)
+  })
+}

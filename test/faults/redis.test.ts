@@ -1,0 +1,207 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import { type Test, test } from 'tap'
+import type { Answer, Api, Tokens } from '../api.js'
+import { startRedis } from '../servers/redis.js'
+import { startReplica } from '../servers/redis-sentinel.js'
+import { startTcpProxy } from '../servers/tcp-proxy.js'
+import { PASSWORD, startService, temporaryFolder } from '../service.js'
+import { until } from '../verifier/setting.js'
+
+/** What a caller may have to wait with Redis away, in milliseconds; and so much more, for the machine is shared. */
+const LIMIT = 300 + 300
+const HEALED = 2000 + 500
+
+/** A service, its Redis, and a wire between the two. */
+async function start(t: Test, args: string[] = []) {
+  const redis = await startRedis({ args })
+  t.teardown(() => redis.stop())
+  const wire = await startTcpProxy(redis.port)
+  t.teardown(() => wire.stop())
+  const admin = new Redis(redis.url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
+  admin.on('error', () => {})
+  t.teardown(() => admin.disconnect())
+  const service = await startService(t, 'sqlite', { REDIS_URL: `redis://127.0.0.1:${wire.port}` })
+  await service.api.signUp('ada', PASSWORD)
+  return { ...service, redis, wire, admin, tokens: await service.api.tokens('ada', PASSWORD) }
+}
+
+/** Every call that needs a session, with what it answers and how long that took. */
+async function askAll(api: Api, tokens: Tokens): Promise<(Answer & { took: number; call: string })[]> {
+  const calls: Record<string, () => Promise<Answer>> = {
+    introspect: () => api.introspect(tokens.access_token),
+    verify: () => api.call('/verify', { bearer: tokens.access_token }),
+    refresh: () => api.refresh(tokens.refresh_token),
+    login: () => api.login('ada', PASSWORD),
+    sessions: () => api.call('/sessions', { bearer: tokens.access_token }),
+    logout: () => api.logout(tokens.access_token),
+  }
+  return Promise.all(
+    Object.entries(calls).map(async ([call, ask]) => {
+      const began = performance.now()
+      return { ...(await ask()), took: performance.now() - began, call }
+    }),
+  )
+}
+
+/** How long until a sign-in works again, from now. */
+const healed = (api: Api) => until(async () => (await api.login('ada', PASSWORD)).status === 200, 15_000)
+
+async function allUnavailable(t: Test, api: Api, tokens: Tokens): Promise<void> {
+  for (const { call, status, headers, took } of await askAll(api, tokens)) {
+    t.equal(status, 503, call)
+    t.ok(headers['retry-after'], `${call} says when to try again`)
+    t.ok(took < LIMIT, `${call} after ${took} ms`)
+  }
+}
+
+test('F2 Redis dies under requests: 503 or an answer, and no token is spent', async (t) => {
+  const onDisk = ['--appendonly', 'yes', '--appendfsync', 'always', '--dir', temporaryFolder(t)]
+  const { api, redis, tokens } = await start(t, onDisk)
+  let token = tokens.refresh_token
+  const requests = Array.from({ length: 100 }, () => api.refresh(token))
+  await redis.stop()
+  for (const { status, body } of await Promise.all(requests)) {
+    t.ok(status === 200 || status === 503, String(status))
+    if (status === 200) token = body.refresh_token
+  }
+  await allUnavailable(t, api, tokens)
+  const again = await startRedis({ port: redis.port, args: onDisk })
+  t.teardown(() => again.stop())
+  const took = await healed(api)
+  t.ok(took < HEALED, `healed after ${took} ms`)
+  t.equal((await api.refresh(token)).status, 200, 'whatever was answered, the token can be presented again')
+})
+
+test('F3 Redis stalls: everyone is answered in time; F4 a sign-out says 503; it heals', async (t) => {
+  const { api, redis, tokens, managementUrl } = await start(t)
+  redis.process.kill('SIGSTOP')
+  t.teardown(() => redis.process.kill('SIGCONT'))
+  for (let i = 0; i < 8; i += 1) {
+    await allUnavailable(t, api, tokens)
+    await sleep(200)
+  }
+  t.equal((await fetch(`${managementUrl}/readyz`)).status, 503)
+  redis.process.kill('SIGCONT')
+  const took = await healed(api)
+  t.ok(took < HEALED, `healed after ${took} ms`)
+})
+
+test('F4 a sign-out is acknowledged only when it is done', async (t) => {
+  const { api, redis, tokens } = await start(t)
+  await redis.stop()
+  t.equal((await api.logout(tokens.access_token)).status, 503)
+  t.equal((await api.call('/revoke', { form: { token: tokens.refresh_token } })).status, 503)
+})
+
+test('F14 a connection that is half open: as F3, and it is replaced', async (t) => {
+  const { api, wire, tokens } = await start(t)
+  wire.blackhole()
+  for (let i = 0; i < 4; i += 1) await allUnavailable(t, api, tokens)
+  // Those that are open stay dead; new ones get through.
+  wire.restore()
+  const took = await healed(api)
+  t.ok(took < HEALED, `healed after ${took} ms`)
+})
+
+test('F13 an answer of Redis is cut off in its midst: 503, never another answer, and it heals', async (t) => {
+  const { api, wire, tokens } = await start(t)
+  for (const bytes of [1, 3, 7, 15, 40]) {
+    wire.cutAfter(bytes)
+    for (const { call, status, body } of await askAll(api, tokens)) {
+      t.ok(status === 503 || (call !== 'logout' && status === 200), `${call} ${status} after ${bytes} bytes`)
+      if (call === 'introspect' && status === 200) t.equal(body.active, true)
+    }
+    wire.restore()
+    await healed(api)
+  }
+})
+
+test('F8 Redis is full: sign-in and refresh say 503, introspection goes on; with room again all is well', async (t) => {
+  const { api, admin, tokens } = await start(t)
+  await admin.config('SET', 'maxmemory', '1')
+  t.equal((await api.login('ada', PASSWORD)).status, 503)
+  t.equal((await api.refresh(tokens.refresh_token)).status, 503)
+  t.equal((await api.logout(tokens.access_token)).status, 503, 'the feed cannot be told')
+  t.equal(await api.isActive(tokens.access_token), true)
+
+  await admin.config('SET', 'maxmemory', '0')
+  t.equal((await api.refresh(tokens.refresh_token)).status, 200, 'the token was not spent')
+  t.equal((await api.login('ada', PASSWORD)).status, 200)
+})
+
+test('F9 READONLY: one call fails at most, and the next goes to where the primary is', async (t) => {
+  const { api, redis, admin, wire, tokens } = await start(t, ['--repl-diskless-sync-delay', '0'])
+  const other = await startReplica(t, redis)
+  const promoted = new Redis(other.url)
+  t.teardown(() => promoted.disconnect())
+  await promoted.replicaof('NO', 'ONE')
+  await admin.replicaof('127.0.0.1', other.port)
+  wire.retarget(other.port)
+
+  let failed = 0
+  let token = tokens.refresh_token
+  for (let i = 0; i < 20; i += 1) {
+    const { status, body } = await api.refresh(token)
+    if (status === 200) token = body.refresh_token
+    else failed += 1
+    await sleep(100)
+  }
+  t.ok(failed <= 1, `${failed} failed`)
+})
+
+for (const [error, say] of Object.entries({
+  LOADING: 'LOADING Redis is loading the dataset in memory',
+  MASTERDOWN: 'MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to no',
+  TRYAGAIN: 'TRYAGAIN Multiple keys request during rehashing of slot',
+  MISCONF: 'MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk',
+})) {
+  test(`F10 ${error}: 503, and it heals`, async (t) => {
+    const { api, wire, tokens } = await start(t)
+    wire.answer(`-${say}\r\n`)
+    await allUnavailable(t, api, tokens)
+    wire.restore()
+    const took = await healed(api)
+    t.ok(took < HEALED, `healed after ${took} ms`)
+  })
+}
+
+test('F12 the password of Redis is changed, or a right taken away: 503, and no secret in the log', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const admin = new Redis(redis.url)
+  t.teardown(() => admin.disconnect())
+  const allow = (password: string, ...rules: string[]) =>
+    admin.acl('SETUSER', 'latchkey', 'reset', 'on', `>${password}`, '~*', '&*', '+@all', ...rules)
+  await allow('canary-redis-password')
+  const url = `redis://latchkey:canary-redis-password@127.0.0.1:${redis.port}`
+  const { api, log } = await startService(t, 'sqlite', { REDIS_URL: url })
+  await api.signUp('ada', PASSWORD)
+  const tokens = await api.tokens('ada', PASSWORD)
+
+  await allow('canary-redis-password', '-@scripting')
+  t.equal((await api.refresh(tokens.refresh_token)).status, 503, 'NOPERM')
+  await allow('another-canary-password')
+  await admin.call('CLIENT', 'KILL', 'USER', 'latchkey')
+  await until(async () => (await api.introspect(tokens.access_token)).status === 503)
+  await allUnavailable(t, api, tokens)
+  await until(() => JSON.stringify(log).includes('WRONGPASS'))
+
+  await allow('canary-redis-password')
+  const took = await healed(api)
+  t.ok(took < HEALED, `healed after ${took} ms`)
+  t.notMatch(JSON.stringify(log), /canary/)
+})
+
+test('a machine that is starved: an answer that has come in time is not called late', async (t) => {
+  const { api, admin, tokens } = await start(t)
+  await admin.config('RESETSTAT')
+  // In this process, which is the service too: from when the question has left, nothing runs for longer than it may take.
+  for (let i = 0; i < 5; i += 1) {
+    const answer = api.introspect(tokens.access_token)
+    await until(async () => Number(/cmdstat_evalsha:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1]) > i)
+    const end = performance.now() + 400
+    while (performance.now() < end);
+    t.equal((await answer).status, 200)
+  }
+})

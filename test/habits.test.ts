@@ -1,0 +1,45 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { test } from 'tap'
+import { parse } from 'yaml'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const { scripts, version } = JSON.parse(read('package.json'))
+
+test('what CI runs is there: scripts of package.json, and files', async (t) => {
+  const { jobs } = parse(read('.github/workflows/ci.yml'))
+  const commands = Object.values(jobs as Record<string, { steps: { run?: string }[] }>)
+    .flatMap(({ steps }) => steps.flatMap(({ run }) => run ?? []))
+    .join('\n')
+  t.match(commands, '.ci/run')
+  t.match(commands, 'npm audit')
+  for (const [, script = ''] of commands.matchAll(/npm run ([\w:]+)/g)) t.ok(scripts[script], `npm run ${script}`)
+  for (const [, file = ''] of commands.matchAll(/^(\.\S+)/gm)) t.ok(existsSync(join(root, file)), file)
+})
+
+test('CI runs on the oldest version of Node that package.json allows, and on newer ones', async (t) => {
+  const { engines } = JSON.parse(read('package.json'))
+  const { jobs } = parse(read('.github/workflows/ci.yml'))
+  const { node }: { node: string[] } = jobs.test.strategy.matrix
+  t.equal(node[0], /\d+/.exec(engines.node)?.[0])
+  t.ok(node.length >= 3)
+})
+
+test('each file of .github is YAML, and Dependabot looks after every kind of dependency that there is', async (t) => {
+  const files = readdirSync(join(root, '.github'), { recursive: true, encoding: 'utf8' }).filter((file) =>
+    /\.ya?ml$/.test(file),
+  )
+  t.ok(files.length >= 4)
+  for (const file of files) t.ok(parse(read(`.github/${file}`)), file)
+  const { updates } = parse(read('.github/dependabot.yml'))
+  const kinds = updates.map((update: Record<string, string>) => update['package-ecosystem']).sort()
+  t.strictSame(kinds, ['docker', 'github-actions', 'npm'])
+})
+
+test('the changes have a place for the next release, and one for the version that there is unless nothing is released', async (t) => {
+  const headings = [...read('CHANGELOG.md').matchAll(/^## \[(.*?)\]/gm)].map(([, heading]) => heading)
+  t.equal(headings[0], 'Unreleased')
+  t.ok(headings.length === 1 || headings[1] === version)
+})
