@@ -36,6 +36,7 @@ import { createThrottle } from './throttle/throttle.js'
 import { createAccessTokens, type SignClaims } from './tokens/access-tokens.js'
 import { type KeyRing, ringOfFile, ringOfSecrets, type SigningKey } from './tokens/key-ring.js'
 import { createPasswordHashing } from './users/password.js'
+import { lowerPoolPriority } from './users/pool-priority.js'
 import { createUsers } from './users/users.js'
 
 /** The service, wired, not yet listening. */
@@ -84,6 +85,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     queue: config.hashQueue,
     times: tracing?.traceHashing(metrics.hashingTimes) ?? metrics.hashingTimes,
   })
+  void lowerPoolPriority()
   const users = createUsers(database, hashing)
   const throttle = createThrottle(redis)
   const clients = createClients(database)

@@ -1,0 +1,21 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { test } from 'tap'
+import { PASSWORD, startService } from '../service.js'
+
+/** The nice value of every thread of this process: field 19 of proc(5)'s stat. */
+const niceness = () =>
+  readdirSync('/proc/self/task').map((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])
+  })
+
+test('the threads that hash give way to the one that answers', { skip: process.platform !== 'linux' }, async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  const own = niceness()[0] as number
+  await api.signUp('ada', PASSWORD)
+  const deadline = Date.now() + 5000
+  while (!niceness().some((value) => value >= own + 10) && Date.now() < deadline) await api.login('ada', PASSWORD)
+  const values = niceness()
+  t.ok(values.filter((value) => value === 10).length >= 1, `${values}`)
+  t.equal(values[0], own, 'and that one is as it was')
+})
