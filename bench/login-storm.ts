@@ -91,8 +91,8 @@ export async function measureStorm(setting: Setting, rounds: number): Promise<St
         const { status, retryAfter } = await signIn(name, own)
         signIns[status] = (signIns[status] ?? 0) + 1
         if (status !== 200 && !retryAfter) throw new Error(`a sign-in answered ${status} without Retry-After`)
-        // Who is refused comes again at once: ten times a second, where Retry-After asks for a second.
-        if (status !== 200) await new Promise((resolve) => setTimeout(resolve, 100))
+        // Who is refused comes again ten times a second, where Retry-After asks for a second; and not in step with the others.
+        if (status !== 200) await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 100))
       }
     })
     return {

@@ -30,6 +30,8 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
   const { users, throttle, sessions, audiences, audit } = needs
 
   app.post('/login', { schema: Login }, async (request, reply) => {
+    // Of a storm, what is past the queue costs no look-up: introspection waits for the same event loop.
+    users.requireCapacity()
     const { username, password, scope = '', audience = audiences[0], device_name: deviceName } = request.body
     if (scope.split(' ').some((item) => RESERVED_SCOPES.has(item))) {
       throw refusal.invalidScope('scope asks for introspect or admin, which are for clients alone')

@@ -17,6 +17,8 @@ const dummy = readPasswordHash(
 ) as PasswordHash
 
 export interface PasswordHashing {
+  /** Throws {@link Unavailable} where no more may wait: to ask before anything is looked up for what will be refused. */
+  requireCapacity(): void
   /** A PHC string of the password, with a random salt and the parameters of today. */
   hash(password: string): Promise<string>
   /**
@@ -46,19 +48,23 @@ export interface PasswordHashingOptions {
 }
 
 /**
- * Hashing behind a gate: argon2id, and what an import has brought. Without the gate a storm of sign-ins takes every core and every thread of the pool, and
- * introspection, which needs neither, waits with it.
+ * Hashing behind a gate: argon2id, and what an import has brought. Without the gate a storm of sign-ins takes every core
+ * and every thread of the pool, and introspection, which needs neither, waits with it.
  */
 export function createPasswordHashing({ concurrency, queue, times }: PasswordHashingOptions): PasswordHashing {
   const limit = pLimit(concurrency)
   // p-limit starts a task a microtask after it is handed in, so its own counters lag behind a burst.
   let inside = 0
 
-  async function gate<Result>(work: () => Promise<Result>): Promise<Result> {
+  function requireCapacity(): void {
     if (inside >= concurrency + queue) {
       times?.refused()
       throw new Unavailable('hashing', 'too many passwords wait to be hashed')
     }
+  }
+
+  async function gate<Result>(work: () => Promise<Result>): Promise<Result> {
+    requireCapacity()
     inside += 1
     const arrived = performance.now()
     try {
@@ -75,6 +81,7 @@ export function createPasswordHashing({ concurrency, queue, times }: PasswordHas
   }
 
   return {
+    requireCapacity,
     hash: (password) => gate(() => hash(normalize(password), PARAMETERS as Options)),
     async verify(stored, password) {
       const own = normalize(password)

@@ -28,6 +28,8 @@ export interface Users {
   findByName(username: string): Promise<User | undefined>
   /** A page of the accounts, in the order of their names. */
   list(page: UsersPage): Promise<User[]>
+  /** Throws `Unavailable` where so many passwords wait to be hashed that another would be refused. */
+  requireCapacity(): void
   /** Checks a user name and a password. Takes the same time for an unknown, a wrong and a disabled one. */
   signIn(username: string, password: string): Promise<SignIn>
   /**
@@ -133,6 +135,8 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       const rows = await query.orderBy(key).limit(limit).execute()
       return rows.map(toUser)
     },
+
+    requireCapacity: hashing.requireCapacity,
 
     async signIn(username, password) {
       const found = await rowByName(username)

@@ -7,6 +7,7 @@ import { PASSWORD } from '../service.js'
 interface Schema {
   type?: string
   const?: unknown
+  enum?: unknown[]
   pattern?: string
   minLength?: number
   maxLength?: number
@@ -45,8 +46,10 @@ export interface Alive {
   name: string
   user: string
   session: string
+  /** A client that may be deleted. */
+  service: string
 }
-const MARKS = ['access', 'refresh', 'client', 'basic', 'name', 'user', 'session'] as const
+const MARKS = ['access', 'refresh', 'client', 'basic', 'name', 'user', 'session', 'service'] as const
 const mark = (name: keyof Alive) => `⟦${name}⟧`
 
 /** Each operation of a document, as it is to be called and what it may answer. */
@@ -114,27 +117,34 @@ const wrong = fc.oneof(
 )
 
 /** Names of parameters whose right values no schema can tell. */
-const living: Record<string, (keyof Alive)[]> = {
-  username: ['name'],
-  token: ['access', 'refresh', 'client'],
-  refresh_token: ['refresh'],
-  id: ['user'],
-  sub: ['user'],
-  sid: ['session'],
+const likely: Record<string, string[]> = {
+  username: [mark('name'), 'grace'],
+  password: [PASSWORD, PASSWORD, 'wrong'],
+  current_password: [PASSWORD, PASSWORD, 'wrong'],
+  new_password: ['seven tame otters hum'],
+  password_hash: ['$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG'],
+  token: [mark('access'), mark('refresh'), mark('client')],
+  refresh_token: [mark('refresh')],
+  grant_type: ['client_credentials', 'refresh_token', 'password'],
+  scope: ['todo:read', ''],
+  audience: ['http://latchkey.test'],
+  overlap: ['1h', '0'],
+  id: [mark('user')],
+  sub: [mark('user')],
+  sid: [mark('session')],
 }
-const passwords = [PASSWORD, 'seven tame otters hum', 'wrong']
 
 function right(name: string, schema: Schema): fc.Arbitrary<unknown> {
-  if (name.includes('password') && name !== 'password_hash') return fc.constantFrom(...passwords)
   const own = valid(schema)
-  const marks = living[name]?.map(mark)
-  return marks ? fc.oneof(fc.constantFrom(...marks), own) : own
+  const values = likely[name]
+  return values ? fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...values) }, { weight: 1, arbitrary: own }) : own
 }
 
 /** Values that the schema takes, if it takes what it says. */
 function valid(schema: Schema): fc.Arbitrary<unknown> {
   if (schema.anyOf) return fc.oneof(...schema.anyOf.map(valid))
   if (schema.const !== undefined) return fc.constant(schema.const)
+  if (schema.enum) return fc.constantFrom(...schema.enum)
   const examples = (schema.examples ?? []).map((example) => fc.constant(example))
   switch (schema.type) {
     case 'array':
@@ -255,11 +265,15 @@ export function requests(operations: readonly Operation[]): fc.Arbitrary<Request
   const each = operations.map((operation, index) => {
     const inPath = operation.parameters.filter((parameter) => parameter.in === 'path')
     const inQuery = operation.parameters.filter((parameter) => parameter.in === 'query')
+    const ofClient = operation.path.startsWith('/admin/clients/')
     const values = fc.tuple(
       ...inPath.map(({ name, schema }) => {
         // Dots alone, and nothing at all, are another address.
         return fc
-          .oneof({ weight: 12, arbitrary: right(name, schema) }, { weight: 1, arbitrary: hostile })
+          .oneof(
+            { weight: 12, arbitrary: ofClient ? fc.constant(mark('service')) : right(name, schema) },
+            { weight: 1, arbitrary: hostile },
+          )
           .map((value) => {
             const written = inAddress(value)
             return /^\.{0,2}$/.test(written) ? 'x' : encode(written)
@@ -367,6 +381,8 @@ export function createNursery(api: Api, admin: Credentials, fuzzer: () => Promis
       json: { username: name, password: PASSWORD, roles: ['editor'] },
       headers: { ...headers, ...basic(admin) },
     })
+    const service = `service-${accounts}`
+    await api.call('/admin/clients', { json: { id: service }, headers: basic(admin) })
     const json = { username: name, password: PASSWORD, scope: 'todo:read' }
     const tokens = (await api.call('/login', { json, headers })).body
     const form = { grant_type: 'client_credentials' }
@@ -379,6 +395,7 @@ export function createNursery(api: Api, admin: Credentials, fuzzer: () => Promis
       name,
       user: made.body.id,
       session: tokens.sid,
+      service,
     }
     return alive
   }
