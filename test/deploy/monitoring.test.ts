@@ -119,12 +119,9 @@ test('the alerts refer to sections of docs/operate.md that are there', async (t)
   }
 })
 
-const promtool = locate('promtool', [])
-test('promtool finds no fault in the rules', {
-  skip: !promtool && 'promtool is not here: apt-get install prometheus',
-}, async (t) => {
+test('promtool finds no fault in the rules', async (t) => {
   const file = join(temporaryFolder(t), 'rules.yaml')
   writeFileSync(file, stringify(spec))
-  const output = execFileSync(promtool ?? '', ['check', 'rules', file], { encoding: 'utf8' })
+  const output = execFileSync(locate('promtool', []) ?? 'promtool', ['check', 'rules', file], { encoding: 'utf8' })
   t.match(output, new RegExp(`SUCCESS: ${rules.length} rules found`))
 })

@@ -14,6 +14,8 @@ const NEEDED = [
     package: 'libfaketime',
     folders: ['/usr/lib/x86_64-linux-gnu/faketime', '/usr/lib/aarch64-linux-gnu/faketime'],
   },
+  // Its promtool reads the alert rules.
+  { program: 'promtool', package: 'prometheus', folders: [] },
   // The gateways of examples/gateways. Apache without its service: the programs alone.
   ...[
     { program: 'nginx', package: 'nginx' },
