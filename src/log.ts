@@ -33,10 +33,17 @@ let theStandardOutput: DestinationStream | undefined
 /** Lines of one turn of the event loop leave in one write: of 50 refreshes at once, 50 system calls become one. */
 function standardOutput(): DestinationStream {
   if (theStandardOutput) return theStandardOutput
-  const output = pino.destination({ fd: 1, minLength: 16_000, sync: true })
+  const output = pino.destination({ fd: 1, minLength: 16_000, maxLength: 1_000_000, sync: true })
+  // Nobody may read any more (EPIPE), or the disk be full. That stops no sign-out: lines are kept as long as there is room.
+  output.on('error', () => {})
+  const flush = () => {
+    try {
+      output.flushSync()
+    } catch {}
+  }
   let isDue = false
   // What stops the process now must not lose the line that says why.
-  process.on('exit', () => output.flushSync())
+  process.on('exit', flush)
   theStandardOutput = {
     write(line) {
       output.write(line)
@@ -44,7 +51,7 @@ function standardOutput(): DestinationStream {
       isDue = true
       setImmediate(() => {
         isDue = false
-        output.flushSync()
+        flush()
       })
     },
   }

@@ -15,17 +15,16 @@ const logger = createLogger(config.logLevel)
 // A request whose promise nobody awaited has failed by itself; the others go on.
 process.on('unhandledRejection', (err) => logger.error({ err }, 'unhandled rejection'))
 
-const service = await startOrExit()
+const { service, address } = await startOrExit()
 process.once('SIGTERM', () => stop('SIGTERM', config.production ? DRAIN_TIME : 0))
 process.once('SIGINT', () => stop('SIGINT', 0))
+if (!config.production) process.stdout.write(welcome(config, address))
 
-async function startOrExit(): Promise<Service> {
+async function startOrExit(): Promise<{ service: Service; address: string }> {
   try {
-    const started = await createService(config, logger)
-    await started.management.listen({ host: config.host, port: config.managementPort })
-    const address = await started.app.listen({ host: config.host, port: config.port })
-    if (!config.production) process.stdout.write(welcome(config, address))
-    return started
+    const service = await createService(config, logger)
+    await service.management.listen({ host: config.host, port: config.managementPort })
+    return { service, address: await service.app.listen({ host: config.host, port: config.port }) }
   } catch (error) {
     return exit(describeStartFailure(error as NodeJS.ErrnoException))
   }

@@ -82,7 +82,8 @@ export async function startRedisCluster(t: Test, replicas = 1): Promise<RedisClu
   }
 }
 
-async function startNode(t: Test): Promise<ClusterNode> {
+/** A port that was free a moment ago, somebody else's test may have by now: then on others. */
+async function startNode(t: Test, tries = 3): Promise<ClusterNode> {
   const [port, busPort] = [await freePort(), await freePort()]
   const server = await startRedis({
     port,
@@ -95,5 +96,10 @@ async function startNode(t: Test): Promise<ClusterNode> {
   const admin = new Redis(server.url, { retryStrategy: () => 100, maxRetriesPerRequest: 0 })
   admin.on('error', () => {})
   t.teardown(() => admin.disconnect())
-  return Object.assign(server, { admin, busPort, id: String(await admin.cluster('MYID')) })
+  try {
+    return Object.assign(server, { admin, busPort, id: String(await admin.cluster('MYID')) })
+  } catch (error) {
+    if (tries <= 1) throw error
+    return startNode(t, tries - 1)
+  }
 }
