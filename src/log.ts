@@ -33,26 +33,21 @@ let theStandardOutput: DestinationStream | undefined
 /** Lines of one turn of the event loop leave in one write: of 50 refreshes at once, 50 system calls become one. */
 function standardOutput(): DestinationStream {
   if (theStandardOutput) return theStandardOutput
-  const output = pino.destination({ fd: 1, minLength: 16_000, maxLength: 1_000_000, sync: true })
-  // Nobody may read any more (EPIPE), or the disk be full. That stops no sign-out: lines are kept as long as there is room.
+  const output = pino.destination({ fd: 1, sync: true, maxLength: 1_000_000 })
+  // A disk that is full must not end the service: what cannot be written is kept, up to a megabyte.
   output.on('error', () => {})
+  let lines = ''
   const flush = () => {
-    try {
-      output.flushSync()
-    } catch {}
+    const all = lines
+    lines = ''
+    if (all !== '') output.write(all)
   }
-  let isDue = false
   // What stops the process now must not lose the line that says why.
   process.on('exit', flush)
   theStandardOutput = {
     write(line) {
-      output.write(line)
-      if (isDue) return
-      isDue = true
-      setImmediate(() => {
-        isDue = false
-        flush()
-      })
+      if (lines === '') setImmediate(flush)
+      lines += line
     },
   }
   return theStandardOutput
