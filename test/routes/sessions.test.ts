@@ -92,23 +92,14 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: an id that no session can have is 400, or 414, on every store alike`, async (t) => {
+  test(`${store}: an id that no session can have is 400, on every store alike`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer } = await api.tokens('ada', PASSWORD)
-    const ids: [string, number][] = [
-      ['a%00b', 400],
-      ['%F0%9F%90%B4', 400],
-      ['a%20b', 400],
-      ['a%2Fb', 400],
-      ['%zz', 400],
-      ["'%20OR%201=1--", 400],
-      ['x'.repeat(65), 400],
-      ['x'.repeat(1000), 414],
-    ]
-    for (const [id, expected] of ids) {
+    const ids = ['a%00b', '%F0%9F%90%B4', 'a%20b', 'a%2Fb', '%zz', "'%20OR%201=1--", 'x'.repeat(65), 'x'.repeat(1000)]
+    for (const id of ids) {
       const { status, body } = await api.call(`/sessions/${id}`, { method: 'DELETE', bearer })
-      t.match({ status, error: body.error }, { status: expected, error: 'invalid_request' }, id.slice(0, 20))
+      t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, id.slice(0, 20))
     }
     t.equal(await api.isActive(bearer), true)
   })
