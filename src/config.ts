@@ -78,7 +78,19 @@ function redisUrls(text: string): [string, ...string[]] {
   if (urls.some((each) => !/^\/?\d*$/.test(new URL(each).pathname))) {
     throw new Error('what follows the host must be the number of a database, such as redis://localhost/1')
   }
+  if (!urls.every((each) => isPercentEncoded(new URL(each)))) {
+    throw new Error('a % in the user name or the password must be written as %25')
+  }
   return urls as [string, ...string[]]
+}
+
+/** What reads the credentials later would throw, with a stack and no name of a setting. */
+function isPercentEncoded({ username, password }: URL): boolean {
+  try {
+    return decodeURIComponent(username + password) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function databaseUrl(text: string): string {

@@ -152,12 +152,18 @@ function toWireError(error: FastifyError, request: FastifyRequest): WireError {
 
 /** The first fault that the schema found, in the caller's terms. */
 function describeValidation(error: FastifyError): string {
-  const [fault] = error.validation ?? []
+  const faults = error.validation ?? []
+  // Of a field that may be one thing or another, the schema tells what is wrong with it as each of them. That it is of another
+  // type says the least.
+  const fault = faults.find(({ keyword }) => keyword !== 'type' && keyword !== 'anyOf') ?? faults[0]
   const place = error.validationContext === 'querystring' ? 'query parameter ' : ''
   const field = fault?.instancePath.slice(1).replaceAll('/', '.')
   if (fault?.keyword === 'required') return `${place}${String(fault.params.missingProperty)} is missing`
   if (!field) return 'the body must be an object, as JSON or as a form'
-  if (fault?.keyword === 'const') return `${place}${field} must be ${String(fault.params.allowedValue)}`
+  if (fault?.keyword === 'const') {
+    const values = faults.filter(({ keyword }) => keyword === 'const').map(({ params }) => params.allowedValue)
+    return `${place}${field} must be ${values.join(' or ')}`
+  }
   if (fault?.keyword === 'pattern') return `${place}${field} has characters that it may not have`
   return `${place}${field} ${fault?.message}`
 }

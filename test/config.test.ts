@@ -175,6 +175,7 @@ test('Redis by its mode: several nodes, one master name, replicas only where the
     [{ REDIS_URL: nodes }, /^REDIS_URL: names several nodes: set REDIS_MODE/],
     [{ REDIS_URL: 'redis://one,rediss://two', REDIS_MODE: 'cluster' }, /^REDIS_URL: the nodes differ in TLS/],
     [{ REDIS_URL: 'redis://one/main' }, /^REDIS_URL: what follows the host must be the number/],
+    [{ REDIS_URL: 'redis://:50%off@one' }, /^REDIS_URL: a % in the user name or the password must be written as %25$/],
     [{ REDIS_URL: 'redis://one/1', REDIS_MODE: 'cluster' }, /^REDIS_URL: a cluster has no database but 0/],
     [{ REDIS_URL: 'redis://one', REDIS_MODE: 'sentinel' }, /^REDIS_SENTINEL_MASTER: must be set/],
     [{ REDIS_URL: 'redis://one', REDIS_SENTINEL_MASTER: 'mymaster' }, /^REDIS_SENTINEL_MASTER: is set, and/],

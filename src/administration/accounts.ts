@@ -14,6 +14,21 @@ export async function disableAccount({ users, sessions }: Needs, id: string): Pr
   return (await users.disable(id)) ? sessions.endAll(id) : undefined
 }
 
+/**
+ * Deletes an account. Answers whether there was one. Deleted last: if the sessions' store is away, it is still there and this
+ * can be asked for again. And only while it is disabled: where somebody enables it in between, a sign-in gets through, and
+ * its session would outlive the account; so then it begins again.
+ */
+export async function deleteAccount(users: Users, id: string, endSessions: () => Promise<unknown>): Promise<boolean> {
+  let isThere = false
+  while (await users.disable(id)) {
+    isThere = true
+    await endSessions()
+    if (await users.delete(id)) break
+  }
+  return isThere
+}
+
 /** Answers as {@link disableAccount} does. Whoever knew the old password may have signed in with it. */
 export async function resetPassword(
   { users, sessions }: Needs,

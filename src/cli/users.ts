@@ -1,4 +1,4 @@
-import { changeRoles, disableAccount, resetPassword as setPassword } from '../administration/accounts.js'
+import { changeRoles, deleteAccount, disableAccount, resetPassword as setPassword } from '../administration/accounts.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
 import { brokenRoleRule } from '../users/role.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
@@ -95,9 +95,7 @@ const remove = command({
   async run({ names: [name] }) {
     const user = await withRooms(async (rooms) => {
       const found = await findUser(rooms.users, name)
-      // Deleted last: if the sessions' store is away, the account is still there and this can be repeated.
-      await disableAccount(rooms, found.id)
-      await rooms.users.delete(found.id)
+      await deleteAccount(rooms.users, found.id, () => rooms.sessions.endAll(found.id))
       return found
     })
     return {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteAccount } from '../../schemas/users-me.js'
+import { deleteAccount as removeAccount } from '../administration/accounts.js'
 import { requireValid } from './bearer.js'
 import { type LiveTokenNeeds, requirePerson } from './live-token.js'
 import { type OwnPasswordNeeds, requireOwnPassword } from './own-password.js'
@@ -15,13 +16,12 @@ export const deleteAccount: FastifyPluginAsyncTypebox<Needs> = async (app, needs
     requireValid(request)
     await requireOwnPassword(request, sub, request.body.password, needs)
 
-    // The account is disabled before its sessions end, so that no sign-in slips in between, and deleted after. The session
-    // that asks goes last: if Redis is away meanwhile, the person can ask again.
-    await users.disable(sub)
-    const others = await sessions.endAll(sub, sid)
-    const sids = [...others, ...(await sessions.end(sub, [sid]))]
-    audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted' })
-    await users.delete(sub)
+    await removeAccount(users, sub, async () => {
+      // The session that asks goes last: if Redis is away meanwhile, the person can ask again.
+      const others = await sessions.endAll(sub, sid)
+      const sids = [...others, ...(await sessions.end(sub, [sid]))]
+      audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted' })
+    })
     audit(request, { event: 'user.deleted', sub })
     return reply.code(204).send(null)
   })

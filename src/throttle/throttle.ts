@@ -154,8 +154,12 @@ function keysOf({ account, address }: Attempt): Keys {
   return { pair: hash(`${account}\0${network}`), account: hash(account), address: network }
 }
 
-/** An IPv4 address, or the /64 that an IPv6 address is in: one customer has all of it. */
-function networkOf(address: string): string {
+/**
+ * An IPv4 address, or the /64 that an IPv6 address is in: one customer has all of it. Some proxies write the port behind it
+ * (Azure's Application Gateway, IIS): a caller has another one with each connection.
+ */
+function networkOf(from: string): string {
+  const address = from.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
   if (mapped) return mapped
   if (!address.includes(':')) return address

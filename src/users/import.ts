@@ -17,13 +17,13 @@ export interface ImportedAccount {
 
 /**
  * `present`: it has been imported before, whatever has become of it since. `name_taken`, `id_taken`: by another account,
- * which stays as it is.
+ * which stays as it is, or, the id, by a client.
  */
 export type ImportOutcome = 'imported' | 'present' | 'name_taken' | 'id_taken'
 
 export const importOutcomes: Record<Exclude<ImportOutcome, 'imported' | 'present'>, string> = {
   name_taken: 'there is another account with this user name',
-  id_taken: 'there is another account with this id',
+  id_taken: 'there is another account, or a client, with this id',
 }
 
 // Not just any text: it is the `sub` of tokens, where the ids of clients stand too.
@@ -85,11 +85,26 @@ function idOf(username: string, passwordHash: string): string {
   ].join('-')
 }
 
-/** Adds these accounts in one statement, all or none, and answers what became of each. */
+/**
+ * Adds these accounts in one statement, all or none, and answers what became of each. None with the id of a client: both are
+ * the `sub` of their tokens, and a service that looks at nothing else must not take one for the other (RFC 9068 §5).
+ */
 export async function importAccounts(
-  { db, now }: Database,
+  database: Database,
   accounts: readonly ImportedAccount[],
 ): Promise<ImportOutcome[]> {
+  if (accounts.length === 0) return []
+  const ids = accounts.map(({ id }) => id)
+  const clients = await database.db.selectFrom('clients').select('id').where('id', 'in', ids).execute()
+  const ofClients = new Set(clients.map(({ id }) => id))
+  const outcomes = await addAccounts(
+    database,
+    accounts.filter(({ id }) => !ofClients.has(id)),
+  )
+  return ids.map((id) => (ofClients.has(id) ? 'id_taken' : (outcomes.shift() as ImportOutcome)))
+}
+
+async function addAccounts({ db, now }: Database, accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]> {
   if (accounts.length === 0) return []
   const keys = accounts.map(({ username }) => usernameKey(username))
   const inserted = await db

@@ -55,7 +55,7 @@ export interface Users {
   /** Answers whether there is such an account. End its sessions after, not before. */
   disable(id: string): Promise<boolean>
   enable(id: string): Promise<boolean>
-  /** Answers whether there was such an account. End its sessions after, not before. */
+  /** Deletes an account that is disabled, and whose sessions have ended since. Answers whether it did. */
   delete(id: string): Promise<boolean>
 }
 
@@ -208,7 +208,11 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     },
 
     async delete(id) {
-      const { numDeletedRows } = await db.deleteFrom('users').where('id', '=', id).executeTakeFirst()
+      const { numDeletedRows } = await db
+        .deleteFrom('users')
+        .where('id', '=', id)
+        .where('disabled_at', 'is not', null)
+        .executeTakeFirst()
       return numDeletedRows > 0n
     },
   }

@@ -1,11 +1,37 @@
 import { test } from 'tap'
-import type { Answer } from '../api.js'
+import { deleteAccount } from '../../src/administration/accounts.js'
+import { withAccounts } from '../accounts.js'
+import type { Answer, Tokens } from '../api.js'
 import { PASSWORD, startService, stores } from '../service.js'
 import { adminOf } from './admin.js'
 
 const ROUNDS = Number(process.env.LATCHKEY_TEST_ROUNDS ?? 5)
 
 for (const store of stores) {
+  test(`${store}: R10: an account that is enabled while it is deleted leaves no session behind`, async (t) => {
+    const { api, env } = await startService(t, store)
+    const admin = adminOf(api)
+    const { id } = (await admin('POST', '/users', { json: { username: 'ada', password: PASSWORD } })).body
+    const late: Tokens[] = []
+
+    const isDeleted = await withAccounts(env, (users) =>
+      deleteAccount(users, id, async () => {
+        await admin('DELETE', `/sessions?sub=${id}`)
+        if (late.length > 0) return
+        // Another administrator, between the end of the sessions and that of the account.
+        await admin('POST', `/users/${id}/enable`)
+        late.push(await api.tokens('ada', PASSWORD))
+      }),
+    )
+
+    t.ok(isDeleted)
+    t.equal((await admin('GET', `/users/${id}`)).status, 404)
+    for (const { access_token, refresh_token } of late) {
+      t.strictSame((await api.introspect(access_token)).body, { active: false })
+      t.equal((await api.refresh(refresh_token)).status, 400)
+    }
+  })
+
   test(`${store}: R6: of sign-ins and refreshes that race an administrator no token survives`, async (t) => {
     const { api } = await startService(t, store, { HASH_QUEUE: '1000' })
     const admin = adminOf(api)

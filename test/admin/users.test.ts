@@ -180,6 +180,7 @@ for (const store of stores) {
     ]) {
       const { status, body } = await admin('GET', `/users?${query}`)
       t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, query)
+      if (query === 'disabled=yes') t.match(body.error_description, /disabled must be true or false$/)
     }
   })
 
@@ -197,6 +198,7 @@ for (const store of stores) {
         { username: 'ada', password_hash: '$2b$20$G7cIgOdPBkwRt7bGsgWEteKijCJ3QOwRPrvIoW.47lGeZwJU21KZC' },
         /costs more/,
       ],
+      [{ username: 'ada', password, roles: 'a  b' }, /^roles has characters/],
       [{ username: 'ada', password, roles: ['a b'] }, /roles\.0 has characters/],
       [{ username: 'ada', password, roles: ['a,b'] }, /roles\.0 has characters/],
       [{ username: 'ada', password, roles: ['ü'] }, /roles\.0 has characters/],

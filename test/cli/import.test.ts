@@ -32,6 +32,8 @@ for (const setting of settings) {
     const { api } = await startServiceWith(t, env)
     await api.signUp('there', PASSWORD)
     const id = '3f6c1a52-8d0e-4b7a-9c1f-5e2d7a4b6c80'
+    const backend = '0b7f5f0e-6a53-4c1e-8f0a-2f6a4c9d1e77'
+    await latchkey(['clients', 'create', backend], shellOf(env))
     const lines: [line: object | string, said?: RegExp][] = [
       [{ username: 'ada', password_hash: BCRYPT, id, roles: ['editor'], created_at: 1_600_000_000 }],
       [''],
@@ -51,7 +53,11 @@ for (const setting of settings) {
       [{ username: 'bob', password_hash: BCRYPT, id: 'todo' }, /^id must be a UUID/],
       [{ username: 'THERE', password_hash: BCRYPT }, /^there is another account with this user name$/],
       [{ username: 'ADA', password_hash: BCRYPT }, /^there is another account with this user name$/],
-      [{ username: 'carl', password_hash: BCRYPT, id }, /^there is another account with this id$/],
+      [{ username: 'carl', password_hash: BCRYPT, id }, /^there is another account, or a client, with this id$/],
+      [
+        { username: 'carl', password_hash: BCRYPT, id: backend },
+        /^there is another account, or a client, with this id$/,
+      ],
       [`{"username":"${'x'.repeat(20_000)}"}`, /^it is longer than/],
       [{ username: 'zoë', password_hash: BCRYPT, more: 'is ignored' }],
     ]
@@ -63,7 +69,7 @@ for (const setting of settings) {
     const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
 
     t.equal(ran.code, 1, 'for some were left out')
-    t.strictSame(ran.json, { lines: 20, imported: 3, present: 0, rejected: 17 })
+    t.strictSame(ran.json, { lines: 21, imported: 3, present: 0, rejected: 18 })
     const told = ran.stderr
       .trimEnd()
       .split('\n')
@@ -81,7 +87,7 @@ for (const setting of settings) {
     t.equal((await api.login('eve', PASSWORD)).status, 401, 'she is disabled')
     t.equal((await api.login('Zoe\u0308', PASSWORD)).status, 200)
     const again = await latchkey(['users', 'import', file], shellOf(env))
-    t.match(again, { code: 1, stdout: '20 lines: 0 imported, 3 there already, 17 left out\n' })
+    t.match(again, { code: 1, stdout: '21 lines: 0 imported, 3 there already, 18 left out\n' })
     t.match(again.stderr, /^line 4: it is no JSON$/m)
     t.match((await latchkey(['users', 'list', '--json'], shellOf(env))).json.users, [
       { username: 'ada', id, roles: ['editor'], disabled: false, created_at: 1_600_000_000 },

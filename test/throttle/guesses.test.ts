@@ -138,6 +138,8 @@ for (const store of ['sqlite', 'redis'] as const) {
       ['no proxy is trusted', { HASH_QUEUE: '100' }, (i: number) => addressOf(i)],
       ['before the proxy’s own entry', PROXIED, (i: number) => `${addressOf(i)}, 192.0.2.1`],
       ['many entries', PROXIED, (i: number) => `192.0.2.${i}, ${addressOf(i)}, ::1, 192.0.2.1`],
+      ['of one address, with its port', PROXIED, (i: number) => `192.0.2.1:${40_000 + i}`],
+      ['of one IPv6 address, with its port', PROXIED, (i: number) => `[2001:db8::1]:${40_000 + i}`],
       ['of one /64', PROXIED, (i: number) => `2001:db8:1:2:${(i + 1).toString(16)}::${i}`],
     ] as [string, Record<string, string>, (i: number) => string][]) {
       const service = await startService(t, store, overrides)

@@ -114,6 +114,22 @@ test('F27: a key that is new is found when a token names it; one that was withdr
   t.equal(await verdict(later, old), 'unknown_key')
 })
 
+test('a key that was withdrawn goes, also where it was the last', async (t) => {
+  const { d, ...publicKey } = newKey('ES256', 'last')
+  let keys: object[] = [publicKey]
+  const verifier = verifierOf({
+    jwksUri: await serve(t, (_request, response) => response.end(JSON.stringify({ keys }))),
+  })
+  await verifier.ready()
+  const named = (kid: string) => verdict(verifier, forge({ alg: 'ES256', typ: 'at+jwt', kid }, 'x'))
+  t.equal(await named('last'), 'bad_signature', 'the key is known')
+
+  keys = []
+  t.equal(await named('another'), 'unavailable', 'they are read anew')
+
+  t.equal(await named('last'), 'unavailable', 'and it is known no longer')
+})
+
 test('made-up key ids do not become a flood', async (t) => {
   const { publicKey } = kinds.ES256()
   let hits = 0

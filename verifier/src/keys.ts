@@ -94,7 +94,11 @@ function keysOfAddress(url: string): Keys {
       const { status, body } = await fetchJson(url, { headers: { accept: 'application/json' } }, LIMITS)
       if (status !== 200) throw new Error(`the address answered ${status}`)
       const found = publicKeysOf(body)
-      if (found.length === 0) throw new Error('there is no key among them that can be used')
+      // What was withdrawn is withdrawn, also where nothing is left: a service that signs with a shared secret now.
+      if (found.length === 0) {
+        keys = []
+        throw new Error('there is no key among them that can be used')
+      }
       // The same keys stay the same list, and what has been checked with them is not checked again.
       if (JSON.stringify(found) !== JSON.stringify(keys)) keys = found
       readAt = performance.now()

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteUser, DisableUser, EnableUser, ReadUser } from '../../../schemas/admin/user.js'
-import { disableAccount } from '../../administration/accounts.js'
+import { deleteAccount, disableAccount } from '../../administration/accounts.js'
 import { refusal } from '../../errors.js'
 import { type AdminNeeds, requireAdmin } from './guard.js'
 import { userBody } from './users.js'
 
 /** `GET` and `DELETE /admin/users/:id`, `POST /admin/users/:id/disable` and `…/enable`: one account. */
 export const userRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
-  const { users, audit } = needs
+  const { users, sessions, audit } = needs
 
   app.get('/admin/users/:id', { schema: ReadUser, attachValidation: true }, async (request) => {
     await requireAdmin(request, needs)
@@ -41,11 +41,11 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, nee
     const by = await requireAdmin(request, needs)
     const { id: sub } = request.params
 
-    // Deleted last: if the sessions' store is away, the account is still there and this can be asked for again.
-    const sids = await disableAccount(needs, sub)
-    if (!sids) throw refusal.noSuch('account')
-    audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted', by })
-    await users.delete(sub)
+    const isDeleted = await deleteAccount(users, sub, async () => {
+      const sids = await sessions.endAll(sub)
+      audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted', by })
+    })
+    if (!isDeleted) throw refusal.noSuch('account')
     audit(request, { event: 'user.deleted', sub, by })
     return reply.code(204).send(null)
   })
