@@ -1,7 +1,9 @@
 import { isUtf8 } from 'node:buffer'
-import { verificationKeyFromJwk } from './jwk.js'
+import { type VerificationKey, verificationKeyFromJwk } from './jwk.js'
 import { createSignatureCheck, type SignatureCheck } from './signature.js'
 import { createTokenMemory } from './token-memory.js'
+
+export type { VerificationKey } from './jwk.js'
 
 /** The claims of an access token (RFC 9068 §2.2), checked. Times are Unix seconds. */
 export interface AccessTokenClaims {
@@ -47,12 +49,6 @@ export class TokenError extends Error {
     super(message)
   }
 }
-
-/** A key, pinned to the one algorithm that it may be used with (RFC 8725 §3.1). */
-export type VerificationKey =
-  | { kid: string; alg: 'HS256'; secret: string | Buffer }
-  /** The public key as PEM (SPKI). */
-  | { kid: string; alg: 'ES256' | 'RS256' | 'EdDSA'; publicKey: string }
 
 /**
  * A shared HS256 secret as a verification key. Its `kid` is the RFC 7638 thumbprint of its JWK, so that everyone who has

@@ -1,8 +1,13 @@
 import { createHash, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import type { VerificationKey } from './access-token.js'
 
 /** A key as it stands in a JWK Set (RFC 7517). */
 export type Jwk = JsonWebKey & { kid?: string; alg?: string; use?: string; key_ops?: string[] }
+
+/** A key, pinned to the one algorithm that it may be used with (RFC 8725 §3.1). */
+export type VerificationKey =
+  | { kid: string; alg: 'HS256'; secret: string | Buffer }
+  /** The public key as PEM (SPKI). */
+  | { kid: string; alg: 'ES256' | 'RS256' | 'EdDSA'; publicKey: string }
 
 /** The members that RFC 7638 §3.2 hashes, in its order. */
 const THUMBPRINT_MEMBERS: Record<string, readonly string[]> = {

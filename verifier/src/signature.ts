@@ -1,5 +1,5 @@
 import { createHmac, createPublicKey, createSecretKey, timingSafeEqual, verify } from 'node:crypto'
-import type { VerificationKey } from './access-token.js'
+import type { VerificationKey } from './jwk.js'
 
 /**
  * Whether `signature` is this key's over the signing input, the token up to its second dot (RFC 7515 §5.2). Both are ASCII,
