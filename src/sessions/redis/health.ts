@@ -8,6 +8,8 @@ import { isCluster, type RedisClient } from './client.js'
  * @throws Error where it does not answer
  */
 export async function findFault(client: RedisClient): Promise<string | undefined> {
+  // While it connects, ioredis lets this question through, and no other: what follows a yes would fail.
+  if (client.status !== 'ready') throw new Error(`the connection is not ready: ${client.status}`)
   if (!isCluster(client)) return faultOf(client)
   // What everyone needs is the node with the feed. One of the others that is away is its own users' trouble.
   const [, ...faults] = await Promise.all([
