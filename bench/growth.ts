@@ -6,7 +6,7 @@ import { post, startBare } from './requests.js'
 import { seedSessions } from './seed.js'
 import type { Setting } from './setting.js'
 
-const SECONDS = 2
+const SECONDS = 1
 
 export interface Growth {
   /** Introspection against the bare route, with so many sessions in Redis. */

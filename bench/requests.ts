@@ -9,12 +9,12 @@ import { seedSessions } from './seed.js'
 import { type Server, startServer } from './server.js'
 import { BASIC, CLIENT, type Setting } from './setting.js'
 
-const SECONDS = 2
+const SECONDS = 1
 /** Different tokens, so that no memory of one is measured. */
 const TOKENS = { users: 500, each: 4 }
 /** Refresh tokens serve once: so many for a round. While they last they come first, then their successors. */
 const ROUND = 1000
-const TO_END = { users: 2000, each: 50 }
+const TO_END = { users: 2400, each: 50 }
 
 /** One kind of request: CPU microseconds that the server used for it, beside another server's in the same seconds. */
 export interface RequestFigure extends Pair {

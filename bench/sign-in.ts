@@ -8,7 +8,7 @@ import { FORM, load } from './load.js'
 import { type Pair, pairs } from './measure.js'
 import type { Setting } from './setting.js'
 
-const SECONDS = 3
+const SECONDS = 2
 const ACCOUNTS = 100
 
 /** Sign-ins a second by one core, and what argon2id alone reaches on it. */
