@@ -187,6 +187,6 @@ export function chart({ requests }: Results): string {
     return `<text x="212" y="${y + 12}" text-anchor="end">${label}</text><rect x="220" y="${y}" width="${fixed(width)}" height="16" rx="3" fill="${isOurs ? '#0f766e' : '#94a3b8'}"/><text x="${fixed(226 + width)}" y="${y + 12}">${fixed(value, 0)}</text>`
   })
   const height = 44 + bars.length * 24
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 ${height}" width="700" height="${height}" font-family="system-ui, sans-serif" font-size="12" fill="#334155"><rect width="700" height="${height}" fill="#ffffff"/><text x="220" y="20" font-weight="600">CPU time a request, µs (less is better)</text>${lines.join('')}</svg>
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 ${height}" width="700" height="${height}" font-family="system-ui, sans-serif" font-size="12" fill="#334155"><title>CPU time a request, in microseconds</title><rect width="700" height="${height}" fill="#ffffff"/><text x="220" y="20" font-weight="600">CPU time a request, µs (less is better)</text>${lines.join('')}</svg>
 `
 }
