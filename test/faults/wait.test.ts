@@ -130,7 +130,14 @@ test('F5 a change of password: likewise, and asked again with the new one', asyn
   t.equal((await change(OTHER_PASSWORD, PASSWORD)).status, 503)
 
   catchUp()
-  t.equal((await persist(() => change(PASSWORD, OTHER_PASSWORD))).status, 204)
+  // The replica may not have caught up yet: also with a 503 the password is the new one.
+  let [current, next] = [PASSWORD, OTHER_PASSWORD]
+  const answer = await persist(async () => {
+    const answer = await change(current, next)
+    ;[current, next] = [next, current]
+    return answer
+  })
+  t.equal(answer.status, 204)
   t.equal(await api.isActive(mine.access_token), true)
   t.equal(await api.isActive(other.access_token), false)
 })
