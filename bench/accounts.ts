@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createPasswordHashing } from '../src/users/password.js'
 import { createUsers } from '../src/users/users.js'
 import type { Setting } from './setting.js'
@@ -12,4 +14,11 @@ export async function createAccounts(setting: Setting, count: number): Promise<s
   await Promise.all(names.map((name) => users.create(name, PASSWORD)))
   await close()
   return names
+}
+
+/** A file with a sign-in of each, as a form a line, for the load generator. */
+export function writeSignIns({ folder }: Setting, names: readonly string[]): string {
+  const path = join(folder, 'sign-ins')
+  writeFileSync(path, names.map((name) => `username=${name}&password=${encodeURIComponent(PASSWORD)}\n`).join(''))
+  return path
 }

@@ -1,0 +1,39 @@
+-- Sign-ins, one line of a file after the other, as fast as they are answered; who is refused comes again ten times a second,
+-- where Retry-After asks for a second, and not in step with the others. Argument: the file. Prints how the sign-ins were answered,
+-- and how many were refused without Retry-After
+local lines, n, wait = {}, 0, 0
+accepted, busy, other, rude = 0, 0, 0, 0
+local thread
+
+function setup(one) thread = one end
+
+function init(args)
+  for line in io.lines(args[1]) do lines[#lines + 1] = line end
+  wrk.method = 'POST'
+  wrk.headers['Content-Type'] = 'application/x-www-form-urlencoded'
+end
+
+function request()
+  n = n % #lines + 1
+  return wrk.format(nil, nil, nil, lines[n])
+end
+
+function response(status, headers)
+  if status == 200 then accepted = accepted + 1
+  elseif status == 503 then busy = busy + 1
+  else other = other + 1 end
+  if status == 200 then return end
+  wait = math.random(50, 150)
+  for name in pairs(headers) do if name:lower() == 'retry-after' then return end end
+  rude = rude + 1
+end
+
+function delay()
+  local now = wait
+  wait = 0
+  return now
+end
+
+function done()
+  for _, name in ipairs({ 'accepted', 'busy', 'other', 'rude' }) do print(name .. '=' .. thread:get(name)) end
+end
