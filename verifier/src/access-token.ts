@@ -111,6 +111,8 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
   const checked = createTokenMemory<AccessTokenClaims>()
 
   return (token) => {
+    // An object may read differently each time that it is asked for its text.
+    if (typeof token !== 'string') throw new TokenError('malformed', 'the token is no string')
     let claims = checked.recall(token)
     if (!claims) {
       claims = checkToken(token)
@@ -121,8 +123,6 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
 
   /** All that never changes of a token: its form, its signature, and its claims but for their time. */
   function checkToken(token: string): AccessTokenClaims {
-    // An object may read differently each time that it is asked for its text.
-    if (typeof token !== 'string') throw new TokenError('malformed', 'the token is no string')
     if (token.length > MAX_TOKEN_LENGTH) throw new TokenError('malformed', 'the token is longer than 8192 characters')
     const parts = COMPACT.exec(token)
     if (!parts) throw new TokenError('malformed', 'not a compact JWS')
