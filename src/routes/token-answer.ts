@@ -1,6 +1,6 @@
 import type { TokenAnswer } from '../../schemas/token-answer.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
-import type { Session } from '../sessions/session.js'
+import type { SessionGrant } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 
 /**
@@ -9,7 +9,7 @@ import type { AccessTokens } from '../tokens/access-tokens.js'
  * @param age milliseconds since the sign-in or the rotation: more than none where the answer is given again
  */
 export function tokenAnswer(
-  session: Session,
+  session: SessionGrant,
   { tokens, refreshTokens }: { tokens: AccessTokens; refreshTokens: RefreshTokens },
   age = 0,
 ): TokenAnswer {

@@ -32,6 +32,9 @@ export interface Session {
   expiresAt: number
 }
 
+/** What the tokens of a session say of it. */
+export type SessionGrant = Omit<Session, 'username' | 'deviceName' | 'ip' | 'userAgent' | 'createdAt'>
+
 export type NewSession = Omit<Session, 'generation' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
 
 export interface StoreOptions {
@@ -47,9 +50,9 @@ export interface StoreOptions {
 
 export type Rotation =
   /** The generation was the current one and has been moved on by one. */
-  | { outcome: 'rotated'; session: Session }
+  | { outcome: 'rotated'; session: SessionGrant }
   /** The generation was moved on within the grace, `age` milliseconds ago: the same successor again. Nothing has changed. */
-  | { outcome: 'replayed'; session: Session; age: number }
+  | { outcome: 'replayed'; session: SessionGrant; age: number }
   /** The generation was left behind: it has been stolen, or kept. The session lives still: the caller ends it. */
   | { outcome: 'reused' }
   /** There is no such session, or it has ended. */

@@ -190,7 +190,7 @@ test('a user may end more sessions than Lua takes arguments', async (t) => {
   t.teardown(() => patient.disconnect())
   const pipeline = patient.pipeline()
   for (const sid of sids) {
-    pipeline.hset(sessionKey(sub, sid), 'gen', 0, 'un', 'ada').zadd(sessionIndexKey(sub), Date.now() + 60_000, sid)
+    pipeline.hset(sessionKey(sub, sid), 'g', 0, 'un', 'ada').zadd(sessionIndexKey(sub), Date.now() + 60_000, sid)
   }
   await pipeline.exec()
 

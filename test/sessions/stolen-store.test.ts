@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { test } from 'tap'
+import { unpackDevice } from '../../src/sessions/redis/device.js'
 import type { Tokens } from '../api.js'
 import { CLIENT, JWT_SECRET, PASSWORD, REFRESH_SECRET, startService, stores } from '../service.js'
 
@@ -96,8 +97,10 @@ async function dumpKeys(url: string): Promise<Buffer[]> {
     const values = await Promise.all(
       keys.map(async (key) => {
         switch (await client.type(key)) {
-          case 'hash':
-            return client.hgetall(key)
+          case 'hash': {
+            const { d: device } = await client.hgetallBuffer(key)
+            return [await client.hgetall(key), device && unpackDevice(device)]
+          }
           case 'zset':
             return client.zrange(key, '0', '-1', 'WITHSCORES')
           case 'stream':

@@ -116,8 +116,8 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
         if (key.endsWith(':i')) {
           for (const sid of await client.zrange(key, '0', '-1')) await client.zincrby(key, -milliseconds, sid)
         } else {
-          for (const field of ['rot', 'new']) await client.hincrby(key, field, -milliseconds)
-          if ((await client.hget(key, 'end')) !== '0') await client.hincrby(key, 'end', -milliseconds)
+          for (const field of ['r', 'n']) await client.hincrby(key, field, -milliseconds)
+          if (await client.hexists(key, 'e')) await client.hincrby(key, 'e', -milliseconds)
         }
         await client.pexpireat(key, (await client.pexpiretime(key)) - milliseconds)
       }

@@ -8,7 +8,7 @@
   ARGV[3]  REFRESH_TTL, ms
   ARGV[4]  SESSION_MAX_AGE, ms; 0: no limit
   ARGV[5]  SESSIONS_PER_USER
-  ARGV[6…] fields and values of the session
+  ARGV[6…] fields and values of the session: what they are stands in fields.ts
 
   Returns  { now, expires, excess session ids… }, times in Unix ms of Redis's clock
 
@@ -22,7 +22,8 @@ local ends = maxAge > 0 and now + maxAge or 0
 local expires = now + ttl
 if ends > 0 and ends < expires then expires = ends end
 
-redis.call('HSET', KEYS[1], 'gen', 0, 'rot', now, 'new', now, 'end', ends, unpack(ARGV, 6))
+redis.call('HSET', KEYS[1], 'g', 0, 'r', now, 'n', now, unpack(ARGV, 6))
+if ends > 0 then redis.call('HSET', KEYS[1], 'e', ends) end
 redis.call('PEXPIREAT', KEYS[1], expires)
 
 -- A key lives to the end of its last millisecond, and while it lives it must be found here.
@@ -38,7 +39,7 @@ if over > 0 then
   local used = {}
   for _, other in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
     if other ~= sid then
-      local at = redis.pcall('HGET', ARGV[1] .. other, 'rot')
+      local at = redis.pcall('HGET', ARGV[1] .. other, 'r')
       -- While a cluster moves the slot, a session may be on another node: then it is not the turn of that one.
       if type(at) ~= 'table' then used[#used + 1] = { other, at and tonumber(at) or 0 } end
     end

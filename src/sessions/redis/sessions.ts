@@ -3,15 +3,9 @@ import { readFileSync } from 'node:fs'
 import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
-import {
-  FIRST_PARTY,
-  type NewSession,
-  type Rotation,
-  type Session,
-  type SessionStore,
-  type StoreOptions,
-} from '../session.js'
+import { FIRST_PARTY, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
 import { isCluster, type RedisClient } from './client.js'
+import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
 
@@ -30,8 +24,12 @@ const scripts = {
 
 /** What `defineCommand` adds to the client. */
 interface Scripts {
-  lkCreate(session: string, index: string, ...args: (string | number)[]): Promise<[number, number, ...string[]]>
-  lkRotate(session: string, index: string, ...args: (string | number)[]): Promise<[string, number, number, ...string[]]>
+  lkCreate(
+    session: string,
+    index: string,
+    ...args: (string | number | Buffer)[]
+  ): Promise<[number, number, ...string[]]>
+  lkRotate(session: string, index: string, ...args: (string | number)[]): Promise<Rotated | ['reused' | 'unknown']>
   lkEnd(keys: number, ...args: string[]): Promise<string[]>
   lkHolders(keys: number, ...sessions: string[]): Promise<(string | null)[]>
   lkAnnounce(feed: string, kept: number, ...fields: string[]): Promise<string>
@@ -39,6 +37,8 @@ interface Scripts {
   lkEpoch(epoch: string): Promise<number>
   lkHeartbeat(feed: string, interval: number, kept: number, word: string): Promise<number>
 }
+type Times = [now: number, expiresAt: number, rotatedAt: number]
+type Rotated = ['rotated' | 'replayed', ...Times, owner: string, scope: string, audience: string, roles: string]
 
 /** A follower of the feed is stale past one second by default: four chances to hear of us within it. */
 const HEARTBEAT_INTERVAL = 250
@@ -182,7 +182,7 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
 
     rotate: ({ sub, sid, generation }, clientId) =>
       ask(async (): Promise<Rotation> => {
-        const [outcome, now, expiresAt, ...fields] = await redis.lkRotate(
+        const answer = await redis.lkRotate(
           sessionKey(sub, sid),
           sessionIndexKey(sub),
           sid,
@@ -192,9 +192,13 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
           clientId,
           FIRST_PARTY,
         )
-        if (outcome !== 'rotated' && outcome !== 'replayed') return { outcome: outcome as 'reused' | 'unknown' }
-        const session = toSession(sub, sid, pairs(fields), expiresAt)
-        return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - session.lastSeenAt }
+        if (answer.length === 1) return { outcome: answer[0] }
+        const [outcome, now, expiresAt, lastSeenAt, owner, scope, audience, roles] = answer
+        const session = {
+          ...{ sub, sid, generation: generation + 1, lastSeenAt, expiresAt },
+          ...{ clientId: owner, scope, audience, roles: toRoles(roles) },
+        }
+        return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
       }),
 
     holder: (sub, sid) => ask(() => holder(sessionKey(sub, sid))),
@@ -205,9 +209,9 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
         const found = await Promise.all(
           sids.map(async (sid) => {
             const key = sessionKey(sub, sid)
-            const [fields, expiresAt] = await Promise.all([redis.hgetall(key), redis.pexpiretime(key)])
+            const [hash, expiresAt] = await Promise.all([redis.hgetallBuffer(key), redis.pexpiretime(key)])
             // It may have expired since the index was read.
-            return fields.gen === undefined || expiresAt < 0 ? [] : [toSession(sub, sid, fields, expiresAt)]
+            return (expiresAt > 0 && toSession(sub, sid, hash, expiresAt)) || []
           }),
         )
         return found.flat().sort((a, b) => b.lastSeenAt - a.lastSeenAt)
@@ -284,45 +288,4 @@ async function countSessions(node: Redis): Promise<number> {
   if (keys <= FEW) return (await node.keys('lk1:*')).filter(isSession).length
   const sample = await Promise.all(Array.from({ length: SAMPLE }, () => node.randomkey()))
   return Math.round((keys * sample.filter(isSession).length) / SAMPLE)
-}
-
-// Short names: a million sessions carry them.
-function toFields(session: NewSession): string[] {
-  return Object.entries({
-    un: session.username,
-    cid: session.clientId,
-    sc: session.scope,
-    aud: session.audience,
-    ro: session.roles.join(' '),
-    dev: session.deviceName ?? '',
-    ip: session.ip,
-    ua: session.userAgent ?? '',
-  })
-    .filter(([name, value]) => value !== '' || name === 'un')
-    .flat()
-}
-
-function toSession(sub: string, sid: string, fields: Record<string, string>, expiresAt: number): Session {
-  return {
-    sub,
-    sid,
-    username: fields.un ?? '',
-    clientId: fields.cid ?? '',
-    scope: fields.sc ?? '',
-    audience: fields.aud ?? '',
-    roles: fields.ro ? fields.ro.split(' ') : [],
-    generation: Number(fields.gen),
-    deviceName: fields.dev ?? null,
-    ip: fields.ip ?? '',
-    userAgent: fields.ua ?? null,
-    createdAt: Number(fields.new),
-    lastSeenAt: Number(fields.rot),
-    expiresAt,
-  }
-}
-
-function pairs(flat: string[]): Record<string, string> {
-  const fields: Record<string, string> = {}
-  for (let i = 0; i < flat.length; i += 2) fields[flat[i] as string] = flat[i + 1] as string
-  return fields
 }

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto'
+import { sessionKey } from '@latchkey/verifier/redis-keys'
+import { type Test, test } from 'tap'
+import { dictionary, unpackDevice } from '../../src/sessions/redis/device.js'
+import type { NewSession } from '../../src/sessions/session.js'
+import { newSession, newUser, type OpenRedisStore, openRedisStore } from './stores.js'
+
+const IPHONE =
+  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1'
+
+test('a session with long values is one string in Redis, not a table, and comes back as it was', async (t) => {
+  const store = await openRedisStore(t)
+  await keeps(t, store, {
+    clientId: 'c'.repeat(64),
+    scope: Array.from({ length: 100 }, (_, i) => `scope:${i}`).join(' '),
+    audience: `https://${'long.'.repeat(30)}example`,
+    roles: Array.from({ length: 40 }, (_, i) => `role-${i}`),
+    deviceName: '📱'.repeat(50),
+    // Nothing in it is said twice, so that nothing is saved of it.
+    userAgent: Array.from({ length: 150 }, (_, i) => String.fromCharCode(161 + ((i * 83) % 95))).join(''),
+  })
+})
+
+test('values are cut anywhere, also in a character, and at every length about a cut', async (t) => {
+  const store = await openRedisStore(t)
+  for (const length of [61, 62, 63, 64, 65, 125, 126, 127, 189]) {
+    await keeps(t, store, { scope: 's'.repeat(length), audience: 'a'.repeat(length + 1), roles: ['r'.repeat(length)] })
+  }
+  for (const before of ['', 'x', 'xx', 'xxx']) {
+    const text = before + 'é𝕒'.repeat(60)
+    await keeps(t, store, { scope: text, audience: text, roles: [text], userAgent: text, deviceName: text })
+  }
+})
+
+test('digits come back as they were: Redis keeps numbers as numbers', async (t) => {
+  const store = await openRedisStore(t)
+  await keeps(t, store, { scope: '007', audience: '1'.repeat(70), roles: ['-0'], userAgent: '1e3', deviceName: '' })
+})
+
+test('a browser’s session takes less than 320 bytes of Redis, the index apart', async (t) => {
+  const { client, sessions } = await openRedisStore(t, { sessionMaxAge: 86_400_000 })
+  const { session } = await sessions.create(newSession(newUser(), { roles: [], deviceName: null, userAgent: IPHONE }))
+
+  const bytes = (await client.memory('USAGE', sessionKey(session.sub, session.sid))) as number
+
+  t.ok(bytes < 320, `${bytes} bytes`)
+})
+
+test('what was packed by the first version is unpacked: the dictionary has not changed', (t) => {
+  const packed = Buffer.from('i1ZyTEl81DCzWAFmgZGBMUiZobGeuZKOEjExaUGNeLTQM8RbbAAA', 'base64')
+
+  t.strictSame(unpackDevice(packed), { deviceName: 'Ada’s phone', ip: '203.0.113.7', userAgent: IPHONE })
+  t.equal(
+    createHash('sha256').update(dictionary).digest('hex'),
+    'e26d60f37a2b22d078ab6f2cad03ff95de52e879f624cd85a07afbf16d042784',
+  )
+  t.end()
+})
+
+/** Begins such a session and rotates it; looks at what Redis makes of it. */
+async function keeps(t: Test, { client, sessions }: OpenRedisStore, overrides: Partial<NewSession>): Promise<void> {
+  const begun = newSession(newUser(), overrides)
+  const { username, deviceName, ip, userAgent, ...grant } = begun
+  const { sub, sid } = begun
+
+  const { session } = await sessions.create(begun)
+
+  for (const outcome of ['rotated', 'replayed']) {
+    const rotation = await sessions.rotate({ sub, sid, generation: 0 }, begun.clientId)
+    const [listed] = await sessions.list(sub)
+    const times = { lastSeenAt: listed?.lastSeenAt, expiresAt: listed?.expiresAt }
+    t.match(rotation, { outcome })
+    t.strictSame('session' in rotation && rotation.session, { ...grant, generation: 1, ...times })
+    t.strictSame(listed, { ...begun, generation: 1, createdAt: session.createdAt, ...times })
+  }
+  t.equal(await client.object('ENCODING', sessionKey(sub, sid)), 'listpack')
+}
