@@ -19,7 +19,7 @@
   A generation newer than the session's is one that Redis lost in a failover (only the service can make its MAC): the
   session is moved on to it. Grace runs on Redis's clock, which all replicas of the service share.
 ]]
--- What they are stands in fields.ts.
+-- What each field is stands in fields.ts.
 local generation, client, rotated, ends, scope, audience, roles =
   unpack(redis.call('HMGET', KEYS[1], 'g', 'c', 'r', 'e', 's', 'a', 'o'))
 if not generation then return { 'unknown' } end
@@ -32,12 +32,12 @@ local presented = tonumber(ARGV[2])
 generation = tonumber(generation)
 rotated = tonumber(rotated)
 
-local outcome = 'rotated'
+local outcome, expires = 'rotated', nil
 if presented < generation then
   if presented ~= generation - 1 or now - rotated > tonumber(ARGV[3]) then return { 'reused' } end
-  outcome = 'replayed'
+  outcome, expires = 'replayed', redis.call('PEXPIRETIME', KEYS[1])
 else
-  local expires = now + tonumber(ARGV[4])
+  expires = now + tonumber(ARGV[4])
   ends = tonumber(ends or expires)
   if ends < expires then expires = ends end
   rotated = now
@@ -48,7 +48,7 @@ else
   redis.call('PEXPIREAT', KEYS[2], last[2])
 end
 
--- A value may go on in further fields, where its first piece is a full one.
+-- A piece of 63 bytes is a full one: the value may go on in another field.
 local function whole(name, value)
   local piece, pieces = value or '', { value or '' }
   while #piece == 63 do
@@ -57,5 +57,4 @@ local function whole(name, value)
   end
   return table.concat(pieces)
 end
-local expires = redis.call('PEXPIRETIME', KEYS[1])
 return { outcome, now, expires, rotated, client, whole('s', scope), whole('a', audience), whole('o', roles) }

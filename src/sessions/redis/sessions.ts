@@ -195,8 +195,15 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
         if (answer.length === 1) return { outcome: answer[0] }
         const [outcome, now, expiresAt, lastSeenAt, owner, scope, audience, roles] = answer
         const session = {
-          ...{ sub, sid, generation: generation + 1, lastSeenAt, expiresAt },
-          ...{ clientId: owner, scope, audience, roles: toRoles(roles) },
+          sub,
+          sid,
+          clientId: owner,
+          scope,
+          audience,
+          roles: toRoles(roles),
+          generation: generation + 1,
+          lastSeenAt,
+          expiresAt,
         }
         return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
       }),
