@@ -31,11 +31,18 @@ async function open(t: Test) {
       'c',
       CLIENT,
     ) as Promise<[number, number, ...string[]]>
-  const rotate = (generation: number, sid = 'A', client = CLIENT) =>
-    run('rotate', [sessionKey(sub, sid), index], sid, generation, GRACE, TTL, client, 'latchkey') as Promise<
-      [string, ...unknown[]]
-    >
-  return { client, run, sub, session, index, create, rotate }
+  const rotateAll = (...asked: [sid: string, generation: number, client: string][]) =>
+    run(
+      'rotate',
+      asked.flatMap(([sid]) => [sessionKey(sub, sid), index]),
+      GRACE,
+      TTL,
+      'latchkey',
+      ...asked.flat(),
+    ) as Promise<[string, ...unknown[]][]>
+  const rotate = async (generation: number, sid = 'A', client = CLIENT) =>
+    (await rotateAll([sid, generation, client]))[0] as [string, ...unknown[]]
+  return { client, run, sub, session, index, create, rotate, rotateAll }
 }
 
 const CLIENT = 'todo'
@@ -209,6 +216,28 @@ test('rotate: of 50 at once one rotates', async (t) => {
   const outcomes = (await Promise.all(Array.from({ length: 50 }, () => rotate(0)))).map(([outcome]) => outcome)
 
   t.strictSame(outcomes.sort(), [...Array(49).fill('replayed'), 'rotated'])
+})
+
+test('rotate: of several sessions each has its own answer, in their order; one that comes twice rotates once', async (t) => {
+  const { client, sub, create, rotateAll } = await open(t)
+  await create('A')
+  await create('B')
+  await client.hset(sessionKey(sub, 'B'), 'g', 7)
+
+  const answers = await rotateAll(
+    ['A', 0, CLIENT],
+    ['X', 0, CLIENT],
+    ['B', 2, CLIENT],
+    ['A', 0, CLIENT],
+    ['A', 0, 'another'],
+  )
+
+  t.strictSame(
+    answers.map(([outcome]) => outcome),
+    ['rotated', 'unknown', 'reused', 'replayed', 'unknown'],
+  )
+  t.equal(await client.hget(sessionKey(sub, 'A'), 'g'), '1')
+  t.equal(await client.hget(sessionKey(sub, 'B'), 'g'), '7')
 })
 
 test('end: names those that lived, and leaves the others', async (t) => {
