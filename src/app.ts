@@ -291,11 +291,11 @@ function collectAddresses(app: FastifyInstance): () => void {
   app.addHook('onRoute', ({ url }) => void addresses.add(url))
   return () => {
     for (const url of addresses) {
-      const hasMethod = (method: string) => app.hasRoute({ url, method })
-      const allow = app.supportedMethods.filter(hasMethod).sort().join(', ')
+      const own = app.supportedMethods.filter((method) => app.hasRoute({ url, method }))
+      const allow = own.sort().join(', ')
       app.route({
         url,
-        method: app.supportedMethods.filter((method) => !hasMethod(method)),
+        method: app.supportedMethods.filter((method) => !own.includes(method)),
         schema: { hide: true },
         // Before the body is read: whatever it is, it has no business here.
         onRequest: async () => {
