@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyJwt from '@fastify/jwt'
 import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
@@ -187,6 +187,12 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
     // Drained before it is closed: a request that still arrives is served, and its connection closed.
     return503OnClosing: false,
     forceCloseConnections: 'idle',
+    // The methods that Fastify does not know, and no route has, are one to it: each would have a tree of every address in
+    // the router, to say 405. Of two dozen those took 40 ms of a start.
+    rewriteUrl: (request) => {
+      if (!methods.has(request.method)) request.method = 'TRACE'
+      return request.url as string
+    },
     trustProxy: config.trustProxy ? [...config.trustProxy] : false,
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
@@ -207,10 +213,8 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
     frameworkErrors: (error, request, reply) => countUnrouted(handleError(error, request, reply).statusCode),
     clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, countUnrouted),
   })
+  const methods = new Set<string | undefined>(app.supportedMethods)
   app.server.on('checkExpectation', refuseExpectation)
-  for (const method of METHODS) {
-    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
-  }
   app.setErrorHandler(handleError)
   app.setNotFoundHandler((_request, reply) => {
     countUnrouted(404)
