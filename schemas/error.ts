@@ -1,4 +1,5 @@
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
+import { Type } from './type.js'
 
 /** What every refusal looks like (RFC 6749 §5.2). */
 export const ErrorBody = Type.Object(

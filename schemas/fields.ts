@@ -1,4 +1,5 @@
-import { type TProperties, type TSchemaOptions, Type } from 'typebox'
+import type { TProperties, TSchemaOptions } from 'typebox'
+import { Type } from './type.js'
 
 /** A body, a query or a set of path parameters. Members that are not named are ignored, as RFC 6749 §3.2 asks. */
 export const Fields = <Properties extends TProperties>(properties: Properties, options: TSchemaOptions = {}) =>

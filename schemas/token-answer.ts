@@ -1,5 +1,6 @@
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
 import { AccessToken, example, RefreshToken, Scope, SessionId } from './fields.js'
+import { Type } from './type.js'
 
 /** RFC 6749 §5.1, with the session and the refresh token's own lifetime. */
 export const TokenAnswer = Type.Object(

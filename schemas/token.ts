@@ -1,6 +1,7 @@
-import { type Static, Type } from 'typebox'
+import type { Static } from 'typebox'
 import { refusals } from './error.js'
 import { AccessToken, example, Fields, PostedCredentials, RefreshToken, Scope, SessionId, Token } from './fields.js'
+import { Type } from './type.js'
 
 /** RFC 6749 §5.1. A token that a client gets for itself has no refresh token and no session. */
 export const GrantAnswer = Type.Object(

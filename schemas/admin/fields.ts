@@ -1,5 +1,6 @@
-import { type TString, Type } from 'typebox'
+import type { TString } from 'typebox'
 import { example, Fields, Time } from '../fields.js'
+import { Type } from '../type.js'
 
 /** Who may call. */
 export const byAdmin = {

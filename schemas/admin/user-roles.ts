@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { refusals } from '../error.js'
 import { Fields } from '../fields.js'
+import { Type } from '../type.js'
 import { byAdmin, Roles, UserParams } from './fields.js'
 
 /** `PUT /admin/users/:id/roles` */

@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { refusals } from '../error.js'
 import { example, Fields, Password, Username } from '../fields.js'
+import { Type } from '../type.js'
 import { byAdmin, PasswordHash, Roles, User, userExample } from './fields.js'
 
 /** `GET /admin/users` */

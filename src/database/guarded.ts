@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type DatabaseConnection, type Dialect, type Driver, type Kysely, sql } from 'kysely'
+import type { DatabaseConnection, Dialect, Driver } from 'kysely'
 import { Unavailable } from '../unavailable.js'
 import type { DatabaseTimes } from './database.js'
+import { type Kysely, sql } from './kysely.js'
 import type { Tables } from './schema.js'
 
 /** The dialect, with every failure of a query or a connection turned into {@link Unavailable}. */

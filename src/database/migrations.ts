@@ -1,4 +1,5 @@
-import { type Kysely, type Migration, PostgresAdapter, sql } from 'kysely'
+import type { Migration } from 'kysely'
+import { type Kysely, PostgresAdapter, sql } from './kysely.js'
 
 /**
  * Forward only, and never edited once released. Named in order. An older process runs beside a newer one while replicas

@@ -1,7 +1,8 @@
-import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely'
+import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import pg from 'pg'
 import type { DatabaseTimes, Opened } from './database.js'
 import { guarded, withPing } from './guarded.js'
+import { Kysely, PostgresDialect, sql } from './kysely.js'
 import { executedMigrations, migrateToLatest } from './migrate.js'
 import type { Tables } from './schema.js'
 

@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { CompiledQuery, Kysely, SqliteDialect, sql } from 'kysely'
 import SqliteDatabase from 'libsql'
 import { Unavailable } from '../unavailable.js'
 import type { DatabaseTimes, Opened } from './database.js'
 import { guarded, withPing } from './guarded.js'
+import { CompiledQuery, Kysely, SqliteDialect, sql } from './kysely.js'
 import { executedMigrations, migrateToLatest } from './migrate.js'
 import type { Tables } from './schema.js'
 

@@ -1,5 +1,6 @@
-import { type Expression, type SqlBool, sql } from 'kysely'
+import type { Expression, SqlBool } from 'kysely'
 import type { Database } from '../database/database.js'
+import { sql } from '../database/kysely.js'
 import type { SessionRow } from '../database/schema.js'
 import { FIRST_PARTY, type Rotation, type Session, type SessionStore, type StoreOptions } from './session.js'
 

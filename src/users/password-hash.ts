@@ -1,7 +1,6 @@
 import { createHash, pbkdf2, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { verify as verifyArgon2 } from '@node-rs/argon2'
-import { verify as verifyBcrypt } from '@node-rs/bcrypt'
 
 /** A hash as it is kept, read: what it takes to check a password against it. */
 export interface PasswordHash {
@@ -74,7 +73,13 @@ const readBcrypt: Read = (text) => {
   // Django's way around bcrypt's 72 bytes.
   const prepare = (password: string) =>
     prefix === 'bcrypt_sha256$' ? createHash('sha256').update(password).digest('hex') : password
-  return { matches: (password) => verifyBcrypt(prepare(password), crypt) }
+  return {
+    async matches(password) {
+      // Loaded when an import has brought one: it takes 3 MB.
+      const { verify } = await import('@node-rs/bcrypt')
+      return verify(prepare(password), crypt)
+    },
+  }
 }
 
 const readScrypt: Read = (text) => {

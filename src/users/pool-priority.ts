@@ -10,8 +10,9 @@ const NICE = 10
  */
 export async function lowerPoolPriority(): Promise<void> {
   const seen = new Set<string>()
+  const threads = Number(process.env.UV_THREADPOOL_SIZE) || 4
   try {
-    for (let round = 0; round < 8; round += 1) {
+    for (let round = 0; round < 8 && seen.size < threads; round += 1) {
       const links = await Promise.all(Array.from({ length: 32 }, () => readlink('/proc/thread-self')))
       for (const link of links) {
         if (seen.has(link)) continue

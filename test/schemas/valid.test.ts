@@ -1,0 +1,22 @@
+import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Ajv } from 'ajv'
+import { test } from 'tap'
+
+const folder = new URL('../../schemas/', import.meta.url)
+const files = readdirSync(fileURLToPath(folder), { recursive: true, encoding: 'utf8' }).filter((file) =>
+  file.endsWith('.js'),
+)
+
+// The service takes them as they are.
+for (const file of files) {
+  test(`what ${file} asks of requests is JSON Schema`, async (t) => {
+    const ajv = new Ajv()
+    const routes: Record<string, Record<string, object>> = await import(new URL(file, folder).href)
+    for (const [name, { body, querystring, params, headers }] of Object.entries(routes)) {
+      for (const schema of [body, querystring, params, headers]) {
+        if (schema) t.ok(ajv.validateSchema(schema), name, { errors: ajv.errors })
+      }
+    }
+  })
+}
