@@ -10,7 +10,7 @@ import { createAudit } from './audit.js'
 import { registerBodies } from './bodies.js'
 import { createClients } from './clients/clients.js'
 import { type Config, parseProductionKeys } from './config.js'
-import { handleError, refusal, sendRefusal } from './errors.js'
+import { createErrorHandler, refusal, sendRefusal } from './errors.js'
 import { createMetrics } from './metrics/metrics.js'
 import { admin } from './routes/admin/admin.js'
 import { health } from './routes/health.js'
@@ -166,6 +166,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
 
 /** @param countUnrouted is told the status of each answer that no route gives */
 function createServer(config: Config, logger: Logger, countUnrouted = (_status: number) => {}): FastifyInstance {
+  const handleError = createErrorHandler(logger)
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     // A line a request would cost half a request: `debug` has it. What matters is in the audit log.

@@ -1,4 +1,4 @@
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorBody } from '../schemas/error.js'
 import { Unavailable } from './unavailable.js'
 
@@ -113,8 +113,17 @@ export const refusal = {
 }
 
 /** Fastify's error handler: whatever was thrown leaves in the one form that callers know. */
-export function handleError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return sendRefusal(reply, toWireError(error, request))
+export function createErrorHandler(logger: FastifyBaseLogger) {
+  // Its members are three, and none is a secret. In a storm there is one for each request that is refused, and redaction made
+  // 46 KB of garbage for each: near half of all that there was.
+  const unavailable = logger.child({}, { redact: [] })
+  return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    if (error instanceof Unavailable) {
+      const { dependency, message: reason } = error
+      unavailable.warn({ reqId: request.id, dependency, reason }, 'unavailable')
+    }
+    return sendRefusal(reply, toWireError(error, request))
+  }
 }
 
 export function sendRefusal(reply: FastifyReply, { statusCode, code, message, headers }: WireError): FastifyReply {
@@ -128,10 +137,7 @@ export function sendRefusal(reply: FastifyReply, { statusCode, code, message, he
 
 function toWireError(error: FastifyError, request: FastifyRequest): WireError {
   if (error instanceof WireError) return error
-  if (error instanceof Unavailable) {
-    request.log.warn({ reqId: request.id, dependency: error.dependency, reason: error.message }, 'unavailable')
-    return refusal.unavailable()
-  }
+  if (error instanceof Unavailable) return refusal.unavailable()
   if (error.validation) return refusal.invalidRequest(describeValidation(error))
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
