@@ -79,9 +79,9 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
 
   /**
    * Seconds to wait before a password may be tried; 0: now. `places` are those among the passwords that are compared: all
-   * before may turn out wrong.
+   * before may turn out wrong. And for how many seconds the account will be known at the address; 0: it is not.
    */
-  async function waitOf({ pair, account, address }: Keys, places: Places): Promise<number> {
+  async function waitOf({ pair, account, address }: Keys, places: Places): Promise<{ wait: number; knownFor: number }> {
     const [own, isKnown, ofAccount, ofAddress] = await Promise.all([
       waits.get(pair),
       known.get(pair),
@@ -100,7 +100,10 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
         else if (failed + place > limit) moment = MOMENT
       }
     }
-    return Math.max(moment, ...seconds.map((count) => Math.ceil((count?.msBeforeNext ?? 0) / 1000)))
+    return {
+      wait: Math.max(moment, ...seconds.map((count) => Math.ceil((count?.msBeforeNext ?? 0) / 1000))),
+      knownFor: (isKnown?.msBeforeNext ?? 0) / 1000,
+    }
   }
 
   async function failed({ pair, account, address }: Keys): Promise<void> {
@@ -113,9 +116,9 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
     await waits.block(pair, Math.min(FIRST_WAIT * 2 ** (consumedPoints - FREE_FAILURES), LONGEST_WAIT))
   }
 
-  /** From now on the address is one that the account is known at. */
-  async function succeeded({ pair }: Keys): Promise<void> {
-    await Promise.all([failures.delete(pair), known.set(pair, 1, KNOWN_FOR)])
+  /** From now on the address is one that the account is known at. To say so each time would cost as much as to ask. */
+  async function succeeded({ pair }: Keys, knownFor: number): Promise<void> {
+    await Promise.all([failures.delete(pair), knownFor < KNOWN_FOR / 2 && known.set(pair, 1, KNOWN_FOR)])
   }
 
   return {
@@ -123,10 +126,10 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
       const keys = keysOf(who)
       const places = { account: enter(keys.account), address: enter(keys.address) }
       try {
-        const wait = await ask(() => waitOf(keys, places))
+        const { wait, knownFor } = await ask(() => waitOf(keys, places))
         if (wait > 0) return { wait }
         const answer = await compare()
-        await ask(() => (isRight(answer) ? succeeded(keys) : failed(keys)))
+        await ask(() => (isRight(answer) ? succeeded(keys, knownFor) : failed(keys)))
         return { answer }
       } finally {
         leave(keys.account)
