@@ -14,7 +14,7 @@ import { measureSignIns } from './sign-in.js'
  * `node dist/bench/main.js requests [PATTERN]`: one part, to look at. With BENCH_AGAINST=FOLDER requests are compared with
  * another checkout that is built there.
  */
-const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 7)
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5)
 const [, , part, pattern] = process.argv
 const began = performance.now()
 const say = (text: string) => process.stdout.write(`${text}\n`)
@@ -35,7 +35,7 @@ async function measureAll(): Promise<Results> {
   const requests = await inSetting('requests', (setting) => measureRequests(setting, ROUNDS, /./))
   for (const figure of requests.figures) say(describeRequest(figure))
   const signIns = await inSetting('sign-ins', (setting) => measureSignIns(setting, ROUNDS))
-  const storm = await inSetting('a storm of sign-ins', (setting) => measureStorm(setting, 4))
+  const storm = await inSetting('a storm of sign-ins', (setting) => measureStorm(setting, ROUNDS))
   const local = await inSetting('local verification', ({ redisUrl }) => measureCost({ url: redisUrl }))
   const footprint = await inSetting('footprint', measureFootprint)
   const growth = await inSetting('growth', (setting) => measureGrowth(setting, 4, [10_000, 100_000, 1_000_000]))
