@@ -1,6 +1,6 @@
 import { readConfig } from '../src/config.js'
 import { begin } from './footprint.js'
-import { load } from './load.js'
+import { cpuOf, load } from './load.js'
 import { type Pair, pairs } from './measure.js'
 import { post, startBare } from './requests.js'
 import { seedSessions } from './seed.js'
@@ -27,15 +27,8 @@ export async function measureGrowth(setting: Setting, rounds: number, counts: re
   const tokens = await seeded('grown', 500, 4)
   const service = await setting.startService()
   const bare = await startBare()
-  const yardstick = load(bare, post('/introspect', tokens, 'token='))
-  const compare = (file: string) => {
-    const run = load(service, post('/introspect', file, 'token='))
-    return pairs(
-      rounds,
-      async () => (await run(SECONDS)).cpu,
-      async () => (await yardstick(SECONDS)).cpu,
-    )
-  }
+  const yardstick = cpuOf(bare, post('/introspect', tokens, 'token='))
+  const compare = (file: string) => pairs(rounds, cpuOf(service, post('/introspect', file, 'token=')), yardstick)
 
   const growth: Growth = { sessions: [], each: [], processes: { one: 0, two: 0 } }
   let count = 2000

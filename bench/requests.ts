@@ -3,15 +3,12 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { readConfig } from '../src/config.js'
 import { freePort } from '../test/servers/ports.js'
-import { FORM, type Load, load } from './load.js'
+import { cpuOf, FORM, type Load } from './load.js'
 import { type Pair, pairs } from './measure.js'
 import { seedSessions } from './seed.js'
 import { type Server, startServer } from './server.js'
 import { BASIC, CLIENT, type Setting } from './setting.js'
 
-const SECONDS = 1
-/** The first round, which does not count: the compiler takes longer over a service than over a bare route. */
-const WARM_UP = 3
 /** Different tokens, so that no memory of one is measured. */
 const TOKENS = { users: 500, each: 4 }
 /** Refresh tokens serve once: so many for a round. While they last they come first, then their successors. */
@@ -60,20 +57,11 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
     },
     refresh: refreshing('/refresh', join(folder, 'first-refresh'), '-', 'refresh_token='),
   }
-  const cpu = (server: Server, what: Load) => {
-    const run = load(server, what)
-    let seconds = WARM_UP
-    return async () => {
-      const { cpu } = await run(seconds)
-      seconds = SECONDS
-      return cpu
-    }
-  }
   const figures: RequestFigure[] = []
   for (const [name, ours] of Object.entries(loads)) {
     if (!only.test(name)) continue
     const theirs = other === undefined ? yardstick : name === 'refresh' ? secondRefresh(folder) : ours
-    figures.push({ name, against, ...(await pairs(rounds, cpu(service, ours), cpu(rival, theirs))) })
+    figures.push({ name, against, ...(await pairs(rounds, cpuOf(service, ours), cpuOf(rival, theirs))) })
   }
   await rival.stop()
 
@@ -90,7 +78,11 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
     ]
     for (const [name, ours, theirs] of contests) {
       if (!only.test(name)) continue
-      figures.push({ name, against: 'oidc-provider', ...(await pairs(rounds, cpu(service, ours), cpu(peer, theirs))) })
+      figures.push({
+        name,
+        against: 'oidc-provider',
+        ...(await pairs(rounds, cpuOf(service, ours), cpuOf(peer, theirs))),
+      })
     }
     await peer.stop()
   }
