@@ -16,18 +16,9 @@ const dummy = readPasswordHash(
   '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
 ) as PasswordHash
 
-export interface PasswordHashing extends Passwords {
-  /**
-   * Does what leads to a comparison, and the comparison, when its turn comes: of a storm of sign-ins, those that wait cost
-   * no look-up yet. Throws {@link Unavailable} at once where no more may wait.
-   */
-  inTurn<Result>(work: (passwords: Passwords) => Promise<Result>): Promise<Result>
-  /** How many are at work, and how many wait. */
-  load(): { active: number; waiting: number }
-}
-
-/** Each waits for its own turn, unless it is within one. */
-export interface Passwords {
+export interface PasswordHashing {
+  /** Throws {@link Unavailable} where no more may wait: to ask before anything is looked up for what will be refused. */
+  requireCapacity(): void
   /** A PHC string of the password, with a random salt and the parameters of today. */
   hash(password: string): Promise<string>
   /**
@@ -35,6 +26,10 @@ export interface Passwords {
    * the work that ours takes, and answers no.
    */
   verify(stored: string | undefined, password: string): Promise<boolean>
+  /** Whether the hash is of another algorithm, or of weaker parameters, than those of today. */
+  isOutdated(stored: string): boolean
+  /** How many are at work, and how many wait. */
+  load(): { active: number; waiting: number }
 }
 
 /** Told of each password, in milliseconds. */
@@ -58,48 +53,27 @@ export interface PasswordHashingOptions {
  */
 export function createPasswordHashing({ concurrency, queue, times }: PasswordHashingOptions): PasswordHashing {
   const limit = pLimit(concurrency)
-  // One more may have its turn than is hashed: it is looked up while another is hashed, so that no core waits for it.
-  const turns = pLimit(concurrency + 1)
   // p-limit starts a task a microtask after it is handed in, so its own counters lag behind a burst.
   let inside = 0
 
-  const hashNow = <Result>(work: () => Promise<Result>) =>
-    limit(async () => {
-      const begin = performance.now()
-      const result = await work()
-      times?.hashed(performance.now() - begin)
-      return result
-    })
-
-  const passwords: Passwords = {
-    hash: (password) => hashNow(() => hash(normalize(password), PARAMETERS as Options)),
-    async verify(stored, password) {
-      const own = normalize(password)
-      const read = stored === undefined ? undefined : readPasswordHash(stored)
-      if (stored === undefined || typeof read !== 'object') {
-        await hashNow(() => dummy.matches(own))
-        return false
-      }
-      // Who made another system's hash may not have normalized: then what was typed is what was hashed.
-      const tries = isOutdated(stored) ? new Set([own, password]) : [own]
-      return hashNow(async () => {
-        for (const one of tries) if (await read.matches(one)) return true
-        return false
-      })
-    },
-  }
-
-  async function inTurn<Result>(work: (passwords: Passwords) => Promise<Result>): Promise<Result> {
+  function requireCapacity(): void {
     if (inside >= concurrency + queue) {
       times?.refused()
       throw new Unavailable('hashing', 'too many passwords wait to be hashed')
     }
+  }
+
+  async function gate<Result>(work: () => Promise<Result>): Promise<Result> {
+    requireCapacity()
     inside += 1
     const arrived = performance.now()
     try {
-      return await turns(() => {
-        times?.waited(performance.now() - arrived)
-        return work(passwords)
+      return await limit(async () => {
+        const begin = performance.now()
+        times?.waited(begin - arrived)
+        const result = await work()
+        times?.hashed(performance.now() - begin)
+        return result
       })
     } finally {
       inside -= 1
@@ -107,15 +81,28 @@ export function createPasswordHashing({ concurrency, queue, times }: PasswordHas
   }
 
   return {
-    inTurn,
-    hash: (password) => inTurn(({ hash }) => hash(password)),
-    verify: (stored, password) => inTurn(({ verify }) => verify(stored, password)),
+    requireCapacity,
+    hash: (password) => gate(() => hash(normalize(password), PARAMETERS as Options)),
+    async verify(stored, password) {
+      const own = normalize(password)
+      const read = stored === undefined ? undefined : readPasswordHash(stored)
+      if (stored === undefined || typeof read !== 'object') {
+        await gate(() => dummy.matches(own))
+        return false
+      }
+      // Who made another system's hash may not have normalized: then what was typed is what was hashed.
+      const tries = isOutdated(stored) ? new Set([own, password]) : [own]
+      return gate(async () => {
+        for (const one of tries) if (await read.matches(one)) return true
+        return false
+      })
+    },
+    isOutdated,
     load: () => ({ active: Math.min(inside, concurrency), waiting: Math.max(0, inside - concurrency) }),
   }
 }
 
-/** Whether the hash is of another algorithm, or of weaker parameters, than those of today. */
-export function isOutdated(stored: string): boolean {
+function isOutdated(stored: string): boolean {
   const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/.exec(stored)
   return !match || Number(match[1]) < PARAMETERS.memoryCost || Number(match[2]) < PARAMETERS.timeCost
 }
