@@ -33,7 +33,7 @@ export const IntrospectAnswer = Type.Object(
         iss: 'http://localhost:3000',
         exp: example.time + 900,
         iat: example.time,
-        jti: '0f6c1b0e-52f4-4f0e-9d57-6a3b8f1c2d4e',
+        jti: 'h2Jx0V5mT8a1qZcR4yWb7g',
         sid: example.session,
         token_type: 'Bearer',
       },

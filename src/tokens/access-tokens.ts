@@ -50,6 +50,14 @@ export interface AccessTokens {
   readExpired(token: string): AccessTokenClaims | undefined
 }
 
+/**
+ * 122 random bits, of which Node keeps a stock for UUIDs: bytes drawn one by one take 3 µs more. Written as short as can be:
+ * a token of more than 512 characters is one that mod_auth_openidc does not keep.
+ */
+function newJti(): string {
+  return Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
+}
+
 /** Access tokens: JWTs of the RFC 9068 profile. */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { issuer, audiences, accessTtl, sign, now = Date.now } = options
@@ -80,8 +88,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         aud: audience,
         exp,
         iat,
-        // Need not be a secret, only unlike any other. Node keeps random bytes for these in stock: 3 µs less.
-        jti: randomUUID(),
+        jti: newJti(),
         ...(sid !== undefined && { sid }),
         client_id: clientId,
         scope,

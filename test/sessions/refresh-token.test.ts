@@ -135,6 +135,5 @@ test('R14 a million ids, of sessions and of tokens, never repeat', async (t) => 
   for (const jti of jtis) ids.add(jti)
 
   t.equal(ids.size, 1_000_000)
-  t.match(newSid(), /^[\w-]{22}$/, '128 bits')
-  t.match(jtis[0], /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/, '122 bits')
+  for (const id of [newSid(), jtis[0]]) t.match(id, /^[\w-]{22}$/)
 })
