@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'tap'
 import { startRedis } from '../servers/redis.js'
-import { startSetting, until, verdict, verifierOf } from './setting.js'
+import { inTime, startSetting, until, verdict, verifierOf } from './setting.js'
 
 /** Neither is ever yes. */
 const REFUSALS = ['revoked', 'unavailable']
@@ -87,17 +87,14 @@ test('F3: Redis stalls: memory answers until it is stale, then there is a refusa
   redis.process.kill('SIGSTOP')
   t.teardown(() => redis.process.kill('SIGCONT'))
   const stalled = performance.now()
-  let longest = 0
   const deadline = stalled + 4000
   while (performance.now() < deadline) {
     const asked = performance.now()
-    const answer = await verdict(verifier, access_token)
-    longest = Math.max(longest, performance.now() - asked)
+    const answer = await inTime(verdict(verifier, access_token), 400)
+    if (answer === 'late') t.fail('it took more than 400 ms')
     if (answer === 'good' && asked - stalled > 1000) t.fail(`accepted ${asked - stalled} ms after the stall`)
     await sleep(5)
   }
-  // 200 ms is the limit of a look-up; the machine is shared.
-  t.ok(longest < 500, `the longest answer took ${longest} ms`)
   t.equal(await verdict(verifier, access_token), 'unavailable')
 
   redis.process.kill('SIGCONT')

@@ -132,6 +132,20 @@ test('without a feed, without Redis, or with a replica, a follower is not ready 
   await t.rejects(verifierOf(t, { mode: 'follow', redis: empty.url }), { message: /no heartbeat/ })
 })
 
+test('a follower that is closed while news comes in vouches for nothing any more', async (t) => {
+  const { redis, admin, signIn } = await startSetting(t)
+  const { access_token } = await signIn()
+  const news = setInterval(() => admin.xadd(feedKey, '*', 'hb', 960_000, 'n', 'test').catch(() => {}), 1)
+  t.teardown(() => clearInterval(news))
+  for (let round = 0; round < 100; round++) {
+    const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+    await sleep(Math.random() * 10)
+    await verifier.close()
+    if ((await verdict(verifier, access_token)) !== 'unavailable') t.fail(`round ${round}`)
+  }
+  t.pass('closed 100 times')
+})
+
 test('a user with thousands of sessions signs out of all of them at once', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t, { SESSIONS_PER_USER: '10000' })
   const { access_token, sid } = await signIn()

@@ -128,9 +128,10 @@ export function createFollower(redis: RedisLocation, maxStaleness: number): Revo
 
     async close() {
       closing.abort()
-      freshness.lose()
       connection?.disconnect()
       await Promise.all([running, lookup.close()])
+      // Not before: an answer that had come in already proves once more that we are fresh.
+      freshness.lose()
     },
   }
 }
