@@ -8,6 +8,11 @@ import { owned } from './owned.js'
 /** Clock ticks of a second, in /proc: fixed by the kernel's interface. */
 const TICKS = 100
 
+/** Node's own options, as `npm start` gives them to the service: here to all that are compared. */
+const OPTIONS: string[] = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+  .scripts.start.split(' ')
+  .slice(1, -1)
+
 /** A server of its own process, on core 0 unless told otherwise; load and stores are on core 1. */
 export interface Server {
   url: string
@@ -29,7 +34,7 @@ export async function startServer(
 ): Promise<Server> {
   const path = isAbsolute(script) ? script : fileURLToPath(new URL(script, import.meta.url))
   const child = owned(
-    spawn('taskset', ['-c', cores, process.execPath, path], {
+    spawn('taskset', ['-c', cores, process.execPath, ...OPTIONS, path], {
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', 'ignore', 'inherit'],
     }),

@@ -30,8 +30,6 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
   const { users, throttle, sessions, audiences, audit } = needs
 
   app.post('/login', { schema: Login }, async (request, reply) => {
-    // Of a storm, what is past the queue costs no look-up: introspection waits for the same event loop.
-    users.requireCapacity()
     const { username, password, scope = '', audience = audiences[0], device_name: deviceName } = request.body
     if (scope.split(' ').some((item) => RESERVED_SCOPES.has(item))) {
       throw refusal.invalidScope('scope asks for introspect or admin, which are for clients alone')
@@ -39,10 +37,9 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     if (!audiences.includes(audience)) throw refusal.invalidTarget()
     const clientId = presentsClient(request) ? (await authenticateClient(request, needs)).id : FIRST_PARTY
 
-    const tried = await throttle.attempt(
-      { account: usernameKey(username), address: request.ip },
-      () => users.signIn(username, password),
-      ({ outcome }) => outcome === 'accepted',
+    const who = { account: usernameKey(username), address: request.ip }
+    const tried = await users.signIn(username, password, (check) =>
+      throttle.attempt(who, check, ({ outcome }) => outcome === 'accepted'),
     )
     if ('wait' in tried) {
       audit(request, { event: 'login.refused', reason: 'throttled' })

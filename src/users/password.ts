@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Algorithm, hash, type Options } from '@node-rs/argon2'
 import pLimit from 'p-limit'
 import { Unavailable } from '../unavailable.js'
@@ -16,9 +17,27 @@ const dummy = readPasswordHash(
   '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
 ) as PasswordHash
 
-export interface PasswordHashing {
-  /** Throws {@link Unavailable} where no more may wait: to ask before anything is looked up for what will be refused. */
-  requireCapacity(): void
+/**
+ * For each that is hashed at once, so many sign-ins may be begun in so many milliseconds. Of a hundred that come together the
+ * look-ups would else be made together, and nothing else be answered meanwhile. It is twice as many as a core can hash.
+ */
+const BEGUN_AT_ONCE = 4
+const PACE = 20
+
+export interface PasswordHashing extends Passwords {
+  /**
+   * Does what leads to a comparison, and the comparison, when its turn comes.
+   *
+   * @throws Unavailable at once where no more may wait; and where a store failed while it waited, with that failure: what
+   * is not there is not asked for by one after the other.
+   */
+  inTurn<Result>(work: (passwords: Passwords) => Promise<Result>): Promise<Result>
+  /** How many are at work, and how many wait. */
+  load(): { active: number; waiting: number }
+}
+
+/** Each waits for its own turn, unless it is within one. */
+export interface Passwords {
   /** A PHC string of the password, with a random salt and the parameters of today. */
   hash(password: string): Promise<string>
   /**
@@ -26,10 +45,6 @@ export interface PasswordHashing {
    * the work that ours takes, and answers no.
    */
   verify(stored: string | undefined, password: string): Promise<boolean>
-  /** Whether the hash is of another algorithm, or of weaker parameters, than those of today. */
-  isOutdated(stored: string): boolean
-  /** How many are at work, and how many wait. */
-  load(): { active: number; waiting: number }
 }
 
 /** Told of each password, in milliseconds. */
@@ -52,36 +67,49 @@ export interface PasswordHashingOptions {
  * and every thread of the pool, and introspection, which needs neither, waits with it.
  */
 export function createPasswordHashing({ concurrency, queue, times }: PasswordHashingOptions): PasswordHashing {
-  const limit = pLimit(concurrency)
+  const hashing = pLimit(concurrency)
+  const beginning = pLimit(concurrency * BEGUN_AT_ONCE)
   // p-limit starts a task a microtask after it is handed in, so its own counters lag behind a burst.
   let inside = 0
+  let lastFailure = { at: Number.NEGATIVE_INFINITY, error: undefined as unknown }
 
-  function requireCapacity(): void {
+  async function inTurn<Result>(work: (passwords: Passwords) => Promise<Result>): Promise<Result> {
     if (inside >= concurrency + queue) {
       times?.refused()
       throw new Unavailable('hashing', 'too many passwords wait to be hashed')
     }
-  }
-
-  async function gate<Result>(work: () => Promise<Result>): Promise<Result> {
-    requireCapacity()
     inside += 1
     const arrived = performance.now()
     try {
-      return await limit(async () => {
-        const begin = performance.now()
-        times?.waited(begin - arrived)
-        const result = await work()
-        times?.hashed(performance.now() - begin)
-        return result
+      return await new Promise<Result>((resolve, reject) => {
+        beginning(async () => {
+          if (lastFailure.at >= arrived) return reject(lastFailure.error)
+          const done = work(passwords)
+          resolve(done)
+          const ended = done.catch((error) => {
+            if (error instanceof Unavailable) lastFailure = { at: performance.now(), error }
+          })
+          // What ends sooner makes room at once: guesses that the throttle refuses must not fill the line.
+          await Promise.race([sleep(PACE), ended])
+        })
       })
     } finally {
       inside -= 1
     }
   }
 
-  return {
-    requireCapacity,
+  function gate<Result>(work: () => Promise<Result>): Promise<Result> {
+    const arrived = performance.now()
+    return hashing(async () => {
+      const begin = performance.now()
+      times?.waited(begin - arrived)
+      const result = await work()
+      times?.hashed(performance.now() - begin)
+      return result
+    })
+  }
+
+  const passwords: Passwords = {
     hash: (password) => gate(() => hash(normalize(password), PARAMETERS as Options)),
     async verify(stored, password) {
       const own = normalize(password)
@@ -97,12 +125,18 @@ export function createPasswordHashing({ concurrency, queue, times }: PasswordHas
         return false
       })
     },
-    isOutdated,
+  }
+
+  return {
+    inTurn,
+    hash: (password) => inTurn(({ hash }) => hash(password)),
+    verify: (stored, password) => inTurn(({ verify }) => verify(stored, password)),
     load: () => ({ active: Math.min(inside, concurrency), waiting: Math.max(0, inside - concurrency) }),
   }
 }
 
-function isOutdated(stored: string): boolean {
+/** Whether the hash is of another algorithm, or of weaker parameters, than those of today. */
+export function isOutdated(stored: string): boolean {
   const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/.exec(stored)
   return !match || Number(match[1]) < PARAMETERS.memoryCost || Number(match[2]) < PARAMETERS.timeCost
 }

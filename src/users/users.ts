@@ -2,9 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { Database } from '../database/database.js'
 import { sql } from '../database/kysely.js'
 import type { UserRow } from '../database/schema.js'
-import { Unavailable } from '../unavailable.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
-import type { PasswordHashing } from './password.js'
+import { isOutdated, type PasswordHashing } from './password.js'
 import { usernameKey } from './username.js'
 
 export interface User {
@@ -28,10 +27,17 @@ export interface Users {
   findByName(username: string): Promise<User | undefined>
   /** A page of the accounts, in the order of their names. */
   list(page: UsersPage): Promise<User[]>
-  /** Throws `Unavailable` where so many passwords wait to be hashed that another would be refused. */
-  requireCapacity(): void
-  /** Checks a user name and a password. Takes the same time for an unknown, a wrong and a disabled one. */
-  signIn(username: string, password: string): Promise<SignIn>
+  /**
+   * Checks a user name and a password, when the turn of this sign-in comes. Takes the same time for an unknown, a wrong and
+   * a disabled one.
+   *
+   * @param around is done then, with the check in the middle
+   */
+  signIn<Answer>(
+    username: string,
+    password: string,
+    around: (check: () => Promise<SignIn>) => Promise<Answer>,
+  ): Promise<Answer>
   /**
    * Whether a sign-in that was accepted as `user` still holds: the account lives, is enabled, has the same password, and
    * none of its roles has been taken away. Ask it after the session has been made. Whoever changes the account writes that
@@ -136,17 +142,18 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       return rows.map(toUser)
     },
 
-    requireCapacity: hashing.requireCapacity,
-
-    async signIn(username, password) {
-      const found = await rowByName(username)
-      const matches = await hashing.verify(found?.password_hash, password)
-      if (!found) return { outcome: 'refused', reason: 'unknown_user' }
-      if (!matches) return { outcome: 'refused', reason: 'wrong_password', sub: found.id }
-      if (found.disabled_at !== null) return { outcome: 'refused', reason: 'disabled', sub: found.id }
-      if (hashing.isOutdated(found.password_hash)) await rehash(found, password)
-      return { outcome: 'accepted', user: toUser(found) }
-    },
+    signIn: (username, password, around) =>
+      hashing.inTurn((passwords) =>
+        around(async () => {
+          const found = await rowByName(username)
+          const matches = await passwords.verify(found?.password_hash, password)
+          if (!found) return { outcome: 'refused', reason: 'unknown_user' }
+          if (!matches) return { outcome: 'refused', reason: 'wrong_password', sub: found.id }
+          if (found.disabled_at !== null) return { outcome: 'refused', reason: 'disabled', sub: found.id }
+          if (isOutdated(found.password_hash)) await rehash(found, await passwords.hash(password))
+          return { outcome: 'accepted', user: toUser(found) }
+        }),
+      ),
 
     async isCurrent(user) {
       const found = await row(user.id)
@@ -217,15 +224,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     },
   }
 
-  async function rehash(found: UserRow, password: string): Promise<void> {
-    let stronger: string
-    try {
-      stronger = await hashing.hash(password)
-    } catch (error) {
-      // No place among those that wait: the password was right all the same, and the next sign-in does it.
-      if (error instanceof Unavailable) return
-      throw error
-    }
+  async function rehash(found: UserRow, stronger: string): Promise<void> {
     await db
       .updateTable('users')
       .set({ password_hash: stronger })

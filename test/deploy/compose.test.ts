@@ -47,6 +47,11 @@ test('compose.yaml is what the specification of Compose says, and a wrong field 
   t.notOk(isCompose(wrong))
 })
 
+test('the image gives Node the options that npm start gives it', async (t) => {
+  const entrypoint = JSON.parse(/^ENTRYPOINT (\[.*main\.js"\])$/m.exec(read('Dockerfile'))?.[1] ?? '[]')
+  t.strictSame(entrypoint.slice(0, -1), JSON.parse(read('package.json')).scripts.start.split(' ').slice(0, -1))
+})
+
 test('what compose.yaml refers to is there: services, volumes, networks, images, settings', async (t) => {
   const built = new Map<string, string>()
   for (const { image, build } of Object.values(compose.services)) if (build) built.set(image, build.target)

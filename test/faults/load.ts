@@ -5,6 +5,12 @@ import type { Answer, Api, Tokens } from '../api.js'
 import { PASSWORD } from '../service.js'
 import { until, verdict } from '../verifier/setting.js'
 
+/** The answer, and after how many milliseconds it came. */
+export async function timed(ask: () => Promise<Answer>): Promise<Answer & { took: number }> {
+  const began = performance.now()
+  return { ...(await ask()), took: performance.now() - began }
+}
+
 /** Everything that was acknowledged, and what has been seen to contradict it. */
 export class Ledger {
   /** Of acknowledged revocations: from then on none of these tokens may live. */

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type Test, test } from 'tap'
 import { openDatabase } from '../../src/database/database.js'
-import type { Answer } from '../api.js'
 import { createPostgresDatabase } from '../servers/postgres.js'
 import { startRedis } from '../servers/redis.js'
 import { startTcpProxy } from '../servers/tcp-proxy.js'
 import { environment, PASSWORD, startServiceWith } from '../service.js'
 import { until } from '../verifier/setting.js'
+import { timed } from './load.js'
 
 /** What a caller may have to wait, in milliseconds; and so much more, for the machine is shared. */
 const LIMIT = 1000 + 1000
@@ -32,11 +32,6 @@ async function start(t: Test, sessionsIn: 'postgres' | 'redis') {
   return { ...service, wire, direct, tokens }
 }
 
-async function timed(ask: () => Promise<Answer>): Promise<Answer & { took: number }> {
-  const began = performance.now()
-  return { ...(await ask()), took: performance.now() - began }
-}
-
 const ways = {
   'F15 Postgres is gone': 'cut',
   'F16 Postgres is stalled': 'blackhole',
@@ -50,6 +45,11 @@ for (const [what, happen] of Object.entries(ways)) {
       const login = await timed(() => api.login('ada', PASSWORD))
       t.match(login, { status: 503, headers: { 'retry-after': '1' } })
       t.ok(login.took < LIMIT, `sign-in: ${login.took} ms`)
+    }
+    const burst = Array.from({ length: 60 }, () => timed(() => api.login('ada', PASSWORD)))
+    for (const { status, took } of await Promise.all(burst)) {
+      t.equal(status, 503)
+      t.ok(took < LIMIT, `one of 60 sign-ins at once: ${took} ms`)
     }
     // Longer than clients are remembered.
     let longest = 0

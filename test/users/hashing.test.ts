@@ -1,5 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
+import { Unavailable } from '../../src/unavailable.js'
+import { createPasswordHashing } from '../../src/users/password.js'
 import { withAccounts } from '../accounts.js'
 import { type Environment, PASSWORD, startService, stores } from '../service.js'
 
@@ -12,6 +15,27 @@ const storeHash = (env: Environment, id: string, phc: string) =>
   withAccounts(env, (_users, { db }) =>
     db.updateTable('users').set({ password_hash: phc }).where('id', '=', id).execute(),
   )
+
+test('a store that fails empties the line of those who wait, and of nobody who comes after', async (t) => {
+  const hashing = createPasswordHashing({ concurrency: 1, queue: 64 })
+  let begun = 0
+  const failing = async () => {
+    begun += 1
+    await sleep(20)
+    throw new Unavailable('redis', 'it stalls')
+  }
+  const working = () => hashing.inTurn(async () => 'done')
+  let after: Promise<string>[] = []
+  const before = Array.from({ length: 50 }, () => hashing.inTurn(failing))
+  before[0]?.catch(() => {
+    // While the line is still being emptied.
+    after = Array.from({ length: 5 }, working)
+  })
+  for (const one of await Promise.allSettled(before)) t.match(one, { reason: { message: 'it stalls' } })
+  t.ok(begun < 10, `${begun} of 50 were begun`)
+  t.strictSame(await Promise.all(after), Array(5).fill('done'))
+  t.same(hashing.load(), { active: 0, waiting: 0 })
+})
 
 for (const store of stores) {
   for (const queue of [0, 1, 2]) {
