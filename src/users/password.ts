@@ -84,7 +84,7 @@ export function createPasswordHashing({ concurrency, queue, times }: PasswordHas
       return await new Promise<Result>((resolve, reject) => {
         beginning(async () => {
           if (lastFailure.at >= arrived) return reject(lastFailure.error)
-          const done = work(passwords)
+          const done = work(passwordsOf(performance.now() - arrived))
           resolve(done)
           const ended = done.catch((error) => {
             if (error instanceof Unavailable) lastFailure = { at: performance.now(), error }
@@ -98,40 +98,43 @@ export function createPasswordHashing({ concurrency, queue, times }: PasswordHas
     }
   }
 
-  function gate<Result>(work: () => Promise<Result>): Promise<Result> {
-    const arrived = performance.now()
-    return hashing(async () => {
-      const begin = performance.now()
-      times?.waited(begin - arrived)
-      const result = await work()
-      times?.hashed(performance.now() - begin)
-      return result
-    })
-  }
+  /** Of a turn that came after so many milliseconds. */
+  function passwordsOf(waited: number): Passwords {
+    return {
+      hash: (password) => gate(() => hash(normalize(password), PARAMETERS as Options)),
+      async verify(stored, password) {
+        const own = normalize(password)
+        const read = stored === undefined ? undefined : readPasswordHash(stored)
+        if (stored === undefined || typeof read !== 'object') {
+          await gate(() => dummy.matches(own))
+          return false
+        }
+        // Who made another system's hash may not have normalized: then what was typed is what was hashed.
+        const tries = isOutdated(stored) ? new Set([own, password]) : [own]
+        return gate(async () => {
+          for (const one of tries) if (await read.matches(one)) return true
+          return false
+        })
+      },
+    }
 
-  const passwords: Passwords = {
-    hash: (password) => gate(() => hash(normalize(password), PARAMETERS as Options)),
-    async verify(stored, password) {
-      const own = normalize(password)
-      const read = stored === undefined ? undefined : readPasswordHash(stored)
-      if (stored === undefined || typeof read !== 'object') {
-        await gate(() => dummy.matches(own))
-        return false
-      }
-      // Who made another system's hash may not have normalized: then what was typed is what was hashed.
-      const tries = isOutdated(stored) ? new Set([own, password]) : [own]
-      return gate(async () => {
-        for (const one of tries) if (await read.matches(one)) return true
-        return false
+    function gate<Result>(work: () => Promise<Result>): Promise<Result> {
+      const asked = performance.now()
+      return hashing(async () => {
+        const begin = performance.now()
+        times?.waited(waited + begin - asked)
+        const result = await work()
+        times?.hashed(performance.now() - begin)
+        return result
       })
-    },
+    }
   }
 
   return {
     inTurn,
     hash: (password) => inTurn(({ hash }) => hash(password)),
     verify: (stored, password) => inTurn(({ verify }) => verify(stored, password)),
-    load: () => ({ active: Math.min(inside, concurrency), waiting: Math.max(0, inside - concurrency) }),
+    load: () => ({ active: hashing.activeCount, waiting: inside - hashing.activeCount }),
   }
 }
 
