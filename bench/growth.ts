@@ -1,7 +1,7 @@
 import { readConfig } from '../src/config.js'
 import { begin } from './footprint.js'
 import { cpuOf, load } from './load.js'
-import { type Pair, pairs } from './measure.js'
+import { inTurns, type Pair, pairs } from './measure.js'
 import { post, startBare } from './requests.js'
 import { seedSessions } from './seed.js'
 import type { Setting } from './setting.js'
@@ -28,7 +28,7 @@ export async function measureGrowth(setting: Setting, rounds: number, counts: re
   const service = await setting.startService()
   const bare = await startBare()
   const yardstick = cpuOf(bare, post('/introspect', tokens, 'token='))
-  const compare = (file: string) => pairs(rounds, cpuOf(service, post('/introspect', file, 'token=')), yardstick)
+  const contest = (file: string) => [cpuOf(service, post('/introspect', file, 'token=')), yardstick] as const
 
   const growth: Growth = { sessions: [], each: [], processes: { one: 0, two: 0 } }
   let count = 2000
@@ -36,11 +36,13 @@ export async function measureGrowth(setting: Setting, rounds: number, counts: re
     await begin(sessions, target - count, 10)
     count = target
     const used = Number(/used_memory:(\d+)/.exec((await redis?.info('memory')) ?? '')?.[1])
-    growth.sessions.push({ count, megabytes: used / 2 ** 20, ...(await compare(tokens)) })
+    growth.sessions.push({ count, megabytes: used / 2 ** 20, ...(await pairs(rounds, ...contest(tokens))) })
   }
-  for (const each of [1, 10, 100, 1000]) {
-    growth.each.push({ each, ...(await compare(await seeded(`each-${each}`, 2000 / each, each))) })
-  }
+  const eaches = [1, 10, 100, 1000]
+  const files: string[] = []
+  for (const each of eaches) files.push(await seeded(`each-${each}`, 2000 / each, each))
+  const ofEach = await inTurns(rounds, files.map(contest))
+  growth.each = eaches.map((each, index) => ({ each, ...(ofEach[index] as Pair) }))
   await close()
   await bare.stop()
   const one = load(service, post('/introspect', tokens, 'token='))

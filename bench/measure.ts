@@ -21,18 +21,34 @@ export function summarise(values: readonly number[]): Summary {
   }
 }
 
-/** A B A B …: one round more than counts, for the first is the compiler's. */
-export async function pairs(rounds: number, a: () => Promise<number>, b: () => Promise<number>): Promise<Pair> {
-  const [ours, theirs, ratio]: [number[], number[], number[]] = [[], [], []]
+/** What is measured in turns: ours, and what it is compared with. */
+export type Contest = readonly [ours: () => Promise<number>, theirs: () => Promise<number>]
+
+/**
+ * A B A B … of one contest after the other, and again: a machine that is slow for a minute is so for all of them, and their
+ * spread shows it. One round more than counts, for the first is the compiler's.
+ */
+export async function inTurns(rounds: number, contests: readonly Contest[]): Promise<Pair[]> {
+  const measured = contests.map(() => [[], [], []] as [ours: number[], theirs: number[], ratio: number[]])
   for (let round = 0; round <= rounds; round += 1) {
-    const one = await a()
-    const other = await b()
-    if (round === 0) continue
-    ours.push(one)
-    theirs.push(other)
-    ratio.push(one / other)
+    for (const [index, [a, b]] of contests.entries()) {
+      const one = await a()
+      const other = await b()
+      if (round === 0) continue
+      measured[index]?.[0].push(one)
+      measured[index]?.[1].push(other)
+      measured[index]?.[2].push(one / other)
+    }
   }
-  return { ours: summarise(ours), theirs: summarise(theirs), ratio: summarise(ratio) }
+  return measured.map(([ours, theirs, ratio]) => ({
+    ours: summarise(ours),
+    theirs: summarise(theirs),
+    ratio: summarise(ratio),
+  }))
+}
+
+export async function pairs(rounds: number, ...contest: Contest): Promise<Pair> {
+  return (await inTurns(rounds, [contest]))[0] as Pair
 }
 
 export const repeat = async (times: number, measure: () => Promise<number>): Promise<Summary> => {

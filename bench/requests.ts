@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { readConfig } from '../src/config.js'
 import { freePort } from '../test/servers/ports.js'
 import { cpuOf, FORM, type Load } from './load.js'
-import { type Pair, pairs } from './measure.js'
+import { inTurns, type Pair } from './measure.js'
 import { seedSessions } from './seed.js'
 import { type Server, startServer } from './server.js'
 import { BASIC, CLIENT, type Setting } from './setting.js'
@@ -57,17 +57,28 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
     },
     refresh: refreshing('/refresh', join(folder, 'first-refresh'), '-', 'refresh_token='),
   }
-  const figures: RequestFigure[] = []
-  for (const [name, ours] of Object.entries(loads)) {
-    if (!only.test(name)) continue
-    const theirs = other === undefined ? yardstick : name === 'refresh' ? secondRefresh(folder) : ours
-    figures.push({ name, against, ...(await pairs(rounds, cpuOf(service, ours), cpuOf(rival, theirs))) })
+  const compare = async (
+    contests: (readonly [name: string, ours: Load, theirs: Load])[],
+    rival: Server,
+    against: string,
+  ): Promise<RequestFigure[]> => {
+    const chosen = contests.filter(([name]) => only.test(name))
+    const measured = await inTurns(
+      rounds,
+      chosen.map(([, ours, theirs]) => [cpuOf(service, ours), cpuOf(rival, theirs)]),
+    )
+    return chosen.map(([name], index) => ({ name, against, ...(measured[index] as Pair) }))
   }
+  const contests = Object.entries(loads).map(([name, ours]) => {
+    const theirs = other === undefined ? yardstick : name === 'refresh' ? secondRefresh(folder) : ours
+    return [name, ours, theirs] as const
+  })
+  const figures = await compare(contests, rival, against)
   await rival.stop()
 
   if (other === undefined) {
     const peer = await startPeer(setting, ROUND * (rounds + 3))
-    const contests: [name: string, ours: Load, theirs: Load][] = [
+    const peerContests: [name: string, ours: Load, theirs: Load][] = [
       ['introspect, live, form', yardstick, post('/token/introspection', join(folder, 'oidc-access'), 'token=')],
       ['client credentials', loads['client credentials'] as Load, post('/token', join(folder, 'grant'), '')],
       [
@@ -76,14 +87,7 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
         refreshing('/token', join(folder, 'oidc-refresh'), BASIC, 'grant_type=refresh_token&refresh_token='),
       ],
     ]
-    for (const [name, ours, theirs] of contests) {
-      if (!only.test(name)) continue
-      figures.push({
-        name,
-        against: 'oidc-provider',
-        ...(await pairs(rounds, cpuOf(service, ours), cpuOf(peer, theirs))),
-      })
-    }
+    figures.push(...(await compare(peerContests, peer, 'oidc-provider')))
     await peer.stop()
   }
   const memory = service.memory()
