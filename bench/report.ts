@@ -45,8 +45,8 @@ export function page(results: Results): string {
 
 Latchkey ${version}, ${new Date().toISOString().slice(0, 10)}: Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim()}, Redis and the load on loopback. The bench took ${thousands(seconds)} s.
 
-These machines are noisy: what counts is the ratio of two servers that are measured in turns, A B A B …, one kind after the other and then all of them again: its median and, in
-brackets, its lowest and highest round. The figure is the **CPU time that the server used for a request**, user and system, by
+These machines are noisy: what counts is the ratio of two servers that are measured in turns, A B A B …, one kind after the
+other and then all of them again: its median and, in brackets, its lowest and highest round. The figure is the **CPU time that the server used for a request**, user and system, by
 the operating system's account; the server on one core, the load and Redis on the other, 50 connections, 2,000 different
 tokens. The service runs as in production, with client authentication, schemas, metrics and the audit log. The yardstick is a
 *bare Fastify route* that takes the same form and gives the same answer, with schemas, and does nothing.
