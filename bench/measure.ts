@@ -29,18 +29,24 @@ export type Contest = readonly [ours: () => Promise<number>, theirs: () => Promi
  * spread shows it. One round more than counts, for the first is the compiler's.
  */
 export async function inTurns(rounds: number, contests: readonly Contest[]): Promise<Pair[]> {
-  const measured = contests.map(() => [[], [], []] as [ours: number[], theirs: number[], ratio: number[]])
+  const measured = contests.map(([a, b]) => ({
+    a,
+    b,
+    ours: [] as number[],
+    theirs: [] as number[],
+    ratio: [] as number[],
+  }))
   for (let round = 0; round <= rounds; round += 1) {
-    for (const [index, [a, b]] of contests.entries()) {
+    for (const { a, b, ours, theirs, ratio } of measured) {
       const one = await a()
       const other = await b()
       if (round === 0) continue
-      measured[index]?.[0].push(one)
-      measured[index]?.[1].push(other)
-      measured[index]?.[2].push(one / other)
+      ours.push(one)
+      theirs.push(other)
+      ratio.push(one / other)
     }
   }
-  return measured.map(([ours, theirs, ratio]) => ({
+  return measured.map(({ ours, theirs, ratio }) => ({
     ours: summarise(ours),
     theirs: summarise(theirs),
     ratio: summarise(ratio),

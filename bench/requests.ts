@@ -34,7 +34,6 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
   const service = await setting.startService()
   const other = process.env.BENCH_AGAINST
   const rival = other === undefined ? await startBare() : await setting.startService(other)
-  const against = other === undefined ? 'bare route' : other
   const introspect = (tokens: string): Load => post('/introspect', join(folder, tokens), 'token=')
   const yardstick = introspect('live-access')
   const loads: Record<string, Load> = {
@@ -59,13 +58,13 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
   }
   const compare = async (
     contests: (readonly [name: string, ours: Load, theirs: Load])[],
-    rival: Server,
+    them: Server,
     against: string,
   ): Promise<RequestFigure[]> => {
     const chosen = contests.filter(([name]) => only.test(name))
     const measured = await inTurns(
       rounds,
-      chosen.map(([, ours, theirs]) => [cpuOf(service, ours), cpuOf(rival, theirs)]),
+      chosen.map(([, ours, theirs]) => [cpuOf(service, ours), cpuOf(them, theirs)]),
     )
     return chosen.map(([name], index) => ({ name, against, ...(measured[index] as Pair) }))
   }
@@ -73,21 +72,25 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
     const theirs = other === undefined ? yardstick : name === 'refresh' ? secondRefresh(folder) : ours
     return [name, ours, theirs] as const
   })
-  const figures = await compare(contests, rival, against)
+  const figures = await compare(contests, rival, other ?? 'bare route')
   await rival.stop()
 
   if (other === undefined) {
     const peer = await startPeer(setting, ROUND * (rounds + 3))
-    const peerContests: [name: string, ours: Load, theirs: Load][] = [
-      ['introspect, live, form', yardstick, post('/token/introspection', join(folder, 'oidc-access'), 'token=')],
-      ['client credentials', loads['client credentials'] as Load, post('/token', join(folder, 'grant'), '')],
+    const ofPeer = await compare(
       [
-        'refresh',
-        secondRefresh(folder),
-        refreshing('/token', join(folder, 'oidc-refresh'), BASIC, 'grant_type=refresh_token&refresh_token='),
+        ['introspect, live, form', yardstick, post('/token/introspection', join(folder, 'oidc-access'), 'token=')],
+        ['client credentials', loads['client credentials'] as Load, post('/token', join(folder, 'grant'), '')],
+        [
+          'refresh',
+          secondRefresh(folder),
+          refreshing('/token', join(folder, 'oidc-refresh'), BASIC, 'grant_type=refresh_token&refresh_token='),
+        ],
       ],
-    ]
-    figures.push(...(await compare(peerContests, peer, 'oidc-provider')))
+      peer,
+      'oidc-provider',
+    )
+    figures.push(...ofPeer)
     await peer.stop()
   }
   const memory = service.memory()
