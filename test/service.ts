@@ -77,7 +77,7 @@ export async function startService(t: Test | TAP, store: Store, overrides: Envir
 }
 
 /** It listens before its Redis has answered: the first request might come too early. */
-async function untilReady(managementUrl: string): Promise<void> {
+export async function untilReady(managementUrl: string): Promise<void> {
   const deadline = Date.now() + 10_000
   while (!(await fetch(`${managementUrl}/readyz`)).ok) {
     if (Date.now() > deadline) throw new Error('the service did not become ready')

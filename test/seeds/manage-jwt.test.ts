@@ -192,7 +192,7 @@ test('redis: seed manage-jwt: every key has an end, or is trimmed', async (t) =>
 })
 
 function kindOf(key: string): string {
-  if (key === 'lk1:feed' || key === 'lk1:epoch') return 'single'
+  if (['lk1:feed', 'lk1:retention:{lk1:feed}', 'lk1:epoch'].includes(key)) return 'single'
   if (/^lk1:\{[0-9a-f-]{36}\}:s:[\w-]{22}$/.test(key)) return 'session'
   if (/^lk1:\{[0-9a-f-]{36}\}:i$/.test(key)) return 'index'
   if (/^lk1:\{[\w.-]+\}:n$/.test(key)) return 'client'
