@@ -46,8 +46,11 @@ export interface AccessTokens {
   issue(grant: AccessTokenGrant): { token: string; expiresIn: number }
   /** Whether the token is one of ours, for an audience of ours, and in its time. Says nothing of its session. */
   check(token: string): CheckedToken
-  /** The claims of a token of ours that may have expired: good enough to end its session, and for nothing else. */
-  readExpired(token: string): AccessTokenClaims | undefined
+  /**
+   * The claims of a genuine token, whatever its time and audience: good enough to end its session, and for nothing else.
+   * `unknown_key`: the token says that it is ours, and names a key that is not here. Undefined: the token is not ours.
+   */
+  readForRevocation(token: string): AccessTokenClaims | 'unknown_key' | undefined
 }
 
 /**
@@ -62,7 +65,7 @@ function newJti(): string {
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { issuer, audiences, accessTtl, sign, now = Date.now } = options
   let keys: Keys | undefined
-  let checks: { check: Check; checkAllButExpiry: Check }
+  let checks: { check: Check; checkOrigin: Check }
 
   /** The checks for the keys of now: made anew when the ring has changed, so that a key that left it verifies nothing. */
   function current() {
@@ -72,7 +75,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       const rules = { issuer, audiences, keys: keysNow.map(({ verification }) => verification), now }
       checks = {
         check: createAccessTokenCheck(rules),
-        checkAllButExpiry: createAccessTokenCheck({ ...rules, acceptExpired: true }),
+        checkOrigin: createAccessTokenCheck({ ...rules, ignoreTimeAndAudience: true }),
       }
     }
     return checks
@@ -106,13 +109,23 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       }
     },
 
-    readExpired(token) {
+    readForRevocation(token) {
       try {
-        return current().checkAllButExpiry(token)
+        return current().checkOrigin(token)
       } catch (error) {
-        if (error instanceof TokenError) return undefined
-        throw error
+        if (!(error instanceof TokenError)) throw error
+        // The key was removed, or this instance has not read it yet. The session may be alive either way.
+        return error.code === 'unknown_key' && unverifiedIssuer(token) === issuer ? 'unknown_key' : undefined
       }
     },
+  }
+}
+
+/** What a token says of its issuer. Anybody can write that: it decides nothing but which words refuse the token. */
+function unverifiedIssuer(token: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString('utf8')).iss
+  } catch {
+    return undefined
   }
 }
