@@ -15,8 +15,11 @@ export interface LogoutNeeds {
   audit: Audit
 }
 
-/** How far ahead of the clock the revocation of a client's own tokens may lie: further than clocks differ. Seconds. */
-const MAX_AHEAD = 15 * 60
+/**
+ * How far ahead of the clock the revocation of a client's own tokens may lie, in seconds: less than the minute for which the feed
+ * keeps an entry past the life of a token, or its followers would forget it while the token lives.
+ */
+const MAX_AHEAD = 30
 
 /**
  * `POST /logout`: ends the session of a token. Signing out must work whenever the holder wants it, so a token that has
@@ -50,7 +53,8 @@ export async function endByToken(request: FastifyRequest, token: string, needs: 
     audit(request, { event: 'session.ended', sub, sids, reason: 'logout' })
     return true
   }
-  // A client gets no token that is older than a revocation of its own: one from the far future would shut it out until then.
+  // Nor does a client get a token that is older than a revocation of its own: it would be shut out until then. A token from
+  // further ahead opens nothing now, and can be ended later.
   if (iat > Date.now() / 1000 + MAX_AHEAD) throw refusal.unavailable()
   const isNew = await sessions.revokeClient(sub, iat)
   if (isNew) audit(request, { event: 'client.tokens_revoked', sub, nbf: iat })

@@ -107,7 +107,7 @@ for (const store of stores) {
     t.equal((await home.api.refresh(token)).status, 400)
   })
 
-  test(`${store}: a client’s own token of an instance that is ahead is ended too; one from the far future waits`, async (t) => {
+  test(`${store}: a client’s own token of an instance that is ahead is ended too; one from far ahead waits`, async (t) => {
     const { api, env } = await startService(t, store)
     const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
     const grant = () => api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
@@ -116,11 +116,11 @@ for (const store of stores) {
     const forger = new Forger(JWT_SECRET, claimsOf(token), '')
     const issued = (iat: number) => forger.withClaims({ iat, exp: iat + 900 })
 
-    t.match(await api.call('/revoke', { form: { token: issued(now + 86_400) } }), { status: 503 })
+    t.match(await api.call('/revoke', { form: { token: issued(now + 60) } }), { status: 503 })
     t.equal(await api.isActive(token), true, 'which is no acknowledgement')
     t.equal((await grant()).status, 200, 'and shuts the client out of nothing')
 
-    t.equal((await api.call('/revoke', { form: { token: issued(now + 60) } })).status, 200)
+    t.equal((await api.call('/revoke', { form: { token: issued(now + 7) } })).status, 200)
     t.equal(await api.isActive(token), false, 'with all that were issued before')
   })
 }
