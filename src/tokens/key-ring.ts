@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type JsonWebKey, sign, verify } from
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { sharedSecretKey, type VerificationKey } from '@latchkey/verifier/access-token'
-import { type Jwk, verificationKeyFromJwk } from '@latchkey/verifier/jwk'
+import { type Jwk, verificationKeyFromSigningJwk } from '@latchkey/verifier/jwk'
 
 /** A key that signs, and what verifies its signatures. */
 export interface SigningKey {
@@ -128,7 +128,7 @@ export function parseKeys(text: string): Keys {
 
 function parseKey(jwk: Jwk): SigningKey {
   if (typeof jwk !== 'object' || jwk === null) throw new Error('is no object')
-  const verification = verificationKeyFromJwk(jwk)
+  const verification = verificationKeyFromSigningJwk(jwk)
   const { kid, alg } = verification
   if (verification.alg === 'HS256') return { kid, alg, key: verification.secret, verification, publicJwk: undefined }
   if (typeof jwk.d !== 'string') throw new Error('is a public key: the private one is needed to sign')

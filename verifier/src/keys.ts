@@ -139,15 +139,19 @@ function publicKeysOf(body: unknown): VerificationKey[] {
   const listed = (body as { keys?: unknown } | undefined)?.keys
   if (!Array.isArray(listed)) throw new Error('what was answered is no JWK Set')
   const keys = new Map<string, VerificationKey>()
+  const ambiguous = new Set<string>()
   for (const jwk of listed.slice(0, MOST_KEYS) as Jwk[]) {
     // A secret, or a private key, that can be read at an address is nobody's any more.
     if (typeof jwk !== 'object' || jwk === null || jwk.kty === 'oct' || jwk.d !== undefined) continue
     try {
       const key = verificationKeyFromJwk(jwk)
-      if (!keys.has(key.kid)) keys.set(key.kid, key)
+      const other = keys.get(key.kid)
+      if (other && JSON.stringify(other) !== JSON.stringify(key)) ambiguous.add(key.kid)
+      keys.set(key.kid, key)
     } catch {
       // Of a kind that we have no use for.
     }
   }
-  return [...keys.values()]
+  // A kid names one key. Which of two a token means would depend on their order, so it means neither.
+  return [...keys.values()].filter(({ kid }) => !ambiguous.has(kid))
 }
