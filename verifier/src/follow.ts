@@ -126,6 +126,10 @@ export function createFollower(redis: RedisLocation, maxStaleness: number): Revo
       }
     },
 
+    get malformedEntries() {
+      return list.malformed
+    },
+
     async close() {
       closing.abort()
       connection?.disconnect()

@@ -1,6 +1,6 @@
 import { type AccessTokenClaims, TokenError } from './access-token.js'
 import { type RedisConnection, type RedisLocation, redisConnection, requirePrimary } from './redis.js'
-import { clientRevocationKey, epochKey, sessionKey } from './redis-keys.js'
+import { clientRevocationKey, epochKey, parseWholeNumber, sessionKey } from './redis-keys.js'
 import type { Revocation } from './revocation.js'
 
 /** A look-up is answered or refused within this. Milliseconds. */
@@ -69,9 +69,12 @@ export function createLookup(redis: RedisLocation): Revocation {
   async function isClientTokenLive({ sub, iat }: AccessTokenClaims): Promise<boolean> {
     const [notBefore, epoch] = await Promise.all([ask('GET', clientRevocationKey(sub)), ask('GET', epochKey)])
     // A Redis that was emptied has forgotten what had ended: of what was issued before, it knows nothing.
-    const begin = Number(epoch ?? Number.NaN)
-    if (Number.isNaN(begin)) throw new TokenError('unavailable', 'no service writes to this Redis')
-    return iat >= begin && iat > Number(notBefore ?? 0)
+    const begin = parseWholeNumber(epoch)
+    if (begin === undefined) throw new TokenError('unavailable', `no service writes to this Redis: check ${epochKey}`)
+    if (notBefore === null) return iat >= begin
+    const end = parseWholeNumber(notBefore)
+    if (end === undefined) throw new TokenError('unavailable', `${clientRevocationKey(sub)} holds no Unix time`)
+    return iat >= begin && iat > end
   }
 
   return {

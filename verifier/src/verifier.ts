@@ -39,6 +39,8 @@ export interface Verifier {
    * @throws TokenError whose `code` says why it is not; `unavailable` where that cannot be found out now
    */
   verify(token: string): Promise<AccessTokenClaims>
+  /** How many entries of the feed could not be read in full, since the start. Always 0 in another mode than `follow`. */
+  readonly malformedFeedEntries: number
   /** Ends its connections. */
   close(): Promise<void>
 }
@@ -103,6 +105,10 @@ export function createVerifier(options: VerifierOptions): Verifier {
         throw new TokenError('revoked', 'the token, or its session, has been revoked')
       }
       return claims
+    },
+
+    get malformedFeedEntries() {
+      return revocation.malformedEntries ?? 0
     },
 
     close: () => revocation.close(),

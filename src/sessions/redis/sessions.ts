@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import {
+  clientRevocationKey,
+  epochKey,
+  feedKey,
+  parseWholeNumber,
+  sessionIndexKey,
+  sessionKey,
+} from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshGrant } from '../refresh-token.js'
@@ -227,14 +234,15 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
 
     clientNotBefore: (clientId) =>
       ask(async () => {
-        const read = () => Promise.all([redis.get(clientRevocationKey(clientId)), redis.get(epochKey)])
+        const key = clientRevocationKey(clientId)
+        const read = () => Promise.all([redis.get(key), redis.get(epochKey)])
         let [ended, epoch] = await read()
         if (epoch === null) {
           await redis.lkEpoch(epochKey)
           ;[ended, epoch] = await read()
         }
         // An emptied Redis has forgotten what had ended: of what was issued before its epoch it knows nothing.
-        return Math.max(Number(ended ?? 0), Number(epoch) - 1)
+        return Math.max(timeIn(key, ended ?? '0'), timeIn(epochKey, epoch) - 1)
       }),
 
     count: () =>
@@ -267,6 +275,13 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
       client.off('ready', beatIfAlive)
     },
   }
+}
+
+/** Where a time cannot be read, nobody knows what has ended. */
+function timeIn(key: string, value: string | null): number {
+  const seconds = parseWholeNumber(value)
+  if (seconds === undefined) throw new Error(`${key} holds no Unix time: delete it, and revoke again what had ended`)
+  return seconds
 }
 
 /** How many of a node's keys are sessions, about. */
