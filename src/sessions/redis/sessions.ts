@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { askWithin, systemClock } from '@latchkey/verifier/clock'
 import {
   clientRevocationKey,
   epochKey,
@@ -12,7 +13,7 @@ import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshGrant } from '../refresh-token.js'
 import { FIRST_PARTY, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
-import { isCluster, type RedisClient } from './client.js'
+import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
@@ -82,6 +83,7 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
   const redis = client as RedisClient & Scripts
   const inCluster = isCluster(client)
+  const limit = commandTimeout(client)
   const feedKept = accessTtl + FEED_SLACK
 
   /**
@@ -97,7 +99,9 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   }
 
   // In a cluster sessions of several users are in several slots, and no script may touch two.
-  const holder = together(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) => redis.lkHolders(keys.length, ...keys))
+  const holder = together(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) =>
+    askWithin(limit, () => redis.lkHolders(keys.length, ...keys), systemClock),
+  )
 
   const rotate = together(inCluster ? 1 : ROTATIONS_BATCH, (presented: Presented[]) =>
     redis.lkRotate(
@@ -235,7 +239,7 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
     clientNotBefore: (clientId) =>
       ask(async () => {
         const key = clientRevocationKey(clientId)
-        const read = () => Promise.all([redis.get(key), redis.get(epochKey)])
+        const read = () => askWithin(limit, () => Promise.all([redis.get(key), redis.get(epochKey)]), systemClock)
         let [ended, epoch] = await read()
         if (epoch === null) {
           await redis.lkEpoch(epochKey)
