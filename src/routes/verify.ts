@@ -56,7 +56,7 @@ function refuseMisspelt({ query }: FastifyRequest): void {
   for (const name in query as object) {
     if (name === 'aud' || name === 'scope' || name === 'role') continue
     const near = nearlyNarrowing(name)
-    if (near) throw refusal.misspeltQuestion(near === 'audience' || near === 'resource' ? 'aud' : near)
+    if (near && near !== 'resource') throw refusal.misspeltQuestion(near === 'audience' ? 'aud' : near)
   }
 }
 
