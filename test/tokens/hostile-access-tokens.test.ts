@@ -188,5 +188,6 @@ test('a claim has no say in the answer to an introspection', async (t) => {
 
   const token = forger.withClaims(more)
   const { body } = await api.introspect(token)
-  t.strictSame(body, { ...claimsOf(token), active: true, username: 'ada', token_type: 'Bearer' })
+  const { jti } = claimsOf(token)
+  t.strictSame(body, { active: true, ...claims, jti, username: 'ada', token_type: 'Bearer' })
 })

@@ -120,8 +120,9 @@ for (const store of stores) {
         if (how === 'that of a genuine token') t.strictSame(await presentAtEveryDoor(api, forged), refused, what)
         t.equal((await api.introspect(forged)).text, '{"active":false}', `${what}, jti: ${how}`)
         t.equal((await api.call('/verify?role=admin', { bearer: forged })).status, 401)
-        t.equal((await api.logout(forged)).status, 204)
-        t.equal((await api.call('/revoke', { form: { token: forged } })).status, 200)
+        // What these answer is the rule of other tests. Here they must end nothing.
+        await api.logout(forged)
+        await api.call('/revoke', { form: { token: forged } })
       }
     }
     const odd: Record<string, object> = {

@@ -144,7 +144,8 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
       throw new TokenError('bad_signature', 'the signature does not verify')
     }
     const value = checkClaims(parseCanonical(claims))
-    if (!isGenuine(value)) throw new TokenError('bad_signature', 'the issuer did not make this token')
+    // Made by another service that has the key, or with a secret that the issuer has no more: it cannot tell which.
+    if (!isGenuine(value)) throw new TokenError('unknown_key', 'the issuer knows no secret that made this token')
     return value
   }
 
