@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
+import { databaseUrl, httpUrl, redisUrls } from './addresses.js'
 import { isClientId } from './clients/clients.js'
 import { duration } from './duration.js'
 import { developmentSecrets } from './secrets.js'
@@ -57,60 +58,6 @@ function list(text: string): string[] {
   const items = text.split(',').map((item) => item.trim())
   if (items.includes('')) throw new Error('an item of the list is empty: look for a doubled or trailing comma')
   return items
-}
-
-function url(...protocols: string[]) {
-  return (text: string): string => {
-    // The text may hold a password: no message repeats it.
-    const parsed = URL.canParse(text) ? new URL(text) : undefined
-    if (!parsed || !protocols.includes(parsed.protocol)) {
-      throw new Error(`write an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`)
-    }
-    return text
-  }
-}
-
-/** One address, or those of several nodes. */
-function redisUrls(text: string): [string, ...string[]] {
-  const urls = list(text).map(url('redis:', 'rediss:'))
-  if (new Set(urls.map((each) => new URL(each).protocol)).size > 1) {
-    throw new Error('the nodes differ in TLS: write redis:// for all, or rediss:// for all')
-  }
-  if (urls.some((each) => !/^\/?\d*$/.test(new URL(each).pathname))) {
-    throw new Error('what follows the host must be the number of a database, such as redis://localhost/1')
-  }
-  if (!urls.every((each) => isPercentEncoded(new URL(each)))) {
-    throw new Error('a % in the user name or the password must be written as %25')
-  }
-  return urls as [string, ...string[]]
-}
-
-/** What reads the credentials later would throw, with a stack and no name of a setting. */
-function isPercentEncoded({ username, password }: URL): boolean {
-  try {
-    return decodeURIComponent(username + password) !== undefined
-  } catch {
-    return false
-  }
-}
-
-function databaseUrl(text: string): string {
-  if (text.startsWith('sqlite:')) {
-    if (text === 'sqlite:') throw new Error('name a file, such as sqlite:data/latchkey.db')
-    return text
-  }
-  try {
-    return url('postgres:', 'postgresql:')(text)
-  } catch {
-    throw new Error('write sqlite:PATH or postgres://user:password@host/database')
-  }
-}
-
-function issuerUrl(text: string): string {
-  url('http:', 'https:')(text)
-  // RFC 8414 §2: neither query nor fragment. A trailing slash is kept: `iss` is compared exactly.
-  if (/[?#]/.test(text)) throw new Error('must have no query and no fragment')
-  return text
 }
 
 /** The MAC or HMAC keys of a comma-separated list. RFC 7518 §3.2: no shorter than the hash. */
@@ -197,7 +144,7 @@ export const settings = {
   HOST: setting('Address that both ports listen on', '127.0.0.1', (text) => text),
   PORT: setting('The service', '3000', wholeNumber(0, 65_535)),
   MANAGEMENT_PORT: setting('Health and metrics, for the cluster', '9000', wholeNumber(0, 65_535)),
-  ISSUER: setting('iss of every token, exactly', 'http://localhost:3000', issuerUrl),
+  ISSUER: setting('iss of every token, exactly', 'http://localhost:3000', httpUrl),
   AUDIENCE: setting(
     'Audiences that may be asked for, comma-separated; the first is the default. ISSUER if not set',
     'http://localhost:3000',
@@ -266,7 +213,7 @@ export const settings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: setting(
     'Where traces are sent, by OTLP over HTTP, such as http://collector:4318; without it none are made',
     '',
-    url('http:', 'https:'),
+    httpUrl,
   ),
   DOCS: setting('/docs and /openapi.json: on or off; off in production if not set', 'on', oneOf('on', 'off')),
 }
