@@ -103,7 +103,7 @@ function parseStoreUrl(text: string, ...protocols: string[]): URL {
   if (text.includes('#')) throw new Error('a # in the user name or the password must be written as %23')
   if (/\s/.test(text)) throw new Error('white space must be written as %20')
   if (!isPercentEncoded(text)) throw new Error('a % in the user name or the password must be written as %25')
-  if (/[/?].*@/.test(text.slice(text.indexOf('//') + 2))) {
+  if (text.lastIndexOf('@') > authorityOf(text).end) {
     throw new Error('in the user name and the password, / must be written as %2F, ? as %3F, and @ as %40')
   }
   // Credentials and no host: the folder of a socket stands in the parameter host. To URL that is no address.
@@ -118,8 +118,15 @@ function parseStoreUrl(text: string, ...protocols: string[]): URL {
 
 /** The host and the port, as they are written; empty where there is none. */
 function hostOf(text: string): string {
-  const authority = /^[a-z]+:\/\/([^/?#]*)/.exec(text)?.[1] ?? ''
-  return authority.slice(authority.lastIndexOf('@') + 1)
+  const { start, end } = authorityOf(text)
+  return text.slice(Math.max(start, text.lastIndexOf('@', end - 1) + 1), end)
+}
+
+/** Where user name, password, host and port stand. */
+function authorityOf(text: string): { start: number; end: number } {
+  const start = text.indexOf('//') + 2
+  const length = text.slice(start).search(/[/?#]/)
+  return { start, end: length < 0 ? text.length : start + length }
 }
 
 function isPercentEncoded(text: string): boolean {
