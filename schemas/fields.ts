@@ -58,6 +58,10 @@ export const SessionIdParam = Type.String({
 /** Unix seconds. */
 export const Time = Type.Integer({ description: 'Unix time in seconds', examples: [example.time] })
 
+/** What each endpoint says where a person acts on their own account. */
+export const OWN_AUDIENCE =
+  'The access token must be for `ISSUER` or for the default audience, the first of `AUDIENCE`.'
+
 /** `client_secret_post` (RFC 6749 §2.3.1) */
 export const PostedCredentials = {
   client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),

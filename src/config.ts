@@ -146,7 +146,7 @@ export const settings = {
   MANAGEMENT_PORT: setting('Health and metrics, for the cluster', '9000', wholeNumber(0, 65_535)),
   ISSUER: setting('iss of every token, exactly', 'http://localhost:3000', httpUrl),
   AUDIENCE: setting(
-    'Audiences that may be asked for, comma-separated; the first is the default. ISSUER if not set',
+    'Audiences that may be asked for besides ISSUER, comma-separated; the first is the default. ISSUER if not set',
     'http://localhost:3000',
     list,
   ),
@@ -161,7 +161,7 @@ export const settings = {
     keyFile,
   ),
   REFRESH_SECRET: setting(
-    'MAC keys of refresh tokens, as above; share them with nobody. Or REFRESH_SECRET_FILE',
+    'MAC keys of refresh tokens and of the jti of access tokens, as above; share them with nobody. Or REFRESH_SECRET_FILE',
     '',
     keys,
   ),

@@ -9,6 +9,9 @@ import {
   readClientCredentials,
 } from './client-authentication.js'
 
+/** Scopes that open endpoints of this service. Clients alone can have them, in tokens for this service alone. */
+export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin'])
+
 /** Another service, or a gateway, that calls this one. */
 export interface Client {
   id: string

@@ -1,5 +1,6 @@
 import { test } from 'tap'
 import { basic, makeClient } from '../clients.js'
+import { keyFile, makeKey, withKeyFile } from '../keys.js'
 import { PASSWORD, startService, stores } from '../service.js'
 import { ROUTES, USER } from './admin.js'
 
@@ -21,7 +22,7 @@ test('the list of routes here is that of the document', async (t) => {
 
 for (const store of stores) {
   test(`${store}: H12: every admin route asks who calls before anything else`, async (t) => {
-    const { api, env, audited } = await startService(t, store)
+    const { api, env, audited } = await startService(t, store, withKeyFile(keyFile(t, await makeKey('ES256'))))
     await api.signUp('ada', PASSWORD)
     const person = await api.tokens('ada', PASSWORD)
     const other = await makeClient(env, 'backend', { scopes: ['introspect', 'admin:read'] })
@@ -60,7 +61,7 @@ for (const store of stores) {
   })
 
   test(`${store}: an admin route is called by Basic, by credentials in the body, or by a token of the client`, async (t) => {
-    const { api } = await startService(t, store)
+    const { api } = await startService(t, store, withKeyFile(keyFile(t, await makeKey('ES256'))))
     const { id: client_id, secret: client_secret } = api.client
     const made = await api.call('/admin/clients', { form: { id: 'one', client_id, client_secret } })
     t.equal(made.status, 201)
