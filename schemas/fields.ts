@@ -39,7 +39,7 @@ export const Scope = Type.String({
 
 /** Access and refresh tokens alike; anything longer than 8192 characters is none of ours. */
 // No length: the body has one, and counting the characters of a token took 2 µs.
-export const Token = Type.String({ pattern: '\\S' })
+export const Token = Type.String({ pattern: '\\S', 'x-rule': 'must not be blank' })
 
 export const AccessToken = Type.String({ description: 'JWT (RFC 9068)', examples: [example.accessToken] })
 export const RefreshToken = Type.String({ description: 'Opaque. Keep it secret', examples: [example.refreshToken] })

@@ -208,6 +208,9 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
         removeAdditional: false,
         useDefaults: false,
         allErrors: false,
+        // For the words of an error: the schema that was broken, and the rule of it that a pattern cannot say.
+        verbose: true,
+        keywords: ['x-rule'],
         // That our schemas are schemas, a test says: the schema of schemas took 45 ms of each start.
         validateSchema: false,
       },

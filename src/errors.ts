@@ -202,6 +202,13 @@ function describeValidation(error: FastifyError): string {
   const place = error.validationContext === 'querystring' ? 'query parameter ' : ''
   const field = fault?.instancePath.slice(1).replaceAll('/', '.')
   if (fault?.keyword === 'required') return `${place}${String(fault.params.missingProperty)} is missing`
+  const schema = (fault as { parentSchema?: { properties?: object; 'x-rule'?: string } } | undefined)?.parentSchema
+  if (fault?.keyword === 'additionalProperties') {
+    const names = Object.keys(schema?.properties ?? {})
+    const name = JSON.stringify(fault.params.additionalProperty)
+    return `${place}${name} is not known: ${names.length === 0 ? 'leave it out' : `send ${names.join(', ')}`}`
+  }
+  if (fault?.keyword !== 'type' && schema?.['x-rule']) return `${place}${field} ${schema['x-rule']}`
   if (!field) return 'the body must be an object, as JSON or as a form'
   if (fault?.keyword === 'const') {
     const values = faults.filter(({ keyword }) => keyword === 'const').map(({ params }) => params.allowedValue)

@@ -25,7 +25,7 @@ function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver
       return await act()
     } catch (error) {
       times?.failed()
-      throw new Unavailable('database', `the database failed: ${(error as Error).message}`, error)
+      throw new Unavailable('database', `the database failed: ${describe(error as Error)}`, error)
     }
   }
   const timed = async <Result>(act: () => Promise<Result>, tell: ((milliseconds: number) => void) | undefined) => {
@@ -79,6 +79,11 @@ function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver
 function executeNow<Row>(connection: DatabaseConnection, query: CompiledQuery): Promise<QueryResult<Row>> {
   const execute = () => connection.executeQuery<Row>(query)
   return query.query.kind === 'SelectQueryNode' ? askWithin(LONGEST_AGE, execute, systemClock) : execute()
+}
+
+/** A host of several addresses, none of which answers, gives an error for each, and none for all. */
+function describe(error: Error): string {
+  return error instanceof AggregateError ? error.errors.map(({ message }: Error) => message).join(', ') : error.message
 }
 
 /** SQLSTATEs. */
