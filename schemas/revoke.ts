@@ -8,7 +8,7 @@ export const Revoke = {
   description:
     'Ends the session of an access or refresh token, and so every token of it; of a token that a client got for ' +
     'itself, the client’s tokens issued until then. Answers 200 also for an unknown token, and 400 ' +
-    '`unsupported_token_type` where the token names a key that the service does not have. Whoever holds the token may ' +
+    '`unsupported_token_type` where the token was made with a key that the service does not have. Whoever holds the token may ' +
     'ask; client credentials are not needed, but when sent they must be right.',
   tags: ['services'],
   security: [{ basic: [] }, {}],

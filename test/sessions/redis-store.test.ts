@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { epochKey, feedKey, feedRetentionKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import {
+  clientRevocationKey,
+  epochKey,
+  feedKey,
+  feedRetentionKey,
+  sessionIndexKey,
+  sessionKey,
+} from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import { connectRedis } from '../../src/sessions/redis/client.js'
@@ -202,6 +209,17 @@ test('a user may end more sessions than Lua takes arguments', async (t) => {
   t.equal(new Set(ended).size, 5000)
   t.strictSame(new Set((await told(client)).flatMap((fields) => fields.filter((_, i) => i % 2))), new Set(sids))
   t.strictSame(await client.keys('lk1:{*'), [])
+})
+
+test('a revocation that Redis does not hold as a time covers none: the next one is told, and takes its place', async (t) => {
+  const { client, sessions } = await openRedisStore(t)
+  const now = Math.floor(Date.now() / 1000)
+  for (const value of ['', 'x', 'NaN', '-1', '99999999999999999999', 'Infinity']) {
+    await client.set(clientRevocationKey('backend'), value)
+    t.equal(await sessions.revokeClient('backend', now), true, value)
+    t.equal(await sessions.clientNotBefore('backend'), now)
+  }
+  t.equal((await told(client)).length, 6)
 })
 
 test('without Redis each question says so, and none hangs', async (t) => {

@@ -24,10 +24,19 @@ export const clientRevocationKey = (clientId: string): string => `lk1:{${clientI
 export const feedKey = 'lk1:feed'
 
 /**
+/**
  * For how many milliseconds instances need the feed to keep its entries (sorted set: by until when, Unix milliseconds). The most
  * of them counts. In a cluster it is beside the feed.
  */
 export const feedRetentionKey = `lk1:retention:{${feedKey}}`
+
+/**
+ * A number as the service writes it here, for example a time. Undefined for any other value: `Number` would read an empty
+ * string as 0, which says that nothing has ended, and a word as NaN, which survives `Math.max`.
+ */
+export function parseWholeNumber(value: unknown): number | undefined {
+  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined
+}
 
 /**
  * When this Redis began to hold sessions (string, Unix seconds on Redis's clock, rounded down). A token issued before

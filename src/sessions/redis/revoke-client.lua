@@ -7,7 +7,10 @@
 
   Returns  the time that holds now: never an earlier one than before
 ]]
-local until_ = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), tonumber(ARGV[1]))
+-- What is no time would fail here each time, and the client could never be revoked again.
+local before = string.match(redis.call('GET', KEYS[1]) or '', '^%d+$')
+if not before or #before > 15 then before = 0 end
+local until_ = math.max(tonumber(before), tonumber(ARGV[1]))
 -- By the later of Redis's clock and the time of issue, which is from the clock of an instance and may be ahead.
 local from = math.max(tonumber(redis.call('TIME')[1]), until_) * 1000
 redis.call('SET', KEYS[1], string.format('%.0f', until_), 'PXAT', string.format('%.0f', from + tonumber(ARGV[2])))

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { askWithin, systemClock } from '@latchkey/verifier/clock'
 import {
   clientRevocationKey,
   epochKey,
   feedKey,
   feedRetentionKey,
+  parseWholeNumber,
   sessionIndexKey,
   sessionKey,
 } from '@latchkey/verifier/redis-keys'
@@ -12,7 +14,7 @@ import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshGrant } from '../refresh-token.js'
 import { FIRST_PARTY, LONGEST_LIFE, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
-import { isCluster, type RedisClient } from './client.js'
+import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
@@ -82,6 +84,7 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
   const redis = client as RedisClient & Scripts
   const inCluster = isCluster(client)
+  const limit = commandTimeout(client)
   /** How long the feed must keep its entries for the tokens of this process. Another may need them for longer. */
   const feedKept = accessTtl + FEED_SLACK
 
@@ -98,7 +101,9 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   }
 
   // In a cluster sessions of several users are in several slots, and no script may touch two.
-  const holder = together(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) => redis.lkHolders(keys.length, ...keys))
+  const holder = together(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) =>
+    askWithin(limit, () => redis.lkHolders(keys.length, ...keys), systemClock),
+  )
 
   const rotate = together(inCluster ? 1 : ROTATIONS_BATCH, (presented: Presented[]) =>
     redis.lkRotate(
@@ -232,7 +237,8 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
     revokeClient: (clientId, notBefore) =>
       ask(async () => {
         const key = clientRevocationKey(clientId)
-        const isNew = Number((await redis.get(key)) ?? 0) < notBefore
+        // What is no time covers nothing: the script puts a time in its place.
+        const isNew = (parseWholeNumber(await redis.get(key)) ?? 0) < notBefore
         if (isNew) await announce('sub', clientId, 'nbf', String(notBefore))
         if (replicated) await replicated.run(scripts.lkRevokeClient.lua, [key], notBefore, LONGEST_LIFE)
         else if (isNew) await redis.lkRevokeClient(key, notBefore, LONGEST_LIFE)
@@ -241,14 +247,15 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
 
     clientNotBefore: (clientId) =>
       ask(async () => {
-        const read = () => Promise.all([redis.get(clientRevocationKey(clientId)), redis.get(epochKey)])
+        const key = clientRevocationKey(clientId)
+        const read = () => askWithin(limit, () => Promise.all([redis.get(key), redis.get(epochKey)]), systemClock)
         let [ended, epoch] = await read()
         if (epoch === null) {
           await redis.lkEpoch(epochKey)
           ;[ended, epoch] = await read()
         }
         // An emptied Redis has forgotten what had ended: of what was issued before its epoch it knows nothing.
-        return Math.max(Number(ended ?? 0), Number(epoch) - 1)
+        return Math.max(timeIn(key, ended ?? '0'), timeIn(epochKey, epoch) - 1)
       }),
 
     count: () =>
@@ -281,6 +288,13 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
       client.off('ready', beatIfAlive)
     },
   }
+}
+
+/** Where a time cannot be read, nobody knows what has ended. */
+function timeIn(key: string, value: string | null): number {
+  const seconds = parseWholeNumber(value)
+  if (seconds === undefined) throw new Error(`${key} holds no Unix time: delete it, and revoke again what had ended`)
+  return seconds
 }
 
 /** How many of a node's keys are sessions, about. */
