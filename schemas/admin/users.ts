@@ -15,7 +15,7 @@ export const ListUsers = {
       }),
     ),
     cursor: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 1024, pattern: '^[\\w-]+$', description: '`next` of the page before' }),
+      Type.String({ minLength: 1, maxLength: 2048, pattern: '^[\\w-]+$', description: '`next` of the page before' }),
     ),
     username_prefix: Type.Optional(
       Type.String({ minLength: 1, maxLength: 256, description: 'Only names that begin so, in any spelling' }),

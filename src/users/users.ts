@@ -4,7 +4,7 @@ import { sql } from '../database/kysely.js'
 import type { UserRow } from '../database/schema.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
 import { isOutdated, type PasswordHashing } from './password.js'
-import { usernameKey } from './username.js'
+import { shownUsername, usernameKey, usernameSkeleton } from './username.js'
 
 export interface User {
   id: string
@@ -111,20 +111,27 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     create: (username, password, roles = [], address) =>
       hashing.inTurn(address, async ({ hash }) => {
         // A name that is taken costs no hash.
-        if (await rowByName(username)) return 'taken'
+        const skeleton = usernameSkeleton(username)
+        const twin = await db
+          .selectFrom('users')
+          .select('id')
+          .where((where) => where.or({ username_key: usernameKey(username), username_skeleton: skeleton }))
+          .executeTakeFirst()
+        if (twin) return 'taken'
         const inserted = await db
           .insertInto('users')
           .values({
             id: randomUUID(),
-            username: username.normalize('NFC'),
+            username: shownUsername(username),
             username_key: usernameKey(username),
+            username_skeleton: skeleton,
             password_hash: await hash(password),
             password_version: 1,
             roles: JSON.stringify(roles),
             disabled_at: null,
             created_at: now,
           })
-          .onConflict((conflict) => conflict.column('username_key').doNothing())
+          .onConflict((conflict) => conflict.doNothing())
           .returningAll()
           .executeTakeFirst()
         return inserted ? toUser(inserted) : 'taken'
