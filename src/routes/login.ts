@@ -40,7 +40,8 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     const address = request.ip
     const tried = await users.signIn(username, password, address, async (sub, check) => {
       const account = sub === undefined ? { unknownUsername: usernameKey(username) } : { sub }
-      return { sub, ...(await throttle.attempt({ account, address }, check, ({ outcome }) => outcome === 'accepted')) }
+      const who = { account, at: 'sign-in', address } as const
+      return { sub, ...(await throttle.attempt(who, check, ({ outcome }) => outcome === 'accepted')) }
     })
     if ('wait' in tried) {
       audit(request, { event: 'login.refused', reason: 'throttled', sub: tried.sub })

@@ -12,7 +12,7 @@ export interface OwnPasswordNeeds {
 
 /**
  * Guard: the person's own password, asked again before what a stolen token must not do. Guesses count together
- * with those at sign-in.
+ * with those at sign-in, over all addresses; what one address has to wait for, each by itself.
  */
 export async function requireOwnPassword(
   request: FastifyRequest,
@@ -21,7 +21,7 @@ export async function requireOwnPassword(
   { users, throttle, audit }: OwnPasswordNeeds,
 ): Promise<void> {
   const tried = await throttle.attempt(
-    { account: { sub }, address: request.ip },
+    { account: { sub }, at: 'own password', address: request.ip },
     () => users.isPassword(sub, password, request.ip),
     (isRight) => isRight,
   )

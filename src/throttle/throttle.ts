@@ -30,6 +30,8 @@ export type AccountKey = { sub: string } | { unknownUsername: string }
 
 export interface Attempt {
   account: AccountKey
+  /** Where: what one address may be wrong at one of them, and its wait, says nothing of the other. */
+  at: 'sign-in' | 'own password'
   /** An IP address. */
   address: string
 }
@@ -107,10 +109,13 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
    * Seconds to wait before a password may be tried; 0: now. `places` are those among the passwords that are compared: all
    * before may turn out wrong. And for how many seconds the account will be known at the address; 0: it is not.
    */
-  async function waitOf({ pair, account, address }: Keys, places: Places): Promise<{ wait: number; knownFor: number }> {
+  async function waitOf(
+    { pair, home, account, address }: Keys,
+    places: Places,
+  ): Promise<{ wait: number; knownFor: number }> {
     const [own, knownFor, ofAccount, ofAddress] = await Promise.all([
       secondsLeft(waits, pair),
-      secondsLeft(known, pair),
+      secondsLeft(known, home),
       countOf(accounts, account),
       countOf(addresses, address),
     ])
@@ -137,8 +142,8 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   }
 
   /** From now on the address is one that the account is known at. To say so each time would cost as much as to ask. */
-  async function succeeded({ pair }: Keys, knownFor: number): Promise<void> {
-    await Promise.all([failures.delete(pair), knownFor < KNOWN_FOR / 2 && known.set(pair, 1, KNOWN_FOR)])
+  async function succeeded({ pair, home }: Keys, knownFor: number): Promise<void> {
+    await Promise.all([failures.delete(pair), knownFor < KNOWN_FOR / 2 && known.set(home, 1, KNOWN_FOR)])
   }
 
   return {
@@ -173,16 +178,19 @@ interface Places {
 }
 
 interface Keys {
+  /** Of what waits: this account, asked for there, from this network. */
   pair: string
+  /** Of what is known: this account and this network. */
+  home: string
   account: string
   address: string
 }
 
 /** Hashed: a user name is as long as its sender likes, and now and then it is a password. */
-function keysOf({ account, address }: Attempt): Keys {
+function keysOf({ account, at, address }: Attempt): Keys {
   const hash = (...parts: string[]) =>
     createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)
   const key = 'sub' in account ? ['sub', account.sub] : ['unknown username', account.unknownUsername]
   const network = networkOf(address)
-  return { pair: hash(...key, network), account: hash(...key), address: network }
+  return { pair: hash(at, ...key, network), home: hash(...key, network), account: hash(...key), address: network }
 }
