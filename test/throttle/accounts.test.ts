@@ -61,10 +61,10 @@ for (const store of ['sqlite', 'redis'] as const) {
   test(`${store}: L12: who guesses at sign-in, also from the victim's own address, does not keep the victim from changing the password there`, async (t) => {
     const { api } = await startService(t, store, PROXIED)
     const { bearer } = await signIn(api, 'ada')
-    for (let i = 0; i < 6; i += 1) await login(api, HOME, 'ada', `wrong ${i}`)
     for (let i = 0; i < 100; i += 1) await login(api, `10.0.6.${i}`, 'ada', `wrong ${i}`)
-    t.equal((await login(api, HOME, 'ada', PASSWORD)).status, 429)
     t.equal((await login(api, '10.0.7.1', 'ada', 'wrong')).status, 429)
+    for (let i = 0; i < 5; i += 1) await login(api, HOME, 'ada', `wrong ${i}`)
+    t.equal((await login(api, HOME, 'ada', PASSWORD)).status, 429)
     t.equal((await changePassword(api, HOME, bearer, PASSWORD)).status, 204)
   })
 
