@@ -125,7 +125,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await registerBodies(api)
     const refuseOtherMethods = collectAddresses(api)
     const { issuer, passwordMinLength } = config
-    await api.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
+    await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(deleteAccount, { users, throttle, clients, sessions, tokens, audit })
     await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audit })

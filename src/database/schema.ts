@@ -14,6 +14,8 @@ export interface UserRow {
   username: string
   /** What two spellings of one name share: unique. */
   username_key: string
+  /** What two names share that look alike: unique. Null in an account of a version that did not have it. */
+  username_skeleton: string | null
   /** PHC string. */
   password_hash: string
   /** Counts the changes of the password. A rehash is none. */
