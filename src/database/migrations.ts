@@ -69,4 +69,17 @@ export const migrations: Record<string, Migration> = {
         CREATE INDEX users_disabled ON users (username_key ${byCodePoint}) WHERE disabled_at IS NOT NULL`.execute(db)
     },
   },
+  '0003-session-store': {
+    async up(db: Kysely<unknown>) {
+      await sql`
+        CREATE TABLE session_store (
+          one bigint PRIMARY KEY,
+          id text NOT NULL,
+          kind text NOT NULL,
+          address text NOT NULL,
+          ready bigint NOT NULL,
+          question text NOT NULL
+        )`.execute(db)
+    },
+  },
 }

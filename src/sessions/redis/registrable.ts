@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { epochKey, feedKey, storeIdKey } from '@latchkey/verifier/redis-keys'
+import type { Redis } from 'ioredis'
+import type { RegistrableStore } from '../registration.js'
+import { isCluster, type RedisClient, type RedisLocation } from './client.js'
+
+/** How long a start waits for the first connection, in milliseconds. */
+const CONNECT_TIME = 1000
+/** Keys that one `SCAN` looks at. */
+const SCAN_COUNT = 500
+/** A writer's heartbeat comes more often. Milliseconds. */
+const SILENCE = 600
+
+const epochLua = readFileSync(new URL('./epoch.lua', import.meta.url), 'utf8')
+
+/** Redis as a store that the database registers. */
+export function createRegistrableRedis(client: RedisClient, location: RedisLocation): RegistrableStore {
+  const lastEntry = async () => (await client.xrevrange(feedKey, '+', '-', 'COUNT', 1))[0]?.[0]
+
+  async function writeId(id: string): Promise<void> {
+    await client.eval(epochLua, 1, epochKey)
+    await client.set(storeIdKey, id)
+  }
+
+  return {
+    kind: 'redis',
+    address: addressOf(location),
+
+    connect: () =>
+      new Promise((resolve) => {
+        if (client.status === 'ready') return resolve()
+        setTimeout(resolve, CONNECT_TIME).unref()
+        for (const event of ['ready', 'error', 'close']) client.once(event, resolve)
+      }),
+
+    watchConnection(onLost, onBack) {
+      client.on('close', onLost).on('ready', onBack)
+    },
+
+    readId: async () => (await client.get(storeIdKey)) ?? undefined,
+
+    async initialize(id) {
+      // No epoch: until there is one, verifiers know nothing of clients' tokens, and accept none.
+      await client.del(epochKey)
+      const nodes = isCluster(client) ? client.nodes('master') : [client]
+      await Promise.all(nodes.map(deleteSessions))
+      await writeId(id)
+    },
+
+    writeId,
+
+    async isInUseElsewhere() {
+      const before = await lastEntry()
+      await sleep(SILENCE)
+      return (await lastEntry()) !== before
+    },
+  }
+}
+
+/** Deletes what is of a user or a client: sessions, indexes and revocations. The epoch stands for the revocations. */
+async function deleteSessions(node: Redis): Promise<void> {
+  let cursor = '0'
+  do {
+    const [next, keys] = await node.scan(cursor, 'MATCH', 'lk1:{*', 'COUNT', SCAN_COUNT)
+    // One by one: in a cluster they are in several slots.
+    await Promise.all(keys.map((key) => node.unlink(key)))
+    cursor = next
+  } while (cursor !== '0')
+}
+
+/** `HOST:PORT/DATABASE`, or the nodes. Credentials are left out. */
+function addressOf({ mode, urls, sentinelMaster = '' }: RedisLocation): string {
+  const port = mode === 'sentinel' ? 26379 : 6379
+  const hosts = urls.map((url) => {
+    const { hostname, port: own, pathname } = new URL(url)
+    const database = mode === 'cluster' ? '' : `/${Number(pathname.slice(1))}`
+    return `${hostname || '127.0.0.1'}:${own || port}${database}`
+  })
+  const master = mode === 'sentinel' ? `${sentinelMaster.replace(/^.*@/, '')} of ` : ''
+  return `${master}${hosts.join(', ')}`
+}
