@@ -5,9 +5,16 @@ export function createOwnerFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 })
 }
 
-/** Creates an empty file with mode 0600, unless the file exists. */
+/**
+ * Creates an empty file with mode 0600, unless the file exists. An existing file is not opened: to close it again would drop
+ * the locks of every SQLite connection that this process has to it (fcntl(2)), and two writers would corrupt the database.
+ */
 export function createOwnerFile(path: string): void {
-  closeSync(openSync(path, 'a', 0o600))
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 /** Takes every right of group and others away. A file that an earlier version made may have mode 0644. */

@@ -56,6 +56,8 @@ const MAX_AGE = 2000
  * reads the registration answers, and an instance that does not read the registration has stopped by then.
  */
 const ANSWER_TIME = 3000
+/** A start asks a database that is busy again for so long. Milliseconds. */
+const START_TIME = 5000
 
 /**
  * Which store the sessions are in stands in the database, under an id that the store holds too. That is how a command in a
@@ -155,8 +157,8 @@ export function createRegistration(
   }
 
   /** An instance that serves, or waits for its store to come back. */
-  function mayAnswer({ id, kind, address }: SessionStoreRow): boolean {
-    if (role !== 'service' || kind !== store.kind || isDisplaced) return false
+  function mayAnswer({ id, kind, address, question }: SessionStoreRow): boolean {
+    if (role !== 'service' || kind !== store.kind || isDisplaced || question === asked?.question) return false
     return id === servedId || id === pending?.id || address === store.address
   }
 
@@ -181,13 +183,14 @@ export function createRegistration(
     if (current.question !== '' && current.question !== asked?.question) {
       asked = { id: current.id, question: current.question, at: performance.now() }
     } else if (asked?.id !== current.id) {
-      asked = { id: current.id, question: randomBytes(9).toString('base64url'), at: performance.now() }
-      await db
+      const question = randomBytes(9).toString('base64url')
+      const { numUpdatedRows } = await db
         .updateTable('session_store')
-        .set({ question: asked.question })
+        .set({ question })
         .where('id', '=', current.id)
         .where('question', '=', '')
-        .execute()
+        .executeTakeFirst()
+      if (numUpdatedRows > 0n) asked = { id: current.id, question, at: performance.now() }
     } else if (current.question === '') {
       // An instance has answered.
       if (servedId === undefined && current.ready === 1) refusal = problem
@@ -292,13 +295,14 @@ export function createRegistration(
   return {
     async start() {
       await store.connect()
+      const deadline = performance.now() + START_TIME
       while (!isConfirmed()) {
         try {
           await check()
         } catch (error) {
           // The service starts without Redis, is not ready, and heals.
           if (error instanceof Unavailable && error.dependency === 'redis') break
-          throw error
+          if (performance.now() > deadline) throw error
         }
         if (refusal !== undefined) throw new SessionStoreRefused(refusal)
         if (!isConfirmed()) await sleep(RETRY_INTERVAL)

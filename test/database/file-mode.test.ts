@@ -1,7 +1,9 @@
 import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import SqliteDatabase from 'libsql'
 import { test } from 'tap'
 import { readConfig } from '../../src/config.js'
+import { withAccounts } from '../accounts.js'
 import { latchkey } from '../cli/latchkey.js'
 import { environment, PASSWORD, startServiceWith, temporaryFolder } from '../service.js'
 
@@ -46,4 +48,18 @@ test('the file of the development secrets is narrowed too', async (t) => {
   read()
 
   t.equal(modeOf(generated?.file as string), 0o600)
+})
+
+test('a database that is open in this process stays locked for others while it is opened again', async (t) => {
+  const env = await environment(t, 'sqlite')
+  const { api } = await startServiceWith(t, env)
+  const url = env.DATABASE_URL as string
+  for (let round = 0; round < 5; round += 1) {
+    await withAccounts(env, async (users) => void (await users.findByName(`ada-${round}`)))
+    t.equal((await api.signUp(`ada-${round}`, PASSWORD)).status, 201)
+    t.equal((await latchkey(['users', 'disable', `ada-${round}`], { DATABASE_URL: url })).code, 0)
+  }
+  const file = new SqliteDatabase(url.slice('sqlite:'.length))
+  t.teardown(() => void file.close())
+  t.strictSame(file.prepare('PRAGMA integrity_check').all(), [{ integrity_check: 'ok' }])
 })
