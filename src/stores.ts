@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { StoresConfig } from './config.js'
 import { type Database, type DatabaseTimes, openDatabase } from './database/database.js'
+import type { SessionStoreRow } from './database/schema.js'
 import type { RedisClient } from './sessions/redis/client.js'
 import { createRegistration, type Registration } from './sessions/registration.js'
 import type { SessionStore } from './sessions/session.js'
@@ -31,7 +32,11 @@ export async function openStores(
   const { sessions, redis, registrable } = await openSessions(config, database, logger, () =>
     registration.isConfirmed(),
   )
-  const registration = createRegistration(database, registrable, logger, role)
+  async function leave(before: SessionStoreRow): Promise<void> {
+    if (before.kind === 'database') await deleteSessions(database)
+    else await (await import('./sessions/redis/registrable.js')).emptyLeftBehind(before)
+  }
+  const registration = createRegistration(database, registrable, leave, logger, role)
 
   async function close(): Promise<void> {
     await registration.close()
@@ -56,10 +61,5 @@ async function openSessions(config: StoresConfig, database: Database, logger: Lo
   // Loaded where there is one: it takes a twentieth of the start.
   const { openRedis } = await import('./sessions/redis/open.js')
   const { client, sessions, registrable } = openRedis(config.redis, config, logger, isConfirmed)
-  async function initialize(id: string): Promise<void> {
-    await registrable.initialize(id)
-    // Left behind.
-    await deleteSessions(database)
-  }
-  return { sessions, redis: client, registrable: { ...registrable, initialize } }
+  return { sessions, redis: client, registrable }
 }

@@ -66,11 +66,13 @@ const START_TIME = 5000
  * A store is emptied when it comes into use. So what it held when it was left behind never counts again, whether or not it
  * could be reached then. Each time it gets a new id: an instance that was on it before is not fooled either.
  *
+ * @param leave empties the store that was registered before, if it can be reached: other services may look sessions up there
  * @param log is told when the store changes, or may not be used
  */
 export function createRegistration(
   { db }: Database,
   store: RegistrableStore,
+  leave: (before: SessionStoreRow) => Promise<void>,
   log: { warn(message: string): void; error(message: string): void },
   role: 'service' | 'command',
 ): Registration {
@@ -215,6 +217,12 @@ export function createRegistration(
       log.warn(`sessions are in ${placeOf(store)} from now on: ${why}. Everybody signs in again`)
     }
     await initialize(pending)
+    if (!before || isEmptied) return
+    await leave(before).catch((error: Error) => {
+      log.warn(
+        `${placeOf(before)} is left behind, and could not be emptied: ${error.message}. Services that look sessions up there still find them: set those services to the new store, and empty the old store`,
+      )
+    })
   }
 
   async function insert(registered: Omit<SessionStoreRow, 'one'>): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
 import { latchkey, shellOf } from '../cli/latchkey.js'
 import { basic, makeClient } from '../clients.js'
@@ -14,6 +15,7 @@ import {
   temporaryFolder,
 } from '../service.js'
 import { redisKeys } from '../stored.js'
+import { until, verdict, verifierOf } from '../verifier/setting.js'
 
 const RENEWED = 'seven tame otters hum'
 const databases = ['sqlite', 'postgres'] as const
@@ -146,6 +148,38 @@ test('O2 several instances that start at once on another store agree, and serve'
 
   const { access_token } = await (instances[0] as RunningService).api.tokens('ada', PASSWORD)
   for (const { api } of instances) t.equal(await api.isActive(access_token), true)
+})
+
+test('O2 a Redis that is left behind is emptied: services that look sessions up there refuse them', async (t) => {
+  const redis = await redisOf(t)
+  const plain = await environment(t, 'sqlite')
+  const before = await startReady(t, { ...plain, REDIS_URL: redis.url })
+  await before.api.signUp('ada', PASSWORD)
+  const { access_token } = await before.api.tokens('ada', PASSWORD)
+  const verifiers = [
+    await verifierOf(t, { mode: 'lookup', redis: redis.url }),
+    await verifierOf(t, { mode: 'follow', redis: redis.url }),
+  ]
+  for (const verifier of verifiers) t.equal(await verdict(verifier, access_token), 'good')
+  await before.close()
+
+  await startReady(t, plain)
+
+  await until(async () => (await verdict(verifiers[1] as Verifier, access_token)) !== 'good')
+  for (const verifier of verifiers) t.not(await verdict(verifier, access_token), 'good')
+})
+
+test('O2 a Redis that is left behind and cannot be emptied is told, without its password', async (t) => {
+  const redis = await redisOf(t, ['--requirepass', 'canary-password'])
+  const plain = await environment(t, 'sqlite')
+  const url = redis.url.replace('//', '//:canary-password@')
+  await (await startReady(t, { ...plain, REDIS_URL: url })).close()
+
+  const { log } = await startReady(t, plain)
+
+  const told = log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  t.match(told, [/^sessions are in the database from now on/, /is left behind, and could not be emptied: NOAUTH/])
+  t.notMatch(JSON.stringify(log), /canary/)
 })
 
 test('O2 switched on, Redis has taken the sessions out of the database; its own keys have no credential in them', async (t) => {

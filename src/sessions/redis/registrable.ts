@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { epochKey, feedKey, storeIdKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import type { RegistrableStore } from '../registration.js'
-import { isCluster, type RedisClient, type RedisLocation } from './client.js'
+import { connectRedis, isCluster, type RedisClient, type RedisLocation } from './client.js'
 
 /** How long a start waits for the first connection, in milliseconds. */
 const CONNECT_TIME = 1000
@@ -27,12 +27,9 @@ export function createRegistrableRedis(client: RedisClient, location: RedisLocat
     kind: 'redis',
     address: addressOf(location),
 
-    connect: () =>
-      new Promise((resolve) => {
-        if (client.status === 'ready') return resolve()
-        setTimeout(resolve, CONNECT_TIME).unref()
-        for (const event of ['ready', 'error', 'close']) client.once(event, resolve)
-      }),
+    connect: async () => {
+      if (client.status !== 'ready') await untilDecided(client)
+    },
 
     watchConnection(onLost, onBack) {
       client.on('close', onLost).on('ready', onBack)
@@ -69,14 +66,38 @@ async function deleteSessions(node: Redis): Promise<void> {
   } while (cursor !== '0')
 }
 
-/** `HOST:PORT/DATABASE`, or the nodes. Credentials are left out. */
+/** REDIS_URL without credentials; with Sentinel, the name of the primary first. */
 function addressOf({ mode, urls, sentinelMaster = '' }: RedisLocation): string {
-  const port = mode === 'sentinel' ? 26379 : 6379
-  const hosts = urls.map((url) => {
-    const { hostname, port: own, pathname } = new URL(url)
-    const database = mode === 'cluster' ? '' : `/${Number(pathname.slice(1))}`
-    return `${hostname || '127.0.0.1'}:${own || port}${database}`
+  const plain = urls.map((url) => {
+    const { protocol, host, pathname } = new URL(url)
+    return `${protocol}//${host || 'localhost'}${pathname}`
   })
   const master = mode === 'sentinel' ? `${sentinelMaster.replace(/^.*@/, '')} of ` : ''
-  return `${master}${hosts.join(', ')}`
+  return `${master}${plain.join(', ')}`
+}
+
+/**
+ * Empties a Redis that is left behind, where it can be reached without credentials, which nobody has written down.
+ *
+ * @param id the store must hold this id: at its address there may be another one now
+ */
+export async function emptyLeftBehind({ address, id }: { address: string; id: string }): Promise<void> {
+  if (!URL.canParse(address)) throw new Error('it is not a single Redis')
+  const client = connectRedis({ mode: 'single', urls: [address] }, () => {})
+  try {
+    if (client.status !== 'ready') await untilDecided(client)
+    if ((await client.get(storeIdKey)) !== id) return
+    await client.del(storeIdKey, epochKey)
+    await deleteSessions(client as Redis)
+  } finally {
+    client.disconnect()
+  }
+}
+
+/** Waits for the first connection, or for its failure. */
+function untilDecided(client: RedisClient): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, CONNECT_TIME).unref()
+    for (const event of ['ready', 'error', 'close']) client.once(event, resolve)
+  })
 }
