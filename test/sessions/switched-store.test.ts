@@ -14,7 +14,7 @@ import {
   startReady,
   temporaryFolder,
 } from '../service.js'
-import { redisKeys } from '../stored.js'
+import { redisKeys, withRedis } from '../stored.js'
 import { until, verdict, verifierOf } from '../verifier/setting.js'
 
 const RENEWED = 'seven tame otters hum'
@@ -148,6 +148,22 @@ test('O2 several instances that start at once on another store agree, and serve'
 
   const { access_token } = await (instances[0] as RunningService).api.tokens('ada', PASSWORD)
   for (const { api } of instances) t.equal(await api.isActive(access_token), true)
+})
+
+test('O2 a Redis that comes back under a running service with an older id is not believed: it is emptied, and heals', async (t) => {
+  const redis = await redisOf(t)
+  const { api, managementUrl, log } = await startReady(t, await environment(t, 'sqlite', { REDIS_URL: redis.url }))
+  await api.signUp('ada', PASSWORD)
+  const { access_token } = await api.tokens('ada', PASSWORD)
+
+  await withRedis(redis.url, (admin) => admin.set('lk1:store', 'of-an-older-backup'))
+
+  await until(async () => (await api.introspect(access_token)).status === 503)
+  t.match(await (await fetch(`${managementUrl}/readyz`)).text(), /does not hold them/)
+  await until(() => isReady(managementUrl), 20_000)
+  t.equal(await api.isActive(access_token), false)
+  t.equal((await api.login('ada', PASSWORD)).status, 200)
+  t.ok(log.some(({ level, msg }) => level === 50 && /^no sessions are served: /.test(String(msg))))
 })
 
 test('O2 a Redis that is left behind is emptied: services that look sessions up there refuse them', async (t) => {

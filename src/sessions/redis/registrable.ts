@@ -83,9 +83,13 @@ function addressOf({ mode, urls, sentinelMaster = '' }: RedisLocation): string {
  */
 export async function emptyLeftBehind({ address, id }: { address: string; id: string }): Promise<void> {
   if (!URL.canParse(address)) throw new Error('it is not a single Redis')
-  const client = connectRedis({ mode: 'single', urls: [address] }, () => {})
+  let fault: Error | undefined
+  const client = connectRedis({ mode: 'single', urls: [address] }, (error) => {
+    fault = error
+  })
   try {
     if (client.status !== 'ready') await untilDecided(client)
+    if (fault) throw fault
     if ((await client.get(storeIdKey)) !== id) return
     await client.del(storeIdKey, epochKey)
     await deleteSessions(client as Redis)
