@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Moment, systemClock } from '@latchkey/verifier/clock'
 import type { Database } from '../database/database.js'
 import type { SessionStoreRow } from '../database/schema.js'
 import { Unavailable } from '../unavailable.js'
@@ -77,7 +78,7 @@ export function createRegistration(
   role: 'service' | 'command',
 ): Registration {
   let row: SessionStoreRow | undefined
-  let readAt = { wall: Number.NEGATIVE_INFINITY, monotonic: Number.NEGATIVE_INFINITY }
+  let readAt: Moment = { wall: Number.NEGATIVE_INFINITY, monotonic: Number.NEGATIVE_INFINITY }
   /** Whether the store held the registered id when it was read last, on this connection. */
   let isHeld = false
   /** The store was reached, and held another id than the registered one. */
@@ -86,6 +87,7 @@ export function createRegistration(
   let servedId: string | undefined
   /** The id that this process registered, until the store holds it. */
   let pending: { id: string; isEmptied: boolean } | undefined
+  /** By the monotonic clock alone: to set the wall clock ahead must not shorten the time for an answer. */
   let asked: { id: string; question: string; at: number } | undefined
   /** Why this process may not take over, whatever comes later. */
   let refusal: string | undefined
@@ -94,9 +96,7 @@ export function createRegistration(
   let checking: Promise<void> | undefined
   let isClosed = false
 
-  /** Suspended, one of the two clocks may stand still: the one that moved further counts. */
-  const age = () => Math.max(Date.now() - readAt.wall, performance.now() - readAt.monotonic)
-  const moment = () => ({ wall: Date.now(), monotonic: performance.now() })
+  const age = () => systemClock.elapsedSince(readAt)
   const isConfirmed = () => isHeld && age() < MAX_AGE
 
   function check(): Promise<void> {
@@ -107,7 +107,7 @@ export function createRegistration(
   }
 
   async function checkNow(): Promise<void> {
-    const begin = moment()
+    const begin = systemClock.now()
     let current: SessionStoreRow | undefined
     try {
       current = await db.selectFrom('session_store').selectAll().executeTakeFirst()
@@ -115,7 +115,7 @@ export function createRegistration(
       if (servedId === undefined) throw error
       // Introspection goes on while the database is away. An attempt that was suspended in its midst says nothing.
       readAt = begin
-      if (age() < MAX_AGE) readAt = moment()
+      if (age() < MAX_AGE) readAt = systemClock.now()
       return
     }
     row = current
