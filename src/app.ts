@@ -74,6 +74,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     config,
     logger,
     tracing?.traceDatabase(metrics.databaseTimes) ?? metrics.databaseTimes,
+    'service',
   )
   const timed = metrics.timeSessions(stores.sessions)
   const sessions = tracing?.traceSessions(timed) ?? timed
@@ -141,7 +142,8 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     refuseOtherMethods()
   })
 
-  const checks = { database: database.ping, ...(redis && { redis: sessions.ping }) }
+  // Without Redis the database has the sessions too.
+  const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
   metrics.readParts({ sessions, hashing, hashQueue: config.hashQueue, checks })
   const management = createServer(config, logger)
   await management.register(health, { checks, isDraining: () => isDraining })

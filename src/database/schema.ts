@@ -7,6 +7,7 @@ export interface Tables {
   clients: ClientRow
   sessions: SessionRow
   client_revocations: ClientRevocationRow
+  session_store: SessionStoreRow
 }
 
 export interface UserRow {
@@ -69,4 +70,19 @@ export interface ClientRevocationRow {
   not_before: number
   /** When the last of those tokens has expired anyway. */
   expires_at: number
+}
+
+/** One row: which store the sessions are in. */
+export interface SessionStoreRow {
+  /** Always 1. */
+  one: number
+  /** Random. Each store that comes into use gets a new id, also one that was in use before. */
+  id: string
+  kind: 'database' | 'redis'
+  /** Where Redis is, for people: without credentials. */
+  address: string
+  /** 0: the process that registered the store is still emptying it. */
+  ready: number
+  /** A starting process with another store writes a random text; a running instance clears it. */
+  question: string
 }
