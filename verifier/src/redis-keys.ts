@@ -43,3 +43,9 @@ export function parseWholeNumber(value: unknown): number | undefined {
  * it was issued against a Redis that has since been emptied; in the same second, only a look-up can tell.
  */
 export const epochKey = 'lk1:epoch'
+
+/**
+ * The id of this store of sessions (string). The service's database registers the same id. Without this key, or with another
+ * id, no service of that database trusts what is in this Redis. Like the epoch, it has no TTL.
+ */
+export const storeIdKey = 'lk1:store'

@@ -78,8 +78,14 @@ interface Presented {
  * Each user's keys share a slot; each change is one script.
  *
  * @param replicated where a revocation is acknowledged only when replicas hold it
+ * @param isConfirmed whether this Redis is the registered store: followers must not hear a heartbeat from one left behind
  */
-export function createRedisSessions(client: RedisClient, options: StoreOptions, replicated?: Replicated): SessionStore {
+export function createRedisSessions(
+  client: RedisClient,
+  options: StoreOptions,
+  replicated?: Replicated,
+  isConfirmed: () => boolean = () => true,
+): SessionStore {
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
   const redis = client as RedisClient & Scripts
@@ -126,7 +132,7 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   let beating = false
   async function beatIfAlive(): Promise<void> {
     // A stalled Redis must not find a pile of heartbeats when it wakes.
-    if (beating || redis.status !== 'ready') return
+    if (beating || redis.status !== 'ready' || !isConfirmed()) return
     beating = true
     await beat().catch(() => {})
     beating = false
