@@ -74,6 +74,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     config,
     logger,
     tracing?.traceDatabase(metrics.databaseTimes) ?? metrics.databaseTimes,
+    'service',
   )
   const timed = metrics.timeSessions(stores.sessions)
   const sessions = tracing?.traceSessions(timed) ?? timed
@@ -125,7 +126,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await registerBodies(api)
     const refuseOtherMethods = collectAddresses(api)
     const { issuer, passwordMinLength } = config
-    await api.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
+    await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(deleteAccount, { users, throttle, clients, sessions, tokens, audit })
     await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audit })
@@ -141,7 +142,8 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     refuseOtherMethods()
   })
 
-  const checks = { database: database.ping, ...(redis && { redis: sessions.ping }) }
+  // Without Redis the database has the sessions too.
+  const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
   metrics.readParts({ sessions, hashing, hashQueue: config.hashQueue, checks })
   const management = createServer(config, logger)
   await management.register(health, { checks, isDraining: () => isDraining })

@@ -126,7 +126,17 @@ export const refusal = {
       'retry-after': String(seconds),
     }),
 
-  usernameTaken: () => new WireError(409, 'username_taken', 'there is an account with this user name: choose another'),
+  tooManySignUps: (seconds: number) =>
+    new WireError(429, 'temporarily_unavailable', `too many sign-ups from this address: try again in ${seconds} s`, {
+      'retry-after': String(seconds),
+    }),
+
+  usernameTaken: () =>
+    new WireError(
+      409,
+      'username_taken',
+      'there is an account with this user name, or with one that looks like it: choose another',
+    ),
 
   signUpClosed: () =>
     new WireError(404, 'not_found', 'sign-up is closed: ask an administrator for an account, or set SIGNUP=open'),

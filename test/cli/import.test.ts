@@ -51,8 +51,14 @@ for (const setting of settings) {
       [{ username: 'bob', password_hash: BCRYPT, disabled: 1 }, /^disabled must be/],
       [{ username: 'bob', password_hash: BCRYPT, created_at: 1.5 }, /^created_at must be/],
       [{ username: 'bob', password_hash: BCRYPT, id: 'todo' }, /^id must be a UUID/],
-      [{ username: 'THERE', password_hash: BCRYPT }, /^there is another account with this user name$/],
-      [{ username: 'ADA', password_hash: BCRYPT }, /^there is another account with this user name$/],
+      [
+        { username: 'THERE', password_hash: BCRYPT },
+        /^there is another account with this user name, or one that looks like it$/,
+      ],
+      [
+        { username: 'ADA', password_hash: BCRYPT },
+        /^there is another account with this user name, or one that looks like it$/,
+      ],
       [{ username: 'carl', password_hash: BCRYPT, id }, /^there is another account, or a client, with this id$/],
       [
         { username: 'carl', password_hash: BCRYPT, id: backend },
@@ -95,6 +101,27 @@ for (const setting of settings) {
       { username: 'there' },
       { username: 'zoë', roles: [] },
     ])
+  })
+
+  test(`${setting}: users import brings people whose user names are e-mail addresses, and of names that look alike the first`, async (t) => {
+    const env = await environmentOf(t, setting)
+    const { api } = await startServiceWith(t, env)
+    const long = `${'x'.repeat(64)}@${'y'.repeat(189)}`
+    const lines = ["o'brien@example.com", long, 'علي', 'علی', 'ɡrace', 'αβγ@example.com'].map((username) => ({
+      username,
+      password_hash: BCRYPT,
+    }))
+    const file = fileOf(t, lines)
+
+    const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
+
+    t.strictSame(ran.json, { lines: 6, imported: 3, present: 0, rejected: 3 })
+    t.match(ran.stderr, /"line":4,"reason":"there is another account with this user name, or one that looks like it"/)
+    t.match(ran.stderr, /"line":5,"reason":"username has a character that Unicode does not recommend/)
+    t.match(ran.stderr, /"line":6,"reason":"username has only letters that look like Latin ones/)
+    for (const name of ["O'Brien@Example.com", long, 'علي'])
+      t.equal((await api.login(name, PASSWORD)).status, 200, name)
+    t.match((await latchkey(['users', 'import', file, '--json'], shellOf(env))).json, { present: 3, rejected: 3 })
   })
 
   test(`${setting}: an import that is killed is run again, and nobody is doubled or lost`, async (t) => {

@@ -254,7 +254,8 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function isId(value: unknown): value is string {
+/** Whether this can be the id of a subject, a session, a token or a client. */
+export function isId(value: unknown): value is string {
   return typeof value === 'string' && ID.test(value)
 }
 
