@@ -27,8 +27,7 @@ export async function startSetting(t: Test, overrides: Environment = {}): Promis
   t.teardown(() => redis.stop())
   await seedFeed(redis.url)
   const setting = await settingOn(t, redis, overrides)
-  // To this service the Redis was new: it has begun an epoch.
-  await setting.admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
+  await ageEpoch(setting.admin)
   return setting
 }
 
@@ -53,6 +52,11 @@ export function adminOf(t: Test, url: string): Redis {
   admin.on('error', () => {})
   t.teardown(() => admin.disconnect())
   return admin
+}
+
+/** A service begins the epoch of a Redis that is new to it: that was an hour ago. */
+export async function ageEpoch(admin: Redis): Promise<void> {
+  await admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
 }
 
 /** What an hour of use leaves in Redis. */
