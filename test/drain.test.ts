@@ -39,7 +39,7 @@ test('SIGTERM outside production: in-flight requests are answered, exit 0 withou
 })
 
 test('SIGTERM while passwords are hashed: each sign-in is answered', async (t) => {
-  const { service } = await start(t, { HASH_CONCURRENCY: '1' })
+  const { service } = await start(t, { HASH_COST: 'full', HASH_CONCURRENCY: '1' })
   const signIns = Array.from({ length: 10 }, () => service.api.login('ada', PASSWORD))
   await sleep(30)
 

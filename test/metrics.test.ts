@@ -77,7 +77,7 @@ test('sign-ins are counted by result, rotations by outcome, and ends of sessions
 })
 
 test('the hash queue shows its depth, its waits and its refusals', async (t) => {
-  const service = await startService(t, 'sqlite', { HASH_CONCURRENCY: '1', HASH_QUEUE: '2' })
+  const service = await startService(t, 'sqlite', { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '2' })
   const attempts = Array.from({ length: 8 }, (_, i) => service.api.login(`user-${i}`, 'x'))
   const during = await scrape(service.managementUrl)
   const statuses = (await Promise.all(attempts)).map(({ status }) => status)

@@ -156,7 +156,7 @@ test('what the document says needs credentials is refused without them', async (
 })
 
 test('real answers are what the document says', async (t) => {
-  const { api } = await startService(t, 'sqlite', { HASH_CONCURRENCY: '1', HASH_QUEUE: '8' })
+  const { api } = await startService(t, 'sqlite', { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '8' })
   const closedService = await startService(t, 'sqlite', { SIGNUP: 'closed' })
   const document: Document = (await api.call('/openapi.json')).body
   const seen = new Set<string>()

@@ -35,6 +35,8 @@ export async function environment(t: Test | TAP, store: Store, overrides: Enviro
     BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,
     PORT: '0',
     MANAGEMENT_PORT: '0',
+    // Production refuses the cheap hashes. Tests that are about hashing ask for `full`.
+    HASH_COST: overrides.NODE_ENV === 'production' ? 'full' : 'test',
   }
   if (store === 'postgres') {
     const { url, drop } = await createPostgresDatabase()
