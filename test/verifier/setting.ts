@@ -80,22 +80,14 @@ export async function verdict(verifier: Verifier, token: string): Promise<string
   }
 }
 
+export { eventually as until } from '../eventually.js'
+
 /**
  * The answer, or `late`. A process that was kept waiting for a core sees its timers go off in the order in which they are
  * due: what ends by a time limit of its own, well before this one, is in time however busy the machine is.
  */
 export function inTime<Value>(answer: Promise<Value>, milliseconds: number): Promise<Value | 'late'> {
   return Promise.race([answer, sleep(milliseconds, 'late' as const)])
-}
-
-/** Polls until the condition holds; answers with how many milliseconds that took. */
-export async function until(condition: () => boolean | Promise<boolean>, timeout = 5000): Promise<number> {
-  const began = performance.now()
-  while (!(await condition())) {
-    if (performance.now() - began > timeout) throw new Error(`it did not come to pass within ${timeout} ms`)
-    await sleep(2)
-  }
-  return performance.now() - began
 }
 
 /** How often Redis has run a command. */
