@@ -50,9 +50,9 @@ function testFiles(): string[] {
     .sort()
 }
 
-/** Slow are these folders, which need minutes, a browser or a gateway, and every other file that is called `*.slow.test.ts`. */
+/** Slow are these folders, which need minutes, a browser, a gateway or Prometheus, and every other file that is called `*.slow.test.ts`. */
 function isSlow(file: string): boolean {
-  return /^dist\/test\/(examples|faults|gateways)\/|\.slow\.test\.js$/.test(file)
+  return /^dist\/test\/(deploy|examples|faults|gateways)\/|\.slow\.test\.js$/.test(file)
 }
 
 /** Prints TAP. On a terminal: one line for each file, and everything from a file that failed. Returns the line with the totals. */

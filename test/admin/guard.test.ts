@@ -24,7 +24,7 @@ export const ROUTES: [method: string, path: string][] = [
 ]
 
 test('the list of routes here is that of the document', async (t) => {
-  const { api } = await startService(t, 'sqlite')
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const { paths } = (await api.call('/openapi.json')).body
   const documented = Object.entries(paths as Record<string, object>)
     .filter(([path]) => path.startsWith('/admin'))

@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { type Test, test } from 'tap'
 import { createPostgresDatabase } from '../servers/postgres.js'
 import { temporaryFolder } from '../service.js'
+import { isAll } from '../size.js'
 
 const PROCESSES = 6
-const ROUNDS = 3
+const ROUNDS = isAll ? 3 : 1
 
 const newDatabase = {
   sqlite: async (t: Test) => `sqlite:${join(temporaryFolder(t), 'folder', 'latchkey.db')}`,

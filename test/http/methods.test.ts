@@ -50,7 +50,7 @@ for (const store of stores) {
   })
 
   test(`${store}: H14: the document and its page too answer 405 with Allow`, async (t) => {
-    const { api } = await startService(t, store)
+    const { api } = await startService(t, store, { DOCS: 'on' })
     for (const path of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui.css', '/openapi.json']) {
       t.equal((await api.call(path)).status, 200, path)
       for (const method of ['POST', 'PUT', 'DELETE', 'TRACE', 'PROPFIND']) {
