@@ -31,7 +31,9 @@ const reasons = {
     ],
   },
   403: {
-    description: 'The token or the client lacks a scope, or the token an audience or a role, that is asked for',
+    description:
+      'The token or the client lacks a scope, or the token an audience or a role, that is asked for; or the question of a ' +
+      'gateway has a misspelt parameter',
     examples: [body('insufficient_scope', 'the scope introspect is needed')],
   },
   404: {

@@ -34,6 +34,7 @@ import { createRefreshTokens } from './sessions/refresh-token.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
 import { createAccessTokens, type SignClaims } from './tokens/access-tokens.js'
+import { createJtis } from './tokens/jti.js'
 import { type KeyRing, ringOfFile, ringOfSecrets, type SigningKey } from './tokens/key-ring.js'
 import { createPasswordHashing } from './users/password.js'
 import { lowerPoolPriority } from './users/pool-priority.js'
@@ -100,6 +101,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     issuer: config.issuer,
     audiences: config.audiences,
     ring,
+    jtis: createJtis(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: await registerJwt(app, ring.keys()[0]),
   })
@@ -123,17 +125,17 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   await app.register(async (api) => {
     await registerBodies(api)
     const refuseOtherMethods = collectAddresses(api)
-    const { issuer, audiences, passwordMinLength } = config
+    const { issuer, passwordMinLength } = config
     await api.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(deleteAccount, { users, throttle, clients, sessions, tokens, audit })
-    await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audiences, audit })
+    await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audit })
     await api.register(refresh, { sessions, tokens, refreshTokens, audit })
     await api.register(logout, { sessions, tokens, refreshTokens, audit })
     await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })
     await api.register(sessionRoutes, { clients, sessions, tokens, audit })
     await api.register(introspect, { clients, sessions, tokens, audit })
-    await api.register(token, { clients, sessions, tokens, refreshTokens, audiences, audit })
+    await api.register(token, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(admin, { users, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(metadata, { issuer, ring })
@@ -207,6 +209,9 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
         removeAdditional: false,
         useDefaults: false,
         allErrors: false,
+        // For the words of an error: the schema that was broken, and the rule of it that a pattern cannot say.
+        verbose: true,
+        keywords: ['x-rule'],
         // That our schemas are schemas, a test says: the schema of schemas took 45 ms of each start.
         validateSchema: false,
       },

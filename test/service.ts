@@ -19,7 +19,7 @@ import { startRedis } from './servers/redis.js'
 export const stores = ['sqlite', 'postgres', 'redis'] as const
 export type Store = (typeof stores)[number]
 
-export const CLIENT = { id: 'todo', secret: 'todo-client-secret-of-32-bytes-or-more' }
+export const CLIENT = { id: 'todo', secret: 'h8Wq7fQ2vT9kZ4xN8mB3jR6pL1sD5hG0yCu' }
 export const JWT_SECRET = 'jwt-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'
 export const REFRESH_SECRET = 'mac-3Hs6Gp0YjWq9Ea2Rt7Uy4Io1Pl5Kx8'
 export const PASSWORD = 'correct horse battery staple'

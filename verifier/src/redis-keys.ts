@@ -24,6 +24,14 @@ export const clientRevocationKey = (clientId: string): string => `lk1:{${clientI
 export const feedKey = 'lk1:feed'
 
 /**
+ * A number as the service writes it here, for example a time. Undefined for any other value: `Number` would read an empty
+ * string as 0, which says that nothing has ended, and a word as NaN, which survives `Math.max`.
+ */
+export function parseWholeNumber(value: unknown): number | undefined {
+  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined
+}
+
+/**
  * When this Redis began to hold sessions (string, Unix seconds on Redis's clock, rounded down). A token issued before
  * it was issued against a Redis that has since been emptied; in the same second, only a look-up can tell.
  */

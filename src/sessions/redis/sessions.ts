@@ -1,11 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { askWithin, systemClock } from '@latchkey/verifier/clock'
+import {
+  clientRevocationKey,
+  epochKey,
+  feedKey,
+  parseWholeNumber,
+  sessionIndexKey,
+  sessionKey,
+} from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshGrant } from '../refresh-token.js'
 import { FIRST_PARTY, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
-import { isCluster, type RedisClient } from './client.js'
+import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
@@ -75,6 +83,7 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
   const redis = client as RedisClient & Scripts
   const inCluster = isCluster(client)
+  const limit = commandTimeout(client)
   const feedKept = accessTtl + FEED_SLACK
 
   /**
@@ -90,7 +99,9 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   }
 
   // In a cluster sessions of several users are in several slots, and no script may touch two.
-  const holder = together(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) => redis.lkHolders(keys.length, ...keys))
+  const holder = together(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) =>
+    askWithin(limit, () => redis.lkHolders(keys.length, ...keys), systemClock),
+  )
 
   const rotate = together(inCluster ? 1 : ROTATIONS_BATCH, (presented: Presented[]) =>
     redis.lkRotate(
@@ -227,14 +238,15 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
 
     clientNotBefore: (clientId) =>
       ask(async () => {
-        const read = () => Promise.all([redis.get(clientRevocationKey(clientId)), redis.get(epochKey)])
+        const key = clientRevocationKey(clientId)
+        const read = () => askWithin(limit, () => Promise.all([redis.get(key), redis.get(epochKey)]), systemClock)
         let [ended, epoch] = await read()
         if (epoch === null) {
           await redis.lkEpoch(epochKey)
           ;[ended, epoch] = await read()
         }
         // An emptied Redis has forgotten what had ended: of what was issued before its epoch it knows nothing.
-        return Math.max(Number(ended ?? 0), Number(epoch) - 1)
+        return Math.max(timeIn(key, ended ?? '0'), timeIn(epochKey, epoch) - 1)
       }),
 
     count: () =>
@@ -267,6 +279,13 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
       client.off('ready', beatIfAlive)
     },
   }
+}
+
+/** Where a time cannot be read, nobody knows what has ended. */
+function timeIn(key: string, value: string | null): number {
+  const seconds = parseWholeNumber(value)
+  if (seconds === undefined) throw new Error(`${key} holds no Unix time: delete it, and revoke again what had ended`)
+  return seconds
 }
 
 /** How many of a node's keys are sessions, about. */
