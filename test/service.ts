@@ -14,10 +14,15 @@ import { eventually } from './eventually.js'
 import { freePort } from './servers/ports.js'
 import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
+import { isAll } from './size.js'
 
 /** Where accounts and sessions live: SQLite for both, Postgres for both, or accounts in SQLite and sessions in Redis. */
 export const stores = ['sqlite', 'postgres', 'redis'] as const
 export type Store = (typeof stores)[number]
+/** For a rule in which the store plays no part: one store in `npm test`, every store in `npm run test:all`. */
+export const anyStore: readonly Store[] = isAll ? stores : ['sqlite']
+/** For a rule about accounts alone: with sessions in Redis, accounts are in SQLite again. */
+export const accountStores: readonly Store[] = isAll ? stores : ['sqlite', 'postgres']
 
 export const CLIENT = { id: 'todo', secret: 'h8Wq7fQ2vT9kZ4xN8mB3jR6pL1sD5hG0yCu' }
 export const JWT_SECRET = 'jwt-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'

@@ -4,7 +4,7 @@ import { test } from 'tap'
 import { Unavailable } from '../../src/unavailable.js'
 import { createPasswordHashing } from '../../src/users/password.js'
 import { withAccounts } from '../accounts.js'
-import { type Environment, PASSWORD, startService, stores } from '../service.js'
+import { accountStores, type Environment, PASSWORD, startService } from '../service.js'
 
 const storedHash = (env: Environment, id: string) =>
   withAccounts(env, (_users, { db }) =>
@@ -37,7 +37,7 @@ test('a store that fails empties the line of those who wait, and of nobody who c
   t.same(hashing.load(), { active: 0, waiting: 0 })
 })
 
-for (const store of stores) {
+for (const store of accountStores) {
   for (const queue of [0, 1, 2]) {
     test(`${store}: with ${queue} places to wait, sign-ins past them get 503 with Retry-After, and introspection goes on`, async (t) => {
       const { api } = await startService(t, store, {

@@ -2,7 +2,7 @@ import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
 import { withAccounts } from '../accounts.js'
 import { adminOf } from '../admin/admin.js'
-import { type Environment, PASSWORD, startService, stores } from '../service.js'
+import { accountStores, type Environment, PASSWORD, startService } from '../service.js'
 
 const storedHash = (env: Environment, id: string): Promise<string> =>
   withAccounts(env, async (_users, { db }) => {
@@ -101,7 +101,7 @@ const HOSTILE: [what: string, passwordHash: string][] = [
   ['something long', `$argon2id$v=19$m=64,t=1,p=1$${'A'.repeat(400)}$${OUTPUT}`],
 ]
 
-for (const store of stores) {
+for (const store of accountStores) {
   test(`${store}: hashes of other systems are taken, and replaced by our own at the first sign-in`, async (t) => {
     const { api, env } = await startService(t, store, { HASH_COST: 'full' })
     const admin = adminOf(api)
