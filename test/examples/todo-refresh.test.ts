@@ -14,7 +14,7 @@ test('two tabs renew at once: one of them does it for both, and both stay signed
   const second = await openTab(first.context(), url)
   await desk(second).waitFor()
 
-  await eventually(() => new Set(presented).size >= 4)
+  await eventually(() => new Set(presented).size >= 4, 40_000)
 
   // Once may happen, on a machine so busy that one tab's storage is late in the other. Without the lock it is each time.
   t.ok(presented.length - new Set(presented).size <= 1, 'no refresh token is presented twice')
@@ -34,7 +34,7 @@ test('two tabs without locks present the same refresh token at once, and both st
   const second = await openTab(first.context(), url)
   await desk(second).waitFor()
 
-  await eventually(() => tokenService.audited('refresh.replayed').length >= 2)
+  await eventually(() => tokenService.audited('refresh.replayed').length >= 2, 40_000)
 
   t.equal(tokenService.audited('refresh.reused').length, 0)
   await addTodo(second, 'still here')
@@ -49,7 +49,7 @@ test('signing out in one tab signs the other out, and no renewal under way bring
   const second = await openTab(first.context(), url)
   await desk(second).waitFor()
 
-  await eventually(() => presented.length >= 1)
+  await eventually(() => presented.length >= 1, 40_000)
   await second.getByRole('button', { name: 'Sign out', exact: true }).first().click()
 
   for (const page of [first, second]) await welcome(page).waitFor()

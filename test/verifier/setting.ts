@@ -4,6 +4,7 @@ import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import type { Tokens } from '../api.js'
+import { eventually } from '../eventually.js'
 import { type RedisServer, startRedis } from '../servers/redis.js'
 import { type Environment, JWT_SECRET, PASSWORD, type RunningService, startService } from '../service.js'
 
@@ -80,7 +81,8 @@ export async function verdict(verifier: Verifier, token: string): Promise<string
   }
 }
 
-export { eventually as until } from '../eventually.js'
+export const until = (condition: () => boolean | Promise<boolean>, within = 5000): Promise<number> =>
+  eventually(condition, within)
 
 /**
  * The answer, or `late`. A process that was kept waiting for a core sees its timers go off in the order in which they are
