@@ -212,6 +212,11 @@ export const settings = {
   ),
   HASH_CONCURRENCY: setting('Passwords hashed at once; one less than the cores if not set', '', wholeNumber(1, 1024)),
   HASH_QUEUE: setting('Passwords that may wait to be hashed; past it, 503', '64', wholeNumber(0, 100_000)),
+  HASH_COST: setting(
+    'full; or test, which makes password hashes of no strength, for a test suite: refused in production',
+    'full',
+    oneOf('full', 'test'),
+  ),
   TRUST_PROXY: setting('Addresses or CIDRs whose X-Forwarded-For is believed, comma-separated', '', cidrs),
   LOG_LEVEL: setting('How much is logged', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')),
   OTEL_EXPORTER_OTLP_ENDPOINT: setting(
@@ -265,6 +270,7 @@ export interface Config {
   readonly passwordMinLength: number
   readonly hashConcurrency: number
   readonly hashQueue: number
+  readonly hashCost: 'full' | 'test'
   readonly trustProxy: readonly string[] | undefined
   readonly logLevel: string
   /** Where traces are sent. */
@@ -395,6 +401,7 @@ export function readConfig(env: Environment): Config {
     host: read('HOST') ?? '127.0.0.1',
     audiences: (read('AUDIENCE') ?? [issuer]) as [string, ...string[]],
     signUp: read('SIGNUP') ?? (production ? 'closed' : 'open'),
+    hashCost: read('HASH_COST') ?? 'full',
     trustProxy: read('TRUST_PROXY'),
     logLevel: read('LOG_LEVEL') ?? 'info',
     tracesEndpoint: read('OTEL_EXPORTER_OTLP_ENDPOINT'),
@@ -424,6 +431,7 @@ export function readConfig(env: Environment): Config {
       const weakness = findWeakness(secrets ?? [])
       if (weakness) faults.push(`${name}: a secret can be guessed: ${weakness}: ${MAKE_SECRET}`)
     }
+    if (values.hashCost === 'test') faults.push('HASH_COST: test is refused in production: set full, or leave it out')
     const ofFile = findWeakness(keysOfFile?.secrets ?? [])
     if (ofFile) faults.push(`JWT_KEYS_FILE: a shared secret can be guessed: ${ofFile}: ${MAKE_KEY}`)
     const ofClient = bootstrapClient && weaknessOf(bootstrapClient.secret)
