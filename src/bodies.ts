@@ -2,13 +2,11 @@ import formbody from '@fastify/formbody'
 import { parse as parseQuery } from 'fast-querystring'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { refusal } from './errors.js'
-import { countHeader } from './headers.js'
 
 /** What a request may carry, and the refusal of all that two readers could read in two ways. */
 export async function registerBodies(app: FastifyInstance): Promise<void> {
   app.addHook('onRequest', (request, _reply, done) => {
     try {
-      refuseAmbiguousHeaders(request)
       refuseSecretsInQuery(request)
       refuseRepeatedQuery(request)
       refuseEncodedBody(request)
@@ -39,23 +37,6 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
   })
 
   await app.register(formbody, { parser: parseForm })
-}
-
-const STAND_ONCE = ['host', 'authorization', 'content-type']
-
-/**
- * Node takes the first of two headers that may stand once, and a list of transfer codings that ends in `chunked`. A proxy
- * before us may have read the other one, or another end of the body: then it let through what we do not see.
- */
-function refuseAmbiguousHeaders({ raw: { rawHeaders, headers, httpVersion } }: FastifyRequest): void {
-  for (const name of STAND_ONCE) {
-    if (countHeader(rawHeaders, name) > 1) throw refusal.ambiguous(`${name} is given twice`)
-  }
-  if (headers.host === undefined && httpVersion === '1.1') throw refusal.ambiguous('host is missing')
-  const coding = headers['transfer-encoding']
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    throw refusal.ambiguous('the only Transfer-Encoding is chunked')
-  }
 }
 
 const SECRETS = [
