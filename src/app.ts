@@ -33,6 +33,7 @@ import { verify } from './routes/verify.js'
 import { buildSerializer } from './serializers.js'
 import type { RedisClient } from './sessions/redis/client.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
+import { standardOutput } from './standard-output.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
 import { createAccessTokens, type SignClaims } from './tokens/access-tokens.js'
@@ -144,7 +145,8 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   })
 
   const checks = { database: database.ping, ...(redis && { redis: sessions.ping }) }
-  metrics.readParts({ sessions, hashing, hashQueue: config.hashQueue, checks })
+  const { hashQueue } = config
+  metrics.readParts({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
   const management = createServer(config, logger)
   await management.register(health, { checks, isDraining: () => isDraining })
   await management.register(metricsRoute, { render: metrics.render })

@@ -6,7 +6,16 @@ import type { DatabaseTimes } from '../database/database.js'
 import { aroundEach } from '../sessions/around.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { HashingTimes, PasswordHashing } from '../users/password.js'
-import { type Count, type Counter, counter, type Distribution, gauge, histogram, type Metric } from './series.js'
+import {
+  type Count,
+  type Counter,
+  counter,
+  counterOf,
+  type Distribution,
+  gauge,
+  histogram,
+  type Metric,
+} from './series.js'
 
 export interface Metrics {
   /** Call before the routes: each that comes after it is counted and timed, under its pattern. */
@@ -28,6 +37,8 @@ export interface Parts {
   sessions: SessionStore
   hashing: PasswordHashing
   hashQueue: number
+  /** Lines of the log that were dropped since the start. */
+  droppedLogLines: () => number
   /** Each dependency's check, by its name: throws when the dependency does not answer. */
   checks: Readonly<Record<string, () => Promise<void>>>
 }
@@ -166,7 +177,7 @@ export function createMetrics(): Metrics {
       refused: () => hashRefusals.add(),
     },
 
-    readParts({ sessions, hashing, hashQueue, checks }) {
+    readParts({ sessions, hashing, hashQueue, droppedLogLines, checks }) {
       const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
       const gauges = [
         gauge('latchkey_build_info', 'What runs here: always 1.', () => [
@@ -203,6 +214,13 @@ export function createMetrics(): Metrics {
         ),
       ]
       for (const each of gauges) register(each)
+      register(
+        counterOf(
+          'latchkey_log_lines_dropped_total',
+          'Lines of the log that were dropped, for their reader had stopped reading.',
+          droppedLogLines,
+        ),
+      )
     },
 
     render: oneAtATime(async () => {
