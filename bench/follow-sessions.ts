@@ -6,6 +6,7 @@ import { connectRedis } from '../src/sessions/redis/client.js'
 import { createRedisSessions } from '../src/sessions/redis/sessions.js'
 import { FIRST_PARTY } from '../src/sessions/session.js'
 import { createAccessTokens } from '../src/tokens/access-tokens.js'
+import { createJtis } from '../src/tokens/jti.js'
 import { ringOfSecrets } from '../src/tokens/key-ring.js'
 import { sign } from './seed.js'
 import { environment, ISSUER, JWT_SECRET } from './setting.js'
@@ -29,6 +30,7 @@ export async function openSessions(redisUrl: string) {
     issuer: config.issuer,
     audiences: config.audiences,
     ring: ringOfSecrets(config.jwtSecrets),
+    jtis: createJtis(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: (claims, { kid }) => sign(claims, kid, JWT_SECRET),
   })

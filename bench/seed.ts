@@ -6,6 +6,7 @@ import type { Config } from '../src/config.js'
 import { createRefreshTokens } from '../src/sessions/refresh-token.js'
 import { FIRST_PARTY, type SessionStore } from '../src/sessions/session.js'
 import { createAccessTokens } from '../src/tokens/access-tokens.js'
+import { createJtis } from '../src/tokens/jti.js'
 import { ringOfSecrets } from '../src/tokens/key-ring.js'
 
 export interface Seeded {
@@ -25,6 +26,7 @@ export async function seedSessions(
     issuer: config.issuer,
     audiences: config.audiences,
     ring: ringOfSecrets(config.jwtSecrets),
+    jtis: createJtis(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: (claims, { kid }) => sign(claims, kid, config.jwtSecrets[0]),
   })

@@ -39,7 +39,7 @@ export const Scope = Type.String({
 
 /** Access and refresh tokens alike; anything longer than 8192 characters is none of ours. */
 // No length: the body has one, and counting the characters of a token took 2 µs.
-export const Token = Type.String({ pattern: '\\S' })
+export const Token = Type.String({ pattern: '\\S', 'x-rule': 'must not be blank' })
 
 export const AccessToken = Type.String({ description: 'JWT (RFC 9068)', examples: [example.accessToken] })
 export const RefreshToken = Type.String({ description: 'Opaque. Keep it secret', examples: [example.refreshToken] })
@@ -57,6 +57,10 @@ export const SessionIdParam = Type.String({
 })
 /** Unix seconds. */
 export const Time = Type.Integer({ description: 'Unix time in seconds', examples: [example.time] })
+
+/** What each endpoint says where a person acts on their own account. */
+export const OWN_AUDIENCE =
+  'The access token must be for `ISSUER` or for the default audience, the first of `AUDIENCE`.'
 
 /** `client_secret_post` (RFC 6749 §2.3.1) */
 export const PostedCredentials = {

@@ -46,7 +46,9 @@ export type IntrospectAnswer = Static<typeof IntrospectAnswer>
 /** `POST /introspect` (RFC 7662) */
 export const Introspect = {
   summary: 'Ask whether an access token is live',
-  description: 'For clients with the scope `introspect`, by HTTP Basic or with their credentials in the body.',
+  description:
+    'For clients with the scope `introspect`, by HTTP Basic or with their credentials in the body. Where a private key signs ' +
+    'tokens, also by a token of the client with that scope and `aud` = `ISSUER`.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
   body: Fields(

@@ -6,7 +6,9 @@ import { Type } from './type.js'
 /** `POST /login` */
 export const Login = {
   summary: 'Sign in',
-  description: 'Begins a session on this device. Unknown user, wrong password and disabled account answer alike.',
+  description:
+    'Begins a session on this device. Unknown user, wrong password and disabled account answer alike. Where a client sends ' +
+    'its credentials as well, the session is that client’s.',
   tags: ['sessions'],
   body: Fields(
     {
@@ -14,7 +16,11 @@ export const Login = {
       password: Password,
       scope: Type.Optional(Scope),
       audience: Type.Optional(
-        Type.String({ minLength: 1, maxLength: 256, description: 'One of `AUDIENCE`; the first if left out' }),
+        Type.String({
+          minLength: 1,
+          maxLength: 256,
+          description: 'One of `AUDIENCE`, or `ISSUER`; the first if left out',
+        }),
       ),
       device_name: Type.Optional(
         // No control characters: it is shown in lists, and Postgres refuses a NUL.

@@ -8,7 +8,7 @@ const body = Fields({ token: Type.Optional(Token) }, { examples: [{ token: examp
 export const Logout = {
   summary: 'Sign out',
   description:
-    'Ends the session of an access or refresh token, given as the bearer token or in the body. ' +
+    'Ends the session of an access or refresh token, of any audience, given as the bearer token or in the body. ' +
     'Answers 204 also when the session has ended before.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],
@@ -19,7 +19,9 @@ export const Logout = {
 /** `POST /logout-all` */
 export const LogoutAll = {
   summary: 'Sign out everywhere',
-  description: 'Ends every session of the user. The token must be live.',
+  description:
+    'Ends every session of the user. The token must be live: a refresh token, or an access token for `ISSUER` or the default ' +
+    'audience.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],
   body,

@@ -1,7 +1,17 @@
 import { refusals } from './error.js'
-import { example, Fields, Token } from './fields.js'
+import { example, Fields, Scope, Token } from './fields.js'
 import { TokenAnswer } from './token-answer.js'
 import { Type } from './type.js'
+
+export const LessScope = Type.String({
+  ...Scope,
+  description: 'A part of the session’s scope, for this access token alone',
+})
+export const SameAudience = Type.String({
+  minLength: 1,
+  maxLength: 256,
+  description: 'The session’s own, if sent at all',
+})
 
 /** `POST /refresh` */
 export const Refresh = {
@@ -15,6 +25,8 @@ export const Refresh = {
     {
       refresh_token: Type.Optional(Token),
       grant_type: Type.Optional(Type.String({ description: 'Tolerated: `refresh_token`' })),
+      scope: Type.Optional(LessScope),
+      audience: Type.Optional(SameAudience),
     },
     { examples: [{ refresh_token: example.refreshToken }] },
   ),

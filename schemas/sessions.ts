@@ -1,5 +1,5 @@
 import { refusals } from './error.js'
-import { example, Fields, SessionId, SessionIdParam, Time } from './fields.js'
+import { example, Fields, OWN_AUDIENCE, SessionId, SessionIdParam, Time } from './fields.js'
 import { Type } from './type.js'
 
 const nullableText = Type.Union([Type.String(), Type.Null()])
@@ -27,6 +27,7 @@ export const exampleSession = {
 /** `GET /sessions` */
 export const ListSessions = {
   summary: 'List the sessions of the user',
+  description: OWN_AUDIENCE,
   tags: ['sessions'],
   security: [{ bearer: [] }],
   response: {
@@ -55,7 +56,7 @@ export const ListSessions = {
 /** `DELETE /sessions/:sid` */
 export const EndSession = {
   summary: 'End one session',
-  description: 'Answers 204 also when there is no such session of this user.',
+  description: `Answers 204 also when there is no such session of this user. ${OWN_AUDIENCE}`,
   tags: ['sessions'],
   security: [{ bearer: [] }],
   params: Fields({ sid: SessionIdParam }),
@@ -65,6 +66,7 @@ export const EndSession = {
 /** `DELETE /sessions?except=current` */
 export const EndOtherSessions = {
   summary: 'End every other session',
+  description: OWN_AUDIENCE,
   tags: ['sessions'],
   security: [{ bearer: [] }],
   querystring: Fields({

@@ -37,14 +37,23 @@ export const TokenRequest = {
   summary: 'Get a token as a client',
   description:
     '`client_credentials`: a token of the client’s own. `refresh_token`: the successor of a refresh token of a session ' +
-    'that was begun by way of this client, or by a person directly.',
+    'that was begun by way of this client, or by a person directly. The scopes `introspect` and `admin` must be asked for, with ' +
+    '`audience` = `ISSUER`; the token then opens `/introspect` or `/admin` where a private key signs tokens.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
   body: Fields(
     {
       grant_type: Type.String({ minLength: 1, maxLength: 100, description: '`client_credentials` or `refresh_token`' }),
-      scope: Type.Optional(Scope),
-      audience: Type.Optional(Type.String({ minLength: 1, maxLength: 256, description: 'One of `AUDIENCE`' })),
+      scope: Type.Optional(
+        Type.String({ ...Scope, description: 'If left out, all that the client has but `introspect` and `admin`' }),
+      ),
+      audience: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 256,
+          description: 'One of `AUDIENCE`, or `ISSUER`; of the client’s, if it has its own',
+        }),
+      ),
       refresh_token: Type.Optional(Token),
       ...PostedCredentials,
     },

@@ -1,11 +1,11 @@
 import { refusals } from './error.js'
-import { example, Fields, Password } from './fields.js'
+import { example, Fields, OWN_AUDIENCE, Password } from './fields.js'
 import { Type } from './type.js'
 
 /** `POST /users/me/password` */
 export const ChangePassword = {
   summary: 'Change the password',
-  description: 'Ends every other session of the user.',
+  description: `Ends every other session of the user. ${OWN_AUDIENCE}`,
   tags: ['users'],
   security: [{ bearer: [] }],
   body: Fields(

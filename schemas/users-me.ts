@@ -1,11 +1,11 @@
 import { refusals } from './error.js'
-import { example, Fields, Password } from './fields.js'
+import { example, Fields, OWN_AUDIENCE, Password } from './fields.js'
 import { Type } from './type.js'
 
 /** `DELETE /users/me` */
 export const DeleteAccount = {
   summary: 'Delete the account',
-  description: 'Ends every session of the user.',
+  description: `Ends every session of the user. ${OWN_AUDIENCE}`,
   tags: ['users'],
   security: [{ bearer: [] }],
   body: Fields({ password: Password }, { examples: [{ password: example.password }] }),

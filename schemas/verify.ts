@@ -6,7 +6,8 @@ export const Verify = {
   summary: 'Let a gateway ask whether to admit a request',
   description:
     'For nginx `auth_request`, Caddy `forward_auth`, Traefik `ForwardAuth`, Envoy `ext_authz` and the like. Every method, ' +
-    'every path below. Query: `aud`, `scope`, `role` that the token must have, all of them. The answer carries ' +
+    'every path below. Query: `aud`, `scope`, `role` that the token must have, all of them; other names are ignored, but names ' +
+    'that look like these (`roles`, `Scope`, `audience`) get 403. The answer carries ' +
     '`X-Auth-Sub`, `X-Auth-Sid`, `X-Auth-Client-Id`, `X-Auth-Scope` and `X-Auth-Roles`, empty where there is nothing to say.',
   tags: ['services'],
   security: [{ bearer: [] }],

@@ -37,6 +37,7 @@ import { standardOutput } from './standard-output.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
 import { createAccessTokens, type SignClaims } from './tokens/access-tokens.js'
+import { createJtis } from './tokens/jti.js'
 import { type KeyRing, ringOfFile, ringOfSecrets, type SigningKey } from './tokens/key-ring.js'
 import { createPasswordHashing } from './users/password.js'
 import { lowerPoolPriority } from './users/pool-priority.js'
@@ -78,6 +79,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     config,
     logger,
     tracing?.traceDatabase(metrics.databaseTimes) ?? metrics.databaseTimes,
+    'service',
   )
   const timed = metrics.timeSessions(stores.sessions)
   const sessions = tracing?.traceSessions(timed) ?? timed
@@ -104,6 +106,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     issuer: config.issuer,
     audiences: config.audiences,
     ring,
+    jtis: createJtis(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: await registerJwt(app, ring.keys()[0]),
   })
@@ -127,24 +130,25 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   await app.register(async (api) => {
     await registerBodies(api)
     const refuseOtherMethods = collectAddresses(api)
-    const { issuer, audiences, passwordMinLength } = config
-    await api.register(signUp, { users, signUp: config.signUp, passwordMinLength, audit })
+    const { issuer, passwordMinLength } = config
+    await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(deleteAccount, { users, throttle, clients, sessions, tokens, audit })
-    await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audiences, audit })
+    await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audit })
     await api.register(refresh, { sessions, tokens, refreshTokens, audit })
     await api.register(logout, { sessions, tokens, refreshTokens, audit })
     await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })
     await api.register(sessionRoutes, { clients, sessions, tokens, audit })
     await api.register(introspect, { clients, sessions, tokens, audit })
-    await api.register(token, { clients, sessions, tokens, refreshTokens, audiences, audit })
+    await api.register(token, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(admin, { users, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })
 
-  const checks = { database: database.ping, ...(redis && { redis: sessions.ping }) }
+  // Without Redis the database has the sessions too.
+  const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
   const { hashQueue } = config
   metrics.readParts({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
   const management = createServer(config, logger)
@@ -214,6 +218,9 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
         removeAdditional: false,
         useDefaults: false,
         allErrors: false,
+        // For the words of an error: the schema that was broken, and the rule of it that a pattern cannot say.
+        verbose: true,
+        keywords: ['x-rule'],
         // That our schemas are schemas, a test says: the schema of schemas took 45 ms of each start.
         validateSchema: false,
       },

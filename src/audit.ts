@@ -10,7 +10,8 @@ export type AuditEvent =
   | ({ event: 'user.disabled' | 'user.enabled' | 'user.password_reset'; sub: string } & Actor)
   | ({ event: 'user.roles_changed'; sub: string; roles: readonly string[] } & Actor)
   | { event: 'user.password_changed'; sub: string }
-  | { event: 'user.password_refused'; sub: string }
+  | { event: 'user.password_refused'; reason: string; sub: string }
+  | { event: 'user.create_refused'; reason: string }
   | { event: 'login.accepted'; sub: string; sid: string }
   | { event: 'login.refused'; reason: string; sub?: string | undefined }
   | { event: 'refresh.rotated'; sub: string; sid: string; generation: number }

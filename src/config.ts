@@ -3,10 +3,12 @@ import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
+import { databaseUrl, httpUrl, redisUrls } from './addresses.js'
 import { isClientId } from './clients/clients.js'
 import { duration } from './duration.js'
 import { developmentSecrets } from './secrets.js'
 import { type Keys, parseKeys } from './tokens/key-ring.js'
+import { weaknessOf } from './weak-secrets.js'
 
 /** A setting: what it is called, what it means to an operator, and what it is when nothing is set. */
 interface Setting<Value> {
@@ -58,60 +60,6 @@ function list(text: string): string[] {
   return items
 }
 
-function url(...protocols: string[]) {
-  return (text: string): string => {
-    // The text may hold a password: no message repeats it.
-    const parsed = URL.canParse(text) ? new URL(text) : undefined
-    if (!parsed || !protocols.includes(parsed.protocol)) {
-      throw new Error(`write an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`)
-    }
-    return text
-  }
-}
-
-/** One address, or those of several nodes. */
-function redisUrls(text: string): [string, ...string[]] {
-  const urls = list(text).map(url('redis:', 'rediss:'))
-  if (new Set(urls.map((each) => new URL(each).protocol)).size > 1) {
-    throw new Error('the nodes differ in TLS: write redis:// for all, or rediss:// for all')
-  }
-  if (urls.some((each) => !/^\/?\d*$/.test(new URL(each).pathname))) {
-    throw new Error('what follows the host must be the number of a database, such as redis://localhost/1')
-  }
-  if (!urls.every((each) => isPercentEncoded(new URL(each)))) {
-    throw new Error('a % in the user name or the password must be written as %25')
-  }
-  return urls as [string, ...string[]]
-}
-
-/** What reads the credentials later would throw, with a stack and no name of a setting. */
-function isPercentEncoded({ username, password }: URL): boolean {
-  try {
-    return decodeURIComponent(username + password) !== undefined
-  } catch {
-    return false
-  }
-}
-
-function databaseUrl(text: string): string {
-  if (text.startsWith('sqlite:')) {
-    if (text === 'sqlite:') throw new Error('name a file, such as sqlite:data/latchkey.db')
-    return text
-  }
-  try {
-    return url('postgres:', 'postgresql:')(text)
-  } catch {
-    throw new Error('write sqlite:PATH or postgres://user:password@host/database')
-  }
-}
-
-function issuerUrl(text: string): string {
-  url('http:', 'https:')(text)
-  // RFC 8414 §2: neither query nor fragment. A trailing slash is kept: `iss` is compared exactly.
-  if (/[?#]/.test(text)) throw new Error('must have no query and no fragment')
-  return text
-}
-
 /** The MAC or HMAC keys of a comma-separated list. RFC 7518 §3.2: no shorter than the hash. */
 function keys(text: string): string[] {
   const secrets = list(text)
@@ -123,27 +71,6 @@ function keys(text: string): string[] {
   }
   if (new Set(secrets).size < secrets.length) throw new Error('a secret is given twice')
   return secrets
-}
-
-const SECRET_WORDS = new RegExp(
-  `^(${[
-    'a|an|the|your|my|our|this|is|be|it|in|or|and|for|of|with|at|least|more|than|min|minimum|do|not|use|must|should',
-    'super|very|secret|shared|private|jwt|token|key|signing|refresh|access|auth|session|hmac|hs|sha|mac|latchkey',
-    'change|changeit|me|please|replace|random|placeholder|todo|default|example|sample|dummy|insecure|unsafe|safe|some',
-    'test|testing|dev|development|local|prod|production|password|pass|string|bits?|bytes?|long|chars?|characters?',
-  ].join('|')})*$`,
-)
-
-/** From a manual, or a pattern: words of that trade alone, one part again and again, or a run such as abcdef…. */
-function isWellKnown(secret: string): boolean {
-  const next = [...secret].filter((character, i) => character.charCodeAt(0) + 1 === secret.charCodeAt(i + 1))
-  // Of random bytes, one key in a thousand has no letter in it, and so no other word.
-  const isText = /^[ -~]+$/.test(secret)
-  return (
-    (isText && SECRET_WORDS.test(secret.toLowerCase().replace(/[^a-z]/g, ''))) ||
-    /^(.{1,16}?)\1+.{0,15}$/s.test(secret) ||
-    next.length > secret.length / 2
-  )
 }
 
 /** Read here only to find its faults with all the others: the ring reads it for itself. */
@@ -163,9 +90,8 @@ function keyFile(path: string): { path: string; secrets: Buffer[] } {
  */
 export function parseProductionKeys(text: string): Keys {
   const keys = parseKeys(text)
-  if (secretsOf(keys).some(isWellKnownKey)) {
-    throw new Error(`a shared secret of the key file can be guessed, or is from a manual: ${MAKE_KEY}`)
-  }
+  const weakness = findWeakness(secretsOf(keys))
+  if (weakness) throw new Error(`a shared secret of the key file can be guessed: ${weakness}: ${MAKE_KEY}`)
   return keys
 }
 
@@ -173,8 +99,10 @@ function secretsOf(keys: Keys): Buffer[] {
   return keys.flatMap(({ alg, key }) => (alg === 'HS256' ? [Buffer.from(key)] : []))
 }
 
-/** A key of a file may be of any bytes: each is a character here, so that no decoder makes different ones look alike. */
-const isWellKnownKey = (key: Buffer): boolean => isWellKnown(key.toString('latin1'))
+/** Why one of these secrets can be guessed; undefined where none can. */
+function findWeakness(secrets: readonly (string | Uint8Array)[]): string | undefined {
+  return secrets.map(weaknessOf).find((weakness) => weakness !== undefined)
+}
 
 function cidrs(text: string): string[] {
   const ranges = list(text)
@@ -204,15 +132,21 @@ function clientCredentials(text: string): { id: string; secret: string } {
   return { id, secret }
 }
 
+const NODE_ENVS = ['production', 'development', 'test'] as const
+
 /** Every setting, in the order of `.env.example`. The type, the example and the parser have this one source. */
 export const settings = {
-  NODE_ENV: setting('production refuses to start without its secrets', 'development', (text) => text),
+  NODE_ENV: setting(
+    'production, development or test; production refuses to start without its secrets',
+    'development',
+    oneOf(...NODE_ENVS),
+  ),
   HOST: setting('Address that both ports listen on', '127.0.0.1', (text) => text),
   PORT: setting('The service', '3000', wholeNumber(0, 65_535)),
   MANAGEMENT_PORT: setting('Health and metrics, for the cluster', '9000', wholeNumber(0, 65_535)),
-  ISSUER: setting('iss of every token, exactly', 'http://localhost:3000', issuerUrl),
+  ISSUER: setting('iss of every token, exactly', 'http://localhost:3000', httpUrl),
   AUDIENCE: setting(
-    'Audiences that may be asked for, comma-separated; the first is the default. ISSUER if not set',
+    'Audiences that may be asked for besides ISSUER, comma-separated; the first is the default. ISSUER if not set',
     'http://localhost:3000',
     list,
   ),
@@ -227,7 +161,7 @@ export const settings = {
     keyFile,
   ),
   REFRESH_SECRET: setting(
-    'MAC keys of refresh tokens, as above; share them with nobody. Or REFRESH_SECRET_FILE',
+    'MAC keys of refresh tokens and of the jti of access tokens, as above; share them with nobody. Or REFRESH_SECRET_FILE',
     '',
     keys,
   ),
@@ -279,7 +213,7 @@ export const settings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: setting(
     'Where traces are sent, by OTLP over HTTP, such as http://collector:4318; without it none are made',
     '',
-    url('http:', 'https:'),
+    httpUrl,
   ),
   DOCS: setting('/docs and /openapi.json: on or off; off in production if not set', 'on', oneOf('on', 'off')),
 }
@@ -442,9 +376,10 @@ export function readStoresConfig(env: Environment): StoresConfig {
  */
 export function readConfig(env: Environment): Config {
   const faults: string[] = []
-  const production = env.NODE_ENV === 'production'
-
   const read = reader(env, faults)
+  const production = read('NODE_ENV') === 'production'
+  // Empty is not unset here: a variable that did not expand would open a service in production.
+  if (env.NODE_ENV?.trim() === '') faults.push(`NODE_ENV: is empty: write one of: ${NODE_ENVS.join(', ')}`)
   const port = read('PORT') ?? 3000
   const managementPort = read('MANAGEMENT_PORT') ?? 9000
   const issuer = read('ISSUER') ?? `http://localhost:${port}`
@@ -482,16 +417,14 @@ export function readConfig(env: Environment): Config {
     for (const [name, secrets] of Object.entries({ JWT_SECRET: jwtSecrets, REFRESH_SECRET: refreshSecrets })) {
       if (missing(name) && !(name === 'JWT_SECRET' && !missing('JWT_KEYS_FILE'))) {
         faults.push(`${name}: must be set in production: ${MAKE_SECRET}`)
-      } else if (secrets?.some(isWellKnown)) {
-        faults.push(`${name}: a secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
       }
+      const weakness = findWeakness(secrets ?? [])
+      if (weakness) faults.push(`${name}: a secret can be guessed: ${weakness}: ${MAKE_SECRET}`)
     }
-    if (keysOfFile?.secrets.some(isWellKnownKey)) {
-      faults.push(`JWT_KEYS_FILE: a shared secret can be guessed, or is from a manual: ${MAKE_KEY}`)
-    }
-    if (bootstrapClient && isWellKnown(bootstrapClient.secret)) {
-      faults.push(`BOOTSTRAP_CLIENT: the secret can be guessed, or is from a manual: ${MAKE_SECRET}`)
-    }
+    const ofFile = findWeakness(keysOfFile?.secrets ?? [])
+    if (ofFile) faults.push(`JWT_KEYS_FILE: a shared secret can be guessed: ${ofFile}: ${MAKE_KEY}`)
+    const ofClient = bootstrapClient && weaknessOf(bootstrapClient.secret)
+    if (ofClient) faults.push(`BOOTSTRAP_CLIENT: the secret can be guessed: ${ofClient}: ${MAKE_SECRET}`)
   } else if (faults.length === 0 && !((jwtSecrets ?? keysOfFile) && refreshSecrets && bootstrapClient)) {
     const made = developmentSecrets(secretsDirectory(stores.databaseUrl))
     if (made instanceof Error) {

@@ -39,8 +39,24 @@ export const refusal = {
 
   invalidScope: (description: string) => new WireError(400, 'invalid_scope', description),
 
-  /** RFC 8707 §2. */
-  invalidTarget: () => new WireError(400, 'invalid_target', 'audience is not one that this service issues tokens for'),
+  /** RFC 8707 §2. Which audiences there are is not a stranger's business. */
+  invalidTarget: () =>
+    new WireError(
+      400,
+      'invalid_target',
+      'audience is not one that this service issues tokens for: send one of AUDIENCE, and of the client where it has its own',
+    ),
+
+  /** At a refresh. */
+  otherAudience: () =>
+    new WireError(400, 'invalid_target', 'the session is for another audience: sign in again with this audience'),
+
+  reservedScope: (issuer: string) =>
+    new WireError(
+      400,
+      'invalid_target',
+      `the scopes introspect and admin are for tokens of this service itself: send audience=${issuer}`,
+    ),
 
   unsupportedGrantType: (supported: string) =>
     new WireError(400, 'unsupported_grant_type', `grant_type must be ${supported}`),
@@ -66,6 +82,19 @@ export const refusal = {
       },
     ),
 
+  /** A client's own token that opens nothing here, although it lives. */
+  unusableClientToken: (description: string) =>
+    new WireError(401, 'invalid_client', description, { 'www-authenticate': `Basic ${REALM}, charset="UTF-8"` }),
+
+  /** A person's token for another service. @param audiences those that would do */
+  wrongAudience: (audiences: readonly string[]) =>
+    new WireError(
+      401,
+      'invalid_token',
+      `the token is for another audience: sign in with audience=${[...new Set(audiences)].join(' or audience=')}`,
+      { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` },
+    ),
+
   /** @param scope of RFC 6749's characters: it stands in a header */
   insufficientScope: (scope: string) =>
     new WireError(403, 'insufficient_scope', `the scope ${scope} is needed`, {
@@ -81,6 +110,14 @@ export const refusal = {
       'www-authenticate': `Bearer ${REALM}, error="insufficient_scope"`,
     }),
 
+  /** At /verify. As above, what was sent is not repeated. */
+  misspeltQuestion: (name: 'aud' | 'scope' | 'role') =>
+    new WireError(
+      403,
+      'invalid_request',
+      `the query has a parameter that looks like ${name} and is not: write ${name}`,
+    ),
+
   wrongPassword: () =>
     new WireError(401, 'invalid_grant', 'the password is wrong', { 'www-authenticate': `Bearer ${REALM}` }),
 
@@ -89,7 +126,17 @@ export const refusal = {
       'retry-after': String(seconds),
     }),
 
-  usernameTaken: () => new WireError(409, 'username_taken', 'there is an account with this user name: choose another'),
+  tooManySignUps: (seconds: number) =>
+    new WireError(429, 'temporarily_unavailable', `too many sign-ups from this address: try again in ${seconds} s`, {
+      'retry-after': String(seconds),
+    }),
+
+  usernameTaken: () =>
+    new WireError(
+      409,
+      'username_taken',
+      'there is an account with this user name, or with one that looks like it: choose another',
+    ),
 
   signUpClosed: () =>
     new WireError(404, 'not_found', 'sign-up is closed: ask an administrator for an account, or set SIGNUP=open'),
@@ -165,6 +212,13 @@ function describeValidation(error: FastifyError): string {
   const place = error.validationContext === 'querystring' ? 'query parameter ' : ''
   const field = fault?.instancePath.slice(1).replaceAll('/', '.')
   if (fault?.keyword === 'required') return `${place}${String(fault.params.missingProperty)} is missing`
+  const schema = (fault as { parentSchema?: { properties?: object; 'x-rule'?: string } } | undefined)?.parentSchema
+  if (fault?.keyword === 'additionalProperties') {
+    const names = Object.keys(schema?.properties ?? {})
+    const name = JSON.stringify(fault.params.additionalProperty)
+    return `${place}${name} is not known: ${names.length === 0 ? 'leave it out' : `send ${names.join(', ')}`}`
+  }
+  if (fault?.keyword !== 'type' && schema?.['x-rule']) return `${place}${field} ${schema['x-rule']}`
   if (!field) return 'the body must be an object, as JSON or as a form'
   if (fault?.keyword === 'const') {
     const values = faults.filter(({ keyword }) => keyword === 'const').map(({ params }) => params.allowedValue)

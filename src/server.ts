@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createService, type Service } from './app.js'
 import { type Config, ConfigError, readConfig } from './config.js'
 import { createLogger } from './log.js'
+import { SessionStoreRefused } from './sessions/registration.js'
 import { standardOutput } from './standard-output.js'
 import { Unavailable } from './unavailable.js'
 import { welcome } from './welcome.js'
@@ -70,6 +71,7 @@ function describeStartFailure(error: NodeJS.ErrnoException): string {
     return `port ${(error as { port?: number }).port} is taken: set PORT or MANAGEMENT_PORT to another`
   }
   if (error instanceof Unavailable) return `${error.message}: check DATABASE_URL, and that the server runs`
+  if (error instanceof SessionStoreRefused) return error.message
   if (error.syscall === 'listen' || error.syscall === 'getaddrinfo') return `${error.message}: check HOST and the ports`
   return error.stack ?? error.message
 }

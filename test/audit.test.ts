@@ -59,7 +59,10 @@ test('each way in which sessions end is an audit line with those that ended, and
     { sub, sids: [three.sid], reason: 'logout_all' },
     { sub, sids: [last.sid], reason: 'user_deleted' },
   ])
-  expectEvents(t, audited('user.password_refused'), [{ sub }, { sub }])
+  expectEvents(t, audited('user.password_refused'), [
+    { sub, reason: 'wrong_password' },
+    { sub, reason: 'wrong_password' },
+  ])
   expectEvents(t, audited('user.password_changed'), [{ sub }])
   expectEvents(t, audited('user.deleted'), [{ sub }])
 })
@@ -103,6 +106,34 @@ test('a refusal is in the audit log, with why; a name that nobody has never is',
   await api.call('/introspect', { form: { token: 'x', client_id: 'todo', client_secret: 'wrong' } })
   t.equal(audited('client.refused').length, 2)
   t.notMatch(JSON.stringify(log), /my secret pass phrase|a wrong password/)
+})
+
+test('an audit line of throttling names the account where there is one, and the caller is not told', async (t) => {
+  const { api, audited } = await startService(t, 'sqlite')
+  const sub: string = (await api.signUp('ada', PASSWORD)).body.id
+  const { access_token: bearer } = await api.tokens('ada', PASSWORD)
+  const answers: string[] = []
+  for (const name of ['ada', 'nobody']) {
+    for (let i = 0; i < 5; i += 1) await api.login(name, `wrong ${i}`)
+    const { status, text } = await api.login(name, PASSWORD)
+    answers.push(`${status} ${text}`)
+  }
+  expectEvents(
+    t,
+    audited('login.refused').filter(({ reason }) => reason === 'throttled'),
+    [{ sub }, { sub: undefined }],
+  )
+  t.equal(answers[0], answers[1])
+  t.match(answers[0], /^429 /)
+
+  const json = { current_password: 'wrong', new_password: `${PASSWORD}!` }
+  for (let i = 0; i < 5; i += 1) await api.call('/users/me/password', { bearer, json })
+  t.equal((await api.call('/users/me/password', { bearer, json })).status, 429)
+  t.equal((await api.call('/users/me', { method: 'DELETE', bearer, json: { password: PASSWORD } })).status, 429)
+  expectEvents(t, audited('user.password_refused').slice(5), [
+    { sub, reason: 'throttled' },
+    { sub, reason: 'throttled' },
+  ])
 })
 
 test('an audit line carries the id of its request, given by the caller or made', async (t) => {

@@ -6,7 +6,7 @@ import { type Test, test } from 'tap'
 import { ConfigError, readConfig, secretSettings, type settings } from '../src/config.js'
 import { type Environment, JWT_SECRET, REFRESH_SECRET, temporaryFolder } from './service.js'
 
-const CLIENT = 'todo:a-client-secret-of-more-than-32-bytes'
+const CLIENT = 'todo:u5Ty8Rk2-Xn4Vd7Gq0Jw3Lb6Zs9Hc1Fm5P'
 const SECRETS = { JWT_SECRET, REFRESH_SECRET, BOOTSTRAP_CLIENT: CLIENT }
 const PRODUCTION = { NODE_ENV: 'production', ...SECRETS }
 
@@ -47,7 +47,7 @@ test('with nothing but its secrets set, every setting has its documented default
     refreshGrace: 30_000,
     sessionsPerUser: 100,
     signUp: 'open',
-    bootstrapClient: { id: 'todo', secret: 'a-client-secret-of-more-than-32-bytes' },
+    bootstrapClient: { id: 'todo', secret: 'u5Ty8Rk2-Xn4Vd7Gq0Jw3Lb6Zs9Hc1Fm5P' },
     passwordMinLength: 15,
     hashConcurrency: Math.max(1, availableParallelism() - 1),
     hashQueue: 64,
@@ -63,6 +63,21 @@ test('with nothing but its secrets set, every setting has its documented default
 test('in production sign-up is closed and the documentation off unless they are set', async (t) => {
   t.match(readConfig(PRODUCTION), { production: true, signUp: 'closed', docs: false, generated: undefined })
   t.match(readConfig({ ...PRODUCTION, SIGNUP: 'open', DOCS: 'on' }), { signUp: 'open', docs: true })
+})
+
+test('O8: NODE_ENV is production, development or test, or not set; all else is a fault', async (t) => {
+  for (const NODE_ENV of ['prod', 'staging', 'Production', 'PRODUCTION', 'dev', 'production,', 'productoin', '1']) {
+    for (const env of [SECRETS, {}]) {
+      t.strictSame(faultsOf({ ...env, NODE_ENV }), ['NODE_ENV: write one of: production, development, test'], NODE_ENV)
+    }
+  }
+  for (const NODE_ENV of ['', ' ', '\n']) {
+    t.strictSame(faultsOf({ ...SECRETS, NODE_ENV }), [
+      'NODE_ENV: is empty: write one of: production, development, test',
+    ])
+  }
+  t.match(readConfig({ ...PRODUCTION, NODE_ENV: ' production\n' }), { production: true, signUp: 'closed', docs: false })
+  for (const NODE_ENV of ['development', 'test']) t.match(readConfig({ ...SECRETS, NODE_ENV }), { production: false })
 })
 
 test('ISSUER follows PORT, and AUDIENCE follows ISSUER', async (t) => {

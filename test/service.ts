@@ -18,7 +18,7 @@ import { startRedis } from './servers/redis.js'
 export const stores = ['sqlite', 'postgres', 'redis'] as const
 export type Store = (typeof stores)[number]
 
-export const CLIENT = { id: 'todo', secret: 'todo-client-secret-of-32-bytes-or-more' }
+export const CLIENT = { id: 'todo', secret: 'h8Wq7fQ2vT9kZ4xN8mB3jR6pL1sD5hG0yCu' }
 export const JWT_SECRET = 'jwt-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'
 export const REFRESH_SECRET = 'mac-3Hs6Gp0YjWq9Ea2Rt7Uy4Io1Pl5Kx8'
 export const PASSWORD = 'correct horse battery staple'
@@ -71,7 +71,12 @@ export interface RunningService {
 
 /** The service in this process, on real ports, talked to over HTTP. Ends with the test. */
 export async function startService(t: Test | TAP, store: Store, overrides: Environment = {}): Promise<RunningService> {
-  const service = await startServiceWith(t, await environment(t, store, overrides))
+  return startReady(t, await environment(t, store, overrides))
+}
+
+/** The same with settings that are there already, once it is ready. */
+export async function startReady(t: Test | TAP, env: Environment): Promise<RunningService> {
+  const service = await startServiceWith(t, env)
   await untilReady(service.managementUrl)
   return service
 }
@@ -79,8 +84,11 @@ export async function startService(t: Test | TAP, store: Store, overrides: Envir
 /** It listens before its Redis has answered: the first request might come too early. */
 async function untilReady(managementUrl: string): Promise<void> {
   const deadline = Date.now() + 10_000
-  while (!(await fetch(`${managementUrl}/readyz`)).ok) {
-    if (Date.now() > deadline) throw new Error('the service did not become ready')
+  for (;;) {
+    const answer = await fetch(`${managementUrl}/readyz`)
+    const text = await answer.text()
+    if (answer.ok) return
+    if (Date.now() > deadline) throw new Error(`the service did not become ready: ${text}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

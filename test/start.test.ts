@@ -68,7 +68,12 @@ test('a database that cannot be opened is one line, without its password', async
   writeFileSync(join(folder, 'junk.db'), 'this is no database, but a text of some length\n'.repeat(100))
   const rows: [string, RegExp][] = [
     [`postgres://latchkey:Zq7canary@127.0.0.1:${nobody}/latchkey`, /ECONNREFUSED/],
-    [`postgres://latchkey:Zq7canary%zz@127.0.0.1:${nobody}/latchkey`, /ECONNREFUSED|address/],
+    [`postgres://latchkey:Zq7canary@localhost:${nobody}/latchkey`, /ECONNREFUSED/],
+    [`postgres://latchkey:Zq7canary@/latchkey?host=${folder}`, /ENOENT.*PGSQL/],
+    [
+      `postgres://latchkey:Zq7canary@127.0.0.1/latchkey?sslmode=verify-full&sslrootcert=${folder}/ca.pem`,
+      /ENOENT.*ca\.pem/,
+    ],
     [`sqlite:${folder}`, /cannot open the SQLite database/],
     [`sqlite:${folder}/junk.db`, /not a database/],
   ]

@@ -2,7 +2,7 @@ import { refusals } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
 import { Type } from '../type.js'
 import { Client, ClientId, clientExample, Secret } from './clients.js'
-import { byAdmin } from './fields.js'
+import { AdminBody, byAdmin, CredentialsAlone } from './fields.js'
 
 const params = Fields({ id: ClientId })
 
@@ -24,6 +24,7 @@ export const DeleteClient = {
     'The tokens that it got for itself end; sessions of people that began by way of it can be refreshed no longer.',
   ...byAdmin,
   params,
+  body: CredentialsAlone,
   response: { 204: Type.Null({ description: 'Done' }), ...refusals(401, 403, 404) },
 }
 
@@ -34,12 +35,13 @@ export const RotateSecret = {
     'The one before is good until the overlap ends, so that services change theirs one by one; older ones are not.',
   ...byAdmin,
   params,
-  body: Fields(
+  body: AdminBody(
     {
       overlap: Type.Optional(
         Type.String({
           pattern: '^([0-9]{1,6}[smhd]|0)$',
           description: 'Such as `30m`, `12h` or `0`; `1d` if left out',
+          'x-rule': 'must be a duration such as 30m, 12h or 0',
         }),
       ),
     },

@@ -1,13 +1,14 @@
 import { refusals } from '../error.js'
-import { example, Fields, Time } from '../fields.js'
+import { example, Time } from '../fields.js'
 import { Type } from '../type.js'
-import { Audiences, byAdmin, Scopes } from './fields.js'
+import { AdminBody, Audiences, byAdmin, Scopes } from './fields.js'
 
 export const ClientId = Type.String({
   minLength: 1,
   maxLength: 64,
   pattern: '^[A-Za-z0-9._-]+$',
   description: 'Letters, digits, dots, dashes and underscores',
+  'x-rule': 'must be 1 to 64 letters, digits, dots, dashes and underscores',
   examples: ['backend'],
 })
 
@@ -48,7 +49,7 @@ export const ListClients = {
 export const CreateClient = {
   summary: 'Make a client, with a new secret',
   ...byAdmin,
-  body: Fields(
+  body: AdminBody(
     { id: ClientId, scopes: Type.Optional(Scopes), audiences: Type.Optional(Audiences) },
     { examples: [{ id: 'backend', scopes: 'introspect' }] },
   ),

@@ -1,11 +1,26 @@
-import type { TString } from 'typebox'
-import { example, Fields, Time } from '../fields.js'
+import type { TProperties, TSchemaOptions, TString } from 'typebox'
+import { example, Fields, PostedCredentials, Time } from '../fields.js'
 import { Type } from '../type.js'
 
-/** Who may call. */
+/**
+ * A query or a body below `/admin`. A member that is not named is refused: `?username=` misspelt would list everybody, and an
+ * end meant for one session would end them all.
+ */
+export const Exactly = <Properties extends TProperties>(properties: Properties, options: TSchemaOptions = {}) =>
+  Type.Object(properties, { ...options, additionalProperties: false })
+
+/** A body below `/admin`: the client may name itself there. */
+export const AdminBody = <Properties extends TProperties>(properties: Properties, options: TSchemaOptions = {}) =>
+  Exactly({ ...properties, ...PostedCredentials }, options)
+
+/** Of a route that takes no other. */
+export const CredentialsAlone = AdminBody({}, { examples: [{}] })
+
+/** Who may call. A route that takes a query says so after this. */
 export const byAdmin = {
   tags: ['admin'],
   security: [{ basic: [] }, { bearer: [] }],
+  querystring: Exactly({}),
 }
 
 /** In an address, and in a query. */

@@ -2,9 +2,9 @@ import { refusals } from '../error.js'
 import { example, Fields, SessionIdParam } from '../fields.js'
 import { exampleSession, sessionFields } from '../sessions.js'
 import { Type } from '../type.js'
-import { byAdmin, UserId } from './fields.js'
+import { byAdmin, CredentialsAlone, Exactly, UserId } from './fields.js'
 
-const querystring = Fields({ sub: UserId })
+const querystring = Exactly({ sub: UserId })
 
 /** `GET /admin/sessions` */
 export const ListSessionsOf = {
@@ -42,6 +42,7 @@ export const RevokeSessionsOf = {
   description: 'Answers 204 also when there is none.',
   ...byAdmin,
   querystring,
+  body: CredentialsAlone,
   response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401, 403) },
 }
 
@@ -52,5 +53,6 @@ export const RevokeSession = {
   ...byAdmin,
   params: Fields({ sid: SessionIdParam }),
   querystring,
+  body: CredentialsAlone,
   response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401, 403) },
 }

@@ -1,7 +1,7 @@
 import { refusals } from '../error.js'
-import { example, Fields, Password } from '../fields.js'
+import { example, Password } from '../fields.js'
 import { Type } from '../type.js'
-import { byAdmin, PasswordHash, UserParams } from './fields.js'
+import { AdminBody, byAdmin, PasswordHash, UserParams } from './fields.js'
 
 /** `POST /admin/users/:id/password` */
 export const ResetPassword = {
@@ -9,7 +9,7 @@ export const ResetPassword = {
   description: 'Every session of it ends. With a password, or with the hash that another system has of it.',
   ...byAdmin,
   params: UserParams,
-  body: Fields(
+  body: AdminBody(
     { password: Type.Optional(Password), password_hash: Type.Optional(PasswordHash) },
     { examples: [{ password: example.password }, { password_hash: example.passwordHash }] },
   ),

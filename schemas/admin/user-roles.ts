@@ -1,7 +1,6 @@
 import { refusals } from '../error.js'
-import { Fields } from '../fields.js'
 import { Type } from '../type.js'
-import { byAdmin, Roles, UserParams } from './fields.js'
+import { AdminBody, byAdmin, Roles, UserParams } from './fields.js'
 
 /** `PUT /admin/users/:id/roles` */
 export const SetRoles = {
@@ -11,6 +10,6 @@ export const SetRoles = {
     'the tokens of the next sign-in.',
   ...byAdmin,
   params: UserParams,
-  body: Fields({ roles: Roles }, { examples: [{ roles: 'editor reviewer' }] }),
+  body: AdminBody({ roles: Roles }, { examples: [{ roles: 'editor reviewer' }] }),
   response: { 204: Type.Null({ description: 'Done' }), ...refusals(401, 403, 404) },
 }

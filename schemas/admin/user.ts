@@ -1,6 +1,6 @@
 import { refusals } from '../error.js'
 import { Type } from '../type.js'
-import { byAdmin, User, UserParams, userExample } from './fields.js'
+import { byAdmin, CredentialsAlone, User, UserParams, userExample } from './fields.js'
 
 const gone = Type.Null({ description: 'Done' })
 
@@ -21,6 +21,7 @@ export const DeleteUser = {
   description: 'Its sessions end. There is no way back.',
   ...byAdmin,
   params: UserParams,
+  body: CredentialsAlone,
   response: { 204: gone, ...refusals(401, 403, 404) },
 }
 
@@ -30,6 +31,7 @@ export const DisableUser = {
   description: 'Its sessions end, and it cannot sign in.',
   ...byAdmin,
   params: UserParams,
+  body: CredentialsAlone,
   response: { 204: gone, ...refusals(401, 403, 404) },
 }
 
@@ -38,5 +40,6 @@ export const EnableUser = {
   summary: 'Enable an account again',
   ...byAdmin,
   params: UserParams,
+  body: CredentialsAlone,
   response: { 204: gone, ...refusals(401, 403, 404) },
 }

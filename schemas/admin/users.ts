@@ -1,21 +1,33 @@
 import { refusals } from '../error.js'
-import { example, Fields, Password, Username } from '../fields.js'
+import { example, Password, Username } from '../fields.js'
 import { Type } from '../type.js'
-import { byAdmin, PasswordHash, Roles, User, userExample } from './fields.js'
+import { AdminBody, byAdmin, Exactly, PasswordHash, Roles, User, userExample } from './fields.js'
+
+export const CURSOR_RULE = 'must be what next of the page before was'
 
 /** `GET /admin/users` */
 export const ListUsers = {
   summary: 'List accounts, by name, in pages',
   ...byAdmin,
-  querystring: Fields({
+  querystring: Exactly({
     limit: Type.Optional(
       Type.String({
         pattern: '^([1-9][0-9]{0,2}|1000)$',
         description: 'Accounts in a page, 1 to 1000; 100 if left out',
+        'x-rule': 'must be a whole number from 1 to 1000',
       }),
     ),
     cursor: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 1024, pattern: '^[\\w-]+$', description: '`next` of the page before' }),
+      Type.String({
+        minLength: 1,
+        maxLength: 2048,
+        pattern: '^[\\w-]+$',
+        description: '`next` of the page before',
+        'x-rule': CURSOR_RULE,
+      }),
+    ),
+    username: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 256, description: 'Only the account of this name, in any spelling' }),
     ),
     username_prefix: Type.Optional(
       Type.String({ minLength: 1, maxLength: 256, description: 'Only names that begin so, in any spelling' }),
@@ -41,7 +53,7 @@ export const CreateUser = {
   summary: 'Make an account',
   description: 'With a password, or with the hash that another system has of it.',
   ...byAdmin,
-  body: Fields(
+  body: AdminBody(
     {
       username: Username,
       password: Type.Optional(Password),

@@ -26,9 +26,10 @@ export function readClientCredentials({ authorization, body }: PresentedCredenti
   )
 }
 
-/** Whether a body means to carry a secret, be it in a wrong way. */
+/** Whether a body means to carry a proof, be it in a wrong way, or one that is not supported (RFC 7521 §4.2). */
 export function hasPostedCredentials(body: unknown): boolean {
-  return typeof body === 'object' && body !== null && Object.hasOwn(body, 'client_secret')
+  if (typeof body !== 'object' || body === null) return false
+  return Object.hasOwn(body, 'client_secret') || Object.hasOwn(body, 'client_assertion')
 }
 
 /** Whether a body says anything of who the client is. */

@@ -1,6 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { type Clock, type Moment, systemClock } from '@latchkey/verifier/clock'
 import type { Selectable } from 'kysely'
 import type { Database } from '../database/database.js'
+import { sql } from '../database/kysely.js'
 import type { ClientRow } from '../database/schema.js'
 import {
   type ClientCredentials,
@@ -8,6 +10,9 @@ import {
   type PresentedCredentials,
   readClientCredentials,
 } from './client-authentication.js'
+
+/** Scopes that open endpoints of this service. Clients alone can have them, in tokens for this service alone. */
+export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin'])
 
 /** Another service, or a gateway, that calls this one. */
 export interface Client {
@@ -53,9 +58,10 @@ export interface Clients {
 interface Known {
   client: Client
   secretHash: Buffer
-  previous: { hash: Buffer; until: number } | undefined
-  /** Unix milliseconds, of this process. */
-  readAt: number
+  /** The secret before, which is good for so many milliseconds from `readAt`. */
+  previous: { hash: Buffer; goodFor: number } | undefined
+  /** When the database was asked. */
+  readAt: Moment
 }
 
 /** How old, in milliseconds, what is known of a client may be: by then a rotated secret or a deletion is seen. */
@@ -88,16 +94,20 @@ export function generateClientSecret(): string {
  * Clients are read from the database and remembered for five seconds, and for as long as the database is away:
  * introspection goes on without it.
  */
-export function createClients({ db, now }: Database, clock: () => number = Date.now): Clients {
+export function createClients({ db, now }: Database, clock: Clock = systemClock): Clients {
   const known = new Map<string, Known>()
   const readings = new Map<string, Promise<Known | undefined>>()
   /** When a client could not be read although it should have been, the last time. */
-  const failedAt = new Map<string, number>()
+  const failedAt = new Map<string, Moment>()
+
+  /** With what the clock of the database says: by that clock the secret before the last one ends. */
+  const rows = () => db.selectFrom('clients').selectAll().select(now.as('now'))
 
   async function load(id: string): Promise<Known | undefined> {
-    const row = await db.selectFrom('clients').selectAll().where('id', '=', id).executeTakeFirst()
+    const asked = clock.now()
+    const row = await rows().where('id', '=', id).executeTakeFirst()
     // Only ids that exist are remembered, so a caller who makes ids up fills nothing.
-    if (row) known.set(id, toKnown(row, clock()))
+    if (row) known.set(id, toKnown(row, asked))
     else known.delete(id)
     return known.get(id)
   }
@@ -107,10 +117,11 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
     if (id.includes('\0')) return undefined
     const remembered = known.get(id)
     if (!remembered) return load(id)
-    if (clock() - remembered.readAt < maxAge) return remembered
+    if (clock.elapsedSince(remembered.readAt) < maxAge) return remembered
     const reading = readAgain(id)
     // The database was away a moment ago: nobody else waits to hear that it still is.
-    return clock() - (failedAt.get(id) ?? Number.NEGATIVE_INFINITY) < MAX_AGE ? remembered : reading
+    const failed = failedAt.get(id)
+    return failed && clock.elapsedSince(failed) < MAX_AGE ? remembered : reading
   }
 
   /** What the database says, for all who ask meanwhile; or what is remembered, where it says nothing. */
@@ -123,7 +134,7 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
         return found
       })
       .catch(() => {
-        failedAt.set(id, clock())
+        failedAt.set(id, clock.now())
         return known.get(id)
       })
       .finally(() => readings.delete(id))
@@ -131,10 +142,10 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
     return reading
   }
 
-  function isSecretOf({ secretHash, previous }: Known, hash: Buffer): boolean {
+  function isSecretOf({ secretHash, previous, readAt }: Known, hash: Buffer): boolean {
     return (
       timingSafeEqual(hash, secretHash) ||
-      (previous !== undefined && timingSafeEqual(hash, previous.hash) && clock() < previous.until)
+      (previous !== undefined && timingSafeEqual(hash, previous.hash) && clock.elapsedSince(readAt) < previous.goodFor)
     )
   }
 
@@ -193,28 +204,27 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
     },
 
     async rotateSecret({ id, secret }, overlap) {
-      const until = clock() + overlap
-      const { numUpdatedRows } = await db
+      const rotated = await db
         .updateTable('clients')
         .set(({ ref }) => ({
           previous_secret_hash: ref('secret_hash'),
-          previous_secret_until: until,
+          previous_secret_until: sql<number>`${now} + ${sql.lit(overlap)}`,
           secret_hash: sha256(secret).toString('hex'),
         }))
         .where('id', '=', id)
+        .returning('previous_secret_until')
         .executeTakeFirst()
       known.delete(id)
-      return numUpdatedRows > 0n ? until : undefined
+      return rotated?.previous_secret_until ?? undefined
     },
 
     async read(id) {
-      const row = await db.selectFrom('clients').selectAll().where('id', '=', id).executeTakeFirst()
-      return row && toListed(row, clock())
+      const row = await rows().where('id', '=', id).executeTakeFirst()
+      return row && toListed(row)
     },
 
     async list() {
-      const rows = await db.selectFrom('clients').selectAll().orderBy('id').execute()
-      return rows.map((row) => toListed(row, clock()))
+      return (await rows().orderBy('id').execute()).map(toListed)
     },
 
     async delete(id) {
@@ -225,23 +235,32 @@ export function createClients({ db, now }: Database, clock: () => number = Date.
   }
 }
 
-function toKnown(row: Selectable<ClientRow>, readAt: number): Known {
+/** `now` is Unix milliseconds, on the clock of the database. */
+type ReadRow = Selectable<ClientRow> & { now: number }
+
+function toClient(row: Selectable<ClientRow>): Client {
   const words = (text: string) => new Set(text.split(' ').filter(Boolean))
+  return { id: row.id, scopes: words(row.scopes), audiences: words(row.audiences) }
+}
+
+function toKnown(row: ReadRow, readAt: Moment): Known {
   return {
-    client: { id: row.id, scopes: words(row.scopes), audiences: words(row.audiences) },
+    client: toClient(row),
     secretHash: Buffer.from(row.secret_hash, 'hex'),
     previous:
       row.previous_secret_hash === null
         ? undefined
-        : { hash: Buffer.from(row.previous_secret_hash, 'hex'), until: row.previous_secret_until ?? 0 },
+        : {
+            hash: Buffer.from(row.previous_secret_hash, 'hex'),
+            goodFor: (row.previous_secret_until ?? 0) - row.now,
+          },
     readAt,
   }
 }
 
-function toListed(row: Selectable<ClientRow>, now: number): ListedClient {
-  const { client, previous } = toKnown(row, now)
-  const isGood = previous !== undefined && now < previous.until
-  return { ...client, createdAt: row.created_at, previousSecretUntil: isGood ? previous.until : undefined }
+function toListed(row: ReadRow): ListedClient {
+  const until = row.previous_secret_hash === null ? 0 : (row.previous_secret_until ?? 0)
+  return { ...toClient(row), createdAt: row.created_at, previousSecretUntil: row.now < until ? until : undefined }
 }
 
 /** Client secrets are generated, with 256 bits: nobody guesses them, so they need no slow hash. */

@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { DatabaseConnection, Dialect, Driver } from 'kysely'
+import { askWithin, systemClock } from '@latchkey/verifier/clock'
+import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely'
 import { Unavailable } from '../unavailable.js'
 import type { DatabaseTimes } from './database.js'
 import { type Kysely, sql } from './kysely.js'
 import type { Tables } from './schema.js'
+
+/** An older answer is asked for a second time. Postgres has 550 ms for a statement. Milliseconds. */
+const LONGEST_AGE = 1000
 
 /** The dialect, with every failure of a query or a connection turned into {@link Unavailable}. */
 export function guarded(dialect: Dialect, times?: DatabaseTimes): Dialect {
@@ -21,7 +25,7 @@ function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver
       return await act()
     } catch (error) {
       times?.failed()
-      throw new Unavailable('database', `the database failed: ${(error as Error).message}`, error)
+      throw new Unavailable('database', `the database failed: ${describe(error as Error)}`, error)
     }
   }
   const timed = async <Result>(act: () => Promise<Result>, tell: ((milliseconds: number) => void) | undefined) => {
@@ -42,12 +46,12 @@ function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver
       if (!wrapped) {
         wrapped = {
           // A transaction would have to run again from its beginning: only migrations have one.
-          executeQuery: (query) =>
+          executeQuery: <Row>(query: CompiledQuery) =>
             timed(
               () =>
                 inTransaction.has(connection)
-                  ? connection.executeQuery(query)
-                  : retryUndone(() => connection.executeQuery(query)),
+                  ? connection.executeQuery<Row>(query)
+                  : retryUndone(() => executeNow<Row>(connection, query)),
               times?.queried,
             ),
           streamQuery: (query, size) => connection.streamQuery(query, size),
@@ -69,6 +73,17 @@ function guardedDriver(driver: Driver, times: DatabaseTimes | undefined): Driver
     },
     destroy: () => driver.destroy(),
   }
+}
+
+/** A process that was stopped may find an old answer when it wakes, and a session in it that has ended since. */
+function executeNow<Row>(connection: DatabaseConnection, query: CompiledQuery): Promise<QueryResult<Row>> {
+  const execute = () => connection.executeQuery<Row>(query)
+  return query.query.kind === 'SelectQueryNode' ? askWithin(LONGEST_AGE, execute, systemClock) : execute()
+}
+
+/** A host of several addresses, none of which answers, gives an error for each, and none for all. */
+function describe(error: Error): string {
+  return error instanceof AggregateError ? error.errors.map(({ message }: Error) => message).join(', ') : error.message
 }
 
 /** SQLSTATEs. */

@@ -13,6 +13,9 @@ interface Needs extends LiveTokenNeeds {
 /**
  * Guard: the client that calls, with this scope; or 401, or 403. It proves itself by its secret, in the header or the
  * body, or by a token of its own that has the scope.
+ *
+ * The token must be for this service alone: a service that was handed another one could act as the client. And it must be
+ * signed with a private key: what a verifying service knows opens none of these endpoints.
  */
 export async function requireClient(request: FastifyRequest, scope: string, needs: Needs): Promise<Client> {
   const token = bearerToken(request)
@@ -27,6 +30,14 @@ export async function requireClient(request: FastifyRequest, scope: string, need
   if (!live || !client) {
     needs.audit(request, { event: 'client.refused' })
     throw refusal.invalidClient()
+  }
+  if (needs.tokens.hasSharedKey(token) || live.claims.aud !== needs.tokens.issuer) {
+    needs.audit(request, { event: 'client.refused' })
+    throw refusal.unusableClientToken(
+      needs.tokens.hasSharedKey(token)
+        ? 'a bearer token opens this only where a private key signs tokens: send id and secret by HTTP Basic'
+        : `the token is for another audience: ask /token for one with audience=${needs.tokens.issuer}`,
+    )
   }
   // The token may have been issued before the client lost the scope.
   const isGranted = live.claims.scope.split(' ').includes(scope) && client.scopes.has(scope)

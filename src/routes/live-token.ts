@@ -48,14 +48,24 @@ export async function requireLiveToken(request: FastifyRequest, needs: LiveToken
 }
 
 /**
- * Guard: the person, on the device, whose live token a request bears; or 401. A client's own token is no person's.
- * A route that also takes a body sets `attachValidation`, so that who calls is asked before what they sent.
+ * Guard: the person, on the device, whose live token for this service a request bears; or 401. A client's own token is no
+ * person's, and a token for another audience ends its own session alone: the service that it is for must not act here in the
+ * person's name. A route that also takes a body sets `attachValidation`, so that who calls is asked before what they sent.
  */
 export async function requirePerson(
   request: FastifyRequest,
   needs: LiveTokenNeeds,
 ): Promise<{ sub: string; sid: string }> {
-  const { sub, sid } = (await requireLiveToken(request, needs)).claims
+  const { sub, sid, aud } = (await requireLiveToken(request, needs)).claims
   if (sid === undefined) throw refusal.invalidToken()
+  requireOwnAudience(aud, needs.tokens)
   return { sub, sid }
+}
+
+/**
+ * Guard: a person's token is for this service itself, or for the default audience: the token of everybody who asks for no
+ * audience. Who runs a service of the default audience is trusted with the devices of its people.
+ */
+export function requireOwnAudience(aud: string, { issuer, audiences: [defaultAudience] }: AccessTokens): void {
+  if (aud !== issuer && aud !== defaultAudience) throw refusal.wrongAudience([defaultAudience, issuer])
 }

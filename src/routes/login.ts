@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Login } from '../../schemas/login.js'
 import type { Audit } from '../audit.js'
+import { RESERVED_SCOPES } from '../clients/clients.js'
 import { refusal } from '../errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import { FIRST_PARTY, newSid } from '../sessions/session.js'
@@ -9,16 +10,13 @@ import { usernameKey } from '../users/username.js'
 import type { Users } from '../users/users.js'
 import { authenticateClient, presentsClient } from './client.js'
 import type { LiveTokenNeeds } from './live-token.js'
+import { refuseIgnoredLimits } from './parameters.js'
 import { tokenAnswer } from './token-answer.js'
-
-/** Scopes that open this service's own doors: for clients alone. */
-const RESERVED_SCOPES = new Set(['introspect', 'admin'])
 
 interface Needs extends LiveTokenNeeds {
   users: Users
   throttle: Throttle
   refreshTokens: RefreshTokens
-  audiences: readonly [string, ...string[]]
   audit: Audit
 }
 
@@ -27,9 +25,11 @@ interface Needs extends LiveTokenNeeds {
  * that client's: no other can refresh it.
  */
 export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { users, throttle, sessions, audiences, audit } = needs
+  const { users, throttle, sessions, audit } = needs
+  const { audiences } = needs.tokens
 
   app.post('/login', { schema: Login }, async (request, reply) => {
+    refuseIgnoredLimits(request)
     const { username, password, scope = '', audience = audiences[0], device_name: deviceName } = request.body
     if (scope.split(' ').some((item) => RESERVED_SCOPES.has(item))) {
       throw refusal.invalidScope('scope asks for introspect or admin, which are for clients alone')
@@ -37,12 +37,14 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     if (!audiences.includes(audience)) throw refusal.invalidTarget()
     const clientId = presentsClient(request) ? (await authenticateClient(request, needs)).id : FIRST_PARTY
 
-    const who = { account: usernameKey(username), address: request.ip }
-    const tried = await users.signIn(username, password, (check) =>
-      throttle.attempt(who, check, ({ outcome }) => outcome === 'accepted'),
-    )
+    const address = request.ip
+    const tried = await users.signIn(username, password, address, async (sub, check) => {
+      const account = sub === undefined ? { unknownUsername: usernameKey(username) } : { sub }
+      const who = { account, at: 'sign-in', address } as const
+      return { sub, ...(await throttle.attempt(who, check, ({ outcome }) => outcome === 'accepted')) }
+    })
     if ('wait' in tried) {
-      audit(request, { event: 'login.refused', reason: 'throttled' })
+      audit(request, { event: 'login.refused', reason: 'throttled', sub: tried.sub })
       throw refusal.tooManyAttempts(tried.wait)
     }
     const signIn = tried.answer

@@ -6,6 +6,7 @@ import type { RefreshTokens } from '../sessions/refresh-token.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 import { presentedToken } from './bearer.js'
+import { requireOwnAudience } from './live-token.js'
 
 interface Needs {
   sessions: SessionStore
@@ -16,16 +17,20 @@ interface Needs {
 
 /**
  * `POST /logout-all`: ends every session of the user. A refresh token that has been rotated will do while its session
- * lives: either its holder missed an answer, or it was stolen, and then this is what should happen.
+ * lives: either its holder missed an answer, or it was stolen, and then this is what should happen. An access token must be for
+ * this service, as at `/sessions`: other services see it, and see no refresh token.
  */
 export const logoutAll: FastifyPluginAsyncTypebox<Needs> = async (app, { sessions, tokens, refreshTokens, audit }) => {
   app.post('/logout-all', { schema: LogoutAll }, async (request, reply) => {
     const token = presentedToken(request, request.body.token)
     if (token === undefined) throw refusal.missingToken()
 
-    const { sub, sid } = refreshTokens.read(token) ?? tokens.check(token).claims ?? {}
+    const grant = refreshTokens.read(token)
+    const { claims } = grant ? {} : tokens.check(token)
+    const { sub, sid } = grant ?? claims ?? {}
     if (sub === undefined || sid === undefined) throw refusal.invalidToken()
     if ((await sessions.holder(sub, sid)) === undefined) throw refusal.invalidToken()
+    if (claims) requireOwnAudience(claims.aud, tokens)
 
     // The session that asks goes last: if Redis is away meanwhile, it can ask again.
     const others = await sessions.endAll(sub, sid)

@@ -4,10 +4,11 @@ import { Refresh } from '../../schemas/refresh.js'
 import type { TokenAnswer } from '../../schemas/token-answer.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
-import type { RefreshTokens } from '../sessions/refresh-token.js'
+import type { RefreshGrant, RefreshTokens } from '../sessions/refresh-token.js'
 import { FIRST_PARTY, type SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 import { presentedToken } from './bearer.js'
+import { refuseIgnoredLimits } from './parameters.js'
 import { tokenAnswer } from './token-answer.js'
 
 export interface RefreshNeeds {
@@ -20,15 +21,24 @@ export interface RefreshNeeds {
 /** `POST /refresh`: exactly-once rotation (RFC 6749 §6, RFC 9700 §4.14.2). Every refusal looks the same. */
 export const refresh: FastifyPluginAsyncTypebox<RefreshNeeds> = async (app, needs) => {
   app.post('/refresh', { schema: Refresh }, async (request, reply) => {
+    refuseIgnoredLimits(request)
     if ((request.body.grant_type ?? 'refresh_token') !== 'refresh_token') {
       throw refusal.unsupportedGrantType('refresh_token, or left out')
     }
     const token = presentedToken(request, request.body.refresh_token, refusal.invalidGrant)
     if (token === undefined) throw refusal.invalidRequest('refresh_token is missing')
 
-    const answer = await redeemRefreshToken(request, token, FIRST_PARTY, needs)
+    const answer = await redeemRefreshToken(request, token, FIRST_PARTY, needs, request.body)
     return reply.header('cache-control', 'no-store').send(answer)
   })
+}
+
+/** What a refresh may ask of the new access token. */
+interface Limits {
+  /** A part of the session's (RFC 6749 §6). The session keeps all of it, for later refreshes. */
+  scope?: string | undefined
+  /** The session's own: another one needs another session. */
+  audience?: string | undefined
 }
 
 /** The successor of a refresh token that `clientId` presents, with a new access token; or `invalid_grant`. */
@@ -37,23 +47,26 @@ export async function redeemRefreshToken(
   token: string,
   clientId: string,
   needs: RefreshNeeds,
+  limits: Limits,
 ): Promise<TokenAnswer> {
   const { sessions, refreshTokens, audit } = needs
+  const { scope } = limits
   const grant = refreshTokens.read(token)
   if (!grant) {
     audit(request, { event: 'refresh.refused', reason: 'forged' })
     throw refusal.invalidGrant()
   }
   const { sub, sid } = grant
+  await requireWithinSession(grant, clientId, limits, sessions)
 
   const rotation = await sessions.rotate(grant, clientId)
   switch (rotation.outcome) {
     case 'rotated':
       audit(request, { event: 'refresh.rotated', ...grant })
-      return tokenAnswer(rotation.session, needs)
+      return tokenAnswer({ ...rotation.session, ...(scope !== undefined && { scope }) }, needs)
     case 'replayed':
       audit(request, { event: 'refresh.replayed', ...grant })
-      return tokenAnswer(rotation.session, needs, rotation.age)
+      return tokenAnswer({ ...rotation.session, ...(scope !== undefined && { scope }) }, needs, rotation.age)
     case 'reused': {
       let sids: string[]
       try {
@@ -73,5 +86,24 @@ export async function redeemRefreshToken(
       await sessions.end(sub, [])
       audit(request, { event: 'refresh.refused', reason: 'no_such_session', sub, sid })
       throw refusal.invalidGrant()
+  }
+}
+
+/** Before the token is spent. Of a session that is not the client's nothing is said here: its rotation says that it is unknown. */
+async function requireWithinSession(
+  { sub, sid }: RefreshGrant,
+  clientId: string,
+  { scope, audience }: Limits,
+  sessions: SessionStore,
+): Promise<void> {
+  if (scope === undefined && audience === undefined) return
+  const session = (await sessions.list(sub)).find((each) => each.sid === sid)
+  if (!session || (session.clientId !== clientId && session.clientId !== FIRST_PARTY)) return
+  const granted = session.scope.split(' ')
+  if (scope && !scope.split(' ').every((item) => granted.includes(item))) {
+    throw refusal.invalidScope('scope asks for more than the session has: sign in again')
+  }
+  if (audience !== undefined && audience !== session.audience) {
+    throw refusal.otherAudience()
   }
 }

@@ -1,25 +1,28 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { type GrantAnswer, TokenRequest } from '../../schemas/token.js'
-import type { Client } from '../clients/clients.js'
+import { type Client, RESERVED_SCOPES } from '../clients/clients.js'
 import { refusal } from '../errors.js'
 import { requireValid } from './bearer.js'
 import { authenticateClient } from './client.js'
 import type { LiveTokenNeeds } from './live-token.js'
+import { refuseIgnoredLimits } from './parameters.js'
 import { type RefreshNeeds, redeemRefreshToken } from './refresh.js'
 
-type Needs = LiveTokenNeeds & RefreshNeeds & { audiences: readonly [string, ...string[]] }
+type Needs = LiveTokenNeeds & RefreshNeeds
 
 /** How far ahead of the clock a token may be dated, in seconds: less than what verifiers allow for clocks that differ. */
 const MAX_AHEAD = 1
 
 /** `POST /token` (RFC 6749 §3.2): a client gets a token for itself, or refreshes one. There is no password grant. */
 export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { tokens, sessions, audiences, audit } = needs
+  const { tokens, sessions, audit } = needs
+  const { issuer, audiences } = tokens
 
   app.post('/token', { schema: TokenRequest, attachValidation: true }, async (request, reply) => {
     const client = await authenticateClient(request, needs)
     requireValid(request)
+    refuseIgnoredLimits(request)
     reply.header('cache-control', 'no-store')
 
     const { grant_type: grantType, scope, audience, refresh_token: refreshToken } = request.body
@@ -28,17 +31,20 @@ export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
         return issueToClient(request, client, scope, audience)
       case 'refresh_token':
         if (refreshToken === undefined) throw refusal.invalidRequest('refresh_token is missing')
-        return redeemRefreshToken(request, refreshToken, client.id, needs)
+        return redeemRefreshToken(request, refreshToken, client.id, needs, { scope, audience })
       default:
         throw refusal.unsupportedGrantType('client_credentials or refresh_token')
     }
   })
 
-  /** RFC 6749 §4.4. Asking for no scope is asking for all that the client has. */
+  /**
+   * RFC 6749 §4.4. Without `scope` the token has every scope of the client except the reserved ones. Whoever receives a token
+   * with a reserved scope can act as the client, so the client must ask for that scope, in a token that no other service gets.
+   */
   async function issueToClient(
     request: FastifyRequest,
     client: Client,
-    scope = [...client.scopes].join(' '),
+    scope = [...client.scopes].filter((item) => !RESERVED_SCOPES.has(item)).join(' '),
     audience = [...client.audiences][0] ?? audiences[0],
   ): Promise<GrantAnswer> {
     const asked = scope.split(' ').filter(Boolean)
@@ -47,6 +53,9 @@ export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     }
     if (!audiences.includes(audience) || (client.audiences.size > 0 && !client.audiences.has(audience))) {
       throw refusal.invalidTarget()
+    }
+    if (audience !== issuer && asked.some((item) => RESERVED_SCOPES.has(item))) {
+      throw refusal.reservedScope(issuer)
     }
     // A revocation ends what was issued up to and in its second. A token of that second is dated into the next, or it
     // would be born dead.

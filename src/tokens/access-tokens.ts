@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto'
 import {
   type AccessTokenClaims,
   createAccessTokenCheck,
   TokenError,
   type TokenErrorCode,
 } from '@latchkey/verifier/access-token'
+import type { Jtis } from './jti.js'
 import type { KeyRing, Keys, SigningKey } from './key-ring.js'
 
 type Check = (token: string) => AccessTokenClaims
@@ -14,8 +14,10 @@ export type SignClaims = (claims: AccessTokenClaims, key: SigningKey) => string
 
 export interface AccessTokenOptions {
   issuer: string
-  audiences: readonly string[]
+  /** The first is the default. The issuer is an audience too, listed or not. */
+  audiences: readonly [string, ...string[]]
   ring: KeyRing
+  jtis: Jtis
   /** Milliseconds. */
   accessTtl: number
   sign: SignClaims
@@ -42,25 +44,29 @@ export type CheckedToken =
   | { valid: false; reason: TokenErrorCode; claims?: undefined }
 
 export interface AccessTokens {
+  /** The audience of tokens for this service itself. */
+  readonly issuer: string
+  /** Every audience that a token can have. The first is the default. */
+  readonly audiences: readonly [string, ...string[]]
   /** A signed access token and its life in seconds. */
   issue(grant: AccessTokenGrant): { token: string; expiresIn: number }
-  /** Whether the token is one of ours, for an audience of ours, and in its time. Says nothing of its session. */
+  /**
+   * Whether this service made the token, for an audience of ours, and whether it is in its time. Another service that has the
+   * key can sign a token, and cannot make it pass here. Says nothing of its session.
+   */
   check(token: string): CheckedToken
+  /** Whether other services have the key that signed this token too. Ask it of a token that has passed the check. */
+  hasSharedKey(token: string): boolean
   /** The claims of a token of ours that may have expired: good enough to end its session, and for nothing else. */
   readExpired(token: string): AccessTokenClaims | undefined
 }
 
-/**
- * 122 random bits, of which Node keeps a stock for UUIDs: bytes drawn one by one take 3 µs more. Written as short as can be:
- * a token of more than 512 characters is one that mod_auth_openidc does not keep.
- */
-function newJti(): string {
-  return Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url')
-}
-
 /** Access tokens: JWTs of the RFC 9068 profile. */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
-  const { issuer, audiences, accessTtl, sign, now = Date.now } = options
+  const { issuer, jtis, accessTtl, sign, now = Date.now } = options
+  const audiences: AccessTokens['audiences'] = options.audiences.includes(issuer)
+    ? options.audiences
+    : [...options.audiences, issuer]
   let keys: Keys | undefined
   let checks: { check: Check; checkAllButExpiry: Check }
 
@@ -69,7 +75,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     const keysNow = options.ring.keys()
     if (keys !== keysNow) {
       keys = keysNow
-      const rules = { issuer, audiences, keys: keysNow.map(({ verification }) => verification), now }
+      const keysOfRules = keysNow.map(({ verification }) => verification)
+      const rules = { issuer, audiences, keys: keysOfRules, isGenuine: jtis.isOurs, now }
       checks = {
         check: createAccessTokenCheck(rules),
         checkAllButExpiry: createAccessTokenCheck({ ...rules, acceptExpired: true }),
@@ -79,21 +86,25 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   }
 
   return {
+    issuer,
+    audiences,
+
     issue({ sub, sid, clientId, scope, audience, roles, expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0 }) {
       const iat = Math.max(Math.floor(now() / 1000), issuedAfter + 1)
       const exp = Math.min(iat + Math.floor(accessTtl / 1000), Math.floor(expiresAt / 1000))
-      const claims: AccessTokenClaims = {
+      const claims = jtis.stamp({
         iss: issuer,
         sub,
         aud: audience,
         exp,
         iat,
-        jti: newJti(),
+        // Its place among the claims.
+        jti: '',
         ...(sid !== undefined && { sid }),
         client_id: clientId,
         scope,
         ...(roles.length > 0 && { roles: [...roles] }),
-      }
+      })
       return { token: sign(claims, options.ring.keys()[0]), expiresIn: Math.max(0, exp - iat) }
     },
 
@@ -104,6 +115,12 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         if (error instanceof TokenError) return { valid: false, reason: error.code }
         throw error
       }
+    },
+
+    hasSharedKey(token) {
+      // The check has held `alg` to the key that the token names.
+      const header = Buffer.from(token.slice(0, token.indexOf('.')), 'base64url').toString()
+      return (JSON.parse(header) as { alg: unknown }).alg === 'HS256'
     },
 
     readExpired(token) {

@@ -2,7 +2,8 @@ import { createPrivateKey, createPublicKey, type JsonWebKey, sign, verify } from
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { sharedSecretKey, type VerificationKey } from '@latchkey/verifier/access-token'
-import { type Jwk, verificationKeyFromJwk } from '@latchkey/verifier/jwk'
+import { type Clock, systemClock } from '@latchkey/verifier/clock'
+import { type Jwk, verificationKeyFromSigningJwk } from '@latchkey/verifier/jwk'
 
 /** A key that signs, and what verifies its signatures. */
 export interface SigningKey {
@@ -35,6 +36,8 @@ export function ringOfSecrets(secrets: readonly [string, ...string[]]): KeyRing 
 
 /** How often the file is looked at, in milliseconds. What two looks in a row find is in use, so within a second. */
 const LOOK_INTERVAL = 300
+/** Without a look for so long, this process was stopped or starved: the next who asks for the keys looks first. */
+const LONGEST_UNSEEN = 1000
 
 export interface KeyFileOptions {
   /** The keys of the file's text; throws an Error that says in words what is wrong, without repeating a key. */
@@ -42,6 +45,7 @@ export interface KeyFileOptions {
   onRead(keys: Keys): void
   /** The file is broken, and the keys before stay. Told once, not at every look. */
   onBroken(reason: string): void
+  clock?: Clock
 }
 
 /** What a look at the file finds: its text, or why there is none. */
@@ -57,7 +61,8 @@ type Look = { text: string; fault?: undefined } | { text?: undefined; fault: str
  * @throws Error where the file cannot be used at the start
  */
 export function ringOfFile(path: string, options: KeyFileOptions): KeyRing & { reread(): void } {
-  const { parse = parseKeys, onRead, onBroken } = options
+  const { parse = parseKeys, onRead, onBroken, clock = systemClock } = options
+  let lookedAt = clock.now()
   const first = readFileSync(path, 'utf8')
   let keys = parse(first)
   let used = found(first)
@@ -78,24 +83,40 @@ export function ringOfFile(path: string, options: KeyFileOptions): KeyRing & { r
   const timer = setInterval(async () => {
     if (isLooking) return
     isLooking = true
+    const began = clock.now()
     const look = await readFile(path, 'utf8').then(found, notFound)
     isLooking = false
+    lookedAt = began
     // Whoever writes the file in place leaves half of it to be read in between: what two looks agree on has been written.
     const isSettled = isSame(look, seen)
     seen = look
     if (isSettled && !isSame(look, used)) use(look)
   }, LOOK_INTERVAL).unref()
 
-  function reread(): void {
+  function lookNow(): Look {
+    lookedAt = clock.now()
     try {
-      seen = found(readFileSync(path, 'utf8'))
+      return found(readFileSync(path, 'utf8'))
     } catch (error) {
-      seen = notFound(error as NodeJS.ErrnoException)
+      return notFound(error as NodeJS.ErrnoException)
     }
+  }
+
+  function reread(): void {
+    seen = lookNow()
     use(seen)
   }
 
-  return { keys: () => keys, reread, close: () => clearInterval(timer) }
+  function current(): Keys {
+    // A look that hangs is the disk's: to look once more would hang this process with it.
+    if (!isLooking && clock.elapsedSince(lookedAt) > LONGEST_UNSEEN) {
+      seen = lookNow()
+      if (!isSame(seen, used)) use(seen)
+    }
+    return keys
+  }
+
+  return { keys: current, reread, close: () => clearInterval(timer) }
 }
 
 const found = (text: string): Look => ({ text })
@@ -128,7 +149,7 @@ export function parseKeys(text: string): Keys {
 
 function parseKey(jwk: Jwk): SigningKey {
   if (typeof jwk !== 'object' || jwk === null) throw new Error('is no object')
-  const verification = verificationKeyFromJwk(jwk)
+  const verification = verificationKeyFromSigningJwk(jwk)
   const { kid, alg } = verification
   if (verification.alg === 'HS256') return { kid, alg, key: verification.secret, verification, publicJwk: undefined }
   if (typeof jwk.d !== 'string') throw new Error('is a public key: the private one is needed to sign')

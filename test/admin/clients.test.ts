@@ -76,11 +76,11 @@ for (const store of stores) {
     for (const [path, json, said] of [
       ['/clients', {}, /id is missing/],
       ['/clients', { id: 'latchkey' }, /must not be latchkey/],
-      ['/clients', { id: 'a b' }, /id has characters/],
+      ['/clients', { id: 'a b' }, /^id must be 1 to 64 letters/],
       ['/clients', { id: 'a', scopes: ['a"b'] }, /scopes\.0 has characters/],
       ['/clients', { id: 'a', scopes: 5 }, /^scopes /],
       ['/clients', { id: 'a', audiences: ['ü'] }, /audiences\.0 has characters/],
-      ['/clients/todo/secret', { overlap: 'soon' }, /overlap has characters/],
+      ['/clients/todo/secret', { overlap: 'soon' }, /^overlap must be a duration/],
       ['/clients/todo/secret', { overlap: 60 }, /overlap must be string/],
     ] as const) {
       const { status, body } = await admin('POST', path, { json })

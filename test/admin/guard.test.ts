@@ -1,27 +1,8 @@
 import { test } from 'tap'
 import { basic, makeClient } from '../clients.js'
+import { keyFile, makeKey, withKeyFile } from '../keys.js'
 import { PASSWORD, startService, stores } from '../service.js'
-
-const USER = '00000000-0000-4000-8000-000000000000'
-/** Every route below /admin. The test of the OpenAPI document holds this list to it. */
-export const ROUTES: [method: string, path: string][] = [
-  ['GET', '/admin/users'],
-  ['POST', '/admin/users'],
-  ['GET', `/admin/users/${USER}`],
-  ['DELETE', `/admin/users/${USER}`],
-  ['POST', `/admin/users/${USER}/disable`],
-  ['POST', `/admin/users/${USER}/enable`],
-  ['POST', `/admin/users/${USER}/password`],
-  ['PUT', `/admin/users/${USER}/roles`],
-  ['GET', '/admin/clients'],
-  ['POST', '/admin/clients'],
-  ['GET', '/admin/clients/nobody'],
-  ['DELETE', '/admin/clients/nobody'],
-  ['POST', '/admin/clients/nobody/secret'],
-  ['GET', `/admin/sessions?sub=${USER}`],
-  ['DELETE', `/admin/sessions?sub=${USER}`],
-  ['DELETE', `/admin/sessions/9f8Hn1VnTz2cUWl0q3yJ8A?sub=${USER}`],
-]
+import { ROUTES, USER } from './admin.js'
 
 test('the list of routes here is that of the document', async (t) => {
   const { api } = await startService(t, 'sqlite')
@@ -41,7 +22,7 @@ test('the list of routes here is that of the document', async (t) => {
 
 for (const store of stores) {
   test(`${store}: H12: every admin route asks who calls before anything else`, async (t) => {
-    const { api, env, audited } = await startService(t, store)
+    const { api, env, audited } = await startService(t, store, withKeyFile(keyFile(t, await makeKey('ES256'))))
     await api.signUp('ada', PASSWORD)
     const person = await api.tokens('ada', PASSWORD)
     const other = await makeClient(env, 'backend', { scopes: ['introspect', 'admin:read'] })
@@ -80,7 +61,7 @@ for (const store of stores) {
   })
 
   test(`${store}: an admin route is called by Basic, by credentials in the body, or by a token of the client`, async (t) => {
-    const { api } = await startService(t, store)
+    const { api } = await startService(t, store, withKeyFile(keyFile(t, await makeKey('ES256'))))
     const { id: client_id, secret: client_secret } = api.client
     const made = await api.call('/admin/clients', { form: { id: 'one', client_id, client_secret } })
     t.equal(made.status, 201)

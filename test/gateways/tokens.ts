@@ -1,12 +1,13 @@
 import { createHmac } from 'node:crypto'
 import { JWT_SECRET } from '../service.js'
+import { stampedClaims } from '../stamped.js'
 
 type Claims = Record<string, unknown>
 
 /** A token as the service could have signed it: a live one's, with other claims. */
 export function withClaims(token: string, changes: Claims, secret = JWT_SECRET): string {
   const [header = '', claims = ''] = token.split('.')
-  const changed = encode({ ...decode(claims), ...changes })
+  const changed = encode(stampedClaims({ ...decode(claims), ...changes }))
   return `${header}.${changed}.${createHmac('sha256', secret).update(`${header}.${changed}`).digest('base64url')}`
 }
 

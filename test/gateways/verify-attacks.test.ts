@@ -84,6 +84,75 @@ test('a query repeated, encoded or odd never asks for less than it says', async 
   }
 })
 
+test('a parameter that is nearly one of ours is refused: it never fails open', async (t) => {
+  const { url, authorization } = await start(t)
+  const answer = async (query: string) =>
+    await ask(url, `GET /verify/x?${query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${authorization}\r\n`)
+  const names = [
+    'roles',
+    'Role',
+    'ROLE',
+    'Roles',
+    'role[]',
+    'roles[0]',
+    'role%5B%5D',
+    '+role',
+    'role+',
+    '%20role',
+    '.role',
+  ]
+  names.push('?role', 'amp;role', 'amp%3Brole', '_role', 'ro-le', 'role:', '%EF%BD%92ole', 'r%6Fles', 'roles%00')
+  names.push(
+    'scopes',
+    'Scope',
+    'SCOPES',
+    'scope[]',
+    'amp;scope',
+    'auds',
+    'Aud',
+    'aud[]',
+    'audience',
+    'audiences',
+    'Audience',
+  )
+  names.push('amp;audience')
+  for (const name of names) {
+    const value = /scope/i.test(name) ? 'todo:read' : 'x'
+    t.strictSame(await answer(`${name}=${value}`), [403], name)
+    t.strictSame(await answer(`scope=todo:read&${name}=`), [403], `${name}, and one that is right`)
+    t.strictSame(await answer(`${'a=b&'.repeat(1500)}${name}`), [403], `${name}, behind 1,500 others`)
+  }
+  const { text } = await exchange(
+    url,
+    Buffer.from(`GET /verify?roles=admin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${authorization}\r\n`),
+    { patience: 5000 },
+  )
+  t.match(
+    text,
+    '{"error":"invalid_request","error_description":"the query has a parameter that looks like role and is not: write role"}',
+  )
+  t.notMatch(text, /x-auth-/i)
+  t.strictSame(
+    await ask(url, 'GET /verify?roles=admin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'),
+    [401],
+    'who has no token hears of that',
+  )
+  // A gateway adds the query of its caller: what is not like ours is the application's.
+  for (const query of [
+    'page=2&q=role',
+    'user_role=x',
+    'role_id=1',
+    'role2=x',
+    'scoped=1',
+    'audio=1',
+    'parole=1',
+    'resource=1',
+    'x.role=1',
+  ]) {
+    t.strictSame(await answer(query), [200], query)
+  }
+})
+
 test('a body that is announced and never sent takes no later request with it', async (t) => {
   const { url, authorization } = await start(t)
   const next = `GET /verify HTTP/1.1\r\nHost: x\r\n${authorization}\r\n`

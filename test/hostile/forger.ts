@@ -1,6 +1,8 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, createPrivateKey, type JsonWebKey, type KeyObject, sign } from 'node:crypto'
 import type { AccessTokenClaims, TokenErrorCode } from '@latchkey/verifier/access-token'
 import { jwkThumbprint } from '@latchkey/verifier/jwk'
+import type { PrivateKey } from '../keys.js'
+import { stamped } from '../stamped.js'
 
 /** A token with one defect. Where the defect is not in the signature, the signature is genuine. */
 export interface HostileToken {
@@ -25,9 +27,14 @@ export interface Parts {
 /** A person's: a client's own token has no session. */
 export type SessionClaims = AccessTokenClaims & { sid: string }
 
-/** Writes tokens with the real secret, for a session that lives: with nothing changed they are genuine. */
+/**
+ * Writes tokens with the real secret, for a session that lives: with nothing changed they are genuine. Claims that are changed
+ * get the `jti` that the service would have given them: the change is the only defect.
+ */
 export class Forger {
   readonly header: { alg: string; typ: string; kid: string }
+  readonly #key: KeyObject | undefined
+  readonly #isStamped: boolean
 
   constructor(
     readonly secret: string,
@@ -35,17 +42,33 @@ export class Forger {
     readonly claims: SessionClaims,
     /** The address of a server that nobody should call. */
     readonly canary: string,
+    /** An Ed25519 key that signs instead of the secret. */
+    key?: PrivateKey,
   ) {
-    this.header = { alg: 'HS256', typ: 'at+jwt', kid: kidOf(secret) }
+    this.header = { alg: key?.alg ?? 'HS256', typ: 'at+jwt', kid: key?.kid ?? kidOf(secret) }
+    this.#key = key && createPrivateKey({ key: key as JsonWebKey, format: 'jwk' })
+    this.#isStamped = stamped(JSON.stringify(claims)) === JSON.stringify(claims)
   }
 
-  token({ header = this.header, claims = this.claims, secret = this.secret, hash = 'sha256' }: Parts = {}): string {
-    return this.signed(`${base64url(header)}.${base64url(claims)}`, secret, hash)
+  token({ header = this.header, claims = this.claims, secret, hash }: Parts = {}): string {
+    return this.signed(`${base64url(header)}.${base64url(this.#restamped(claims))}`, secret, hash)
+  }
+
+  #restamped(claims: Part): Part {
+    if (!this.#isStamped || Buffer.isBuffer(claims)) return claims
+    const text = typeof claims === 'string' ? claims : JSON.stringify(claims)
+    // A `jti` of the test's own is the defect.
+    return text.includes(`"jti":"${this.claims.jti}"`) ? stamped(text) : claims
   }
 
   /** Any text at all, signed. */
-  signed(input: string, secret: string | Buffer = this.secret, hash = 'sha256'): string {
-    return `${input}.${createHmac(hash, secret).update(input).digest('base64url')}`
+  signed(input: string, secret?: string | Buffer, hash?: string): string {
+    if (this.#key && secret === undefined && hash === undefined) {
+      return `${input}.${sign(null, Buffer.from(input), this.#key).toString('base64url')}`
+    }
+    return `${input}.${createHmac(hash ?? 'sha256', secret ?? this.secret)
+      .update(input)
+      .digest('base64url')}`
   }
 
   withHeader(changes: object, parts: Parts = {}): string {

@@ -6,15 +6,17 @@ import { readConfig } from '../../src/config.js'
 import { withAccounts } from '../accounts.js'
 import { startWithFragileStore } from '../outages.js'
 import { environment, JWT_SECRET, PASSWORD, spawnService, startService, startServiceWith, stores } from '../service.js'
+import { stampedClaims } from '../stamped.js'
 import { deleteSessions } from '../stored.js'
 
 // The two systems that this one grew from, and each of their defects: none may come back.
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** An access token under the kid of the service's key, signed with this one. */
+/** An access token under the kid of the service's key, signed with this one, whose `jti` is right. */
 function forge(claims: object, secret: string): string {
-  const input = `${part({ alg: 'HS256', typ: 'at+jwt', kid: sharedSecretKey(JWT_SECRET).kid })}.${part(claims)}`
+  const header = { alg: 'HS256', typ: 'at+jwt', kid: sharedSecretKey(JWT_SECRET).kid }
+  const input = `${part(header)}.${part(stampedClaims(claims))}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
 }
 

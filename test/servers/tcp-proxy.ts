@@ -11,6 +11,11 @@ export interface TcpProxy {
   blackhole(): void
   /** What the server says arrives late by so many milliseconds. */
   delay(milliseconds: number): void
+  /** What the server says is kept back until `release`. */
+  hold(): void
+  release(): void
+  /** Bytes that are kept back now. */
+  readonly held: number
   /** Each connection breaks when it has brought so many more bytes of what the server says. */
   cutAfter(bytes: number): void
   /** The server is not asked: to each command of Redis's protocol this is the answer. */
@@ -26,6 +31,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
   let left = Number.POSITIVE_INFINITY
   let reply: string | undefined
   let lateness = 0
+  let kept: { client: Socket; data: Buffer }[] | undefined
   let port = target
   let sent = 0
   const wires = new Set<{ client: Socket; server: Socket; isDead: boolean }>()
@@ -45,7 +51,8 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     server.on('data', (data) => {
       if (wire.isDead) return
       if (data.length >= left) return void client.write(data.subarray(0, left), () => client.destroy())
-      if (lateness === 0) client.write(data)
+      if (kept) kept.push({ client, data })
+      else if (lateness === 0) client.write(data)
       else setTimeout(() => wire.isDead || client.write(data), lateness)
     })
     for (const [one, other] of [
@@ -83,6 +90,16 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     },
     delay(milliseconds) {
       lateness = milliseconds
+    },
+    hold() {
+      kept = []
+    },
+    release() {
+      for (const { client, data } of kept ?? []) client.write(data)
+      kept = undefined
+    },
+    get held() {
+      return (kept ?? []).reduce((sum, { data }) => sum + data.length, 0)
     },
     cutAfter(bytes) {
       left = bytes

@@ -3,6 +3,7 @@ import { test } from 'tap'
 import { createRefreshTokens, type RefreshGrant } from '../../src/sessions/refresh-token.js'
 import { newSid } from '../../src/sessions/session.js'
 import { createAccessTokens } from '../../src/tokens/access-tokens.js'
+import { createJtis } from '../../src/tokens/jti.js'
 import { ringOfSecrets } from '../../src/tokens/key-ring.js'
 
 const ISSUER = 'https://auth.example.com'
@@ -119,6 +120,7 @@ test('R14 a million ids, of sessions and of tokens, never repeat', async (t) => 
     issuer: ISSUER,
     audiences: ['todo'],
     ring: ringOfSecrets(['a secret that signs nothing in this test']),
+    jtis: createJtis(['a secret that makes MACs in this test']),
     accessTtl: 900_000,
     sign: ({ jti }) => {
       jtis.push(jti)

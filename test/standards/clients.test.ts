@@ -3,7 +3,9 @@ import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { decodeJwt, SignJWT } from 'jose'
 import { test } from 'tap'
 import { basic, type Credentials, makeClient, rotateSecret } from '../clients.js'
+import { keyFile, makeKey, withKeyFile } from '../keys.js'
 import { CLIENT, JWT_SECRET, PASSWORD, startService, stores } from '../service.js'
+import { stampedClaims } from '../stamped.js'
 
 for (const store of stores) {
   test(`R12: ${store}: a refresh token of client A is nothing to client B, and A can still use it`, async (t) => {
@@ -54,7 +56,7 @@ test('POST /login with a client that is not who it says: 401, and nobody is sign
 })
 
 test('POST /introspect: a client may use its own token, with the scope, as long as it has it', async (t) => {
-  const { api, env } = await startService(t, 'sqlite')
+  const { api, env } = await startService(t, 'sqlite', withKeyFile(keyFile(t, await makeKey('ES256'))))
   const [asker, other] = [
     await makeClient(env, 'asker', { scopes: ['introspect', 'todo:read'] }),
     await makeClient(env, 'other'),
@@ -69,7 +71,7 @@ test('POST /introspect: a client may use its own token, with the scope, as long 
   const token = await grant(other)
   const ask = (bearer: string) => api.call('/introspect', { form: { token }, bearer })
 
-  t.match(await ask(await grant(asker)), { status: 200, body: { active: true, sub: 'other' } })
+  t.match(await ask(await grant(asker, 'introspect')), { status: 200, body: { active: true, sub: 'other' } })
 
   const narrow = await ask(await grant(asker, 'todo:read'))
   t.match(narrow, { status: 403, body: { error: 'insufficient_scope' } }, 'the token lacks the scope')
@@ -92,7 +94,7 @@ test("POST /introspect: a person's token is no client's, whatever its scope says
   // Even if it were issued: signed with the real key, for the session that lives.
   const claims = decodeJwt(token)
   const sign = (changes: object) =>
-    new SignJWT({ ...claims, ...changes })
+    new SignJWT(stampedClaims({ ...claims, ...changes }))
       .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt', kid: sharedSecretKey(JWT_SECRET).kid })
       .sign(new TextEncoder().encode(JWT_SECRET))
   t.equal(await api.isActive(await sign({ scope: 'introspect admin' })), true)

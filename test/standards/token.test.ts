@@ -88,7 +88,7 @@ test('H4: POST /token, /revoke and /introspect with a parameter given twice: 400
   ] as const) {
     t.match(await api.call(path, form(raw)), { status: 400, body: { error: 'invalid_request' } }, raw)
   }
-  const unknown = await api.call('/token', form('grant_type=client_credentials&resource=a&nonce=b'))
+  const unknown = await api.call('/token', form('grant_type=client_credentials&nonce=a&state=b'))
   t.equal(unknown.status, 200, 'one that is not known is ignored (RFC 6749 §3.2)')
 })
 

@@ -47,12 +47,12 @@ for (const store of stores) {
 }
 
 test('J26: the tokens of another environment open nothing here, though the sessions be the same', async (t) => {
-  const here = await startService(t, 'sqlite')
+  const here = await startService(t, 'sqlite', { AUDIENCE: 'https://here.test' })
   await here.api.signUp('ada', PASSWORD)
   const mine = await here.api.tokens('ada', PASSWORD)
   const environments = {
     'another secret': { JWT_SECRET: OTHER_SECRET, REFRESH_SECRET: `${OTHER_SECRET}-mac` },
-    'another issuer': { ISSUER: 'http://staging.latchkey.test', AUDIENCE: 'http://latchkey.test' },
+    'another issuer': { ISSUER: 'http://staging.latchkey.test' },
     'another audience': { AUDIENCE: 'https://todo.test' },
   }
 

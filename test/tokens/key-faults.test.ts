@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'tap'
 import { ConfigError, readConfig } from '../../src/config.js'
 import { type Algorithm, keyFile, keySet, makeKey, publicOf, withKeyFile } from '../keys.js'
-import { environment, REFRESH_SECRET, temporaryFolder } from '../service.js'
+import { environment, PASSWORD, REFRESH_SECRET, startService, temporaryFolder } from '../service.js'
 
 /** What the start says to these settings, joined; empty where it would start. */
 function faultsOf(env: Record<string, string>): string {
@@ -57,6 +57,18 @@ test('J12: a key that is weak, damaged, public or of another kind is refused, in
     ['an RSA key for PS256', { ...rsa, alg: 'PS256' }, /this kind of key is for RS256/],
     ['an EC key for HS256', { ...ec, alg: 'HS256' }, /this kind of key is for ES256/],
     ['a key for encryption', { ...rsa, use: 'enc' }, /use is not sig/],
+    ['a key that only encrypts', { ...rsa, key_ops: ['encrypt'] }, /key_ops does not list sign/],
+    ['a key that only verifies', { ...ec, key_ops: ['verify'] }, /key_ops does not list sign/],
+    ['a secret that only verifies', { ...secret, key_ops: ['verify'] }, /key_ops does not list sign/],
+    ['no operation at all', { ...ec, key_ops: [] }, /key_ops does not list sign/],
+    ['an operation twice', { ...ec, key_ops: ['sign', 'sign'] }, /key_ops lists an operation twice/],
+    ['key_ops that is a word', { ...ec, key_ops: 'sign' }, /key_ops is not a list of names/],
+    ['key_ops of numbers', { ...ec, key_ops: [1] }, /key_ops is not a list of names/],
+    [
+      'key_ops that contradicts use',
+      { ...rsa, use: 'sig', key_ops: ['sign', 'decrypt'] },
+      /key_ops lists an operation that use does not allow/,
+    ],
     ['a kid that is a number', { ...ec, kid: 7 }, /kid is no text/],
     ['an empty kid', { ...ec, kid: '' }, /kid is no text/],
     ['null', null, /is no object/],
@@ -70,6 +82,22 @@ test('J12: a key that is weak, damaged, public or of another kind is refused, in
     for (const member of [k, d, 'canary', '1234567890123456']) {
       if (member) t.notOk(fault.includes(String(member)), `${what}: it is not repeated`)
     }
+  }
+})
+
+test('a key whose key_ops lists sign signs, and its tokens verify', async (t) => {
+  const [ec, secret] = [await makeKey('ES256'), await makeKey('HS256')]
+  for (const key of [
+    { ...ec, key_ops: ['sign'] },
+    { ...ec, use: 'sig', key_ops: ['sign', 'verify'] },
+    { ...secret, key_ops: ['sign'] },
+    { ...secret, key_ops: ['verify', 'sign'] },
+  ]) {
+    const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, key)))
+    await api.signUp('ada', PASSWORD)
+    t.equal(await api.isActive((await api.tokens('ada', PASSWORD)).access_token), true)
+    // Published is the public key, which does not sign.
+    for (const published of (await api.call('/.well-known/jwks.json')).body.keys) t.notOk('key_ops' in published)
   }
 })
 

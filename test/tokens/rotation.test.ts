@@ -7,6 +7,7 @@ import { type Algorithm, addKey, generateKey, promoteKey, removeKey } from '../.
 import type { Tokens } from '../api.js'
 import { headerOf, withKeyFile } from '../keys.js'
 import { environment, PASSWORD, type SpawnedService, spawnService, temporaryFolder } from '../service.js'
+import { stampedClaims } from '../stamped.js'
 
 const ACCESS_TTL = 3000
 const PEOPLE = ['ada', 'grace', 'mary']
@@ -107,7 +108,7 @@ async function outlasting(token: string, path: string, kid: string): Promise<str
   const { keys } = JSON.parse(readFileSync(path, 'utf8')) as { keys: JWK[] }
   const jwk = keys.find((key) => key.kid === kid) as JWK
   const claims = decodeJwt(token)
-  return new SignJWT({ ...claims, exp: Number(claims.iat) + 900 })
+  return new SignJWT(stampedClaims({ ...claims, exp: Number(claims.iat) + 900 }))
     .setProtectedHeader({ alg: jwk.alg as string, typ: 'at+jwt', kid })
     .sign(await importJWK(jwk))
 }

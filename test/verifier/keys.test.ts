@@ -204,3 +204,60 @@ test('an address that cannot be reached at first is asked again', async (t) => {
   await sleep(100)
   t.ok((await until(async () => (await verdict(verifier, token)) === 'good')) < 3000)
 })
+
+/** A token of a service that signs with this key. */
+async function tokenOf(t: Test, key: object): Promise<string> {
+  return signIn((await startWithKeys(t, [key])).service)
+}
+
+test('key_ops of a key must list verify: given, the key is refused; at an address, it is passed over', async (t) => {
+  const { d, ...publicKey } = newKey('ES256', 'only')
+  const { use, ...bare } = publicKey
+  const token = await tokenOf(t, { ...publicKey, d })
+  const cases: [keyOps: unknown, said: RegExp | undefined, key?: object][] = [
+    [['encrypt'], /key_ops does not list verify/],
+    [['sign'], /key_ops does not list verify/],
+    [[], /key_ops does not list verify/],
+    [['verify', 'verify'], /key_ops lists an operation twice/],
+    [['verify', 'encrypt'], /key_ops lists an operation that use does not allow/],
+    ['verify', /key_ops is not a list of names/],
+    [{ verify: true }, /key_ops is not a list of names/],
+    [null, /key_ops is not a list of names/],
+    [['verify'], undefined],
+    [['sign', 'verify'], undefined],
+    [['verify'], undefined, bare],
+  ]
+  for (const [keyOps, said, key = publicKey] of cases) {
+    const what = JSON.stringify(keyOps)
+    const jwks = { keys: [{ ...key, key_ops: keyOps as string[] }] }
+    const jwksUri = await serve(t, (_request, response) => response.end(JSON.stringify(jwks)))
+    if (said) {
+      t.throws(() => verifierOf({ jwks }), { name: 'TypeError', message: said }, what)
+      t.equal(await verdict(verifierOf({ jwksUri }), token), 'unavailable', what)
+    } else {
+      t.equal(await verdict(verifierOf({ jwks }), token), 'good', what)
+      t.equal(await verdict(verifierOf({ jwksUri }), token), 'good', what)
+    }
+  }
+})
+
+test('two keys of one kid at an address: neither counts, in whatever order; one key twice is one key', async (t) => {
+  const { d, ...mine } = newKey('ES256', 'shared')
+  const { d: _d, ...another } = newKey('ES256', 'shared')
+  const { d: _e, ...ofAnotherKind } = newKey('EdDSA', 'shared')
+  const { d: _f, ...other } = newKey('RS256', 'other')
+  const token = await tokenOf(t, { ...mine, d })
+  const verdictWith = async (keys: object[]) => {
+    const jwksUri = await serve(t, (_request, response) => response.end(JSON.stringify({ keys })))
+    return verdict(verifierOf({ jwksUri }), token)
+  }
+  for (const twin of [another, ofAnotherKind]) {
+    t.equal(await verdictWith([other, mine, twin]), 'unknown_key')
+    t.equal(await verdictWith([other, twin, mine]), 'unknown_key')
+    t.equal(await verdictWith([mine, twin, mine, other]), 'unknown_key')
+    t.equal(await verdictWith([mine, twin]), 'unavailable', 'there is no other key')
+    t.throws(() => verifierOf({ jwks: { keys: [mine, twin] } as never }), { message: /two keys have the same kid/ })
+  }
+  t.equal(await verdictWith([mine, other, { ...mine }]), 'good')
+  t.equal(await verdictWith([{ ...another, use: 'enc' }, mine]), 'good', 'a key that is passed over has no say')
+})

@@ -66,6 +66,11 @@ export interface AccessTokenCheckOptions {
   keys: readonly VerificationKey[]
   /** Take a token whose time is over, for a caller that will not let it open anything. */
   acceptExpired?: boolean
+  /**
+   * A proof beyond the signature, asked of well-formed claims. Where the key is shared, the issuer alone can tell its own
+   * tokens from those that another service signed with the key.
+   */
+  isGenuine?: (claims: AccessTokenClaims) => boolean
   /** Unix milliseconds. */
   now?: () => number
 }
@@ -99,7 +104,7 @@ const ROLE = /^[!#-[\]-~]+$/
  * The returned function answers with the claims, or throws a {@link TokenError}.
  */
 export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token: string) => AccessTokenClaims {
-  const { issuer, acceptExpired = false, now = Date.now } = options
+  const { issuer, acceptExpired = false, isGenuine = () => true, now = Date.now } = options
   // From JavaScript, a setting that is not there would be equal to a claim that is not there.
   if (typeof issuer !== 'string' || issuer === '') throw new TypeError('issuer must be a string, and not empty')
   if (!Array.isArray(options.audiences)) throw new TypeError('audiences must be a list')
@@ -138,7 +143,10 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
     if (!isSignature(token.slice(0, -signature.length - 1), signature)) {
       throw new TokenError('bad_signature', 'the signature does not verify')
     }
-    return checkClaims(parseCanonical(claims))
+    const value = checkClaims(parseCanonical(claims))
+    // Made by another service that has the key, or with a secret that the issuer has no more: it cannot tell which.
+    if (!isGenuine(value)) throw new TokenError('unknown_key', 'the issuer knows no secret that made this token')
+    return value
   }
 
   function signatureCheckFor(encodedHeader: string): SignatureCheck {
@@ -246,7 +254,8 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function isId(value: unknown): value is string {
+/** Whether this can be the id of a subject, a session, a token or a client. */
+export function isId(value: unknown): value is string {
   return typeof value === 'string' && ID.test(value)
 }
 

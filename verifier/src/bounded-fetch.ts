@@ -1,3 +1,5 @@
+import { askWithin, type Clock } from './clock.js'
+
 /** An HTTP answer, its body parsed where it is JSON. */
 export interface JsonAnswer {
   status: number
@@ -20,13 +22,14 @@ export function requireHttpUrl(url: unknown, name: string): asserts url is strin
 
 /**
  * An HTTP request that ends in time and answers with no more than it may. It follows no redirect: where our credentials
- * go, and whose keys we believe, was configured.
+ * go, and whose keys we believe, was configured. An answer that is older than the timeout when it is read is asked for a
+ * second time.
  */
-export async function fetchJson(
-  url: string,
-  request: RequestInit,
-  { timeout, size }: FetchLimits,
-): Promise<JsonAnswer> {
+export function fetchJson(url: string, request: RequestInit, limits: FetchLimits, clock: Clock): Promise<JsonAnswer> {
+  return askWithin(limits.timeout, () => fetchOnce(url, request, limits), clock)
+}
+
+async function fetchOnce(url: string, request: RequestInit, { timeout, size }: FetchLimits): Promise<JsonAnswer> {
   const response = await fetch(url, { ...request, redirect: 'error', signal: AbortSignal.timeout(timeout) })
   const chunks: Uint8Array[] = []
   let length = 0

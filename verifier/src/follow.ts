@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock, Moment } from './clock.js'
 import { createFreshness } from './freshness.js'
 import { createLookup } from './lookup.js'
 import { type RedisConnection, type RedisLocation, redisConnection, requirePrimary, within } from './redis.js'
@@ -27,16 +28,16 @@ const READY_TIMEOUT = 5000
  * - it was heard until `maxStaleness` ago or later, by the age of the last entry on Redis's own clock;
  * - the token's session has not been named in it.
  */
-export function createFollower(redis: RedisLocation, maxStaleness: number): Revocation {
-  const lookup = createLookup(redis)
+export function createFollower(redis: RedisLocation, maxStaleness: number, clock: Clock): Revocation {
+  const lookup = createLookup(redis, clock)
   const list = createRevocationList()
-  const freshness = createFreshness(maxStaleness)
+  const freshness = createFreshness(maxStaleness, clock)
   const closing = new AbortController()
   /** Where we are in the feed; undefined at its beginning. */
   let last: FeedEntry | undefined
   let trouble: Error | undefined
   /** When we read what had piled up, the last time. */
-  let backlogAt = Number.NEGATIVE_INFINITY
+  let backlogAt: Moment | undefined
   let connection: RedisConnection | undefined
   const running = run()
 
@@ -69,7 +70,7 @@ export function createFollower(redis: RedisLocation, maxStaleness: number): Revo
     // What is revoked is revoked, whatever the proof says.
     list.add(entries)
 
-    const sent = performance.now()
+    const sent = clock.now()
     const [anchored, time, epoch] = await within(
       ANSWER_TIMEOUT,
       Promise.all([
@@ -78,7 +79,7 @@ export function createFollower(redis: RedisLocation, maxStaleness: number): Revo
         connection.call('GET', epochKey),
       ]),
     )
-    const received = performance.now()
+    const received = clock.now()
     trouble = undefined
 
     // Entries are only ever added after the last and cut off before the first: where the one that we had read last still
@@ -107,10 +108,11 @@ export function createFollower(redis: RedisLocation, maxStaleness: number): Revo
 
   return {
     async ready() {
-      const began = performance.now()
+      const began = clock.now()
       while (!freshness.isFresh()) {
         if (closing.signal.aborted) throw new Error('the verifier is closed')
-        if (performance.now() - Math.max(began, backlogAt) > READY_TIMEOUT) throw new Error(whyNotFresh())
+        if (Math.min(...[began, backlogAt ?? began].map(clock.elapsedSince)) > READY_TIMEOUT)
+          throw new Error(whyNotFresh())
         await sleep(10)
       }
     },
@@ -124,6 +126,10 @@ export function createFollower(redis: RedisLocation, maxStaleness: number): Revo
         // Whatever Redis says, or if it says nothing: what was revoked does not come back.
         return (await lookup.isLive(claims, token)) && !list.isRevoked(claims)
       }
+    },
+
+    get malformedEntries() {
+      return list.malformed
     },
 
     async close() {

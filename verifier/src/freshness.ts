@@ -1,10 +1,11 @@
 import { CLOCK_LEEWAY } from './access-token.js'
+import type { Clock, Moment } from './clock.js'
 
-/** An answer of Redis, and what had been heard by then. Our times are of `performance.now()`. */
+/** An answer of Redis, and what had been heard by then. */
 export interface Proof {
   /** Just before Redis was asked for its time, and just after it answered. */
-  sent: number
-  received: number
+  sent: Moment
+  received: Moment
   /** What it answered, Unix milliseconds. */
   redisTime: number
   /** When the last entry that we have was written, Unix milliseconds of Redis's clock. */
@@ -29,37 +30,37 @@ export interface Freshness {
  * for it: what it answered was so at some moment after we asked, hence it is ahead of our clock by at most the difference
  * to then. The least such difference is the best, until an answer contradicts it.
  */
-export function createFreshness(maxStaleness: number): Freshness {
-  /** How far Redis's clock is ahead of ours, at most. */
+export function createFreshness(maxStaleness: number, clock: Clock): Freshness {
+  /** How far Redis's clock is ahead of our monotonic clock, at most. */
   let ahead = Number.POSITIVE_INFINITY
-  let staleFrom = Number.NEGATIVE_INFINITY
-  /** The same on the wall clock, for the other one stands still while the machine is suspended. */
-  let staleFromWall = Number.NEGATIVE_INFINITY
+  /** When the last proof was asked for, and for how many milliseconds from then what we know is fresh. */
+  let provenAt = clock.now()
+  let freshFor = Number.NEGATIVE_INFINITY
 
   return {
-    isFresh: () => performance.now() <= staleFrom && Date.now() <= staleFromWall,
+    isFresh: () => clock.elapsedSince(provenAt) <= freshFor,
 
     prove({ sent, received, redisTime, heard }) {
       // Its clock was set forward, or runs faster than ours.
-      if (redisTime > ahead + received) ahead = Number.POSITIVE_INFINITY
-      ahead = Math.min(ahead, redisTime - sent)
+      if (redisTime > ahead + received.monotonic) ahead = Number.POSITIVE_INFINITY
+      ahead = Math.min(ahead, redisTime - sent.monotonic)
       // A token says when it was issued, Redis when it was emptied or a session ended: with clocks so far apart the one
       // cannot be compared with the other.
-      if (Math.abs(Date.now() - redisTime) > CLOCK_LEEWAY * 1000) return
+      if (Math.abs(received.wall - redisTime) > CLOCK_LEEWAY * 1000) return
       // From the future: Redis's clock was set back, or the primary before this one was ahead of it. The age of such an
       // entry cannot be told, and nothing is proven until the clock has passed it.
       if (heard > redisTime) return
-      staleFrom = heard - ahead + maxStaleness
-      staleFromWall = Date.now() + (staleFrom - performance.now())
+      provenAt = sent
+      freshFor = heard - ahead + maxStaleness - sent.monotonic
     },
 
     lose(reconnected = false) {
       if (reconnected) ahead = Number.POSITIVE_INFINITY
-      else staleFrom = Number.NEGATIVE_INFINITY
+      else freshFor = Number.NEGATIVE_INFINITY
     },
 
     get redisNow() {
-      return performance.now() + ahead
+      return clock.now().monotonic + ahead
     },
   }
 }

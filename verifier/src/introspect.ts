@@ -1,5 +1,6 @@
 import { type AccessTokenClaims, TokenError } from './access-token.js'
 import { fetchFailure, fetchJson, type JsonAnswer } from './bounded-fetch.js'
+import type { Clock, Moment } from './clock.js'
 import type { Revocation } from './revocation.js'
 
 export interface IntrospectionOptions {
@@ -15,21 +16,22 @@ const CACHE_SIZE = 10_000
 
 interface Remembered {
   isLive: boolean
-  /** Until when, by `performance.now()`. */
-  until: number
+  /** When the service was asked. */
+  asked: Moment
 }
 
 /** Asks the service (RFC 7662), and remembers its answer for as long as it is told to. */
-export function createIntrospection(options: IntrospectionOptions): Revocation {
+export function createIntrospection(options: IntrospectionOptions, clock: Clock): Revocation {
   const { endpoint, clientId, clientSecret, cacheSeconds } = options
   const headers = { authorization: basicCredentials(clientId, clientSecret), accept: 'application/json' }
   const remembered = new Map<string, Remembered>()
-  const underWay = new Map<string, Promise<boolean>>()
+  const underWay = new Map<string, { asked: Moment; isLive: Promise<boolean> }>()
 
   async function post(token: string): Promise<unknown> {
     let answer: JsonAnswer
     try {
-      answer = await fetchJson(endpoint, { method: 'POST', headers, body: new URLSearchParams({ token }) }, LIMITS)
+      const request = { method: 'POST', headers, body: new URLSearchParams({ token }) }
+      answer = await fetchJson(endpoint, request, LIMITS, clock)
     } catch (error) {
       throw new TokenError('unavailable', `introspection failed: ${fetchFailure(error)}`)
     }
@@ -37,8 +39,9 @@ export function createIntrospection(options: IntrospectionOptions): Revocation {
     return answer.body
   }
 
-  async function ask(claims: AccessTokenClaims, token: string): Promise<boolean> {
-    const asked = performance.now()
+  const isRecent = (asked: Moment) => clock.elapsedSince(asked) < cacheSeconds * 1000
+
+  async function ask(claims: AccessTokenClaims, token: string, asked = clock.now()): Promise<boolean> {
     const answer = (await post(token)) as { active?: unknown; jti?: unknown } | undefined
     const isLive = answer?.active
     // An answer about some other token (RFC 7662 makes `jti` optional) is no answer.
@@ -46,7 +49,7 @@ export function createIntrospection(options: IntrospectionOptions): Revocation {
       throw new TokenError('unavailable', 'introspection answered something else')
     }
     // From when it was asked: an answer that was long on its way is that much older.
-    remember(token, { isLive, until: asked + cacheSeconds * 1000 })
+    remember(token, { isLive, asked })
     return isLive
   }
 
@@ -61,12 +64,15 @@ export function createIntrospection(options: IntrospectionOptions): Revocation {
     // An answer that is on its way may be from before a revocation that the caller knows of: one who wants no cache
     // does not get it.
     if (cacheSeconds === 0) return ask(claims, token)
-    let answer = underWay.get(token)
-    if (!answer) {
-      answer = ask(claims, token).finally(() => underWay.delete(token))
-      underWay.set(token, answer)
-    }
-    return answer
+    const question = underWay.get(token)
+    // A process that was stopped since then would share an answer that is older than the cache allows.
+    if (question && isRecent(question.asked)) return question.isLive
+    const asked = clock.now()
+    const isLive = ask(claims, token, asked).finally(() => {
+      if (underWay.get(token)?.isLive === isLive) underWay.delete(token)
+    })
+    underWay.set(token, { asked, isLive })
+    return isLive
   }
 
   return {
@@ -80,7 +86,7 @@ export function createIntrospection(options: IntrospectionOptions): Revocation {
     isLive(claims, token) {
       const known = remembered.get(token)
       // That a token has expired is asked of its claims, each time, before this is.
-      return known && performance.now() < known.until ? known.isLive : askOnce(claims, token)
+      return known && isRecent(known.asked) ? known.isLive : askOnce(claims, token)
     },
 
     async close() {

@@ -31,9 +31,19 @@ export function jwkThumbprint(jwk: Jwk): string {
  * @throws Error that says which rule the key breaks; it never repeats the key
  */
 export function verificationKeyFromJwk(jwk: Jwk): VerificationKey {
+  return keyFor('verify', jwk)
+}
+
+/** The same of a private JWK, or of a secret, that signs: its `key_ops` need not list `verify`, but `sign`. */
+export function verificationKeyFromSigningJwk(jwk: Jwk): VerificationKey {
+  return keyFor('sign', jwk)
+}
+
+function keyFor(operation: 'verify' | 'sign', jwk: Jwk): VerificationKey {
   const alg = algorithmOf(jwk)
   if (jwk.alg !== undefined && jwk.alg !== alg) throw new Error(`alg is ${jwk.alg}: this kind of key is for ${alg}`)
   if (jwk.use !== undefined && jwk.use !== 'sig') throw new Error('use is not sig')
+  requireOperation(jwk, operation)
   const kid = jwk.kid ?? jwkThumbprint(jwk)
   if (typeof kid !== 'string' || kid === '' || kid.length > 256)
     throw new Error('kid is no text of 1 to 256 characters')
@@ -45,6 +55,19 @@ export function verificationKeyFromJwk(jwk: Jwk): VerificationKey {
     return { kid, alg, secret }
   }
   return { kid, alg, publicKey: publicKeyOf(jwk).export({ type: 'spki', format: 'pem' }).toString() }
+}
+
+/** RFC 7517 §4.3: no operation is listed twice, and the list agrees with `use`. */
+function requireOperation({ key_ops: listed, use }: Jwk, operation: 'verify' | 'sign'): void {
+  if (listed === undefined) return
+  if (!Array.isArray(listed) || !listed.every((name) => typeof name === 'string')) {
+    throw new Error('key_ops is not a list of names')
+  }
+  if (new Set(listed).size < listed.length) throw new Error('key_ops lists an operation twice')
+  if (!listed.includes(operation)) throw new Error(`key_ops does not list ${operation}`)
+  if (use !== undefined && listed.some((name) => name !== 'sign' && name !== 'verify')) {
+    throw new Error('key_ops lists an operation that use does not allow')
+  }
 }
 
 function algorithmOf({ kty, crv }: Jwk): VerificationKey['alg'] {

@@ -1,5 +1,6 @@
 import { sharedSecretKey, TokenError, type VerificationKey } from './access-token.js'
 import { fetchFailure, fetchJson, requireHttpUrl } from './bounded-fetch.js'
+import type { Clock, Moment } from './clock.js'
 import { type Jwk, verificationKeyFromJwk } from './jwk.js'
 
 /** A JWK Set (RFC 7517 §5). */
@@ -18,6 +19,8 @@ export type KeyOptions =
 export interface Keys {
   /** The keys of now: another list when they have changed. */
   current(): readonly VerificationKey[]
+  /** Reads the keys again when they are old. A promise: they are too old to be believed before it resolves. */
+  renew(): Promise<unknown> | undefined
   /**
    * A token names a key that is not among them: whether they have been read anew since.
    *
@@ -28,15 +31,15 @@ export interface Keys {
 }
 
 /** @throws TypeError that says which key is at fault and why; it never repeats a key */
-export function createKeys(options: KeyOptions): Keys {
+export function createKeys(options: KeyOptions, clock: Clock): Keys {
   if ('secrets' in options) return fixedKeys(keysOfSecrets(options.secrets))
   if ('jwks' in options) return fixedKeys(keysOfSet(options.jwks))
   requireHttpUrl(options.jwksUri, 'keys.jwksUri')
-  return keysOfAddress(options.jwksUri)
+  return keysOfAddress(options.jwksUri, clock)
 }
 
 function fixedKeys(keys: readonly VerificationKey[]): Keys {
-  return { current: () => keys, refresh: async () => false, ready: async () => {} }
+  return { current: () => keys, renew: () => undefined, refresh: async () => false, ready: async () => {} }
 }
 
 function keysOfSecrets(secrets: readonly (string | undefined)[]): VerificationKey[] {
@@ -66,8 +69,10 @@ function keysOfSet(jwks: Jwks): VerificationKey[] {
 }
 
 const LIMITS = { timeout: 2000, size: 256 * 1024 }
-/** Keys are read anew when they are so old, for one that was withdrawn must go. Milliseconds, as everywhere here. */
-const REFRESH_AGE = 5 * 60_000
+/** Keys are read again when they are so old, while they still serve. Milliseconds, as everywhere here. */
+const REFRESH_AGE = 4 * 60_000
+/** Past this age they serve only where they cannot be read again, for a key that was withdrawn must go. */
+const TRUSTED_AGE = 5 * 60_000
 /** When they cannot be read anew, they serve for so long: as long as the last token lives that they could have signed. */
 const LONGEST_AGE = 24 * 60 * 60_000
 /** Whoever makes up key ids makes us ask no more often than this. */
@@ -75,12 +80,18 @@ const COOL_DOWN = 10_000
 const COOL_DOWN_AFTER_FAILURE = 1000
 const MOST_KEYS = 100
 
-function keysOfAddress(url: string): Keys {
+function keysOfAddress(url: string, clock: Clock): Keys {
   let keys: readonly VerificationKey[] = []
-  let readAt = Number.NEGATIVE_INFINITY
-  let nextReadAt = Number.NEGATIVE_INFINITY
+  /** When the address was asked for the keys that we have. */
+  let readAt: Moment | undefined
+  let failedAt: Moment | undefined
+  /** No one makes us ask again until the cool-down is over. */
+  let coolDown: { since: Moment; length: number } | undefined
   let trouble = 'they have not been read yet'
   let underWay: Promise<boolean> | undefined
+
+  const age = () => (readAt ? clock.elapsedSince(readAt) : 0)
+  const isCool = () => !coolDown || clock.elapsedSince(coolDown.since) >= coolDown.length
 
   function read(): Promise<boolean> {
     underWay ??= readNow().finally(() => {
@@ -91,7 +102,8 @@ function keysOfAddress(url: string): Keys {
 
   async function readNow(): Promise<boolean> {
     try {
-      const { status, body } = await fetchJson(url, { headers: { accept: 'application/json' } }, LIMITS)
+      const asked = clock.now()
+      const { status, body } = await fetchJson(url, { headers: { accept: 'application/json' } }, LIMITS, clock)
       if (status !== 200) throw new Error(`the address answered ${status}`)
       const found = publicKeysOf(body)
       // What was withdrawn is withdrawn, also where nothing is left: a service that signs with a shared secret now.
@@ -101,28 +113,36 @@ function keysOfAddress(url: string): Keys {
       }
       // The same keys stay the same list, and what has been checked with them is not checked again.
       if (JSON.stringify(found) !== JSON.stringify(keys)) keys = found
-      readAt = performance.now()
+      readAt = asked
+      failedAt = undefined
       return true
     } catch (error) {
       trouble = fetchFailure(error)
-      nextReadAt = performance.now() + COOL_DOWN_AFTER_FAILURE
+      failedAt = clock.now()
+      coolDown = { since: failedAt, length: COOL_DOWN_AFTER_FAILURE }
       return false
     }
   }
 
   return {
     current() {
-      const age = performance.now() - readAt
-      if (age > REFRESH_AGE && performance.now() >= nextReadAt) void read()
-      if (age > LONGEST_AGE) keys = []
+      if (age() > LONGEST_AGE) keys = []
       return keys
+    },
+
+    renew() {
+      if (age() <= REFRESH_AGE) return undefined
+      const reading = underWay || isCool() ? read() : undefined
+      // After a failure nobody waits: the address may be away for hours.
+      const hasFailed = failedAt !== undefined && clock.elapsedSince(failedAt) < TRUSTED_AGE
+      return age() > TRUSTED_AGE && !hasFailed ? reading : undefined
     },
 
     async refresh() {
       let isRead = false
-      if (underWay || performance.now() >= nextReadAt) {
+      if (underWay || isCool()) {
         isRead = await read()
-        if (isRead) nextReadAt = performance.now() + COOL_DOWN
+        if (isRead) coolDown = { since: clock.now(), length: COOL_DOWN }
       }
       if (keys.length === 0) throw new TokenError('unavailable', `the keys cannot be read: ${trouble}`)
       return isRead
@@ -139,15 +159,19 @@ function publicKeysOf(body: unknown): VerificationKey[] {
   const listed = (body as { keys?: unknown } | undefined)?.keys
   if (!Array.isArray(listed)) throw new Error('what was answered is no JWK Set')
   const keys = new Map<string, VerificationKey>()
+  const ambiguous = new Set<string>()
   for (const jwk of listed.slice(0, MOST_KEYS) as Jwk[]) {
     // A secret, or a private key, that can be read at an address is nobody's any more.
     if (typeof jwk !== 'object' || jwk === null || jwk.kty === 'oct' || jwk.d !== undefined) continue
     try {
       const key = verificationKeyFromJwk(jwk)
-      if (!keys.has(key.kid)) keys.set(key.kid, key)
+      const other = keys.get(key.kid)
+      if (other && JSON.stringify(other) !== JSON.stringify(key)) ambiguous.add(key.kid)
+      keys.set(key.kid, key)
     } catch {
       // Of a kind that we have no use for.
     }
   }
-  return [...keys.values()]
+  // A kid names one key. Which of two a token means would depend on their order, so it means neither.
+  return [...keys.values()].filter(({ kid }) => !ambiguous.has(kid))
 }

@@ -1,9 +1,10 @@
 import { type AccessTokenClaims, TokenError } from './access-token.js'
+import { askWithin, type Clock } from './clock.js'
 import { type RedisConnection, type RedisLocation, redisConnection, requirePrimary } from './redis.js'
-import { clientRevocationKey, epochKey, sessionKey } from './redis-keys.js'
+import { clientRevocationKey, epochKey, parseWholeNumber, sessionKey } from './redis-keys.js'
 import type { Revocation } from './revocation.js'
 
-/** A look-up is answered or refused within this. Milliseconds. */
+/** A look-up is answered or refused within this, and an older answer is not believed. Milliseconds. */
 const COMMAND_TIMEOUT = 200
 /** A connection on which nothing comes back for so long is given up, and another opened. Milliseconds. */
 const SOCKET_TIMEOUT = 1000
@@ -11,7 +12,7 @@ const SOCKET_TIMEOUT = 1000
 const READY_TIMEOUT = 5000
 
 /** Asks Redis on every request: one round trip, and what it says is so. */
-export function createLookup(redis: RedisLocation): Revocation {
+export function createLookup(redis: RedisLocation, clock: Clock): Revocation {
   let connection: RedisConnection | undefined
   /** Connected, and to a primary. */
   let isUsable = false
@@ -58,8 +59,9 @@ export function createLookup(redis: RedisLocation): Revocation {
 
   async function ask(command: string, key: string): Promise<unknown> {
     if (!connection || !isUsable) throw new TokenError('unavailable', `Redis is not there: ${trouble.message}`)
+    const asked = connection
     try {
-      return await connection.call(command, key)
+      return await askWithin(COMMAND_TIMEOUT, () => asked.call(command, key), clock)
     } catch (error) {
       throw new TokenError('unavailable', `Redis failed: ${(error as Error).message}`)
     }
@@ -69,17 +71,20 @@ export function createLookup(redis: RedisLocation): Revocation {
   async function isClientTokenLive({ sub, iat }: AccessTokenClaims): Promise<boolean> {
     const [notBefore, epoch] = await Promise.all([ask('GET', clientRevocationKey(sub)), ask('GET', epochKey)])
     // A Redis that was emptied has forgotten what had ended: of what was issued before, it knows nothing.
-    const begin = Number(epoch ?? Number.NaN)
-    if (Number.isNaN(begin)) throw new TokenError('unavailable', 'no service writes to this Redis')
-    return iat >= begin && iat > Number(notBefore ?? 0)
+    const begin = parseWholeNumber(epoch)
+    if (begin === undefined) throw new TokenError('unavailable', `no service writes to this Redis: check ${epochKey}`)
+    if (notBefore === null) return iat >= begin
+    const end = parseWholeNumber(notBefore)
+    if (end === undefined) throw new TokenError('unavailable', `${clientRevocationKey(sub)} holds no Unix time`)
+    return iat >= begin && iat > end
   }
 
   return {
     async ready() {
       await opened
-      const deadline = performance.now() + READY_TIMEOUT
+      const began = clock.now()
       while (!isUsable) {
-        if (!connection || isClosed || performance.now() > deadline)
+        if (!connection || isClosed || clock.elapsedSince(began) > READY_TIMEOUT)
           throw new Error(`Redis is not there: ${trouble.message}`)
         await new Promise((resolve) => setTimeout(resolve, 10))
       }

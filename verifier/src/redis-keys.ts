@@ -24,7 +24,21 @@ export const clientRevocationKey = (clientId: string): string => `lk1:{${clientI
 export const feedKey = 'lk1:feed'
 
 /**
+ * A number as the service writes it here, for example a time. Undefined for any other value: `Number` would read an empty
+ * string as 0, which says that nothing has ended, and a word as NaN, which survives `Math.max`.
+ */
+export function parseWholeNumber(value: unknown): number | undefined {
+  return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined
+}
+
+/**
  * When this Redis began to hold sessions (string, Unix seconds on Redis's clock, rounded down). A token issued before
  * it was issued against a Redis that has since been emptied; in the same second, only a look-up can tell.
  */
 export const epochKey = 'lk1:epoch'
+
+/**
+ * The id of this store of sessions (string). The service's database registers the same id. Without this key, or with another
+ * id, no service of that database trusts what is in this Redis. Like the epoch, it has no TTL.
+ */
+export const storeIdKey = 'lk1:store'

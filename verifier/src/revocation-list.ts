@@ -1,4 +1,5 @@
-import { type AccessTokenClaims, CLOCK_LEEWAY, MAX_LIFETIME } from './access-token.js'
+import { type AccessTokenClaims, CLOCK_LEEWAY, isId, MAX_LIFETIME } from './access-token.js'
+import { parseWholeNumber } from './redis-keys.js'
 
 /** An entry of the feed: `MILLISECONDS-SEQUENCE` by Redis's clock, and its fields and values in turn. */
 export type FeedEntry = readonly [id: string, fields: readonly string[]]
@@ -21,6 +22,8 @@ export interface RevocationList {
   /** Lets go of what can be of no token that is still good. */
   forget(redisNow: number): void
   readonly size: number
+  /** How many entries had something in them that is none of ours. */
+  readonly malformed: number
 }
 
 /**
@@ -30,6 +33,9 @@ export interface RevocationList {
 const CLOCKS_APART = 2 * CLOCK_LEEWAY
 /** What the writers keep an entry for past the life of a token, if no heartbeat has said how long. */
 const LONGEST_KEPT = (MAX_LIFETIME + 60) * 1000
+/** No service keeps entries for less: a token lives for a second at least. */
+const SHORTEST_KEPT = 1000
+const ENTRY_ID = /^\d{1,15}-\d{1,20}$/
 
 /**
  * Revocations, in memory.
@@ -44,6 +50,7 @@ export function createRevocationList(): RevocationList {
   const sessions = new Map<string, number>()
   const clients = new Map<string, { notBefore: number; at: number }>()
   let kept = LONGEST_KEPT
+  let malformed = 0
   let heardSince = Number.POSITIVE_INFINITY
   let epoch: number | undefined
   let coveredSince = Number.POSITIVE_INFINITY
@@ -73,21 +80,54 @@ export function createRevocationList(): RevocationList {
     })
   }
 
+  /**
+   * Takes in what an entry says, field by field, and answers whether all of it could be read. The rest is left out: read as
+   * a number, a word would be NaN, and a comparison with NaN would bring revoked tokens back.
+   */
+  function take(entry: FeedEntry): boolean {
+    const [id, fields] = entry
+    if (!ENTRY_ID.test(id)) return false
+    const at = Math.ceil(writtenAt(entry) / 1000)
+    let isWhole = fields.length > 0 && fields.length % 2 === 0
+    /** The client of an `nbf` that is still to come. */
+    let client: string | undefined
+    for (let i = 0; i + 1 < fields.length; i += 2) {
+      const value = fields[i + 1] as string
+      switch (fields[i]) {
+        case 'sid':
+          if (isId(value)) endSession(value, at)
+          else isWhole = false
+          break
+        case 'sub':
+          if (client !== undefined || !isId(value)) isWhole = false
+          client = isId(value) ? value : undefined
+          break
+        case 'nbf': {
+          const notBefore = parseWholeNumber(value)
+          if (client !== undefined && notBefore !== undefined) endClientTokens(client, notBefore, at)
+          else isWhole = false
+          client = undefined
+          break
+        }
+        case 'hb': {
+          const milliseconds = parseWholeNumber(value) ?? 0
+          if (milliseconds >= SHORTEST_KEPT && milliseconds <= LONGEST_KEPT) kept = milliseconds
+          // A service of an earlier version says just 1.
+          else if (value !== '1') isWhole = false
+          break
+        }
+        case 'n':
+          break
+        default:
+          isWhole = false
+      }
+    }
+    return isWhole && client === undefined
+  }
+
   return {
     add(entries) {
-      for (const entry of entries) {
-        const at = Math.ceil(writtenAt(entry) / 1000)
-        const [, fields] = entry
-        let sub: string | undefined
-        for (let i = 0; i + 1 < fields.length; i += 2) {
-          const value = fields[i + 1] as string
-          if (fields[i] === 'sid') endSession(value, at)
-          else if (fields[i] === 'sub') sub = value
-          else if (fields[i] === 'nbf' && sub !== undefined) endClientTokens(sub, Number(value), at)
-          // A service of an earlier version says just 1.
-          else if (fields[i] === 'hb' && Number(value) > 1) kept = Math.min(Number(value), LONGEST_KEPT)
-        }
-      }
+      for (const entry of entries) if (!take(entry)) malformed += 1
     },
 
     beginAt(first) {
@@ -126,6 +166,10 @@ export function createRevocationList(): RevocationList {
 
     get size() {
       return sessions.size + clients.size
+    },
+
+    get malformed() {
+      return malformed
     },
   }
 }

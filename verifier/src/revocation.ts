@@ -10,6 +10,8 @@ export interface Revocation {
    * @throws TokenError `unavailable` where that cannot be found out. In doubt it is never yes.
    */
   isLive(claims: AccessTokenClaims, token: string): boolean | Promise<boolean>
+  /** How many entries of a feed could not be read in full; undefined where no feed is read. */
+  readonly malformedEntries?: number
   close(): Promise<void>
 }
 

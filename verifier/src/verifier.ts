@@ -1,5 +1,6 @@
 import { type AccessTokenClaims, createAccessTokenCheck, TokenError, type VerificationKey } from './access-token.js'
 import { requireHttpUrl } from './bounded-fetch.js'
+import { type Clock, systemClock } from './clock.js'
 import { createFollower } from './follow.js'
 import { createIntrospection } from './introspect.js'
 import { createKeys, type KeyOptions } from './keys.js'
@@ -39,6 +40,8 @@ export interface Verifier {
    * @throws TokenError whose `code` says why it is not; `unavailable` where that cannot be found out now
    */
   verify(token: string): Promise<AccessTokenClaims>
+  /** How many entries of the feed could not be read in full, since the start. Always 0 in another mode than `follow`. */
+  readonly malformedFeedEntries: number
   /** Ends its connections. */
   close(): Promise<void>
 }
@@ -57,9 +60,10 @@ export interface Verifier {
  * const { sub } = await verifier.verify(token)
  * ```
  *
+ * @param clock for tests
  * @throws TypeError where an option is missing, unknown or wrong
  */
-export function createVerifier(options: VerifierOptions): Verifier {
+export function createVerifier(options: VerifierOptions, clock: Clock = systemClock): Verifier {
   requireMembers(options, 'the options', ['issuer', 'audience', 'keys', 'revocation'])
   const { issuer } = options
   const audiences = [options.audience].flat()
@@ -67,8 +71,8 @@ export function createVerifier(options: VerifierOptions): Verifier {
   if (audiences.length === 0 || !audiences.every(isText)) {
     throw new TypeError('audience must be a string or a list of strings, and not empty')
   }
-  const keys = createKeys(requireKeyOptions(options.keys))
-  const revocation = createRevocation(options.revocation)
+  const keys = createKeys(requireKeyOptions(options.keys), clock)
+  const revocation = createRevocation(options.revocation, clock)
   let checkedWith: readonly VerificationKey[] | undefined
   let check: (token: string) => AccessTokenClaims
 
@@ -76,7 +80,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     const keysNow = keys.current()
     if (keysNow !== checkedWith) {
       checkedWith = keysNow
-      check = createAccessTokenCheck({ issuer, audiences, keys: keysNow })
+      check = createAccessTokenCheck({ issuer, audiences, keys: keysNow, now: clock.wall })
     }
     return check(token)
   }
@@ -93,6 +97,8 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
     async verify(token) {
       let claims: AccessTokenClaims
+      const renewal = keys.renew()
+      if (renewal) await renewal
       try {
         claims = checkNow(token)
       } catch (error) {
@@ -105,6 +111,10 @@ export function createVerifier(options: VerifierOptions): Verifier {
       return claims
     },
 
+    get malformedFeedEntries() {
+      return revocation.malformedEntries ?? 0
+    },
+
     close: () => revocation.close(),
   }
 }
@@ -115,7 +125,7 @@ function requireKeyOptions(keys: KeyOptions): KeyOptions {
   return keys
 }
 
-function createRevocation(options: RevocationOptions): Revocation {
+function createRevocation(options: RevocationOptions, clock: Clock): Revocation {
   switch (options?.mode) {
     case 'follow': {
       requireMembers(options, 'revocation', ['mode', 'redis', 'maxStaleness'])
@@ -124,12 +134,12 @@ function createRevocation(options: RevocationOptions): Revocation {
       if (!(maxStaleness > 0 && maxStaleness < Number.POSITIVE_INFINITY)) {
         throw new TypeError('revocation.maxStaleness must be a number of milliseconds, more than 0')
       }
-      return createFollower(redis, maxStaleness)
+      return createFollower(redis, maxStaleness, clock)
     }
     case 'lookup':
       requireMembers(options, 'revocation', ['mode', 'redis'])
       requireRedisLocation(options.redis)
-      return createLookup(options.redis)
+      return createLookup(options.redis, clock)
     case 'introspect': {
       requireMembers(options, 'revocation', ['mode', 'endpoint', 'clientId', 'clientSecret', 'cacheSeconds'])
       const { endpoint, clientId, clientSecret, cacheSeconds } = options
@@ -140,7 +150,7 @@ function createRevocation(options: RevocationOptions): Revocation {
       if (!(cacheSeconds >= 0 && cacheSeconds < Number.POSITIVE_INFINITY)) {
         throw new TypeError('revocation.cacheSeconds must be a number of seconds; 0: ask every time')
       }
-      return createIntrospection({ endpoint, clientId, clientSecret, cacheSeconds })
+      return createIntrospection({ endpoint, clientId, clientSecret, cacheSeconds }, clock)
     }
     case 'none':
       requireMembers(options, 'revocation', ['mode'])

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { CreateUser, ListUsers } from '../../../schemas/admin/users.js'
+import { CreateUser, CURSOR_RULE, ListUsers } from '../../../schemas/admin/users.js'
 import { refusal } from '../../errors.js'
 import { readImportedAccount } from '../../users/import.js'
 import { brokenPasswordRule, passwordRuleText } from '../../users/password.js'
@@ -15,17 +15,21 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, ne
 
   app.get('/admin/users', { schema: ListUsers, attachValidation: true }, async (request) => {
     await requireAdmin(request, needs)
-    const { cursor, username_prefix: prefix, disabled } = request.query
+    const { cursor, username, username_prefix: prefix } = request.query
     const limit = Number(request.query.limit ?? 100)
+    const disabled = request.query.disabled && request.query.disabled === 'true'
+    if (username !== undefined) {
+      if (cursor !== undefined || prefix !== undefined) {
+        throw refusal.invalidRequest('username names one account: send no cursor and no username_prefix with it')
+      }
+      const user = await users.findByName(username)
+      const isListed = user && (disabled === undefined || user.disabled === disabled)
+      return { users: isListed ? [userBody(user)] : [], next: null }
+    }
 
-    const page = await users.list({
-      limit,
-      after: cursor && Buffer.from(cursor, 'base64url').toString(),
-      prefix,
-      disabled: disabled && disabled === 'true',
-    })
+    const page = await users.list({ limit, after: cursor && readCursor(cursor), prefix, disabled })
     const last = page.length === limit ? page.at(-1) : undefined
-    return { users: page.map(userBody), next: last ? Buffer.from(last.username).toString('base64url') : null }
+    return { users: page.map(userBody), next: last ? writeCursor(last.username) : null }
   })
 
   app.post('/admin/users', { schema: CreateUser, attachValidation: true }, async (request, reply) => {
@@ -37,20 +41,22 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, ne
     }
 
     const user =
-      password === undefined ? await adopt(username, passwordHash, roles) : await make(username, password, roles)
+      password === undefined
+        ? await adopt(username, passwordHash, roles)
+        : await make(username, password, roles, request.ip)
 
     audit(request, { event: 'user.created', sub: user.id, by })
     return reply.code(201).send(userBody(user))
   })
 
-  async function make(username: string, password: string, roles: string[]): Promise<User> {
+  async function make(username: string, password: string, roles: string[], address: string): Promise<User> {
     const usernameRule = brokenUsernameRule(username)
     if (usernameRule) throw refusal.invalidRequest(usernameRules[usernameRule])
     const roleRule = brokenRoleRule(roles)
     if (roleRule) throw refusal.invalidRequest(roleRule)
     const passwordRule = await brokenPasswordRule(password, { username, minLength })
     if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
-    const user = await users.create(username, password, roles)
+    const user = await users.create(username, password, roles, address)
     if (user === 'taken') throw refusal.usernameTaken()
     return user
   }
@@ -63,6 +69,16 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, ne
     if (!user) throw refusal.usernameTaken()
     return user
   }
+}
+
+/** A cursor is the last name of a page. */
+const writeCursor = (username: string): string => Buffer.from(username).toString('base64url')
+
+function readCursor(cursor: string): string {
+  const username = Buffer.from(cursor, 'base64url').toString()
+  const isWhole = writeCursor(username) === cursor && !/[\p{Cc}\p{Z}]/u.test(username)
+  if (!isWhole) throw refusal.invalidRequest(`query parameter cursor ${CURSOR_RULE}`)
+  return username
 }
 
 export function userBody({ id, username, roles, disabled, createdAt }: User) {

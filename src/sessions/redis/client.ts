@@ -16,7 +16,7 @@ const COMMAND_TIMEOUT = 200
 
 /**
  * Where the machine is starved, a timer runs late and before the socket is read: Redis has answered, and its answer lies
- * there. So it is read first. ioredis makes the connections of a cluster by itself, with no place to say so but this.
+ * there. So it is read first. How old it is by then, who asked looks (`askWithin`). ioredis makes the connections of a cluster by itself, with no place to say so but this.
  */
 Command.prototype.setTimeout = function (milliseconds: number): void {
   const command = this as unknown as PendingCommand
@@ -143,6 +143,11 @@ function parseSentinelMaster(text: string): { name: string; username?: string; p
   if (at < 0) return { name: text }
   const [username = '', ...password] = text.slice(0, at).split(':')
   return { name: text.slice(at + 1), username, password: password.join(':') }
+}
+
+/** What a command may take, and how old its answer may be. Milliseconds. */
+export function commandTimeout(client: RedisClient): number {
+  return (isCluster(client) ? client.options.redisOptions : client.options)?.commandTimeout ?? COMMAND_TIMEOUT
 }
 
 export function isCluster(client: RedisClient): client is Cluster {

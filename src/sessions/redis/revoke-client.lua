@@ -7,6 +7,9 @@
 
   Returns  the time that holds now: never an earlier one than before
 ]]
-local until_ = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), tonumber(ARGV[1]))
+-- What is no time would fail here each time, and the client could never be revoked again.
+local before = string.match(redis.call('GET', KEYS[1]) or '', '^%d+$')
+if not before or #before > 15 then before = 0 end
+local until_ = math.max(tonumber(before), tonumber(ARGV[1]))
 redis.call('SET', KEYS[1], string.format('%.0f', until_), 'PX', ARGV[2])
 return until_

@@ -1,11 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { clientRevocationKey, epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { askWithin, systemClock } from '@latchkey/verifier/clock'
+import {
+  clientRevocationKey,
+  epochKey,
+  feedKey,
+  parseWholeNumber,
+  sessionIndexKey,
+  sessionKey,
+} from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshGrant } from '../refresh-token.js'
 import { FIRST_PARTY, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
-import { isCluster, type RedisClient } from './client.js'
+import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
@@ -69,12 +77,19 @@ interface Presented {
  * Each user's keys share a slot; each change is one script.
  *
  * @param replicated where a revocation is acknowledged only when replicas hold it
+ * @param isConfirmed whether this Redis is the registered store: followers must not hear a heartbeat from one left behind
  */
-export function createRedisSessions(client: RedisClient, options: StoreOptions, replicated?: Replicated): SessionStore {
+export function createRedisSessions(
+  client: RedisClient,
+  options: StoreOptions,
+  replicated?: Replicated,
+  isConfirmed: () => boolean = () => true,
+): SessionStore {
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
   const redis = client as RedisClient & Scripts
   const inCluster = isCluster(client)
+  const limit = commandTimeout(client)
   const feedKept = accessTtl + FEED_SLACK
 
   /**
@@ -90,7 +105,9 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   }
 
   // In a cluster sessions of several users are in several slots, and no script may touch two.
-  const holder = together(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) => redis.lkHolders(keys.length, ...keys))
+  const holder = together(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) =>
+    askWithin(limit, () => redis.lkHolders(keys.length, ...keys), systemClock),
+  )
 
   const rotate = together(inCluster ? 1 : ROTATIONS_BATCH, (presented: Presented[]) =>
     redis.lkRotate(
@@ -112,7 +129,7 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
   let beating = false
   async function beatIfAlive(): Promise<void> {
     // A stalled Redis must not find a pile of heartbeats when it wakes.
-    if (beating || redis.status !== 'ready') return
+    if (beating || redis.status !== 'ready' || !isConfirmed()) return
     beating = true
     await beat().catch(() => {})
     beating = false
@@ -227,14 +244,15 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
 
     clientNotBefore: (clientId) =>
       ask(async () => {
-        const read = () => Promise.all([redis.get(clientRevocationKey(clientId)), redis.get(epochKey)])
+        const key = clientRevocationKey(clientId)
+        const read = () => askWithin(limit, () => Promise.all([redis.get(key), redis.get(epochKey)]), systemClock)
         let [ended, epoch] = await read()
         if (epoch === null) {
           await redis.lkEpoch(epochKey)
           ;[ended, epoch] = await read()
         }
         // An emptied Redis has forgotten what had ended: of what was issued before its epoch it knows nothing.
-        return Math.max(Number(ended ?? 0), Number(epoch) - 1)
+        return Math.max(timeIn(key, ended ?? '0'), timeIn(epochKey, epoch) - 1)
       }),
 
     count: () =>
@@ -267,6 +285,13 @@ export function createRedisSessions(client: RedisClient, options: StoreOptions, 
       client.off('ready', beatIfAlive)
     },
   }
+}
+
+/** Where a time cannot be read, nobody knows what has ended. */
+function timeIn(key: string, value: string | null): number {
+  const seconds = parseWholeNumber(value)
+  if (seconds === undefined) throw new Error(`${key} holds no Unix time: delete it, and revoke again what had ended`)
+  return seconds
 }
 
 /** How many of a node's keys are sessions, about. */

@@ -1,0 +1,138 @@
+/** `http:` and `https:` addresses that others are told of, or that requests are sent to. */
+export function httpUrl(text: string): string {
+  const { username, password } = parseUrl(text, 'http:', 'https:')
+  if (/[?#]/.test(text)) throw new Error('must have no query and no fragment')
+  if (username + password !== '') throw new Error('must have no user name and no password')
+  if (/\s/.test(text)) throw new Error('must have no white space')
+  return text
+}
+
+/** One address, or those of several nodes. */
+export function redisUrls(text: string): [string, ...string[]] {
+  const items = text.split(',').map((item) => item.trim())
+  if (items.includes('')) throw new Error('an item of the list is empty: look for a doubled or trailing comma')
+  if (items.slice(1).some((item) => !item.includes('://'))) {
+    throw new Error('a comma stands between addresses: in a user name or a password it must be written as %2C')
+  }
+  const urls = items.map((item) => parseStoreUrl(item, 'redis:', 'rediss:'))
+  if (new Set(urls.map(({ protocol }) => protocol)).size > 1) {
+    throw new Error('the nodes differ in TLS: write redis:// for all, or rediss:// for all')
+  }
+  if (urls.some(({ pathname }) => !/^\/?\d*$/.test(pathname))) {
+    throw new Error('what follows the host must be the number of a database, such as redis://localhost/1')
+  }
+  if (urls.some(({ search }) => search !== '')) {
+    throw new Error('takes no parameters: leave out the ? and what follows; TLS is rediss://, a database is /1')
+  }
+  return items as [string, ...string[]]
+}
+
+/** `sqlite:PATH`, or what node-postgres takes, less what it would misread or ignore. */
+export function databaseUrl(text: string): string {
+  if (text.startsWith('sqlite:')) {
+    if (text === 'sqlite:') throw new Error('name a file, such as sqlite:data/latchkey.db')
+    return text
+  }
+  if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('write sqlite:PATH or postgres://user:password@host/database')
+  if (hostOf(text).includes(',')) throw new Error(SEVERAL_HOSTS)
+  const { searchParams } = parseStoreUrl(text, 'postgres:', 'postgresql:')
+  const parameters = [...searchParams]
+  for (const [index, [name, value]] of parameters.entries()) {
+    // The names of parameters hold no secret, unless they are none: a part of a password may have ended up here.
+    const shown = /^\w{1,40}$/.test(name) ? `the parameter ${name}` : 'a parameter'
+    if (parameters.findIndex(([other]) => other === name) < index) throw new Error(`${shown} is given twice`)
+    const accepts = Object.hasOwn(POSTGRES_PARAMETERS, name)
+      ? POSTGRES_PARAMETERS[name as keyof typeof POSTGRES_PARAMETERS]
+      : undefined
+    if (!accepts) {
+      const names = Object.keys(POSTGRES_PARAMETERS).join(', ')
+      throw new Error(`${shown} would have no effect: leave it out. Those with an effect are ${names}`)
+    }
+    if (!accepts.test(value)) throw new Error(`${shown} must be ${describeValues(accepts)}`)
+  }
+  const host = searchParams.get('host')
+  if (host?.includes(',')) throw new Error(SEVERAL_HOSTS)
+  if (host !== null && hostOf(text) !== '') throw new Error('names a host twice, also in the parameter host: keep one')
+  return text
+}
+
+const SEVERAL_HOSTS =
+  'names several hosts, of which only one can be connected to: write one that leads to the primary, such as that of a proxy'
+
+/**
+ * The parameters that node-postgres heeds, and their values. It ignores others, so that a time limit, a schema, or a
+ * demand for more safety would silently not hold. Time limits are the service's own.
+ */
+const POSTGRES_PARAMETERS = {
+  host: /^.+$/,
+  port: /^\d{1,5}$/,
+  user: /^.+$/,
+  password: /^.+$/,
+  sslmode: /^(disable|no-verify|prefer|require|verify-ca|verify-full)$/,
+  ssl: /^(true|1|0|no-verify)$/,
+  sslrootcert: /^.+$/,
+  sslcert: /^.+$/,
+  sslkey: /^.+$/,
+  sslnegotiation: /^(postgres|direct)$/,
+  uselibpqcompat: /^(true)$/,
+  options: /^.+$/,
+  application_name: /^.+$/,
+}
+
+function describeValues({ source }: RegExp): string {
+  const choices = /^\^\((.*)\)\$$/.exec(source)?.[1]
+  if (choices !== undefined) return `one of: ${choices.replaceAll('|', ', ')}`
+  return source.includes('\\d') ? 'a number' : 'set, or left out'
+}
+
+/** No message repeats any part of an address: it may hold a password. */
+function parseUrl(text: string, ...protocols: string[]): URL {
+  const parsed = URL.canParse(text) ? new URL(text) : undefined
+  if (!parsed || !protocols.includes(parsed.protocol)) {
+    throw new Error(`write an address that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`)
+  }
+  return parsed
+}
+
+/**
+ * An address that may have credentials. A character of a password that is not encoded ends it where it stands: the rest would
+ * be the host, the path or nothing, and the client would send half a password, or send it elsewhere.
+ */
+function parseStoreUrl(text: string, ...protocols: string[]): URL {
+  if (!protocols.some((protocol) => text.startsWith(`${protocol}//`))) return parseUrl(text, ...protocols)
+  if (text.includes('#')) throw new Error('a # in the user name or the password must be written as %23')
+  if (/\s/.test(text)) throw new Error('white space must be written as %20')
+  if (!isPercentEncoded(text)) throw new Error('a % in the user name or the password must be written as %25')
+  if (text.lastIndexOf('@') > authorityOf(text).end) {
+    throw new Error('in the user name and the password, / must be written as %2F, ? as %3F, and @ as %40')
+  }
+  // Credentials and no host: the folder of a socket stands in the parameter host. To URL that is no address.
+  const url = hostOf(text) === '' ? text.replace('@', '@localhost') : text
+  if (!URL.canParse(url)) {
+    throw new Error(
+      'the address cannot be read: look at the port; in a user name and a password, : must be written as %3A',
+    )
+  }
+  return new URL(url)
+}
+
+/** The host and the port, as they are written; empty where there is none. */
+function hostOf(text: string): string {
+  const { start, end } = authorityOf(text)
+  return text.slice(Math.max(start, text.lastIndexOf('@', end - 1) + 1), end)
+}
+
+/** Where user name, password, host and port stand. */
+function authorityOf(text: string): { start: number; end: number } {
+  const start = text.indexOf('//') + 2
+  const length = text.slice(start).search(/[/?#]/)
+  return { start, end: length < 0 ? text.length : start + length }
+}
+
+function isPercentEncoded(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== undefined
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,215 @@
+import { createHmac, randomBytes, randomUUID } from 'node:crypto'
+import { sharedSecretKey } from '@latchkey/verifier/access-token'
+import { type Test, test } from 'tap'
+import type { Answer, Api } from '../api.js'
+import { basic, makeClient } from '../clients.js'
+import { claimsOf } from '../hostile/forger.js'
+import { keyFile, makeKey, type PrivateKey, withKeyFile } from '../keys.js'
+import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../service.js'
+import { presentAtEveryDoor, refused } from './doors.js'
+
+// The attacker runs a service that verifies tokens. It knows JWT_SECRET, every client's id, and the tokens that it was handed.
+
+const ISSUER = 'http://latchkey.test'
+const AUDIENCES = { AUDIENCE: 'web,todo,bills' }
+const base64url = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+const nowInSeconds = () => Math.floor(Date.now() / 1000)
+
+/** A token as whoever knows the secret signs it. */
+function forge(claims: object, secret: string | Buffer = JWT_SECRET, kid = sharedSecretKey(JWT_SECRET).kid): string {
+  const input = `${base64url({ alg: 'HS256', typ: 'at+jwt', kid })}.${base64url(claims)}`
+  return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
+}
+
+function clientClaims(id: string, scope: string, aud = ISSUER): Record<string, unknown> {
+  const iat = nowInSeconds()
+  const jti = randomBytes(16).toString('base64url')
+  return { iss: ISSUER, sub: id, aud, exp: iat + 900, iat, jti, client_id: id, scope }
+}
+
+/** Forged `jti`s, for claims that are not the service's: whatever a forger has to make one of. */
+function guesses(claims: object, genuine: string): Record<string, string> {
+  const nonce = genuine.slice(0, 8)
+  const mac = (secret: string, prefix: string) =>
+    nonce +
+    createHmac('sha256', secret)
+      .update(prefix + JSON.stringify({ ...claims, jti: nonce }))
+      .digest()
+      .toString('base64url', 0, 10)
+  return {
+    'that of a genuine token': genuine,
+    'one of the right form': randomBytes(16).toString('base64url'),
+    'a MAC under JWT_SECRET': mac(JWT_SECRET, 'latchkey access token\0'),
+    'a MAC under nothing': mac('', 'latchkey access token\0'),
+    'its random part alone': nonce,
+    'a longer one': `${genuine}AAAA`,
+    'a UUID': randomUUID(),
+    zeros: 'A'.repeat(22),
+  }
+}
+
+const isRefused = ({ status, body }: Answer) =>
+  status === 401 && ['invalid_client', 'invalid_token'].includes(body?.error)
+
+for (const store of stores) {
+  test(`W12: ${store}: who knows JWT_SECRET forges no client's token`, async (t) => {
+    const { api, env } = await startService(t, store, AUDIENCES)
+    const victim = (await api.signUp('ada', PASSWORD)).body
+    const backend = await makeClient(env, 'backend', { scopes: ['todo:read'] })
+    const form = { grant_type: 'client_credentials' }
+    const { access_token: genuine } = (await api.call('/token', { form, headers: basic(backend) })).body
+    const { jti } = claimsOf(genuine)
+
+    for (const scope of ['admin', 'introspect', 'admin introspect', 'todo:read']) {
+      for (const aud of [ISSUER, 'web', 'todo']) {
+        for (const id of [api.client.id, 'backend']) {
+          const claims = clientClaims(id, scope, aud)
+          const forged = forge({ ...claims, jti: guesses(claims, jti)['a MAC under JWT_SECRET'] })
+          const what = `${id} with ${scope} for ${aud}`
+          for (const answer of [
+            await api.call('/admin/users', { bearer: forged }),
+            await api.call('/admin/clients', { json: { id: 'mine', scopes: 'admin' }, bearer: forged }),
+            await api.call(`/admin/users/${victim.id}/password`, {
+              json: { password: 'seven tame otters' },
+              bearer: forged,
+            }),
+            await api.call('/introspect', { form: { token: genuine }, bearer: forged }),
+            await api.call('/verify', { bearer: forged }),
+          ]) {
+            t.ok(isRefused(answer), `${what}: ${answer.status} ${answer.text}`)
+          }
+          t.equal((await api.introspect(forged)).text, '{"active":false}', what)
+          // The end of what the client got itself would be an attack as well.
+          await api.call('/revoke', { form: { token: forged } })
+          await api.logout(forged)
+        }
+      }
+    }
+    t.equal(await api.isActive(genuine), true, "nothing of the client's own has ended")
+    t.equal((await api.login('ada', PASSWORD)).status, 200, 'the password is what it was')
+    const { clients } = (await api.call('/admin/clients', { headers: basic(api.client) })).body
+    t.strictSame(clients.map((client: { id: string }) => client.id).sort(), ['backend', api.client.id].sort())
+  })
+
+  test(`W12: ${store}: a person's token that was made into another opens nothing, and ends nothing`, async (t) => {
+    const { api } = await startService(t, store, AUDIENCES)
+    await api.signUp('ada', PASSWORD)
+    const handed = await api.tokens('ada', PASSWORD, { audience: 'todo', scope: 'todo:read' })
+    const other = await api.tokens('ada', PASSWORD)
+    const claims = claimsOf(handed.access_token)
+    const { jti: _, ...without } = claims
+    const changes: Record<string, object> = {
+      'for the service itself': { aud: ISSUER },
+      'for the default audience': { aud: 'web' },
+      'for another service': { aud: 'bills' },
+      'with a role': { roles: ['admin'] },
+      'with more scope': { scope: 'todo:read todo:write admin introspect' },
+      'of a client': { client_id: api.client.id },
+      'with a life of a day': { exp: claims.iat + 86_400 },
+      'issued later': { iat: claims.iat + 1 },
+      'of another session of hers': { sid: other.sid },
+      'with an actor': { act: { sub: 'admin' } },
+      'with a key': { cnf: { jkt: 'x' } },
+      'with another factor': { acr: '2', amr: ['mfa'] },
+    }
+    for (const [what, change] of Object.entries(changes)) {
+      const changed = { ...claims, ...change }
+      for (const [how, jti] of Object.entries(guesses(changed, claims.jti))) {
+        const forged = forge({ ...changed, jti })
+        // All of it of one guess, the two that tell the most of the others.
+        if (how === 'that of a genuine token') t.strictSame(await presentAtEveryDoor(api, forged), refused, what)
+        t.equal((await api.introspect(forged)).text, '{"active":false}', `${what}, jti: ${how}`)
+        t.equal((await api.call('/verify?role=admin', { bearer: forged })).status, 401)
+        // What these answer is the rule of other tests. Here they must end nothing.
+        await api.logout(forged)
+        await api.call('/revoke', { form: { token: forged } })
+      }
+    }
+    const odd: Record<string, object> = {
+      'the members in another order': Object.fromEntries(Object.entries(claims).reverse()),
+      'no jti': without,
+      'the jti of another token': { ...claims, jti: claimsOf(other.access_token).jti },
+    }
+    for (const [what, changed] of Object.entries(odd)) {
+      t.strictSame(await presentAtEveryDoor(api, forge(changed)), refused, what)
+      await api.logout(forge(changed))
+    }
+    // Again and again: what is refused is never remembered as good.
+    const again = forge({ ...claims, roles: ['admin'] })
+    for (let i = 0; i < 5; i += 1) t.equal((await api.call('/verify', { bearer: again })).status, 401)
+
+    t.strictSame([await api.isActive(handed.access_token), await api.isActive(other.access_token)], [true, true])
+    t.equal(
+      forge(claims),
+      handed.access_token,
+      'what it was handed it can replay: there is no other token to make of it',
+    )
+  })
+}
+
+const status = async (answer: Promise<Answer>) => (await answer).status
+
+/** What a client's own token opens, asked for as it should be. */
+async function ownToken(t: Test, api: Api): Promise<string> {
+  const form = { grant_type: 'client_credentials', scope: 'admin introspect', audience: ISSUER }
+  const { status, body } = await api.call('/token', { form, headers: basic(api.client) })
+  t.equal(status, 200)
+  return body.access_token
+}
+
+test('W12: a bearer token opens /admin and /introspect only where its key is one that no verifier has', async (t) => {
+  const opens = async (keys: PrivateKey[] | undefined) => {
+    const { api } = await startService(t, 'sqlite', keys && withKeyFile(keyFile(t, ...keys)))
+    const bearer = await ownToken(t, api)
+    t.equal(await api.isActive(bearer), true, 'the token itself lives')
+    const answers = [
+      await api.call('/admin/users', { bearer }),
+      await api.call('/introspect', { form: { token: bearer }, bearer }),
+    ]
+    for (const answer of answers.filter(({ status }) => status !== 200)) {
+      t.match(answer, { status: 401, body: { error: 'invalid_client', error_description: /HTTP Basic/ } })
+      t.match(answer.headers['www-authenticate'], /^Basic /)
+    }
+    t.equal((await api.introspect(bearer)).status, 200, 'credentials open it, whatever the key')
+    return answers.map(({ status }) => status)
+  }
+  const [secret, es, rs, ed] = await Promise.all((['HS256', 'ES256', 'RS256', 'EdDSA'] as const).map(makeKey))
+  if (!secret || !es || !rs || !ed) throw new Error('a key is missing')
+
+  t.strictSame(await opens(undefined), [401, 401], 'JWT_SECRET')
+  for (const key of [es, rs, ed]) t.strictSame(await opens([key]), [200, 200], key.alg)
+  t.strictSame(await opens([es, secret]), [200, 200], 'beside a shared key')
+  t.strictSame(await opens([secret, es]), [401, 401], 'the key of this token counts, not that of another')
+})
+
+test('W12: with a key file of both kinds, who has the shared key forges nothing under either', async (t) => {
+  const [es, secret] = [await makeKey('ES256'), await makeKey('HS256')]
+  const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, es, secret)))
+  const own = await ownToken(t, api)
+  const shared = Buffer.from(secret.k as string, 'base64url')
+  // The claims, and so the jti, are genuine: the client's token was stolen, and signed anew. It is the same token.
+  const resigned = forge(claimsOf(own), shared, secret.kid)
+  t.equal(await status(api.call('/admin/users', { bearer: resigned })), 401)
+  t.equal(await status(api.call('/introspect', { form: { token: own }, bearer: resigned })), 401)
+  const forged = forge(clientClaims(api.client.id, 'admin'), shared, secret.kid)
+  t.strictSame(await presentAtEveryDoor(api, forged), refused)
+  const underTheOther = forge(clientClaims(api.client.id, 'admin'), shared, es.kid)
+  t.strictSame(await presentAtEveryDoor(api, underTheOther), refused)
+  t.equal(await status(api.call('/admin/users', { bearer: own })), 200)
+})
+
+test('a token of this service is known by every replica, and by none that has another REFRESH_SECRET', async (t) => {
+  const { api, env } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const { access_token: token } = await api.tokens('ada', PASSWORD)
+  const replica = await startServiceWith(t, env)
+  t.equal(await replica.api.isActive(token), true)
+  const next = 'mac-0Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0YjWq9'
+  const rotating = await startServiceWith(t, { ...env, REFRESH_SECRET: `${next},${env.REFRESH_SECRET}` })
+  t.equal(await rotating.api.isActive(token), true, 'the secret before still verifies')
+  const young = await rotating.api.tokens('ada', PASSWORD)
+  t.equal(await replica.api.isActive(young.access_token), false)
+  const rotated = await startServiceWith(t, { ...env, REFRESH_SECRET: next })
+  t.equal(await rotated.api.isActive(young.access_token), true)
+  t.equal(await rotated.api.isActive(token), false)
+})

@@ -1,0 +1,141 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { createServer } from 'node:http'
+import { createVerifier, type KeyOptions, type RevocationOptions, type Verifier } from '@latchkey/verifier'
+import type { Clock } from '@latchkey/verifier/clock'
+import { type Test, test } from 'tap'
+import { type BentClock, bentClock } from '../bent-clock.js'
+import { keyFile, withKeyFile } from '../keys.js'
+import { startTcpProxy } from '../servers/tcp-proxy.js'
+import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../service.js'
+import { ISSUER, startSetting, until, verdict } from './setting.js'
+
+const HOUR = 60 * 60_000
+const MINUTE = 60_000
+
+/** Each makes an answer of now older than a minute, and a wall clock alone or a monotonic clock alone would not see one of them. */
+const WAYS: Record<string, (clock: BentClock) => void> = {
+  'the machine was suspended for 5 minutes': (clock) => clock.suspend(5 * MINUTE + 1000),
+  'the wall clock was set back by an hour, and 5 minutes went by': (clock) => {
+    clock.setWall(-HOUR)
+    clock.pass(5 * MINUTE + 1000)
+  },
+}
+
+function verifierOf(t: Test, keys: KeyOptions, revocation: RevocationOptions, clock: Clock): Verifier {
+  const verifier = createVerifier({ issuer: ISSUER, audience: ISSUER, keys, revocation }, clock)
+  t.teardown(() => verifier.close())
+  return verifier
+}
+
+/** A token that is refused for its time alone would say nothing of a cache: these live for a day. */
+const LONG = { ACCESS_TTL: '24h' }
+
+for (const [what, bend] of Object.entries(WAYS)) {
+  test(`O7 introspect: ${what}: an answer is not remembered for longer than cacheSeconds`, async (t) => {
+    const { api } = await startService(t, 'sqlite', LONG)
+    await api.signUp('ada', PASSWORD)
+    const clock = bentClock()
+    // Issued by a service whose clock is an hour behind too, or `iat` would refuse it.
+    const keys = { secrets: [JWT_SECRET] }
+    const endpoint = `${api.url}/introspect`
+    const { id: clientId, secret: clientSecret } = CLIENT
+    const revocation: RevocationOptions = { mode: 'introspect', endpoint, clientId, clientSecret, cacheSeconds: 60 }
+    const verifier = verifierOf(t, keys, revocation, ageOnly(clock))
+    const { access_token } = await api.tokens('ada', PASSWORD)
+    t.equal(await verdict(verifier, access_token), 'good')
+    await api.logout(access_token)
+    t.equal(await verdict(verifier, access_token), 'good', 'it is remembered')
+
+    bend(clock)
+    t.equal(await verdict(verifier, access_token), 'revoked')
+  })
+
+  test(`O7 keys of an address: ${what}: a key that was withdrawn is not believed again`, async (t) => {
+    const [withdrawn, other] = [newKey('withdrawn'), newKey('other')]
+    const service = await startService(t, 'sqlite', { ...LONG, ...withKeyFile(keyFile(t, withdrawn)) })
+    await service.api.signUp('ada', PASSWORD)
+    const { access_token } = await service.api.tokens('ada', PASSWORD)
+    let keys = [withdrawn, other]
+    let isUp = true
+    const server = createServer((_request, response) => {
+      if (!isUp) return void response.writeHead(503).end()
+      response.end(JSON.stringify({ keys: keys.map(({ d, ...publicKey }) => publicKey) }))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => server.close())
+    const jwksUri = `http://127.0.0.1:${(server.address() as { port: number }).port}/`
+    const clock = bentClock()
+    const verifier = verifierOf(t, { jwksUri }, { mode: 'none' }, ageOnly(clock))
+    await verifier.ready()
+    t.equal(await verdict(verifier, access_token), 'good')
+
+    isUp = false
+    bend(clock)
+    t.equal(await verdict(verifier, access_token), 'good', 'the address is away: the keys serve on')
+    isUp = true
+    keys = [other]
+    bend(clock)
+    t.equal(await verdict(verifier, access_token), 'unknown_key')
+    // However long the address is away.
+    keys = [withdrawn]
+    clock.pass(2000)
+    await until(async () => {
+      clock.pass(HOUR)
+      return (await verdict(verifier, access_token)) === 'good'
+    })
+    isUp = false
+    clock.suspend(25 * HOUR)
+    t.equal(await verdict(verifier, access_token), 'unavailable')
+  })
+}
+
+test('S5 follow: suspended, or with a wall clock set forward or back, nothing is accepted that Redis was not asked about', async (t) => {
+  const { redis, service, signIn } = await startSetting(t, LONG)
+  const [revoked, other] = [await signIn(), await signIn()]
+  for (const [what, bend] of Object.entries<(clock: BentClock) => void>({
+    'suspended for 2 s': (clock) => clock.suspend(2000),
+    'suspended for 4 hours': (clock) => clock.suspend(4 * HOUR),
+    'set forward by an hour': (clock) => clock.setWall(HOUR),
+    'set back by an hour, and 2 s went by': (clock) => {
+      clock.setWall(-HOUR)
+      clock.pass(2000)
+    },
+  })) {
+    const wire = await startTcpProxy(redis.port)
+    t.teardown(() => wire.stop())
+    const clock = bentClock()
+    const verifier = verifierOf(
+      t,
+      { secrets: [JWT_SECRET] },
+      { mode: 'follow', redis: `redis://127.0.0.1:${wire.port}` },
+      clock,
+    )
+    await verifier.ready()
+    t.equal(await verdict(verifier, other.access_token), 'good', what)
+
+    // Nothing is heard from here on: only the clocks say that what we know is old.
+    wire.blackhole()
+    bend(clock)
+    const answer = await verdict(verifier, other.access_token)
+    t.ok(['unavailable', 'not_yet_valid'].includes(answer), `${what}: ${answer}`)
+    await verifier.close()
+  }
+
+  const clock = bentClock()
+  const verifier = verifierOf(t, { secrets: [JWT_SECRET] }, { mode: 'follow', redis: redis.url }, clock)
+  await verifier.ready()
+  clock.setWall(HOUR)
+  await service.api.logout(revoked.access_token)
+  t.equal(await verdict(verifier, revoked.access_token), 'revoked', 'Redis is asked while the clocks disagree')
+  t.equal(await verdict(verifier, other.access_token), 'good')
+})
+
+/** A clock whose wall time is right, for `exp` and `iat`, and by which things age as the bent clock says. */
+function ageOnly(clock: BentClock): Clock {
+  return { ...clock, wall: Date.now }
+}
+
+function newKey(kid: string) {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return { ...privateKey.export({ format: 'jwk' }), kid, alg: 'ES256', use: 'sig' }
+}

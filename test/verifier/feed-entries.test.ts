@@ -1,0 +1,104 @@
+import { clientRevocationKey, epochKey, feedKey } from '@latchkey/verifier/redis-keys'
+import { test } from 'tap'
+import { CLIENT } from '../service.js'
+import { adminOf, callsOf, type Setting, startSetting, until, verdict, verifierOf } from './setting.js'
+
+async function clientToken({ service: { api } }: Setting): Promise<string> {
+  const form = { grant_type: 'client_credentials', client_id: CLIENT.id, client_secret: CLIENT.secret }
+  return (await api.call('/token', { form })).body.access_token
+}
+
+/** What no service writes. Each is one entry; `C` stands for the client, `S` for a session that lives. */
+const MALFORMED: Record<string, string[]> = {
+  'nbf is a word': ['sub', 'C', 'nbf', 'x'],
+  'nbf is empty': ['sub', 'C', 'nbf', ''],
+  'nbf is negative': ['sub', 'C', 'nbf', '-1'],
+  'nbf is NaN': ['sub', 'C', 'nbf', 'NaN'],
+  'nbf is Infinity': ['sub', 'C', 'nbf', 'Infinity'],
+  'nbf is huge': ['sub', 'C', 'nbf', '9'.repeat(400)],
+  'nbf has an exponent': ['sub', 'C', 'nbf', '1e20'],
+  'nbf has a fraction': ['sub', 'C', 'nbf', '1.5'],
+  'nbf has a space before it': ['sub', 'C', 'nbf', ' 1'],
+  'nbf is hexadecimal': ['sub', 'C', 'nbf', '0x7fffffff'],
+  'nbf is missing': ['sub', 'C'],
+  'nbf comes without sub': ['nbf', '1'],
+  'sub is empty': ['sub', '', 'nbf', '1'],
+  'sub is there twice': ['sub', 'D', 'sub', 'E', 'nbf', '1'],
+  'nbf is there twice': ['sub', 'D', 'nbf', '1', 'nbf', '2'],
+  'sid is empty': ['sid', ''],
+  'sid has a space': ['sid', 'a b'],
+  'the field is unknown': ['client_id', 'C', 'issued_until', '1'],
+  'the field has no name': ['', ''],
+  'hb is a word': ['hb', 'soon', 'n', 'x'],
+  'hb is negative': ['hb', '-5', 'n', 'x'],
+  'hb is nothing': ['hb', '0', 'n', 'x'],
+  'hb is two milliseconds': ['hb', '2', 'n', 'x'],
+  'hb is a year': ['hb', '31536000000', 'n', 'x'],
+  'hb is huge': ['hb', '9'.repeat(400), 'n', 'x'],
+}
+
+test('an entry of the feed that is malformed is left out and counted, and un-revokes nothing', async (t) => {
+  const setting = await startSetting(t)
+  const { redis, admin, service, signIn } = setting
+  const [one, other] = [await signIn(), await signIn()]
+  const ofClient = await clientToken(setting)
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  await service.api.call('/revoke', { form: { token: ofClient } })
+  await service.api.logout(one.access_token)
+  await until(async () => (await verdict(verifier, ofClient)) === 'revoked')
+  await until(async () => (await verdict(verifier, one.access_token)) === 'revoked')
+  t.equal(verifier.malformedFeedEntries, 0)
+
+  let written = 0
+  for (const [what, fields] of Object.entries(MALFORMED)) {
+    await admin.xadd(feedKey, '*', ...fields.map((field) => (field === 'C' ? CLIENT.id : field)))
+    written += 1
+    await until(() => verifier.malformedFeedEntries === written).catch(() => t.fail(`${what}: it is not counted`))
+    t.equal(await verdict(verifier, ofClient), 'revoked', what)
+    t.equal(await verdict(verifier, one.access_token), 'revoked', what)
+    t.equal(await verdict(verifier, other.access_token), 'good', what)
+  }
+  // The memory has not been shortened: nothing is looked up that was not before.
+  const before = await callsOf(admin, 'exists')
+  t.equal(await verdict(verifier, other.access_token), 'good')
+  t.equal(await callsOf(admin, 'exists'), before)
+})
+
+test('what can be read of a malformed entry counts', async (t) => {
+  const { redis, admin, signIn } = await startSetting(t)
+  const [one, other] = [await signIn(), await signIn()]
+  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  await admin.xadd(feedKey, '*', 'sid', '', 'sid', one.sid, 'what', 'ever', 'sub', 'x', 'nbf', 'y', 'sid', other.sid)
+  await until(async () => (await verdict(verifier, one.access_token)) === 'revoked')
+  t.equal(await verdict(verifier, other.access_token), 'revoked')
+  t.equal(verifier.malformedFeedEntries, 1)
+})
+
+for (const value of ['', 'x', '-5', 'NaN', '1e3', ' ', '0x0', '9'.repeat(400)]) {
+  test(`a time in Redis that is ${JSON.stringify(value.slice(0, 9))} lets no token of a client in: 503`, async (t) => {
+    const setting = await startSetting(t)
+    const { redis, service } = setting
+    // The service writes its epoch again where it is missing, not where it is wrong.
+    const admin = adminOf(t, redis.url)
+    const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
+    const token = await clientToken(setting)
+    t.equal(await verdict(verifier, token), 'good')
+
+    const key = clientRevocationKey(CLIENT.id)
+    await admin.set(key, value)
+    t.equal(await verdict(verifier, token), 'unavailable')
+    t.equal((await service.api.introspect(token)).status, 503)
+    // A revocation is a time again.
+    t.equal((await service.api.call('/revoke', { form: { token } })).status, 200)
+    t.equal(await verdict(verifier, token), 'revoked')
+    t.equal(await service.api.isActive(token), false)
+
+    await admin.del(key)
+    const epoch = await admin.get(epochKey)
+    await admin.set(epochKey, value)
+    t.equal(await verdict(verifier, token), 'unavailable')
+    t.equal((await service.api.introspect(token)).status, 503)
+    await admin.set(epochKey, epoch as string)
+    t.equal(await verdict(verifier, token), 'good')
+  })
+}
