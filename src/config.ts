@@ -464,8 +464,15 @@ export function readConfig(env: Environment): Config {
   })
 }
 
-/** The text of a setting, from NAME or from the file that NAME_FILE names. Empty counts as not set. */
+/** Bytes that are not UTF-8 all become one replacement character: of 48 random bytes as a secret half would be known. */
 function textOf(name: keyof typeof settings, env: Environment): string | undefined {
+  const text = readText(name, env)
+  if (text?.includes('\uFFFD')) throw new Error('is not UTF-8: write it as text, random bytes for example as base64')
+  return text
+}
+
+/** The text of a setting, from NAME or from the file that NAME_FILE names. Empty counts as not set. */
+function readText(name: keyof typeof settings, env: Environment): string | undefined {
   const text = env[name]?.trim() || undefined
   const path = secretSettings.some((secret) => secret === name) ? env[`${name}_FILE`] : undefined
   if (!path) return text
