@@ -1,13 +1,13 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
-import { readConfig } from '../src/config.js'
+import { readConfig } from '../src/config/config.js'
 import { connectRedis } from '../src/sessions/redis/client.js'
 import { createRedisSessions } from '../src/sessions/redis/sessions.js'
-import { FIRST_PARTY } from '../src/sessions/session.js'
+import { FIRST_PARTY_CLIENT_ID } from '../src/sessions/session.js'
 import { createAccessTokens } from '../src/tokens/access-tokens.js'
 import { createJtis } from '../src/tokens/jti.js'
-import { ringOfSecrets } from '../src/tokens/key-ring.js'
+import { createSecretKeyRing } from '../src/tokens/key-ring.js'
 import { sign } from './seed.js'
 import { environment, ISSUER, JWT_SECRET } from './setting.js'
 
@@ -29,7 +29,7 @@ export async function openSessions(redisUrl: string) {
   const tokens = createAccessTokens({
     issuer: config.issuer,
     audiences: config.audiences,
-    ring: ringOfSecrets(config.jwtSecrets),
+    ring: createSecretKeyRing(config.jwtSecrets),
     jtis: createJtis(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: (claims, { kid }) => sign(claims, kid, JWT_SECRET),
@@ -40,7 +40,7 @@ export async function openSessions(redisUrl: string) {
         sid: randomBytes(16).toString('base64url'),
         sub: randomUUID(),
         username: 'bench',
-        clientId: FIRST_PARTY,
+        clientId: FIRST_PARTY_CLIENT_ID,
         scope: 'todo:read todo:write',
         audience: ISSUER,
         roles: [],

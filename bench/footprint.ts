@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
-import { readConfig } from '../src/config.js'
-import { FIRST_PARTY, type SessionStore } from '../src/sessions/session.js'
+import { readConfig } from '../src/config/config.js'
+import { FIRST_PARTY_CLIENT_ID, type SessionStore } from '../src/sessions/session.js'
 import { openStores } from '../src/stores.js'
-import { freePort } from '../test/servers/ports.js'
+import { freePort } from '../test/support/servers/ports.js'
 import { repeat, type Summary } from './measure.js'
 import { startServer } from './server.js'
 import { ISSUER, type Setting } from './setting.js'
@@ -89,7 +89,7 @@ export async function begin(sessions: SessionStore, count: number, each: number)
             sid: randomBytes(16).toString('base64url'),
             sub,
             username: `user-${sub.slice(0, 8)}`,
-            clientId: FIRST_PARTY,
+            clientId: FIRST_PARTY_CLIENT_ID,
             scope: 'todo:read todo:write',
             audience: ISSUER,
             roles: [],

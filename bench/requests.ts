@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readConfig } from '../src/config.js'
-import { freePort } from '../test/servers/ports.js'
+import { readConfig } from '../src/config/config.js'
+import { freePort } from '../test/support/servers/ports.js'
 import { cpuOf, FORM, type Load } from './load.js'
 import { inTurns, type Pair } from './measure.js'
 import { seedSessions } from './seed.js'
@@ -135,7 +135,7 @@ async function seed(setting: Setting, rounds: number): Promise<void> {
   const revoked = await some('revoked', TOKENS)
   for (const token of lines(revoked.accessTokens)) {
     const { sub, sid } = JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
-    await sessions.end(sub, [sid])
+    await sessions.revoke(sub, [sid])
   }
   await close()
   const forged = lines(live.accessTokens).map((token) => token.slice(0, -43) + randomBytes(32).toString('base64url'))

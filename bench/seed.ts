@@ -2,12 +2,12 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
-import type { Config } from '../src/config.js'
+import type { Config } from '../src/config/config.js'
 import { createRefreshTokens } from '../src/sessions/refresh-token.js'
-import { FIRST_PARTY, type SessionStore } from '../src/sessions/session.js'
+import { FIRST_PARTY_CLIENT_ID, type SessionStore } from '../src/sessions/session.js'
 import { createAccessTokens } from '../src/tokens/access-tokens.js'
 import { createJtis } from '../src/tokens/jti.js'
-import { ringOfSecrets } from '../src/tokens/key-ring.js'
+import { createSecretKeyRing } from '../src/tokens/key-ring.js'
 
 export interface Seeded {
   /** Files with a token a line. */
@@ -25,7 +25,7 @@ export async function seedSessions(
   const tokens = createAccessTokens({
     issuer: config.issuer,
     audiences: config.audiences,
-    ring: ringOfSecrets(config.jwtSecrets),
+    ring: createSecretKeyRing(config.jwtSecrets),
     jtis: createJtis(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: (claims, { kid }) => sign(claims, kid, config.jwtSecrets[0]),
@@ -39,7 +39,7 @@ export async function seedSessions(
           sid: randomBytes(16).toString('base64url'),
           sub,
           username: `user-${user}`,
-          clientId: FIRST_PARTY,
+          clientId: FIRST_PARTY_CLIENT_ID,
           scope: 'todo:read todo:write',
           audience: config.audiences[0],
           roles: [],

@@ -84,9 +84,9 @@ const reasons = {
 export type RefusalStatus = keyof typeof reasons
 
 /** The error half of a route's `response` schema: what every route with a body can answer, and `also`. */
-export const refusals = (...also: RefusalStatus[]) => theseRefusals(400, ...also, 405, 413, 415, 500, 503)
+export const refusals = (...also: RefusalStatus[]) => errorResponses(400, ...also, 405, 413, 415, 500, 503)
 
 /** The same for a route that can answer no others. */
-export function theseRefusals(...statuses: RefusalStatus[]) {
+export function errorResponses(...statuses: RefusalStatus[]) {
   return Object.fromEntries(statuses.map((status) => [status, Type.Object(ErrorBody.properties, reasons[status])]))
 }

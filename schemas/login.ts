@@ -1,6 +1,6 @@
 import { refusals } from './error.js'
 import { example, Fields, Password, Scope, Username } from './fields.js'
-import { TokenAnswer } from './token-answer.js'
+import { TokenResponse } from './token-response.js'
 import { Type } from './type.js'
 
 /** `POST /login` */
@@ -33,5 +33,5 @@ export const Login = {
       ],
     },
   ),
-  response: { 200: TokenAnswer, ...refusals(401, 429) },
+  response: { 200: TokenResponse, ...refusals(401, 429) },
 }

@@ -1,4 +1,4 @@
-import { theseRefusals } from './error.js'
+import { errorResponses } from './error.js'
 import { Type } from './type.js'
 
 const authentication = ['client_secret_basic', 'client_secret_post']
@@ -41,7 +41,7 @@ export const MetadataAnswer = Type.Object(
 export const Metadata = {
   summary: 'Metadata of this authorization server',
   tags: ['services'],
-  response: { 200: MetadataAnswer, ...theseRefusals(400, 405, 415, 500) },
+  response: { 200: MetadataAnswer, ...errorResponses(400, 405, 415, 500) },
 }
 
 /** `GET /.well-known/jwks.json` (RFC 7517) */
@@ -71,6 +71,6 @@ export const Jwks = {
         ],
       },
     ),
-    ...theseRefusals(400, 405, 415, 500),
+    ...errorResponses(400, 405, 415, 500),
   },
 }

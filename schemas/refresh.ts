@@ -1,6 +1,6 @@
 import { refusals } from './error.js'
 import { example, Fields, Scope, Token } from './fields.js'
-import { TokenAnswer } from './token-answer.js'
+import { TokenResponse } from './token-response.js'
 import { Type } from './type.js'
 
 export const LessScope = Type.String({
@@ -30,5 +30,5 @@ export const Refresh = {
     },
     { examples: [{ refresh_token: example.refreshToken }] },
   ),
-  response: { 200: TokenAnswer, ...refusals() },
+  response: { 200: TokenResponse, ...refusals() },
 }

@@ -4,7 +4,7 @@ import { AccessToken, example, Fields, PostedCredentials, RefreshToken, Scope, S
 import { Type } from './type.js'
 
 /** RFC 6749 §5.1. A token that a client gets for itself has no refresh token and no session. */
-export const GrantAnswer = Type.Object(
+export const ClientTokenResponse = Type.Object(
   {
     access_token: AccessToken,
     token_type: Type.Literal('Bearer'),
@@ -30,7 +30,7 @@ export const GrantAnswer = Type.Object(
     ],
   },
 )
-export type GrantAnswer = Static<typeof GrantAnswer>
+export type ClientTokenResponse = Static<typeof ClientTokenResponse>
 
 /** `POST /token` (RFC 6749 §4.4, §6) */
 export const TokenRequest = {
@@ -64,5 +64,5 @@ export const TokenRequest = {
       ],
     },
   ),
-  response: { 200: GrantAnswer, ...refusals(401) },
+  response: { 200: ClientTokenResponse, ...refusals(401) },
 }

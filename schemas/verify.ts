@@ -1,4 +1,4 @@
-import { theseRefusals } from './error.js'
+import { errorResponses } from './error.js'
 import { Empty } from './fields.js'
 
 /** `ANY /verify`, `ANY /verify/*`: forward authentication. The query is read by the route: see there. */
@@ -11,5 +11,5 @@ export const Verify = {
     '`X-Auth-Sub`, `X-Auth-Sid`, `X-Auth-Client-Id`, `X-Auth-Scope` and `X-Auth-Roles`, empty where there is nothing to say.',
   tags: ['services'],
   security: [{ bearer: [] }],
-  response: { 200: Empty('Admit; at any other answer, do not'), ...theseRefusals(401, 403, 500, 503) },
+  response: { 200: Empty('Admit; at any other answer, do not'), ...errorResponses(401, 403, 500, 503) },
 }

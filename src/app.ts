@@ -7,11 +7,11 @@ import { createSigner } from 'fast-jwt'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.js'
-import { registerBodies } from './bodies.js'
 import { createClients } from './clients/clients.js'
-import { type Config, parseProductionKeys } from './config.js'
-import { createErrorHandler, refusal, sendRefusal } from './errors.js'
+import { type Config, parseProductionKeys } from './config/config.js'
 import { ambiguityOf } from './http/ambiguous-requests.js'
+import { registerBodies } from './http/bodies.js'
+import { createErrorHandler, refusal, sendRefusal } from './http/errors.js'
 import { createPipelines, type Pipelines } from './http/pipelines.js'
 import { createMetrics } from './metrics/metrics.js'
 import { admin } from './routes/admin/admin.js'
@@ -38,7 +38,7 @@ import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
 import { createAccessTokens, type SignClaims } from './tokens/access-tokens.js'
 import { createJtis } from './tokens/jti.js'
-import { type KeyRing, ringOfFile, ringOfSecrets, type SigningKey } from './tokens/key-ring.js'
+import { createFileKeyRing, createSecretKeyRing, type KeyRing, type SigningKey } from './tokens/key-ring.js'
 import { createPasswordHashing } from './users/password.js'
 import { lowerPoolPriority } from './users/pool-priority.js'
 import { createUsers } from './users/users.js'
@@ -78,7 +78,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const { database, redis, close, ...stores } = await openStores(
     config,
     logger,
-    tracing?.traceDatabase(metrics.databaseTimes) ?? metrics.databaseTimes,
+    tracing?.traceDatabase(metrics.databaseObserver) ?? metrics.databaseObserver,
     'service',
   )
   const timed = metrics.timeSessions(stores.sessions)
@@ -91,7 +91,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     concurrency: config.hashConcurrency,
     queue: config.hashQueue,
     cost: config.hashCost,
-    times: tracing?.traceHashing(metrics.hashingTimes) ?? metrics.hashingTimes,
+    times: tracing?.traceHashing(metrics.hashingObserver) ?? metrics.hashingObserver,
   })
   void lowerPoolPriority()
   const users = createUsers(database, hashing)
@@ -119,7 +119,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     done()
   })
   if (config.docs) {
-    const { registerDocs, registerOpenapi } = await import('./openapi.js')
+    const { registerDocs, registerOpenapi } = await import('./http/openapi.js')
     await registerOpenapi(app, config.issuer)
     await app.register(async (docs) => {
       const refuseOtherMethods = collectAddresses(docs)
@@ -151,7 +151,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   // Without Redis the database has the sessions too.
   const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
   const { hashQueue } = config
-  metrics.readParts({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
+  metrics.registerGauges({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
   const management = createServer(config, logger)
   await management.register(health, { checks, isDraining: () => isDraining })
   await management.register(metricsRoute, { render: metrics.render })
@@ -264,8 +264,8 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
 
 /** The keys that the configuration names; those of a file are replaced when it changes, or on SIGHUP. */
 function createRing({ production, jwtSecrets, jwtKeysFile }: Config, logger: Logger): KeyRing {
-  if (jwtKeysFile === undefined) return ringOfSecrets(jwtSecrets)
-  const ring = ringOfFile(jwtKeysFile, {
+  if (jwtKeysFile === undefined) return createSecretKeyRing(jwtSecrets)
+  const ring = createFileKeyRing(jwtKeysFile, {
     ...(production && { parse: parseProductionKeys }),
     onRead: (keys) => logger.info({ kids: keys.map(({ kid }) => kid) }, 'the key file was read: the first key signs'),
     onBroken: (reason) => logger.error({ reason }, 'the key file is broken: the keys before it stay in use'),

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createService, type Service } from './app.js'
-import { type Config, ConfigError, readConfig } from './config.js'
+import { type Config, ConfigError, readConfig } from './config/config.js'
 import { createLogger } from './log.js'
 import { SessionStoreRefused } from './sessions/registration.js'
 import { standardOutput } from './standard-output.js'
+import { startupBanner } from './startup-banner.js'
 import { Unavailable } from './unavailable.js'
-import { welcome } from './welcome.js'
 
 /** How long a cluster goes on sending requests to a pod that is no longer ready. Milliseconds. */
 const DRAIN_TIME = 5000
@@ -30,7 +30,7 @@ const { service, address } = await startOrExit()
 process.once('SIGTERM', () => stop('SIGTERM', config.production ? DRAIN_TIME : 0))
 process.once('SIGQUIT', () => stop('SIGQUIT', config.production ? DRAIN_TIME : 0))
 process.once('SIGINT', () => stop('SIGINT', 0))
-if (!config.production) standardOutput.write(welcome(config, address))
+if (!config.production) standardOutput.write(startupBanner(config, address))
 
 async function startOrExit(): Promise<{ service: Service; address: string }> {
   try {

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import type { StoresConfig } from './config.js'
-import { type Database, type DatabaseTimes, openDatabase } from './database/database.js'
+import type { StoresConfig } from './config/config.js'
+import { type Database, type DatabaseObserver, openDatabase } from './database/database.js'
 import type { SessionStoreRow } from './database/schema.js'
 import type { RedisClient } from './sessions/redis/client.js'
 import { createRegistration, type Registration } from './sessions/registration.js'
@@ -24,7 +24,7 @@ export interface Stores {
 export async function openStores(
   config: StoresConfig,
   logger: Logger,
-  times?: DatabaseTimes,
+  times?: DatabaseObserver,
   role: 'service' | 'command' = 'command',
 ): Promise<Stores & Pick<Registration, 'confirm'>> {
   const onError = (err: Error) => logger.warn({ err }, 'a database connection failed')

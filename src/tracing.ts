@@ -7,17 +7,17 @@ import { detectResources, envDetector, resourceFromAttributes } from '@opentelem
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import type { DatabaseTimes } from './database/database.js'
-import { aroundEach } from './sessions/around.js'
+import type { DatabaseObserver } from './database/database.js'
 import type { SessionStore } from './sessions/session.js'
-import type { HashingTimes } from './users/password.js'
+import { wrapOperations } from './sessions/wrap-operations.js'
+import type { HashingObserver } from './users/password.js'
 
 export interface Tracing {
   /** A span a request, in the trace that its `traceparent` names. */
   watchRequests(app: FastifyInstance): void
   traceSessions(sessions: SessionStore): SessionStore
-  traceDatabase(times: DatabaseTimes): DatabaseTimes
-  traceHashing(times: HashingTimes): HashingTimes
+  traceDatabase(times: DatabaseObserver): DatabaseObserver
+  traceHashing(times: HashingObserver): HashingObserver
   /** Sends what has not been sent. */
   close(): Promise<void>
 }
@@ -70,7 +70,7 @@ export function createTracing(endpoint: string, logger: Logger): Tracing {
     },
 
     traceSessions: (sessions) =>
-      aroundEach(sessions, (operation) => async (act) => {
+      wrapOperations(sessions, (operation) => async (act) => {
         const context = current.getStore()
         if (!context) return act()
         const span = tracer.startSpan(`sessions.${operation}`, { kind: SpanKind.CLIENT }, context)

@@ -51,11 +51,18 @@ function importsOf(from: string): Import[] {
 
 function resolve(from: string, specifier: string): { to: string; isPackage: boolean } {
   const verifier = /^@latchkey\/verifier(?:\/(.+))?$/.exec(specifier)
-  if (verifier) return { to: `verifier/src/${verifier[1] ?? 'index'}.ts`, isPackage: false }
+  if (verifier) return { to: sourceOfVerifier(verifier[1]), isPackage: false }
   if (!specifier.startsWith('.')) {
     return { to: /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier, isPackage: true }
   }
   return { to: normalize(join(dirname(from), specifier)).replace(/\.js$/, '.ts'), isPackage: false }
+}
+
+/** The source behind a subpath that the verifier's package exports. */
+function sourceOfVerifier(subpath: string | undefined): string {
+  const { exports } = JSON.parse(readFileSync(join(root, 'verifier/package.json'), 'utf8'))
+  const built: string = exports[subpath === undefined ? '.' : `./${subpath}`]?.default ?? `./dist/${subpath}.js`
+  return built.replace('./dist/', 'verifier/src/').replace(/\.js$/, '.ts')
 }
 
 /** `src/routes/login.ts` is of the room `routes`, `src/app.ts` of `app`. */

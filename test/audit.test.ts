@@ -1,5 +1,5 @@
 import { type Test, test } from 'tap'
-import { PASSWORD, startService, stores } from './service.js'
+import { PASSWORD, startService, stores } from './support/service.js'
 
 const RENEWED = 'seven tame otters hum'
 

@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream'
 import { type Test, test } from 'tap'
 import { createLogger } from '../src/log.js'
-import { Api, type Tokens } from './api.js'
-import { startRedis } from './servers/redis.js'
-import { environment, spawnService } from './service.js'
+import { Api, type Tokens } from './support/api.js'
+import { startRedis } from './support/servers/redis.js'
+import { environment, spawnService } from './support/service.js'
 
 const canary = (name: string) => `Zq7canary-${name}-9Xw4Tb8Kd2Lm6Ph3Vs5`
 

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { secretSettings, settings } from '../src/config.js'
-import { apiPage } from './api-page.js'
+import { secretSettings, settings } from '../src/config/config.js'
+import { apiPage } from './support/api-page.js'
 
 const root = new URL('../../', import.meta.url)
 
@@ -47,7 +47,7 @@ function gatewaysPage(): string {
 }
 
 /** Rooms that many use and that use nothing: their arrows would hide the others. */
-const LEAVES = ['errors', 'headers', 'log', 'secrets', 'unavailable']
+const LEAVES = ['file-mode', 'log', 'network', 'standard-output', 'unavailable']
 
 /** The page as it is, with its picture of the rooms drawn anew. */
 function architecturePage(): string {

@@ -2,18 +2,18 @@ import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { installServers } from './servers/install.js'
-import { startPostgres } from './servers/postgres.js'
+import { installServers } from './support/servers/install.js'
+import { startPostgres } from './support/servers/postgres.js'
 
 /**
  * `npm test` runs every test file that is not slow. `npm run test:all` (`--all`) runs every file, some with more rounds, and measures coverage.
- * Other arguments go to tap: `npm test -- dist/test/config.test.js`. Missing servers are installed, and one Postgres serves all files.
+ * Other arguments go to tap: `npm test -- dist/test/config/config.test.js`. Missing servers are installed, and one Postgres serves all files.
  * In a log the output is TAP, and its last line is the sum: N passed, N failed.
  */
 const args = process.argv.slice(2)
 const isAll = args.includes('--all')
 const byTap = ['npx', 'tap', ...args.filter((arg) => arg !== '--all')]
-const bySuite = [process.execPath, fileURLToPath(new URL('suite.js', import.meta.url))]
+const bySuite = [process.execPath, fileURLToPath(new URL('./support/suite.js', import.meta.url))]
 const [program = '', ...rest] = isAll
   ? [...byTap, ...testFiles()]
   : args.length > 0

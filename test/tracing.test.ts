@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { type Test, test } from 'tap'
-import { PASSWORD, startService, stores } from './service.js'
+import { PASSWORD, startService, stores } from './support/service.js'
 
 interface Span {
   name: string
@@ -79,7 +79,7 @@ for (const store of stores) {
 
 test('a request without a trace begins one; a refused one has a span, and a failed one says so', async (t) => {
   const collector = await startCollector(t)
-  const { startRedis } = await import('./servers/redis.js')
+  const { startRedis } = await import('./support/servers/redis.js')
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, REDIS_URL: redis.url }

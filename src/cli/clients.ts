@@ -1,8 +1,8 @@
-import { createClient, deleteClient } from '../administration/clients.js'
 import { generateClientSecret, isClientId } from '../clients/clients.js'
-import { duration } from '../duration.js'
+import { duration } from '../config/duration.js'
+import { createClient, deleteClient } from '../lifecycle/clients.js'
 import { CommandError, command, group, seconds, table, time } from './command.js'
-import { withRooms } from './rooms.js'
+import { withServices } from './services.js'
 
 const create = command({
   about: 'Make a client, and show its secret, once',
@@ -21,7 +21,7 @@ for itself. With audiences, introspection tells it of tokens for these alone.`,
     const scopes = words(options.scope, 'scope')
     const audiences = words(options.audience, 'audience')
     const secret = generateClientSecret()
-    const isMade = await withRooms((rooms) => createClient(rooms, { id, secret }, { scopes, audiences }))
+    const isMade = await withServices((services) => createClient(services, { id, secret }, { scopes, audiences }))
     if (!isMade) throw new CommandError(`there is a client ${id}: rotate gives it a new secret`)
     return {
       text: `The client ${id} is made. Its secret, which is not shown again:\n${secret}`,
@@ -33,7 +33,7 @@ for itself. With audiences, introspection tells it of tokens for these alone.`,
 const list = command({
   about: 'List the clients',
   async run() {
-    const all = await withRooms(({ clients }) => clients.list())
+    const all = await withServices(({ clients }) => clients.list())
     const rows = all.map((client) => ({ ...client, scopes: [...client.scopes], audiences: [...client.audiences] }))
     return {
       text: table(
@@ -70,7 +70,7 @@ const rotate = command({
   async run({ names: [id], options }) {
     const overlap = overlapOf(options.overlap ?? '1d')
     const secret = generateClientSecret()
-    const until = await withRooms(({ clients }) => clients.rotateSecret({ id, secret }, overlap))
+    const until = await withServices(({ clients }) => clients.rotateSecret({ id, secret }, overlap))
     if (until === undefined) throw new CommandError(`there is no client ${id}`)
     const old = overlap === 0 ? 'The old one is good no longer.' : `The old one is good until ${time(until)}.`
     return {
@@ -87,7 +87,7 @@ Sessions of people that began by way of it can be refreshed no longer. A client 
 when the service starts.`,
   names: ['ID'],
   async run({ names: [id] }) {
-    const isDeleted = await withRooms((rooms) => deleteClient(rooms, id))
+    const isDeleted = await withServices((services) => deleteClient(services, id))
     if (!isDeleted) throw new CommandError(`there is no client ${id}`)
     return { text: `The client ${id} is deleted, and its tokens have ended.`, json: { id, deleted: true } }
   },

@@ -5,7 +5,7 @@ import { type ImportedAccount, importOutcomes, readImportedAccount } from '../us
 import type { Users } from '../users/users.js'
 import { CommandError, command } from './command.js'
 import { type Line, linesOf } from './lines.js'
-import { withRooms } from './rooms.js'
+import { withServices } from './services.js'
 
 /** Accounts in one statement, which holds the only write lock of SQLite for some 20 ms. */
 const BATCH = 500
@@ -39,7 +39,7 @@ to standard error, with --json as objects. The status is 1 if any was left out.
 Stopped in the middle, by whatever, it can be run again with the same FILE: accounts that are there already stay as they
 are.`,
   async run({ names: [file], json }) {
-    const counts = await withRooms(({ users }) => importAll(file, users, reporter(json)))
+    const counts = await withServices(({ users }) => importAll(file, users, reporter(json)))
     if (counts.rejected > 0) process.exitCode = 1
     return { text: describe(counts), json: counts }
   },

@@ -1,5 +1,5 @@
 import { CommandError, command, group, seconds, table, time } from './command.js'
-import { withRooms } from './rooms.js'
+import { withServices } from './services.js'
 import { findUser } from './user.js'
 
 const list = command({
@@ -7,7 +7,7 @@ const list = command({
   names: ['USER'],
   details: 'USER is a name or an id.',
   async run({ names: [name] }) {
-    const living = await withRooms(async ({ users, sessions }) => sessions.list((await findUser(users, name)).id))
+    const living = await withServices(async ({ users, sessions }) => sessions.list((await findUser(users, name)).id))
     return {
       text: table(
         living.map((session) => ({
@@ -47,9 +47,9 @@ const revoke = command({
   options: { all: { type: 'boolean', about: 'all of its sessions' } },
   async run({ names: [name], more: sids, options: { all } }) {
     if (all === sids.length > 0) throw new CommandError('name sessions, or say --all')
-    const ended = await withRooms(async ({ users, sessions }) => {
+    const ended = await withServices(async ({ users, sessions }) => {
       const { id } = await findUser(users, name)
-      return all ? sessions.endAll(id) : sessions.end(id, sids)
+      return all ? sessions.revokeAll(id) : sessions.revoke(id, sids)
     })
     return {
       text: ended.length === 0 ? 'No such session was alive.' : `Ended: ${ended.join(' ')}`,

@@ -1,4 +1,4 @@
-import { changeRoles, deleteAccount, disableAccount, resetPassword as setPassword } from '../administration/accounts.js'
+import { changeRoles, deleteAccount, disableAccount, resetPassword as setPassword } from '../lifecycle/accounts.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
 import { brokenRoleRule } from '../users/role.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
@@ -6,7 +6,7 @@ import type { User } from '../users/users.js'
 import { CommandError, command, group, type Output, seconds, table, time } from './command.js'
 import { importUsers } from './import.js'
 import { readPassword } from './password.js'
-import { withRooms } from './rooms.js'
+import { withServices } from './services.js'
 import { findUser } from './user.js'
 
 const create = command({
@@ -20,7 +20,7 @@ const create = command({
     if (nameRule) throw new CommandError(usernameRules[nameRule])
     const roles = rolesOf(options.role)
     const password = await readPassword()
-    const user = await withRooms(async ({ users, config: { passwordMinLength: minLength } }) => {
+    const user = await withServices(async ({ users, config: { passwordMinLength: minLength } }) => {
       const passwordRule = await brokenPasswordRule(password, { username, minLength })
       if (passwordRule) throw new CommandError(passwordRuleText(passwordRule, minLength))
       return users.create(username, password, roles)
@@ -40,7 +40,7 @@ const list = command({
   async run({ options: { limit: given = '100', after } }) {
     const limit = Number(given)
     if (!/^\d{1,5}$/.test(given) || limit < 1) throw new CommandError('--limit must be a number from 1 to 99999')
-    const users = await withRooms((rooms) => rooms.users.list({ limit, after }))
+    const users = await withServices((services) => services.users.list({ limit, after }))
     const next = users.length === limit ? users.at(-1)?.username : undefined
     return {
       text: [
@@ -66,9 +66,9 @@ const disable = command({
   names: ['USER'],
   details: 'USER is a name or an id.',
   async run({ names: [name] }) {
-    const user = await withRooms(async (rooms) => {
-      const found = await findUser(rooms.users, name)
-      await disableAccount(rooms, found.id)
+    const user = await withServices(async (services) => {
+      const found = await findUser(services.users, name)
+      await disableAccount(services, found.id)
       return { ...found, disabled: true }
     })
     return told('is disabled, and its sessions have ended', user)
@@ -80,7 +80,7 @@ const enable = command({
   names: ['USER'],
   details: 'USER is a name or an id.',
   async run({ names: [name] }) {
-    const user = await withRooms(async ({ users }) => {
+    const user = await withServices(async ({ users }) => {
       const found = await findUser(users, name)
       await users.enable(found.id)
       return { ...found, disabled: false }
@@ -94,9 +94,9 @@ const remove = command({
   names: ['USER'],
   details: 'USER is a name or an id. There is no way back.',
   async run({ names: [name] }) {
-    const user = await withRooms(async (rooms) => {
-      const found = await findUser(rooms.users, name)
-      await deleteAccount(rooms.users, found.id, () => rooms.sessions.endAll(found.id))
+    const user = await withServices(async (services) => {
+      const found = await findUser(services.users, name)
+      await deleteAccount(services.users, found.id, () => services.sessions.revokeAll(found.id))
       return found
     })
     return {
@@ -112,12 +112,12 @@ const resetPassword = command({
   details: 'USER is a name or an id.',
   async run({ names: [name] }) {
     const password = await readPassword()
-    const user = await withRooms(async (rooms) => {
-      const found = await findUser(rooms.users, name)
-      const { passwordMinLength: minLength } = rooms.config
+    const user = await withServices(async (services) => {
+      const found = await findUser(services.users, name)
+      const { passwordMinLength: minLength } = services.config
       const rule = await brokenPasswordRule(password, { username: found.username, minLength })
       if (rule) throw new CommandError(passwordRuleText(rule, minLength))
-      await setPassword(rooms, found.id, { password })
+      await setPassword(services, found.id, { password })
       return found
     })
     return told('has its new password, and its sessions have ended', user)
@@ -133,9 +133,9 @@ USER is a name or an id. Sessions with a role that is taken away end. What is ad
 With no ROLE named, the account has none.`,
   async run({ names: [name], more }) {
     const given = rolesOf(more)
-    const user = await withRooms(async (rooms) => {
-      const found = await findUser(rooms.users, name)
-      await changeRoles(rooms, found.id, given)
+    const user = await withServices(async (services) => {
+      const found = await findUser(services.users, name)
+      await changeRoles(services, found.id, given)
       return { ...found, roles: given }
     })
     return told(given.length === 0 ? 'has no role' : `has the roles ${given.join(' ')}`, user)

@@ -22,7 +22,7 @@ export interface Client {
   audiences: ReadonlySet<string>
 }
 
-export interface ClientGrants {
+export interface ClientPermissions {
   scopes: readonly string[]
   audiences: readonly string[]
 }
@@ -41,7 +41,7 @@ export interface Clients {
   /** The client of this id, or undefined. */
   find(id: string): Promise<Client | undefined>
   /** Makes a client if there is none of this id, and answers whether it did. One that is there keeps what it has. */
-  create(credentials: ClientCredentials, grants: ClientGrants): Promise<boolean>
+  create(credentials: ClientCredentials, grants: ClientPermissions): Promise<boolean>
   /**
    * Gives the client this secret. The one before is good for `overlap` milliseconds more; the one before that, no longer.
    * Answers until when that is, in Unix milliseconds; undefined where there is no such client.
@@ -51,11 +51,11 @@ export interface Clients {
   read(id: string): Promise<ListedClient | undefined>
   /** All of them, by id. There is one for each service, so there are few. */
   list(): Promise<ListedClient[]>
-  /** Answers whether there was such a client. Revoke its tokens before, up to {@link lastIssue}. */
+  /** Answers whether there was such a client. Revoke its tokens before, up to {@link latestPossibleIssuedAt}. */
   delete(id: string): Promise<boolean>
 }
 
-interface Known {
+interface CachedClient {
   client: Client
   secretHash: Buffer
   /** The secret before, which is good for so many milliseconds from `readAt`. */
@@ -81,7 +81,7 @@ export function isClientId(id: string): boolean {
  * The latest time of issue, in Unix seconds, that a token of a client can have which is deleted now: for a few seconds
  * replicas go on knowing it, and their clocks differ.
  */
-export function lastIssue(now: number): number {
+export function latestPossibleIssuedAt(now: number): number {
   return Math.ceil((now + MAX_AGE) / 1000) + CLOCK_LEEWAY
 }
 
@@ -95,15 +95,15 @@ export function generateClientSecret(): string {
  * introspection goes on without it.
  */
 export function createClients({ db, now }: Database, clock: Clock = systemClock): Clients {
-  const known = new Map<string, Known>()
-  const readings = new Map<string, Promise<Known | undefined>>()
+  const known = new Map<string, CachedClient>()
+  const readings = new Map<string, Promise<CachedClient | undefined>>()
   /** When a client could not be read although it should have been, the last time. */
   const failedAt = new Map<string, Moment>()
 
   /** With what the clock of the database says: by that clock the secret before the last one ends. */
   const rows = () => db.selectFrom('clients').selectAll().select(now.as('now'))
 
-  async function load(id: string): Promise<Known | undefined> {
+  async function load(id: string): Promise<CachedClient | undefined> {
     const asked = clock.now()
     const row = await rows().where('id', '=', id).executeTakeFirst()
     // Only ids that exist are remembered, so a caller who makes ids up fills nothing.
@@ -112,20 +112,20 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
     return known.get(id)
   }
 
-  async function recall(id: string, maxAge: number): Promise<Known | undefined> {
+  async function getCached(id: string, maxAge: number): Promise<CachedClient | undefined> {
     // Postgres refuses a NUL in a text, and no client has one in its id.
     if (id.includes('\0')) return undefined
     const remembered = known.get(id)
     if (!remembered) return load(id)
     if (clock.elapsedSince(remembered.readAt) < maxAge) return remembered
-    const reading = readAgain(id)
+    const reading = refresh(id)
     // The database was away a moment ago: nobody else waits to hear that it still is.
     const failed = failedAt.get(id)
     return failed && clock.elapsedSince(failed) < MAX_AGE ? remembered : reading
   }
 
   /** What the database says, for all who ask meanwhile; or what is remembered, where it says nothing. */
-  function readAgain(id: string): Promise<Known | undefined> {
+  function refresh(id: string): Promise<CachedClient | undefined> {
     const before = readings.get(id)
     if (before) return before
     const reading = load(id)
@@ -142,7 +142,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
     return reading
   }
 
-  function isSecretOf({ secretHash, previous, readAt }: Known, hash: Buffer): boolean {
+  function isSecretOf({ secretHash, previous, readAt }: CachedClient, hash: Buffer): boolean {
     return (
       timingSafeEqual(hash, secretHash) ||
       (previous !== undefined && timingSafeEqual(hash, previous.hash) && clock.elapsedSince(readAt) < previous.goodFor)
@@ -150,7 +150,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
   }
 
   async function authenticateOne(id: string, hash: Buffer): Promise<Client | undefined> {
-    const remembered = await recall(id, MAX_AGE)
+    const remembered = await getCached(id, MAX_AGE)
     if (!remembered) return undefined
     if (isSecretOf(remembered, hash)) return remembered.client
     // Another process may have rotated it since: whoever was handed the new secret may use it at once. Guessing costs
@@ -161,21 +161,21 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
 
   // What a header said that was right once, parsed and hashed: a service sends the same with every request. Whether it
   // is right still is asked each time. Saves 6 µs a request.
-  const proven = new Map<string, { id: string; hash: Buffer }>()
+  const verifiedHeaders = new Map<string, { id: string; hash: Buffer }>()
 
   return {
     async authenticate(presented) {
       // A body that names a client too has to agree with the header: that is read in full.
       const header = namesClient(presented.body) ? undefined : presented.authorization
-      const before = header === undefined ? undefined : proven.get(header)
+      const before = header === undefined ? undefined : verifiedHeaders.get(header)
       if (before) return authenticateOne(before.id, before.hash)
       for (const { id, secret } of readClientCredentials(presented)) {
         const hash = sha256(secret)
         const client = await authenticateOne(id, hash)
         if (!client) continue
         if (header !== undefined) {
-          if (proven.size >= MAX_PROVEN) proven.clear()
-          proven.set(header, { id, hash })
+          if (verifiedHeaders.size >= MAX_PROVEN) verifiedHeaders.clear()
+          verifiedHeaders.set(header, { id, hash })
         }
         return client
       }
@@ -183,7 +183,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
     },
 
     async find(id) {
-      return (await recall(id, MAX_AGE))?.client
+      return (await getCached(id, MAX_AGE))?.client
     },
 
     async create({ id, secret }, { scopes, audiences }) {
@@ -243,7 +243,7 @@ function toClient(row: Selectable<ClientRow>): Client {
   return { id: row.id, scopes: words(row.scopes), audiences: words(row.audiences) }
 }
 
-function toKnown(row: ReadRow, readAt: Moment): Known {
+function toKnown(row: ReadRow, readAt: Moment): CachedClient {
   return {
     client: toClient(row),
     secretHash: Buffer.from(row.secret_hash, 'hex'),

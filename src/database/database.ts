@@ -15,7 +15,7 @@ export interface Database {
 }
 
 /** Told of each query and each wait for a connection, in milliseconds. */
-export interface DatabaseTimes {
+export interface DatabaseObserver {
   queried(milliseconds: number): void
   connected(milliseconds: number): void
   failed(): void
@@ -29,7 +29,7 @@ export interface DatabaseTimes {
 export async function openDatabase(
   url: string,
   onError: (error: Error) => void,
-  times?: DatabaseTimes,
+  times?: DatabaseObserver,
 ): Promise<Database> {
   // The other's driver is not loaded: that takes a twentieth of the start.
   const database = url.startsWith('sqlite:')

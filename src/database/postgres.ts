@@ -1,10 +1,10 @@
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import pg from 'pg'
-import type { DatabaseTimes, Opened } from './database.js'
-import { guarded, withPing } from './guarded.js'
+import type { DatabaseObserver, Opened } from './database.js'
 import { Kysely, PostgresDialect, sql } from './kysely.js'
 import { executedMigrations, migrateToLatest } from './migrate.js'
 import type { Tables } from './schema.js'
+import { withPing, withUnavailable } from './with-unavailable.js'
 
 // int8 arrives as text, for it may be past 2^53: ours are times and counters, which are not.
 const types: pg.CustomTypesConfig = {
@@ -12,7 +12,11 @@ const types: pg.CustomTypesConfig = {
     oid === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 }
 
-export function openPostgres(url: string, onError: (error: Error) => void, times: DatabaseTimes | undefined): Opened {
+export function openPostgres(
+  url: string,
+  onError: (error: Error) => void,
+  times: DatabaseObserver | undefined,
+): Opened {
   const pool = openPool(
     {
       connectionString: url,
@@ -27,7 +31,7 @@ export function openPostgres(url: string, onError: (error: Error) => void, times
     },
     onError,
   )
-  const db = new Kysely<Tables>({ dialect: guarded(new PostgresDialect({ pool: wary(pool) }), times) })
+  const db = new Kysely<Tables>({ dialect: withUnavailable(new PostgresDialect({ pool: evictingPool(pool) }), times) })
   return {
     ...withPing(db),
     now: sql<number>`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
@@ -35,8 +39,8 @@ export function openPostgres(url: string, onError: (error: Error) => void, times
     byCodePoint: sql`COLLATE "C"`,
     async migrate() {
       // On a connection of its own without the time limit: a second starter waits here on Kysely's advisory lock.
-      const patient = new Kysely<Tables>({
-        dialect: guarded(
+      const migrationDatabase = new Kysely<Tables>({
+        dialect: withUnavailable(
           new PostgresDialect({
             // Two: while one holds the lock, the other reads what has been done.
             pool: openPool({ connectionString: url, max: 2, connectionTimeoutMillis: 5000 }, onError),
@@ -44,9 +48,9 @@ export function openPostgres(url: string, onError: (error: Error) => void, times
         ),
       })
       try {
-        await migrateToLatest(patient, () => executedMigrations(patient), false)
+        await migrateToLatest(migrationDatabase, () => executedMigrations(migrationDatabase), false)
       } finally {
-        await patient.destroy()
+        await migrationDatabase.destroy()
       }
     },
   }
@@ -67,7 +71,7 @@ function openPool(config: pg.PoolConfig, onError: (error: Error) => void): pg.Po
  * The pool, but that a connection is thrown away which did not answer, or leads to what is a standby now. pg would put it
  * back, and whoever came by it next would wait in vain: of one that is half open, for hours.
  */
-function wary(pool: pg.Pool): PostgresPool {
+function evictingPool(pool: pg.Pool): PostgresPool {
   return {
     end: () => pool.end(),
     async connect() {

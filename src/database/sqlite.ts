@@ -2,13 +2,13 @@ import { dirname } from 'node:path'
 import SqliteDatabase from 'libsql'
 import { createOwnerFile, createOwnerFolder, restrictToOwner } from '../file-mode.js'
 import { Unavailable } from '../unavailable.js'
-import type { DatabaseTimes, Opened } from './database.js'
-import { guarded, withPing } from './guarded.js'
+import type { DatabaseObserver, Opened } from './database.js'
 import { CompiledQuery, Kysely, SqliteDialect, sql } from './kysely.js'
 import { executedMigrations, migrateToLatest } from './migrate.js'
 import type { Tables } from './schema.js'
+import { withPing, withUnavailable } from './with-unavailable.js'
 
-export function openSqlite(path: string, times: DatabaseTimes | undefined): Opened {
+export function openSqlite(path: string, times: DatabaseObserver | undefined): Opened {
   let file: SqliteDatabase.Database
   try {
     createOwnerFolder(dirname(path))
@@ -24,7 +24,7 @@ export function openSqlite(path: string, times: DatabaseTimes | undefined): Open
   } catch (error) {
     throw new Unavailable('database', `cannot open the SQLite database ${path}: ${(error as Error).message}`, error)
   }
-  const db = new Kysely<Tables>({ dialect: guarded(new SqliteDialect({ database: file }), times) })
+  const db = new Kysely<Tables>({ dialect: withUnavailable(new SqliteDialect({ database: file }), times) })
   return {
     ...withPing(db),
     now: sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`,

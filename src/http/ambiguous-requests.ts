@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { refusal, type WireError } from '../errors.js'
+import { refusal, type WireError } from './errors.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import { type AuditEvent, SESSION_ENDS } from '../audit.js'
-import type { DatabaseTimes } from '../database/database.js'
-import { aroundEach } from '../sessions/around.js'
+import type { DatabaseObserver } from '../database/database.js'
 import type { SessionStore } from '../sessions/session.js'
-import type { HashingTimes, PasswordHashing } from '../users/password.js'
+import { wrapOperations } from '../sessions/wrap-operations.js'
+import type { HashingObserver, PasswordHashing } from '../users/password.js'
 import {
   type Count,
   type Counter,
@@ -25,10 +25,10 @@ export interface Metrics {
   countEvent(event: AuditEvent): void
   /** The same store, each of whose operations is timed. */
   timeSessions(sessions: SessionStore): SessionStore
-  readonly databaseTimes: DatabaseTimes
-  readonly hashingTimes: HashingTimes
+  readonly databaseObserver: DatabaseObserver
+  readonly hashingObserver: HashingObserver
   /** What is asked of the parts when somebody scrapes. */
-  readParts(parts: Parts): void
+  registerGauges(parts: Parts): void
   /** All of it, as Prometheus reads it. */
   render(): Promise<{ type: string; text: Buffer }>
 }
@@ -149,7 +149,7 @@ export function createMetrics(): Metrics {
     },
 
     timeSessions: (sessions) =>
-      aroundEach(sessions, (operation) => {
+      wrapOperations(sessions, (operation) => {
         const times = operationTimes.with({ operation })
         const errors = operationErrors.with({ operation })
         return async (act) => {
@@ -165,19 +165,19 @@ export function createMetrics(): Metrics {
         }
       }),
 
-    databaseTimes: {
+    databaseObserver: {
       queried: (milliseconds) => queryTimes.add(milliseconds / 1000),
       connected: (milliseconds) => connectionWaits.add(milliseconds / 1000),
       failed: () => queryErrors.add(),
     },
 
-    hashingTimes: {
+    hashingObserver: {
       waited: (milliseconds) => hashWaits.add(milliseconds / 1000),
       hashed: (milliseconds) => hashTimes.add(milliseconds / 1000),
       refused: () => hashRefusals.add(),
     },
 
-    readParts({ sessions, hashing, hashQueue, droppedLogLines, checks }) {
+    registerGauges({ sessions, hashing, hashQueue, droppedLogLines, checks }) {
       const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
       const gauges = [
         gauge('latchkey_build_info', 'What runs here: always 1.', () => [

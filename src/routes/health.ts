@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Livez, Readyz } from '../../schemas/health.js'
 
-interface Needs {
+interface Dependencies {
   /** Each dependency's check, by its name: throws when the dependency does not answer. */
   checks: Readonly<Record<string, () => Promise<void>>>
   isDraining: () => boolean
 }
 
 /** `GET /livez`, `GET /readyz`, on the management port. */
-export const health: FastifyPluginAsyncTypebox<Needs> = async (app, { checks, isDraining }) => {
+export const health: FastifyPluginAsyncTypebox<Dependencies> = async (app, { checks, isDraining }) => {
   // Asks nobody: a restart does not mend a store that is away.
   app.get('/livez', { schema: Livez }, async () => ({ status: 'ok' }))
 

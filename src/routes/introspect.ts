@@ -2,22 +2,22 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Introspect } from '../../schemas/introspect.js'
 import type { Audit } from '../audit.js'
 import type { Client } from '../clients/clients.js'
-import { requireValid } from './bearer.js'
-import { requireClient } from './client.js'
-import { findLiveToken, type LiveTokenNeeds } from './live-token.js'
+import { requireValid } from './guards/bearer.js'
+import { requireClient } from './guards/client.js'
+import { findLiveToken, type LiveTokenDependencies } from './guards/live-token.js'
 
-interface Needs extends LiveTokenNeeds {
+interface Dependencies extends LiveTokenDependencies {
   audit: Audit
 }
 
 /** `POST /introspect` (RFC 7662): whether an access token is live, at this moment. A refresh token is none. */
-export const introspect: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
+export const introspect: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   app.post('/introspect', { schema: Introspect, attachValidation: true }, async (request, reply) => {
-    const client = await requireClient(request, 'introspect', needs)
+    const client = await requireClient(request, 'introspect', dependencies)
     requireValid(request)
     reply.header('cache-control', 'no-store')
 
-    const live = await findLiveToken(request.body.token, needs)
+    const live = await findLiveToken(request.body.token, dependencies)
     // Never why: the answer for a forged, an expired, a revoked and another audience's token is the same (§2.2, §4).
     if (!live || !isFor(client, live.claims.aud)) return { active: false }
 

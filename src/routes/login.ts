@@ -2,18 +2,18 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Login } from '../../schemas/login.js'
 import type { Audit } from '../audit.js'
 import { RESERVED_SCOPES } from '../clients/clients.js'
-import { refusal } from '../errors.js'
+import { refusal } from '../http/errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
-import { FIRST_PARTY, newSid } from '../sessions/session.js'
+import { FIRST_PARTY_CLIENT_ID, newSid } from '../sessions/session.js'
 import type { Throttle } from '../throttle/throttle.js'
 import { usernameKey } from '../users/username.js'
 import type { Users } from '../users/users.js'
-import { authenticateClient, presentsClient } from './client.js'
-import type { LiveTokenNeeds } from './live-token.js'
-import { refuseIgnoredLimits } from './parameters.js'
-import { tokenAnswer } from './token-answer.js'
+import { authenticateClient, presentsClient } from './guards/client.js'
+import { refuseIgnoredLimits } from './guards/ignored-limits.js'
+import type { LiveTokenDependencies } from './guards/live-token.js'
+import { tokenResponse } from './responses/token-response.js'
 
-interface Needs extends LiveTokenNeeds {
+interface Dependencies extends LiveTokenDependencies {
   users: Users
   throttle: Throttle
   refreshTokens: RefreshTokens
@@ -24,9 +24,9 @@ interface Needs extends LiveTokenNeeds {
  * `POST /login`: a person signs in on a device; by way of a client where one authenticates itself, and then the session is
  * that client's: no other can refresh it.
  */
-export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { users, throttle, sessions, audit } = needs
-  const { audiences } = needs.tokens
+export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
+  const { users, throttle, sessions, audit } = dependencies
+  const { audiences } = dependencies.tokens
 
   app.post('/login', { schema: Login }, async (request, reply) => {
     refuseIgnoredLimits(request)
@@ -35,7 +35,9 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
       throw refusal.invalidScope('scope asks for introspect or admin, which are for clients alone')
     }
     if (!audiences.includes(audience)) throw refusal.invalidTarget()
-    const clientId = presentsClient(request) ? (await authenticateClient(request, needs)).id : FIRST_PARTY
+    const clientId = presentsClient(request)
+      ? (await authenticateClient(request, dependencies)).id
+      : FIRST_PARTY_CLIENT_ID
 
     const address = request.ip
     const tried = await users.signIn(username, password, address, async (sub, check) => {
@@ -69,16 +71,16 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     // The account may have been disabled, or got a new password, since it was read: whoever did that ended the sessions
     // they saw, and this one may have come just after.
     if (!(await users.isCurrent(user))) {
-      const sids = await sessions.end(user.id, [session.sid])
+      const sids = await sessions.revoke(user.id, [session.sid])
       audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'user_changed_during_login' })
       throw refusal.signInFailed()
     }
     if (excess.length > 0) {
-      const sids = await sessions.end(user.id, excess)
+      const sids = await sessions.revoke(user.id, excess)
       audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'too_many' })
     }
 
     audit(request, { event: 'login.accepted', sub: user.id, sid: session.sid })
-    return reply.header('cache-control', 'no-store').send(tokenAnswer(session, needs))
+    return reply.header('cache-control', 'no-store').send(tokenResponse(session, dependencies))
   })
 }

@@ -1,14 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LogoutAll } from '../../schemas/logout.js'
 import type { Audit } from '../audit.js'
-import { refusal } from '../errors.js'
+import { refusal } from '../http/errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
-import { presentedToken } from './bearer.js'
-import { requireOwnAudience } from './live-token.js'
+import { presentedToken } from './guards/bearer.js'
+import { requireOwnAudience } from './guards/live-token.js'
 
-interface Needs {
+interface Dependencies {
   sessions: SessionStore
   tokens: AccessTokens
   refreshTokens: RefreshTokens
@@ -20,7 +20,10 @@ interface Needs {
  * lives: either its holder missed an answer, or it was stolen, and then this is what should happen. An access token must be for
  * this service, as at `/sessions`: other services see it, and see no refresh token.
  */
-export const logoutAll: FastifyPluginAsyncTypebox<Needs> = async (app, { sessions, tokens, refreshTokens, audit }) => {
+export const logoutAll: FastifyPluginAsyncTypebox<Dependencies> = async (
+  app,
+  { sessions, tokens, refreshTokens, audit },
+) => {
   app.post('/logout-all', { schema: LogoutAll }, async (request, reply) => {
     const token = presentedToken(request, request.body.token)
     if (token === undefined) throw refusal.missingToken()
@@ -29,12 +32,12 @@ export const logoutAll: FastifyPluginAsyncTypebox<Needs> = async (app, { session
     const { claims } = grant ? {} : tokens.check(token)
     const { sub, sid } = grant ?? claims ?? {}
     if (sub === undefined || sid === undefined) throw refusal.invalidToken()
-    if ((await sessions.holder(sub, sid)) === undefined) throw refusal.invalidToken()
+    if ((await sessions.findUsername(sub, sid)) === undefined) throw refusal.invalidToken()
     if (claims) requireOwnAudience(claims.aud, tokens)
 
     // The session that asks goes last: if Redis is away meanwhile, it can ask again.
-    const others = await sessions.endAll(sub, sid)
-    const sids = [...others, ...(await sessions.end(sub, [sid]))]
+    const others = await sessions.revokeAll(sub, sid)
+    const sids = [...others, ...(await sessions.revoke(sub, [sid]))]
     audit(request, { event: 'session.ended', sub, sids, reason: 'logout_all' })
     return reply.code(204).send(null)
   })

@@ -2,13 +2,13 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Logout } from '../../schemas/logout.js'
 import type { Audit } from '../audit.js'
-import { refusal } from '../errors.js'
+import { refusal } from '../http/errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
-import { presentedToken } from './bearer.js'
+import { presentedToken } from './guards/bearer.js'
 
-export interface LogoutNeeds {
+export interface LogoutDependencies {
   sessions: SessionStore
   tokens: AccessTokens
   refreshTokens: RefreshTokens
@@ -26,12 +26,12 @@ const MAX_AHEAD = 30
  * expired, been rotated, or is not valid yet will do; and one that is not ours has nothing to end, which is no error
  * (RFC 7009 §2.2).
  */
-export const logout: FastifyPluginAsyncTypebox<LogoutNeeds> = async (app, needs) => {
+export const logout: FastifyPluginAsyncTypebox<LogoutDependencies> = async (app, dependencies) => {
   app.post('/logout', { schema: Logout }, async (request, reply) => {
     const token = presentedToken(request, request.body.token)
     if (token === undefined) throw refusal.missingToken()
 
-    if (!(await endByToken(request, token, needs))) throw refusal.unknownKey()
+    if (!(await endByToken(request, token, dependencies))) throw refusal.unknownKey()
     return reply.code(204).send(null)
   })
 }
@@ -42,14 +42,18 @@ export const logout: FastifyPluginAsyncTypebox<LogoutNeeds> = async (app, needs)
  *
  * @returns false where the token may be ours and cannot be read here: nothing was ended
  */
-export async function endByToken(request: FastifyRequest, token: string, needs: LogoutNeeds): Promise<boolean> {
-  const { sessions, tokens, refreshTokens, audit } = needs
+export async function endByToken(
+  request: FastifyRequest,
+  token: string,
+  dependencies: LogoutDependencies,
+): Promise<boolean> {
+  const { sessions, tokens, refreshTokens, audit } = dependencies
   const read = refreshTokens.readForRevocation(token) ?? tokens.readForRevocation(token)
   if (read === undefined) return true
   if (read === 'unknown_key') return false
   const { sub, sid, iat = 0 }: { sub: string; sid?: string; iat?: number } = read
   if (sid !== undefined) {
-    const sids = await sessions.end(sub, [sid])
+    const sids = await sessions.revoke(sub, [sid])
     audit(request, { event: 'session.ended', sub, sids, reason: 'logout' })
     return true
   }

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify'
 import { Jwks, Metadata } from '../../schemas/metadata.js'
 import type { KeyRing, SigningKey } from '../tokens/key-ring.js'
 
-interface Needs {
+interface Dependencies {
   issuer: string
   ring: KeyRing
 }
@@ -13,7 +13,7 @@ const CACHE_CONTROL = 'public, max-age=300'
 const AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
 
 /** `GET /.well-known/…`: what clients discover by themselves (RFC 8414), and the public keys (RFC 7517). */
-export const metadata: FastifyPluginAsyncTypebox<Needs> = async (app, { issuer, ring }) => {
+export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { issuer, ring }) => {
   const base = issuer.replace(/\/$/, '')
   const answer = {
     issuer,

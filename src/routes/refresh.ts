@@ -1,17 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Refresh } from '../../schemas/refresh.js'
-import type { TokenAnswer } from '../../schemas/token-answer.js'
+import type { TokenResponse } from '../../schemas/token-response.js'
 import type { Audit } from '../audit.js'
-import { refusal } from '../errors.js'
-import type { RefreshGrant, RefreshTokens } from '../sessions/refresh-token.js'
-import { FIRST_PARTY, type SessionStore } from '../sessions/session.js'
+import { refusal } from '../http/errors.js'
+import type { RefreshTokenPayload, RefreshTokens } from '../sessions/refresh-token.js'
+import { FIRST_PARTY_CLIENT_ID, type SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
-import { presentedToken } from './bearer.js'
-import { refuseIgnoredLimits } from './parameters.js'
-import { tokenAnswer } from './token-answer.js'
+import { presentedToken } from './guards/bearer.js'
+import { refuseIgnoredLimits } from './guards/ignored-limits.js'
+import { tokenResponse } from './responses/token-response.js'
 
-export interface RefreshNeeds {
+export interface RefreshDependencies {
   sessions: SessionStore
   tokens: AccessTokens
   refreshTokens: RefreshTokens
@@ -19,7 +19,7 @@ export interface RefreshNeeds {
 }
 
 /** `POST /refresh`: exactly-once rotation (RFC 6749 §6, RFC 9700 §4.14.2). Every refusal looks the same. */
-export const refresh: FastifyPluginAsyncTypebox<RefreshNeeds> = async (app, needs) => {
+export const refresh: FastifyPluginAsyncTypebox<RefreshDependencies> = async (app, dependencies) => {
   app.post('/refresh', { schema: Refresh }, async (request, reply) => {
     refuseIgnoredLimits(request)
     if ((request.body.grant_type ?? 'refresh_token') !== 'refresh_token') {
@@ -28,7 +28,7 @@ export const refresh: FastifyPluginAsyncTypebox<RefreshNeeds> = async (app, need
     const token = presentedToken(request, request.body.refresh_token, refusal.invalidGrant)
     if (token === undefined) throw refusal.invalidRequest('refresh_token is missing')
 
-    const answer = await redeemRefreshToken(request, token, FIRST_PARTY, needs, request.body)
+    const answer = await redeemRefreshToken(request, token, FIRST_PARTY_CLIENT_ID, dependencies, request.body)
     return reply.header('cache-control', 'no-store').send(answer)
   })
 }
@@ -46,10 +46,10 @@ export async function redeemRefreshToken(
   request: FastifyRequest,
   token: string,
   clientId: string,
-  needs: RefreshNeeds,
+  dependencies: RefreshDependencies,
   limits: Limits,
-): Promise<TokenAnswer> {
-  const { sessions, refreshTokens, audit } = needs
+): Promise<TokenResponse> {
+  const { sessions, refreshTokens, audit } = dependencies
   const { scope } = limits
   const grant = refreshTokens.read(token)
   if (!grant) {
@@ -63,15 +63,15 @@ export async function redeemRefreshToken(
   switch (rotation.outcome) {
     case 'rotated':
       audit(request, { event: 'refresh.rotated', ...grant })
-      return tokenAnswer({ ...rotation.session, ...(scope !== undefined && { scope }) }, needs)
+      return tokenResponse({ ...rotation.session, ...(scope !== undefined && { scope }) }, dependencies)
     case 'replayed':
       audit(request, { event: 'refresh.replayed', ...grant })
-      return tokenAnswer({ ...rotation.session, ...(scope !== undefined && { scope }) }, needs, rotation.age)
+      return tokenResponse({ ...rotation.session, ...(scope !== undefined && { scope }) }, dependencies, rotation.age)
     case 'reused': {
       const reused = { event: 'refresh.reused', ...grant, successor: rotation.successor } as const
       let sids: string[]
       try {
-        sids = await sessions.end(sub, [sid])
+        sids = await sessions.revoke(sub, [sid])
       } catch (error) {
         // It may have ended all the same, and then nobody else tells of it: better twice than never.
         audit(request, reused)
@@ -84,7 +84,7 @@ export async function redeemRefreshToken(
     }
     case 'unknown':
       // Its end may be one that has been asked for and not acknowledged: reuse, above all, which nobody asks for again.
-      await sessions.end(sub, [])
+      await sessions.revoke(sub, [])
       audit(request, { event: 'refresh.refused', reason: 'no_such_session', sub, sid })
       throw refusal.invalidGrant()
   }
@@ -92,14 +92,14 @@ export async function redeemRefreshToken(
 
 /** Before the token is spent. Of a session that is not the client's nothing is said here: its rotation says that it is unknown. */
 async function requireWithinSession(
-  { sub, sid }: RefreshGrant,
+  { sub, sid }: RefreshTokenPayload,
   clientId: string,
   { scope, audience }: Limits,
   sessions: SessionStore,
 ): Promise<void> {
   if (scope === undefined && audience === undefined) return
   const session = (await sessions.list(sub)).find((each) => each.sid === sid)
-  if (!session || (session.clientId !== clientId && session.clientId !== FIRST_PARTY)) return
+  if (!session || (session.clientId !== clientId && session.clientId !== FIRST_PARTY_CLIENT_ID)) return
   const granted = session.scope.split(' ')
   if (scope && !scope.split(' ').every((item) => granted.includes(item))) {
     throw refusal.invalidScope('scope asks for more than the session has: sign in again')

@@ -1,20 +1,20 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { EndOtherSessions, EndSession, ListSessions } from '../../schemas/sessions.js'
 import type { Audit } from '../audit.js'
-import { requireValid } from './bearer.js'
-import { type LiveTokenNeeds, requirePerson } from './live-token.js'
-import { sessionBody } from './session-body.js'
+import { requireValid } from './guards/bearer.js'
+import { type LiveTokenDependencies, requirePerson } from './guards/live-token.js'
+import { sessionBody } from './responses/session.js'
 
-interface Needs extends LiveTokenNeeds {
+interface Dependencies extends LiveTokenDependencies {
   audit: Audit
 }
 
 /** `GET /sessions`, `DELETE /sessions/:sid`, `DELETE /sessions?except=current`: a person sees and ends their sessions. */
-export const sessionRoutes: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { sessions, audit } = needs
+export const sessionRoutes: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
+  const { sessions, audit } = dependencies
 
   app.get('/sessions', { schema: ListSessions }, async (request, reply) => {
-    const caller = await requirePerson(request, needs)
+    const caller = await requirePerson(request, dependencies)
 
     const living = await sessions.list(caller.sub)
     return reply.header('cache-control', 'no-store').send({
@@ -26,19 +26,19 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<Needs> = async (app, needs
   })
 
   app.delete('/sessions/:sid', { schema: EndSession, attachValidation: true }, async (request, reply) => {
-    const caller = await requirePerson(request, needs)
+    const caller = await requirePerson(request, dependencies)
     requireValid(request)
 
-    const sids = await sessions.end(caller.sub, [request.params.sid])
+    const sids = await sessions.revoke(caller.sub, [request.params.sid])
     audit(request, { event: 'session.ended', sub: caller.sub, sids, reason: 'ended_by_user' })
     return reply.code(204).send(null)
   })
 
   app.delete('/sessions', { schema: EndOtherSessions, attachValidation: true }, async (request, reply) => {
-    const caller = await requirePerson(request, needs)
+    const caller = await requirePerson(request, dependencies)
     requireValid(request)
 
-    const sids = await sessions.endAll(caller.sub, caller.sid)
+    const sids = await sessions.revokeAll(caller.sub, caller.sid)
     audit(request, { event: 'session.ended', sub: caller.sub, sids, reason: 'ended_by_user' })
     return reply.code(204).send(null)
   })

@@ -1,26 +1,26 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
-import { type GrantAnswer, TokenRequest } from '../../schemas/token.js'
+import { type ClientTokenResponse, TokenRequest } from '../../schemas/token.js'
 import { type Client, RESERVED_SCOPES } from '../clients/clients.js'
-import { refusal } from '../errors.js'
-import { requireValid } from './bearer.js'
-import { authenticateClient } from './client.js'
-import type { LiveTokenNeeds } from './live-token.js'
-import { refuseIgnoredLimits } from './parameters.js'
-import { type RefreshNeeds, redeemRefreshToken } from './refresh.js'
+import { refusal } from '../http/errors.js'
+import { requireValid } from './guards/bearer.js'
+import { authenticateClient } from './guards/client.js'
+import { refuseIgnoredLimits } from './guards/ignored-limits.js'
+import type { LiveTokenDependencies } from './guards/live-token.js'
+import { type RefreshDependencies, redeemRefreshToken } from './refresh.js'
 
-type Needs = LiveTokenNeeds & RefreshNeeds
+type Dependencies = LiveTokenDependencies & RefreshDependencies
 
 /** How far ahead of the clock a token may be dated, in seconds: less than what verifiers allow for clocks that differ. */
 const MAX_AHEAD = 1
 
 /** `POST /token` (RFC 6749 §3.2): a client gets a token for itself, or refreshes one. There is no password grant. */
-export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { tokens, sessions, audit } = needs
+export const token: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
+  const { tokens, sessions, audit } = dependencies
   const { issuer, audiences } = tokens
 
   app.post('/token', { schema: TokenRequest, attachValidation: true }, async (request, reply) => {
-    const client = await authenticateClient(request, needs)
+    const client = await authenticateClient(request, dependencies)
     requireValid(request)
     refuseIgnoredLimits(request)
     reply.header('cache-control', 'no-store')
@@ -31,7 +31,7 @@ export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
         return issueToClient(request, client, scope, audience)
       case 'refresh_token':
         if (refreshToken === undefined) throw refusal.invalidRequest('refresh_token is missing')
-        return redeemRefreshToken(request, refreshToken, client.id, needs, { scope, audience })
+        return redeemRefreshToken(request, refreshToken, client.id, dependencies, { scope, audience })
       default:
         throw refusal.unsupportedGrantType('client_credentials or refresh_token')
     }
@@ -46,7 +46,7 @@ export const token: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     client: Client,
     scope = [...client.scopes].filter((item) => !RESERVED_SCOPES.has(item)).join(' '),
     audience = [...client.audiences][0] ?? audiences[0],
-  ): Promise<GrantAnswer> {
+  ): Promise<ClientTokenResponse> {
     const asked = scope.split(' ').filter(Boolean)
     if (!asked.every((item) => client.scopes.has(item))) {
       throw refusal.invalidScope('scope asks for more than the client has')

@@ -1,25 +1,25 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteAccount } from '../../schemas/users-me.js'
-import { deleteAccount as removeAccount } from '../administration/accounts.js'
-import { requireValid } from './bearer.js'
-import { type LiveTokenNeeds, requirePerson } from './live-token.js'
-import { type OwnPasswordNeeds, requireOwnPassword } from './own-password.js'
+import { deleteAccount as removeAccount } from '../lifecycle/accounts.js'
+import { requireValid } from './guards/bearer.js'
+import { type LiveTokenDependencies, requirePerson } from './guards/live-token.js'
+import { type OwnPasswordDependencies, requireOwnPassword } from './guards/own-password.js'
 
-type Needs = LiveTokenNeeds & OwnPasswordNeeds
+type Dependencies = LiveTokenDependencies & OwnPasswordDependencies
 
 /** `DELETE /users/me`: a person deletes their account, and every session of theirs ends. */
-export const deleteAccount: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
-  const { users, sessions, audit } = needs
+export const deleteAccount: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
+  const { users, sessions, audit } = dependencies
 
   app.delete('/users/me', { schema: DeleteAccount, attachValidation: true }, async (request, reply) => {
-    const { sub, sid } = await requirePerson(request, needs)
+    const { sub, sid } = await requirePerson(request, dependencies)
     requireValid(request)
-    await requireOwnPassword(request, sub, request.body.password, needs)
+    await requireOwnPassword(request, sub, request.body.password, dependencies)
 
     await removeAccount(users, sub, async () => {
       // The session that asks goes last: if Redis is away meanwhile, the person can ask again.
-      const others = await sessions.endAll(sub, sid)
-      const sids = [...others, ...(await sessions.end(sub, [sid]))]
+      const others = await sessions.revokeAll(sub, sid)
+      const sids = [...others, ...(await sessions.revoke(sub, [sid]))]
       audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted' })
     })
     audit(request, { event: 'user.deleted', sub })

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { SignUp } from '../../schemas/users.js'
 import type { Audit } from '../audit.js'
-import { refusal } from '../errors.js'
+import { refusal } from '../http/errors.js'
 import type { Throttle } from '../throttle/throttle.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
 import type { Users } from '../users/users.js'
 
-interface Needs {
+interface Dependencies {
   users: Users
   throttle: Throttle
   signUp: 'open' | 'closed'
@@ -16,27 +16,27 @@ interface Needs {
 }
 
 /** `POST /users`: anyone makes an account, while sign-up is open. */
-export const signUp: FastifyPluginAsyncTypebox<Needs> = async (
+export const signUp: FastifyPluginAsyncTypebox<Dependencies> = async (
   app,
-  { users, passwordMinLength: minLength, ...needs },
+  { users, passwordMinLength: minLength, ...dependencies },
 ) => {
   app.post('/users', { schema: SignUp }, async (request, reply) => {
-    if (needs.signUp === 'closed') throw refusal.signUpClosed()
+    if (dependencies.signUp === 'closed') throw refusal.signUpClosed()
     const { username, password } = request.body
     const usernameRule = brokenUsernameRule(username)
     if (usernameRule) throw refusal.invalidRequest(usernameRules[usernameRule])
     const passwordRule = await brokenPasswordRule(password, { username, minLength })
     if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
 
-    const wait = await needs.throttle.signUp(request.ip)
+    const wait = await dependencies.throttle.signUp(request.ip)
     if (wait > 0) {
-      needs.audit(request, { event: 'user.create_refused', reason: 'throttled' })
+      dependencies.audit(request, { event: 'user.create_refused', reason: 'throttled' })
       throw refusal.tooManySignUps(wait)
     }
     const user = await users.create(username, password, [], request.ip)
     if (user === 'taken') throw refusal.usernameTaken()
 
-    needs.audit(request, { event: 'user.created', sub: user.id })
+    dependencies.audit(request, { event: 'user.created', sub: user.id })
     return reply.code(201).send({ id: user.id, username: user.username, created_at: Math.floor(user.createdAt / 1000) })
   })
 }

@@ -1,9 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Verify } from '../../schemas/verify.js'
-import { refusal } from '../errors.js'
-import { type LiveTokenNeeds, requireLiveToken } from './live-token.js'
-import { nearlyNarrowing } from './parameters.js'
+import { refusal } from '../http/errors.js'
+import { nearlyNarrowing } from './guards/ignored-limits.js'
+import { type LiveTokenDependencies, requireLiveToken } from './guards/live-token.js'
 
 /**
  * `ANY /verify`, `ANY /verify/*`: a gateway asks whether to admit a request (forward authentication).
@@ -11,7 +11,7 @@ import { nearlyNarrowing } from './parameters.js'
  * It is answered before the body is read, for nginx announces bodies that it never sends, and whatever the gateway passes
  * on of the caller's request (its type, its encoding, its query) is none of our business.
  */
-export const verify: FastifyPluginAsyncTypebox<LiveTokenNeeds> = async (app, needs) => {
+export const verify: FastifyPluginAsyncTypebox<LiveTokenDependencies> = async (app, dependencies) => {
   const answer = { config: { forwardAuth: true }, onRequest: admit, handler: async () => {} }
   for (const url of ['/verify', '/verify/*']) {
     // OpenAPI has no word for "any method": the page shows GET.
@@ -22,7 +22,7 @@ export const verify: FastifyPluginAsyncTypebox<LiveTokenNeeds> = async (app, nee
 
   async function admit(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     if (announcesBody(request)) closeAfter(request, reply)
-    const { claims } = await requireLiveToken(request, needs)
+    const { claims } = await requireLiveToken(request, dependencies)
     const scopes = claims.scope.split(' ')
     const roles = claims.roles ?? []
     refuseMisspelt(request)

@@ -1,7 +1,7 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 
 /** What a refresh token says: the store keeps nothing of the token but the generation. */
-export interface RefreshGrant {
+export interface RefreshTokenPayload {
   sub: string
   sid: string
   generation: number
@@ -9,11 +9,11 @@ export interface RefreshGrant {
 
 export interface RefreshTokens {
   /** The token of a grant. The same grant always has the same token: that is what makes a retry safe. */
-  mint(grant: RefreshGrant): string
+  mint(grant: RefreshTokenPayload): string
   /** The grant of a genuine token, of any age, or undefined: a forged token costs one MAC and no I/O. */
-  read(token: string): RefreshGrant | undefined
+  read(token: string): RefreshTokenPayload | undefined
   /** The same, and `unknown_key` where the token names a key that is not here: it may be genuine all the same. */
-  readForRevocation(token: string): RefreshGrant | 'unknown_key' | undefined
+  readForRevocation(token: string): RefreshTokenPayload | 'unknown_key' | undefined
 }
 
 /** Fixed, so that secret scanners find a leaked token. */
@@ -57,7 +57,7 @@ export function createRefreshTokens(keys: readonly [string, ...string[]], issuer
     }
   }
 
-  function readForRevocation(token: string): RefreshGrant | 'unknown_key' | undefined {
+  function readForRevocation(token: string): RefreshTokenPayload | 'unknown_key' | undefined {
     const parsed = parse(token)
     if (!parsed) return undefined
     const { grant, presented, candidates } = parsed

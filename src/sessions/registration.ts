@@ -4,8 +4,8 @@ import { type Moment, systemClock } from '@latchkey/verifier/clock'
 import type { Database } from '../database/database.js'
 import type { SessionStoreRow } from '../database/schema.js'
 import { Unavailable } from '../unavailable.js'
-import { operations } from './around.js'
 import type { SessionStore } from './session.js'
+import { operations } from './wrap-operations.js'
 
 /** A store of sessions, as the database registers it. */
 export interface RegistrableStore {

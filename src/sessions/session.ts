@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
-import type { RefreshGrant } from './refresh-token.js'
+import type { RefreshTokenPayload } from './refresh-token.js'
 
 /**
  * Whose session it is when a person signed in by themselves, not by way of a client: any client of theirs may refresh it.
  * Also the `client_id` in its tokens (RFC 9068 §2.2), and so the id that no client can have.
  */
-export const FIRST_PARTY = 'latchkey'
+export const FIRST_PARTY_CLIENT_ID = 'latchkey'
 
 /** The id of a new session: 128 random bits. */
 export const newSid = (): string => randomBytes(16).toString('base64url')
@@ -34,7 +34,7 @@ export interface Session {
 }
 
 /** What the tokens of a session say of it. */
-export type SessionGrant = Omit<Session, 'username' | 'deviceName' | 'ip' | 'userAgent' | 'createdAt'>
+export type IssuableSession = Omit<Session, 'username' | 'deviceName' | 'ip' | 'userAgent' | 'createdAt'>
 
 export type NewSession = Omit<Session, 'generation' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
 
@@ -58,9 +58,9 @@ export const LONGEST_LIFE = (MAX_LIFETIME + 60) * 1000
 
 export type Rotation =
   /** The generation was the current one and has been moved on by one. */
-  | { outcome: 'rotated'; session: SessionGrant }
+  | { outcome: 'rotated'; session: IssuableSession }
   /** The generation was moved on within the grace, `age` milliseconds ago: the same successor again. Nothing has changed. */
-  | { outcome: 'replayed'; session: SessionGrant; age: number }
+  | { outcome: 'replayed'; session: IssuableSession; age: number }
   /**
    * The generation was left behind: it has been stolen, or kept. The session lives still: the caller ends it. Where its
    * successor was never used, an answer may have been lost, and the retry have come after the grace.
@@ -85,9 +85,9 @@ export interface SessionStore {
    * Exactly-once rotation. A session that was begun for another of the service's clients than `clientId` is unknown, and
    * left as it is (RFC 6749 §10.4).
    */
-  rotate(grant: RefreshGrant, clientId: string): Promise<Rotation>
+  rotate(grant: RefreshTokenPayload, clientId: string): Promise<Rotation>
   /** The user name of a living session's holder, or undefined where there is none: the whole revocation look-up. */
-  holder(sub: string, sid: string): Promise<string | undefined>
+  findUsername(sub: string, sid: string): Promise<string | undefined>
   /** The living sessions of a user, the latest used first. */
   list(sub: string): Promise<Session[]>
   /**
@@ -96,9 +96,9 @@ export interface SessionStore {
    * holds too for those that ended before: so with no ids it makes sure of them alone. Of a session that is not there nobody
    * is told.
    */
-  end(sub: string, sids: readonly string[]): Promise<string[]>
+  revoke(sub: string, sids: readonly string[]): Promise<string[]>
   /** Ends every session of the user but `except`, likewise. */
-  endAll(sub: string, except?: string): Promise<string[]>
+  revokeAll(sub: string, except?: string): Promise<string[]>
   /**
    * Ends the tokens that a client got for itself, issued at or before `notBefore` (Unix seconds): they have no session.
    * Acknowledged as `end` is. Answers whether this call ended any: not where they had ended before.

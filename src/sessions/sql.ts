@@ -4,7 +4,7 @@ import { sql } from '../database/kysely.js'
 import type { SessionRow } from '../database/schema.js'
 import type { RegistrableStore } from './registration.js'
 import {
-  FIRST_PARTY,
+  FIRST_PARTY_CLIENT_ID,
   LONGEST_LIFE,
   type Rotation,
   type Session,
@@ -107,7 +107,7 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
         })
         .where('sid', '=', sid)
         .where('sub', '=', sub)
-        .where('client_id', 'in', [clientId, FIRST_PARTY])
+        .where('client_id', 'in', [clientId, FIRST_PARTY_CLIENT_ID])
         .where('generation', '<=', generation)
         .where(isLiving)
         .returningAll()
@@ -120,7 +120,7 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
         .select(sql<number>`${now} - rotated_at`.as('age'))
         .where('sid', '=', sid)
         .where('sub', '=', sub)
-        .where('client_id', 'in', [clientId, FIRST_PARTY])
+        .where('client_id', 'in', [clientId, FIRST_PARTY_CLIENT_ID])
         .where(isLiving)
         .executeTakeFirst()
       if (!row) return { outcome: 'unknown' }
@@ -129,7 +129,7 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
       return { outcome: 'reused', successor: isPrevious ? 'unused' : 'used' }
     },
 
-    async holder(sub, sid) {
+    async findUsername(sub, sid) {
       const row = await db
         .selectFrom('sessions')
         .select('username')
@@ -151,11 +151,11 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
       return rows.map(toSession)
     },
 
-    async end(sub, sids) {
+    async revoke(sub, sids) {
       return sids.length === 0 ? [] : remove(sql`sub = ${sub} AND sid IN (${sql.join(sids)})`)
     },
 
-    async endAll(sub, except = '') {
+    async revokeAll(sub, except = '') {
       return remove(sql`sub = ${sub} AND sid <> ${except}`)
     },
 

@@ -25,7 +25,7 @@ export interface AccessTokenOptions {
   now?: () => number
 }
 
-export interface AccessTokenGrant {
+export interface AccessTokenInput {
   sub: string
   /** Left out where a client gets a token for itself. */
   sid?: string
@@ -49,7 +49,7 @@ export interface AccessTokens {
   /** Every audience that a token can have. The first is the default. */
   readonly audiences: readonly [string, ...string[]]
   /** A signed access token and its life in seconds. */
-  issue(grant: AccessTokenGrant): { token: string; expiresIn: number }
+  issue(grant: AccessTokenInput): { token: string; expiresIn: number }
   /**
    * Whether this service made the token, for an audience of ours, and whether it is in its time. Another service that has the
    * key can sign a token, and cannot make it pass here. Says nothing of its session.

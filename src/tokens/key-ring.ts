@@ -26,7 +26,7 @@ export interface KeyRing {
 }
 
 /** Shared HS256 secrets, from the environment: they change with a restart. */
-export function ringOfSecrets(secrets: readonly [string, ...string[]]): KeyRing {
+export function createSecretKeyRing(secrets: readonly [string, ...string[]]): KeyRing {
   const keys = secrets.map((secret): SigningKey => {
     const verification = sharedSecretKey(secret)
     return { kid: verification.kid, alg: verification.alg, key: secret, verification, publicJwk: undefined }
@@ -60,7 +60,7 @@ type Look = { text: string; fault?: undefined } | { text?: undefined; fault: str
  *
  * @throws Error where the file cannot be used at the start
  */
-export function ringOfFile(path: string, options: KeyFileOptions): KeyRing & { reread(): void } {
+export function createFileKeyRing(path: string, options: KeyFileOptions): KeyRing & { reread(): void } {
   const { parse = parseKeys, onRead, onBroken, clock = systemClock } = options
   let lookedAt = clock.now()
   const first = readFileSync(path, 'utf8')

@@ -58,7 +58,7 @@ export interface Passwords {
 }
 
 /** Told of each password, in milliseconds. */
-export interface HashingTimes {
+export interface HashingObserver {
   waited(milliseconds: number): void
   hashed(milliseconds: number): void
   refused(): void
@@ -70,7 +70,7 @@ export interface PasswordHashingOptions {
   /** How many may wait. Past it, hashing throws {@link Unavailable} at once: a queue that only grows helps nobody. */
   queue: number
   cost?: HashCost
-  times?: HashingTimes
+  times?: HashingObserver
 }
 
 /**

@@ -1,8 +1,8 @@
 import { test } from 'tap'
-import type { Api } from '../api.js'
-import { basic, type Credentials } from '../clients.js'
-import { CLIENT, startServiceWith } from '../service.js'
-import { environmentOf, latchkey, settings, shellOf } from './latchkey.js'
+import type { Api } from '../support/api.js'
+import { basic, type Credentials } from '../support/clients.js'
+import { environmentOf, latchkey, settings, shellOf } from '../support/latchkey.js'
+import { CLIENT, startServiceWith } from '../support/service.js'
 
 const introspectAs = async (api: Api, client: Credentials) =>
   (await api.call('/introspect', { form: { token: 'x' }, headers: basic(client) })).status

@@ -1,6 +1,6 @@
 import { verify } from '@node-rs/argon2'
 import { test } from 'tap'
-import { environmentOf, latchkey, shellOf } from './latchkey.js'
+import { environmentOf, latchkey, shellOf } from '../support/latchkey.js'
 
 test('hash: a password from standard input becomes a PHC string, composed as at sign-in', async (t) => {
   const decomposed = 'cafe\u0301 cafe\u0301 cafe\u0301'

@@ -3,9 +3,9 @@ import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync,
 import { dirname, join } from 'node:path'
 import { calculateJwkThumbprint, importSPKI, type JWK, jwtVerify } from 'jose'
 import { test } from 'tap'
-import { algorithms, headerOf, keyFile, keySet, makeKey, withKeyFile } from '../keys.js'
-import { PASSWORD, startService, temporaryFolder } from '../service.js'
-import { latchkey } from './latchkey.js'
+import { algorithms, headerOf, keyFile, keySet, makeKey, withKeyFile } from '../support/keys.js'
+import { latchkey } from '../support/latchkey.js'
+import { PASSWORD, startService, temporaryFolder } from '../support/service.js'
 
 const kidsIn = (path: string) => JSON.parse(readFileSync(path, 'utf8')).keys.map(({ kid }: JWK) => kid)
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import { freePort } from '../servers/ports.js'
-import { environment } from '../service.js'
-import { latchkey, shellOf } from './latchkey.js'
+import { latchkey, shellOf } from '../support/latchkey.js'
+import { freePort } from '../support/servers/ports.js'
+import { environment } from '../support/service.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const commands = {

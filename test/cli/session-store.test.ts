@@ -1,7 +1,7 @@
 import { type Test, test } from 'tap'
-import { latchkey, shellOf } from '../cli/latchkey.js'
-import { makeClient } from '../clients.js'
-import { type RedisServer, startRedis } from '../servers/redis.js'
+import { makeClient } from '../support/clients.js'
+import { latchkey, shellOf } from '../support/latchkey.js'
+import { type RedisServer, startRedis } from '../support/servers/redis.js'
 import {
   type Environment,
   environment,
@@ -10,8 +10,8 @@ import {
   startReady,
   startServiceWith,
   temporaryFolder,
-} from '../service.js'
-import { withRedis } from '../stored.js'
+} from '../support/service.js'
+import { withRedis } from '../support/store-inspection.js'
 
 const RENEWED = 'seven tame otters hum'
 const databases = ['sqlite', 'postgres'] as const

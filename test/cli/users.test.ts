@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { PASSWORD, startServiceWith } from '../service.js'
-import { environmentOf, latchkey, settings, shellOf } from './latchkey.js'
+import { environmentOf, latchkey, settings, shellOf } from '../support/latchkey.js'
+import { PASSWORD, startServiceWith } from '../support/service.js'
 
 const RENEWED = 'seven tame otters hum'
 

@@ -2,10 +2,10 @@ import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import SqliteDatabase from 'libsql'
 import { test } from 'tap'
-import { readConfig } from '../../src/config.js'
-import { withAccounts } from '../accounts.js'
-import { latchkey } from '../cli/latchkey.js'
-import { environment, PASSWORD, startServiceWith, temporaryFolder } from '../service.js'
+import { readConfig } from '../../src/config/config.js'
+import { withAccounts } from '../support/accounts.js'
+import { latchkey } from '../support/latchkey.js'
+import { environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
 
 const FILES = ['latchkey.db', 'latchkey.db-shm', 'latchkey.db-wal']
 const modeOf = (path: string) => statSync(path).mode & 0o777

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import { type Test, test } from 'tap'
 import { openDatabase } from '../../src/database/database.js'
-import { withAccounts } from '../accounts.js'
-import { createPostgresDatabase } from '../servers/postgres.js'
-import { PASSWORD, temporaryFolder } from '../service.js'
-import { isAll } from '../size.js'
+import { withAccounts } from '../support/accounts.js'
+import { createPostgresDatabase } from '../support/servers/postgres.js'
+import { PASSWORD, temporaryFolder } from '../support/service.js'
+import { isAll } from '../support/size.js'
 
 const PROCESSES = 6
 const ROUNDS = isAll ? 3 : 1
@@ -58,7 +58,7 @@ for (const [kind, create] of Object.entries(newDatabase)) {
 
 /** What each of several processes says that open the database in the same moment. */
 async function openAtOnce(t: Test, url: string): Promise<string[]> {
-  const opener = fileURLToPath(new URL('./opener.js', import.meta.url))
+  const opener = fileURLToPath(new URL('../support/database-opener.js', import.meta.url))
   const children = Array.from({ length: PROCESSES }, () =>
     spawn(process.execPath, [opener, url], { stdio: ['pipe', 'pipe', 'inherit'] }),
   )

@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
 import { type Test, test } from 'tap'
 import { parse } from 'yaml'
-import { secretSettings, settings } from '../../src/config.js'
-import { Api } from '../api.js'
-import { freePort } from '../servers/ports.js'
-import { createPostgresDatabase } from '../servers/postgres.js'
-import { startRedis } from '../servers/redis.js'
-import { type Environment, PASSWORD, spawnService, temporaryFolder } from '../service.js'
+import { secretSettings, settings } from '../../src/config/config.js'
+import { Api } from '../support/api.js'
+import { freePort } from '../support/servers/ports.js'
+import { createPostgresDatabase } from '../support/servers/postgres.js'
+import { startRedis } from '../support/servers/redis.js'
+import { type Environment, PASSWORD, spawnService, temporaryFolder } from '../support/service.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap, { test } from 'tap'
-import { readConfig, secretSettings, settings } from '../../src/config.js'
-import { copyManifests, type Manifest, render, root } from './kustomize.js'
-import { faultsOf } from './manifest-types.js'
-import { danglingReferences, named, ofKind, pods, unrestricted } from './references.js'
+import { readConfig, secretSettings, settings } from '../../src/config/config.js'
+import { copyManifests, type Manifest, render, root } from '../support/kustomize.js'
+import { faultsOf } from '../support/manifest-types.js'
+import { danglingReferences, named, ofKind, pods, unrestricted } from '../support/references.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are of every shape; their types are checked by the compiler
 type Any = any

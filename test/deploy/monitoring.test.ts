@@ -3,10 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap, { test } from 'tap'
 import { parse, stringify } from 'yaml'
-import { type Samples, scrape } from '../scrape.js'
-import { locate } from '../servers/install.js'
-import { PASSWORD, startService, temporaryFolder } from '../service.js'
-import { root } from './kustomize.js'
+import { root } from '../support/kustomize.js'
+import { type Samples, scrape } from '../support/scrape.js'
+import { locate } from '../support/servers/install.js'
+import { PASSWORD, startService, temporaryFolder } from '../support/service.js'
 
 interface Rule {
   alert: string

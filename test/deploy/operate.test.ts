@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { readPage } from '../pages.js'
-import { scrape } from '../scrape.js'
-import { startService } from '../service.js'
-import { root } from './kustomize.js'
+import { root } from '../support/kustomize.js'
+import { scrape } from '../support/scrape.js'
+import { startService } from '../support/service.js'
 
 const page = readPage('docs/operate.md')
 

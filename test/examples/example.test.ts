@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import { freePort } from '../servers/ports.js'
-import { temporaryFolder } from '../service.js'
+import { freePort } from '../support/servers/ports.js'
+import { temporaryFolder } from '../support/service.js'
 
 const script = fileURLToPath(new URL('../../../examples/todo/dist/example.js', import.meta.url))
 

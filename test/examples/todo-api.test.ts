@@ -1,7 +1,7 @@
 import { test } from 'tap'
-import type { Answer } from '../api.js'
-import { PASSWORD } from '../service.js'
-import { startTodo } from './todo-service.js'
+import type { Answer } from '../support/api.js'
+import { PASSWORD } from '../support/service.js'
+import { startTodo } from '../support/todo-service.js'
 
 for (const [store, mode] of [
   ['sqlite', 'introspecting'],

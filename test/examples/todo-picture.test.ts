@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import { addTodo, browser, openDevice, PHONE, signIn, signUp, todo } from './browser.js'
-import { startTodo } from './todo-service.js'
+import { addTodo, browser, openDevice, PHONE, signIn, signUp, todo } from '../support/browser.js'
+import { startTodo } from '../support/todo-service.js'
 
 const picture = fileURLToPath(new URL('../../../docs/todo.png', import.meta.url))
 const SIZE = { width: 1040, height: 500 }

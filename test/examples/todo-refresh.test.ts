@@ -1,8 +1,8 @@
 import type { Page, Request } from 'playwright-core'
 import { test } from 'tap'
-import { eventually } from '../eventually.js'
-import { addTodo, desk, openDevice, openTab, signUp, todo, welcome } from './browser.js'
-import { startTodo } from './todo-service.js'
+import { addTodo, desk, openDevice, openTab, signUp, todo, welcome } from '../support/browser.js'
+import { eventually } from '../support/eventually.js'
+import { startTodo } from '../support/todo-service.js'
 
 const SHORT = { ACCESS_TTL: '3s' }
 

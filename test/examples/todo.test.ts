@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { addTodo, desk, fillIn, openDevice, openTab, PHONE, signIn, signUp, todo, welcome } from './browser.js'
-import { startTodo } from './todo-service.js'
+import { addTodo, desk, fillIn, openDevice, openTab, PHONE, signIn, signUp, todo, welcome } from '../support/browser.js'
+import { startTodo } from '../support/todo-service.js'
 
 test('todo page: sign up, write down, tick, change and delete, and all is there after a reload', async (t) => {
   const { url } = await startTodo(t, 'sqlite')

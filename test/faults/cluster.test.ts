@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { feedKey, sessionIndexKey } from '@latchkey/verifier/redis-keys'
 import { Cluster, Command } from 'ioredis'
 import { test } from 'tap'
-import type { Api } from '../api.js'
-import { type ClusterNode, startRedisCluster } from '../servers/redis-cluster.js'
-import { poll } from '../servers/redis-sentinel.js'
-import { PASSWORD, startService } from '../service.js'
-import { until, verifierOf } from '../verifier/setting.js'
-import { accepts, countAccepted, Ledger, signUpLanes, startLoad } from './load.js'
+import type { Api } from '../support/api.js'
+import { accepts, countAccepted, Ledger, signUpLanes, startLoad } from '../support/load.js'
+import { type ClusterNode, startRedisCluster } from '../support/servers/redis-cluster.js'
+import { poll } from '../support/servers/redis-sentinel.js'
+import { PASSWORD, startService } from '../support/service.js'
+import { until, verifierOf } from '../support/verifier-setup.js'
 
 /** How often each slot in use moves to the next primary and on. */
 const MOVES = Number(process.env.LATCHKEY_TEST_MOVES ?? 2)

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { test } from 'tap'
-import type { Api } from '../api.js'
-import { startRedis } from '../servers/redis.js'
-import { PASSWORD, startService } from '../service.js'
-import { until, verdict, verifierOf } from '../verifier/setting.js'
-import { Ledger, signUpLanes, startLoad } from './load.js'
+import type { Api } from '../support/api.js'
+import { Ledger, signUpLanes, startLoad } from '../support/load.js'
+import { startRedis } from '../support/servers/redis.js'
+import { PASSWORD, startService } from '../support/service.js'
+import { until, verdict, verifierOf } from '../support/verifier-setup.js'
 
 /** How often Redis is emptied; the full size is 20. */
 const TIMES = Number(process.env.LATCHKEY_TEST_EMPTIED ?? 2)

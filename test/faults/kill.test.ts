@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'tap'
-import type { Api } from '../api.js'
-import { startRedis } from '../servers/redis.js'
-import { environment, type SpawnedService, spawnService } from '../service.js'
-import { Ledger, signUpLanes, startLoad } from './load.js'
+import type { Api } from '../support/api.js'
+import { Ledger, signUpLanes, startLoad } from '../support/load.js'
+import { startRedis } from '../support/servers/redis.js'
+import { environment, type SpawnedService, spawnService } from '../support/service.js'
 
 /** How often a process of the service is killed; the full size is 200. */
 const KILLS = Number(process.env.LATCHKEY_TEST_KILLS ?? 2)

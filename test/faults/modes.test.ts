@@ -1,11 +1,11 @@
 import { createVerifier } from '@latchkey/verifier'
 import { Cluster, Redis } from 'ioredis'
 import { type Test, test } from 'tap'
-import { startRedis } from '../servers/redis.js'
-import { startRedisCluster } from '../servers/redis-cluster.js'
-import { poll, startSentinels } from '../servers/redis-sentinel.js'
-import { type Environment, JWT_SECRET, PASSWORD, startService } from '../service.js'
-import { verdict } from '../verifier/setting.js'
+import { startRedis } from '../support/servers/redis.js'
+import { startRedisCluster } from '../support/servers/redis-cluster.js'
+import { poll, startSentinels } from '../support/servers/redis-sentinel.js'
+import { type Environment, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
+import { verdict } from '../support/verifier-setup.js'
 
 /** Each way in which users run Redis, and a client for it as a service with a verifier would make it. */
 const modes: Record<string, (t: Test) => Promise<{ env: Environment; client: () => Redis | Cluster }>> = {

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type Test, test } from 'tap'
 import { openDatabase } from '../../src/database/database.js'
-import { createPostgresDatabase } from '../servers/postgres.js'
-import { startRedis } from '../servers/redis.js'
-import { startTcpProxy } from '../servers/tcp-proxy.js'
-import { environment, PASSWORD, startServiceWith } from '../service.js'
-import { until } from '../verifier/setting.js'
-import { timed } from './load.js'
+import { timed } from '../support/load.js'
+import { createPostgresDatabase } from '../support/servers/postgres.js'
+import { startRedis } from '../support/servers/redis.js'
+import { startTcpProxy } from '../support/servers/tcp-proxy.js'
+import { environment, PASSWORD, startServiceWith } from '../support/service.js'
+import { until } from '../support/verifier-setup.js'
 
 /** What a caller may have to wait, in milliseconds; and so much more, for the machine is shared. */
 const LIMIT = 1000 + 1000

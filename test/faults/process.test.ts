@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { locate } from '../servers/install.js'
-import { environment, PASSWORD, spawnService, startService, stores, temporaryFolder } from '../service.js'
-import { until } from '../verifier/setting.js'
+import { locate } from '../support/servers/install.js'
+import { environment, PASSWORD, spawnService, startService, stores, temporaryFolder } from '../support/service.js'
+import { until } from '../support/verifier-setup.js'
 
 test('F21 the disk is full: 503, no row is corrupt, and with room again all is well', async (t) => {
   // A limit on the size of files tells by a signal too, unlike a full disk.

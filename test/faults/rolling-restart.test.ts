@@ -1,10 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
-import { Api, type Tokens } from '../api.js'
-import { gatewayFolder, startProgram } from '../gateways/program.js'
-import { freePort } from '../servers/ports.js'
-import { CLIENT, environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
+import { Api, type Tokens } from '../support/api.js'
+import { gatewayFolder, startProgram } from '../support/gateways/program.js'
+import { freePort } from '../support/servers/ports.js'
+import { CLIENT, environment, PASSWORD, type SpawnedService, spawnService } from '../support/service.js'
 
 /** Requests while the replicas are replaced, one after the other, again and again; the full size is 20,000. */
 const REQUESTS = Number(process.env.LATCHKEY_TEST_REQUESTS ?? 500)

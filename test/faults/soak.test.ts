@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { soak } from './soak.js'
+import { soak } from '../support/soak.js'
 
 /** `npm run soak` goes on for an hour. */
 const SECONDS = Number(process.env.LATCHKEY_TEST_SOAK ?? 20)

@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { RevocationOptions } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
-import { startTcpProxy, type TcpProxy } from '../servers/tcp-proxy.js'
-import { CLIENT, environment, JWT_SECRET, PASSWORD, spawnService, temporaryFolder } from '../service.js'
-import { adminOf, callsOf, ISSUER, type Setting, startSetting, until } from '../verifier/setting.js'
-import type { Question, Verdict } from './stopped-verifier.js'
+import { startTcpProxy, type TcpProxy } from '../support/servers/tcp-proxy.js'
+import { CLIENT, environment, JWT_SECRET, PASSWORD, spawnService, temporaryFolder } from '../support/service.js'
+import type { Question, Verdict } from '../support/stopped-verifier.js'
+import { adminOf, callsOf, ISSUER, type Setting, startSetting, until } from '../support/verifier-setup.js'
 
 /*
   A process is stopped, or its event loop is blocked, while it waits for the answer to a look-up. The answer says that the
@@ -110,7 +110,7 @@ for (const [name, mode] of Object.entries(modes)) {
 
 function startVerifier(t: Test, revocation: RevocationOptions) {
   const options = { issuer: ISSUER, audience: ISSUER, keys: { secrets: [JWT_SECRET] }, revocation }
-  const child: ChildProcess = fork(fileURLToPath(new URL('./stopped-verifier.js', import.meta.url)), [
+  const child: ChildProcess = fork(fileURLToPath(new URL('../support/stopped-verifier.js', import.meta.url)), [
     JSON.stringify(options),
   ])
   t.teardown(() => child.kill('SIGKILL'))

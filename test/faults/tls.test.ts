@@ -3,11 +3,11 @@ import { chmodSync, chownSync, copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { test } from 'tap'
-import { makeCertificates } from '../servers/certificates.js'
-import { freePort } from '../servers/ports.js'
-import { startPostgres } from '../servers/postgres.js'
-import { startRedis } from '../servers/redis.js'
-import { environment, PASSWORD, spawnService, temporaryFolder } from '../service.js'
+import { makeCertificates } from '../support/servers/certificates.js'
+import { freePort } from '../support/servers/ports.js'
+import { startPostgres } from '../support/servers/postgres.js'
+import { startRedis } from '../support/servers/redis.js'
+import { environment, PASSWORD, spawnService, temporaryFolder } from '../support/service.js'
 
 test('Redis and Postgres by TLS, with an authority of their own; and with one that is not trusted, not at all', async (t) => {
   const { ca, certificate, key } = makeCertificates(temporaryFolder(t))

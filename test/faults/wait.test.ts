@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
-import type { Answer, Api, Tokens } from '../api.js'
-import { startRedis } from '../servers/redis.js'
-import { startReplica } from '../servers/redis-sentinel.js'
-import { CLIENT, PASSWORD, startService } from '../service.js'
+import type { Answer, Api, Tokens } from '../support/api.js'
+import { startRedis } from '../support/servers/redis.js'
+import { startReplica } from '../support/servers/redis-sentinel.js'
+import { CLIENT, PASSWORD, startService } from '../support/service.js'
 
 const OTHER_PASSWORD = 'another battery, another staple'
 

@@ -1,7 +1,7 @@
 import { test } from 'tap'
-import { startApacheOauth2 } from './apache.js'
-import { readAs } from './app.js'
-import { keepsTheRules, startWorld } from './rules.js'
+import { startApacheOauth2 } from '../support/gateways/apache.js'
+import { readAs } from '../support/gateways/app.js'
+import { keepsTheRules, startWorld } from '../support/gateways/rules.js'
 
 // It waits 15 s for an answer, whatever it is told.
 keepsTheRules({ name: 'Apache, mod_oauth2', start: startApacheOauth2, givesUpWithin: 20 })

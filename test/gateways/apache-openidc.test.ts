@@ -1,8 +1,8 @@
 import { test } from 'tap'
-import { startApacheOpenidc } from './apache.js'
-import { readAs } from './app.js'
-import { keepsTheRules, startWorld } from './rules.js'
-import { claimsOf, now, withClaims } from './tokens.js'
+import { startApacheOpenidc } from '../support/gateways/apache.js'
+import { readAs } from '../support/gateways/app.js'
+import { keepsTheRules, startWorld } from '../support/gateways/rules.js'
+import { claimsOf, now, withClaims } from '../support/gateways/tokens.js'
 
 keepsTheRules({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5 })
 

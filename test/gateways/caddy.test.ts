@@ -1,7 +1,7 @@
 import { test } from 'tap'
-import { readAs } from './app.js'
-import { startCaddy } from './caddy.js'
-import { keepsTheRules, startWorld } from './rules.js'
+import { readAs } from '../support/gateways/app.js'
+import { startCaddy } from '../support/gateways/caddy.js'
+import { keepsTheRules, startWorld } from '../support/gateways/rules.js'
 
 keepsTheRules({ name: 'Caddy', start: startCaddy, givesUpWithin: 5 })
 

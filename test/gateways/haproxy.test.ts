@@ -1,7 +1,7 @@
 import { test } from 'tap'
-import { startHaproxy } from './haproxy.js'
-import { keepsTheRules, startWorld } from './rules.js'
-import { now, withClaims } from './tokens.js'
+import { startHaproxy } from '../support/gateways/haproxy.js'
+import { keepsTheRules, startWorld } from '../support/gateways/rules.js'
+import { now, withClaims } from '../support/gateways/tokens.js'
 
 keepsTheRules({ name: 'HAProxy', start: startHaproxy, givesUpWithin: 5 })
 

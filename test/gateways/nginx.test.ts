@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { test } from 'tap'
-import { readAs } from './app.js'
-import { startNginx } from './nginx.js'
-import { GATEWAY_CLIENT, keepsTheRules, startWorld } from './rules.js'
+import { readAs } from '../support/gateways/app.js'
+import { startNginx } from '../support/gateways/nginx.js'
+import { GATEWAY_CLIENT, keepsTheRules, startWorld } from '../support/gateways/rules.js'
 
 keepsTheRules({ name: 'nginx', start: startNginx, givesUpWithin: 5 })
 

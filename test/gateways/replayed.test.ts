@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { test } from 'tap'
-import { PASSWORD, startService } from '../service.js'
-import { exampleUrl } from './program.js'
-import { claimsOf, now, withClaims } from './tokens.js'
+import { exampleUrl } from '../support/gateways/program.js'
+import { claimsOf, now, withClaims } from '../support/gateways/tokens.js'
+import { PASSWORD, startService } from '../support/service.js'
 
 /** What a caller sends to a gateway. */
 interface Caller {

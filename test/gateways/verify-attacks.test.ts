@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { type Test, test } from 'tap'
-import { exchange } from '../http/socket.js'
-import { PASSWORD, startService } from '../service.js'
+import { PASSWORD, startService } from '../support/service.js'
+import { exchange } from '../support/socket.js'
 
 async function start(t: Test) {
   const { api } = await startService(t, 'sqlite')

@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import type { Api, Call } from '../api.js'
-import { PASSWORD, startService, stores } from '../service.js'
+import type { Api, Call } from '../support/api.js'
+import { PASSWORD, startService, stores } from '../support/service.js'
 
 const NEXT = 'a quite different pass phrase'
 

@@ -1,7 +1,7 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { test } from 'tap'
-import { anyStore, PASSWORD, startService } from '../service.js'
-import { exchange, parseAnswer } from './socket.js'
+import { anyStore, PASSWORD, startService } from '../support/service.js'
+import { exchange, parseAnswer } from '../support/socket.js'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 const FORM_TYPE = { 'content-type': 'application/x-www-form-urlencoded' }

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { test } from 'tap'
-import { makeClient } from '../clients.js'
-import { startService, stores } from '../service.js'
-import { isAll } from '../size.js'
-import { createNursery, operationsOf, requests, send } from './fuzz.js'
+import { makeClient } from '../support/clients.js'
+import { createNursery, operationsOf, requests, send } from '../support/fuzz.js'
+import { startService, stores } from '../support/service.js'
+import { isAll } from '../support/size.js'
 
 /** `npm run fuzz:http` sets it to 100,000, on SQLite. */
 const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? (isAll ? 700 : 200))

@@ -1,6 +1,6 @@
 import { METHODS } from 'node:http'
 import { test } from 'tap'
-import { anyStore, PASSWORD, startService } from '../service.js'
+import { anyStore, PASSWORD, startService } from '../support/service.js'
 
 const ROUTES: [string, string[]][] = [
   ['/users', ['POST']],

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
-import { environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
-import { until } from '../verifier/setting.js'
-import { exchange, parseAnswer } from './socket.js'
+import { environment, PASSWORD, type SpawnedService, spawnService } from '../support/service.js'
+import { exchange, parseAnswer } from '../support/socket.js'
+import { until } from '../support/verifier-setup.js'
 
 const COUNT = 10_000
 

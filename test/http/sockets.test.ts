@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { PASSWORD, startService } from '../service.js'
-import { converse, exchange, parseAnswer } from './socket.js'
+import { PASSWORD, startService } from '../support/service.js'
+import { converse, exchange, parseAnswer } from '../support/socket.js'
 
 const FORM = 'Content-Type: application/x-www-form-urlencoded\r\n'
 

@@ -1,7 +1,7 @@
 import { test } from 'tap'
-import type { Call } from '../api.js'
-import { startWithFragileStore } from '../outages.js'
-import { PASSWORD, stores } from '../service.js'
+import type { Call } from '../support/api.js'
+import { startWithFragileStore } from '../support/fragile-store.js'
+import { PASSWORD, stores } from '../support/service.js'
 
 for (const store of stores) {
   test(`${store}: with its store away every route answers 503 with Retry-After, and says nothing of the store`, async (t) => {

@@ -1,9 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Api } from '../api.js'
-import { freePort } from '../servers/ports.js'
-import { CLIENT, JWT_SECRET, PASSWORD, REFRESH_SECRET } from '../service.js'
+import { Api } from '../support/api.js'
+import { freePort } from '../support/servers/ports.js'
+import { CLIENT, JWT_SECRET, PASSWORD, REFRESH_SECRET } from '../support/service.js'
 import { makeBaseImage, run } from './base.js'
 
 /**

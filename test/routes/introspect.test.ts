@@ -1,8 +1,8 @@
 import { test } from 'tap'
 import { createClients } from '../../src/clients/clients.js'
-import { withAccounts } from '../accounts.js'
-import type { Answer, Call } from '../api.js'
-import { CLIENT, PASSWORD, startService, stores } from '../service.js'
+import { withAccounts } from '../support/accounts.js'
+import type { Answer, Call } from '../support/api.js'
+import { CLIENT, PASSWORD, startService, stores } from '../support/service.js'
 
 const basic = (id: string, secret: string) => ({
   authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`,

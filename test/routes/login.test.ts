@@ -1,8 +1,8 @@
 import { test } from 'tap'
-import { withAccounts } from '../accounts.js'
-import type { Answer } from '../api.js'
-import { exchange, parseAnswer } from '../http/socket.js'
-import { PASSWORD, startService, stores } from '../service.js'
+import { withAccounts } from '../support/accounts.js'
+import type { Answer } from '../support/api.js'
+import { PASSWORD, startService, stores } from '../support/service.js'
+import { exchange, parseAnswer } from '../support/socket.js'
 
 /** All of an answer but what is new with each one. */
 function outline({ status, headers, text }: Answer) {

@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import type { Answer } from '../api.js'
-import { PASSWORD, startService, stores } from '../service.js'
+import type { Answer } from '../support/api.js'
+import { PASSWORD, startService, stores } from '../support/service.js'
 
 const ISSUER = 'http://latchkey.test'
 const AUDIENCES = { AUDIENCE: 'web,todo' }

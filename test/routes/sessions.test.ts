@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { test } from 'tap'
-import { PASSWORD, startService, stores } from '../service.js'
+import { PASSWORD, startService, stores } from '../support/service.js'
 
 const seconds = () => Math.floor(Date.now() / 1000)
 

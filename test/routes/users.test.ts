@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { withAccounts } from '../accounts.js'
-import { accountStores, PASSWORD, startService } from '../service.js'
+import { withAccounts } from '../support/accounts.js'
+import { accountStores, PASSWORD, startService } from '../support/service.js'
 
 for (const store of accountStores) {
   test(`${store}: a sign-up answers 201 with the account, and the name is taken from then on`, async (t) => {

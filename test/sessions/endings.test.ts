@@ -4,9 +4,9 @@ import { createLogger } from '../../src/log.js'
 import { openStores } from '../../src/stores.js'
 import { createPasswordHashing } from '../../src/users/password.js'
 import { createUsers } from '../../src/users/users.js'
-import type { Api, Tokens } from '../api.js'
-import { PASSWORD, type RunningService, startService, stores } from '../service.js'
-import { poll } from './stores.js'
+import type { Api, Tokens } from '../support/api.js'
+import { PASSWORD, type RunningService, startService, stores } from '../support/service.js'
+import { poll } from '../support/stores.js'
 
 for (const store of stores) {
   test(`${store}: R7 signing out by any token of the session ends it, and again is no error`, async (t) => {
@@ -92,7 +92,7 @@ for (const store of stores) {
     const tokens = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
 
     t.equal(await users.disable(id), true)
-    t.equal((await sessions.endAll(id)).length, 2)
+    t.equal((await sessions.revokeAll(id)).length, 2)
 
     for (const each of tokens) await isDead(t, api, each)
     t.equal((await api.login('ada', PASSWORD)).status, 401)

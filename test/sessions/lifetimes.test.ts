@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
-import type { Api, Tokens } from '../api.js'
-import { PASSWORD, startService, stores } from '../service.js'
+import type { Api, Tokens } from '../support/api.js'
+import { PASSWORD, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
   test(`${store}: R9 an unused session ends to the second, and its access token with it`, async (t) => {

@@ -3,7 +3,7 @@ import { sessionKey } from '@latchkey/verifier/redis-keys'
 import { type Test, test } from 'tap'
 import { dictionary, unpackDevice } from '../../src/sessions/redis/device.js'
 import type { NewSession } from '../../src/sessions/session.js'
-import { newSession, newUser, type OpenRedisStore, openRedisStore } from './stores.js'
+import { newSession, newUser, type OpenRedisStore, openRedisStore } from '../support/stores.js'
 
 const IPHONE =
   'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1'

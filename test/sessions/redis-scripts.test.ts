@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
-import { newUser, openRedisStore } from './stores.js'
+import { newUser, openRedisStore } from '../support/stores.js'
 
 const TTL = 60_000
 const GRACE = 30_000

@@ -12,23 +12,23 @@ import { type Test, test } from 'tap'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
 import type { SessionStore } from '../../src/sessions/session.js'
-import { startRedis } from '../servers/redis.js'
-import { newSession, newUser, openRedisStore, poll, present } from './stores.js'
+import { startRedis } from '../support/servers/redis.js'
+import { newSession, newUser, openRedisStore, poll, present } from '../support/stores.js'
 
 test('what ends is told to the feed, all of one call in one entry', async (t) => {
   const { client, sessions } = await openRedisStore(t)
   const sub = newUser()
   const [first, second, third] = await signIns(sessions, sub, 3)
 
-  await sessions.end(sub, [first as string])
-  await sessions.endAll(sub, second)
+  await sessions.revoke(sub, [first as string])
+  await sessions.revokeAll(sub, second)
 
   t.strictSame(await told(client), [
     ['sid', first],
     ['sid', third],
   ])
   await sessions.create(newSession(sub, { sid: 'another' }))
-  await sessions.endAll(sub)
+  await sessions.revokeAll(sub)
   const fields = (await told(client)).at(-1) as string[]
   t.strictSame(
     fields.filter((_, i) => i % 2 === 0),
@@ -49,7 +49,7 @@ test('the feed is told first, and then the key goes: a crash in between can be r
   const seen: string[] = []
   watcher.on('monitor', (_time: string, args: string[]) => seen.push(`${args[0]?.toUpperCase()} ${args.join(' ')}`))
 
-  await sessions.end(session.sub, [session.sid])
+  await sessions.revoke(session.sub, [session.sid])
   await poll(t, async () => seen.some((line) => line.startsWith('DEL')))
 
   const position = (command: string) => seen.findIndex((line) => line.startsWith(command) && line.includes(session.sid))
@@ -102,13 +102,13 @@ test('F6 emptied, Redis knows no session, and says since when; nothing revoked l
   const { client, sessions } = await openRedisStore(t)
   const sub = newUser()
   const [revoked, living] = (await signIns(sessions, sub, 2)) as [string, string]
-  await sessions.end(sub, [revoked])
+  await sessions.revoke(sub, [revoked])
   await client.set(epochKey, '12345')
 
   await client.flushall()
 
   for (const sid of [revoked, living]) {
-    t.equal(await sessions.holder(sub, sid), undefined)
+    t.equal(await sessions.findUsername(sub, sid), undefined)
     t.strictSame(await present(sessions, sub, sid, 0), { outcome: 'unknown' })
   }
   t.strictSame(await sessions.list(sub), [])
@@ -123,16 +123,20 @@ test('scripts that Redis has forgotten are sent again', async (t) => {
   const { session } = await sessions.create(newSession(sub))
   await present(sessions, sub, session.sid, 0)
   const { session: another } = await sessions.create(newSession(sub))
-  await sessions.end(sub, [another.sid])
+  await sessions.revoke(sub, [another.sid])
 
   await forget()
   t.match(await sessions.create(newSession(sub)), { excess: [] })
   await forget()
   t.match(await present(sessions, sub, session.sid, 1), { outcome: 'rotated' })
   await forget()
-  t.strictSame(await sessions.end(sub, [session.sid]), [session.sid])
+  t.strictSame(await sessions.revoke(sub, [session.sid]), [session.sid])
   await forget()
-  const all = await Promise.all([present(sessions, sub, 'x', 0), present(sessions, sub, 'y', 0), sessions.endAll(sub)])
+  const all = await Promise.all([
+    present(sessions, sub, 'x', 0),
+    present(sessions, sub, 'y', 0),
+    sessions.revokeAll(sub),
+  ])
   t.match(all, [{ outcome: 'unknown' }, { outcome: 'unknown' }, [String]])
 })
 
@@ -145,7 +149,7 @@ test('F30 every key has an end, but the feed, which is trimmed, and the epoch', 
     const [first, second] = (await signIns(store, sub, 3)) as [string, string]
     await present(store, sub, first, 0)
     await present(store, sub, first, 0)
-    await store.end(sub, [second])
+    await store.revoke(sub, [second])
   }
 
   await poll(t, async () => (await client.exists(feedRetentionKey)) === 1)
@@ -162,7 +166,7 @@ test('F30 when the last session ends nothing of the user is left', async (t) => 
   const sub = newUser()
   await signIns(sessions, sub, 3)
 
-  await sessions.endAll(sub)
+  await sessions.revokeAll(sub)
 
   await poll(t, async () => (await client.exists(feedRetentionKey)) === 1)
   t.strictSame((await client.keys('*')).sort(), [epochKey, feedKey, feedRetentionKey])
@@ -184,8 +188,8 @@ test('a user’s keys share a slot, and every script touches one slot alone', as
   const [first, second, third] = (await signIns(sessions, sub, 3)) as [string, string, string]
   t.match(await present(sessions, sub, first, 0), { outcome: 'rotated' })
   t.equal((await sessions.list(sub)).length, 3)
-  t.strictSame(await sessions.end(sub, [first]), [first])
-  t.strictSame((await sessions.endAll(sub)).sort(), [second, third].sort())
+  t.strictSame(await sessions.revoke(sub, [first]), [first])
+  t.strictSame((await sessions.revokeAll(sub)).sort(), [second, third].sort())
   await beat(t, client)
 
   const slots = [sessionIndexKey(sub), sessionKey(sub, first), sessionKey(sub, second)]
@@ -204,7 +208,7 @@ test('a user may end more sessions than Lua takes arguments', async (t) => {
   }
   await pipeline.exec()
 
-  const ended = await sessions.endAll(sub)
+  const ended = await sessions.revokeAll(sub)
 
   t.equal(new Set(ended).size, 5000)
   t.strictSame(new Set((await told(client)).flatMap((fields) => fields.filter((_, i) => i % 2))), new Set(sids))
@@ -231,10 +235,10 @@ test('without Redis each question says so, and none hangs', async (t) => {
   for (const question of [
     () => sessions.create(newSession(sub)),
     () => present(sessions, sub, 'x', 0),
-    () => sessions.holder(sub, 'x'),
+    () => sessions.findUsername(sub, 'x'),
     () => sessions.list(sub),
-    () => sessions.end(sub, ['x']),
-    () => sessions.endAll(sub),
+    () => sessions.revoke(sub, ['x']),
+    () => sessions.revokeAll(sub),
     () => sessions.ping(),
   ]) {
     await t.rejects(question() as Promise<unknown> as Promise<void>, { name: 'Unavailable', dependency: 'redis' })

@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { test } from 'tap'
-import { createRefreshTokens, type RefreshGrant } from '../../src/sessions/refresh-token.js'
+import { createRefreshTokens, type RefreshTokenPayload } from '../../src/sessions/refresh-token.js'
 import { newSid } from '../../src/sessions/session.js'
 import { createAccessTokens } from '../../src/tokens/access-tokens.js'
 import { createJtis } from '../../src/tokens/jti.js'
-import { ringOfSecrets } from '../../src/tokens/key-ring.js'
+import { createSecretKeyRing } from '../../src/tokens/key-ring.js'
 
 const ISSUER = 'https://auth.example.com'
 const OLD = 'old-key-3Hs6Gp0YjWq9Ea2Rt7Uy4Io1Pl5Kx8'
 const NEW = 'new-key-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'
-const GRANT: RefreshGrant = {
+const GRANT: RefreshTokenPayload = {
   sub: '0b0e5b7c-6f3f-4d5e-9d2a-1c2b3a4d5e6f',
   sid: 'AAECAwQFBgcICQoLDA0ODw',
   generation: 7,
@@ -126,7 +126,7 @@ test('R14 a million ids, of sessions and of tokens, never repeat', async (t) => 
   const { issue } = createAccessTokens({
     issuer: ISSUER,
     audiences: ['todo'],
-    ring: ringOfSecrets(['a secret that signs nothing in this test']),
+    ring: createSecretKeyRing(['a secret that signs nothing in this test']),
     jtis: createJtis(['a secret that makes MACs in this test']),
     accessTtl: 900_000,
     sign: ({ jti }) => {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
-import type { Answer } from '../api.js'
-import { PASSWORD, startService, startServiceWith, stores } from '../service.js'
+import type { Answer } from '../support/api.js'
+import { PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
 const REFUSED = { error: 'invalid_grant', error_description: 'the refresh token is not valid: sign in again' }
 

@@ -1,3 +1,3 @@
-import { replicaRaces } from './replica-races.js'
+import { replicaRaces } from '../support/replica-races.js'
 
 replicaRaces('redis')

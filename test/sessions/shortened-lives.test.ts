@@ -3,13 +3,13 @@ import { clientRevocationKey, feedKey, feedRetentionKey } from '@latchkey/verifi
 import { sql } from 'kysely'
 import { type Test, test } from 'tap'
 import { createSqlSessions } from '../../src/sessions/sql.js'
-import { withAccounts } from '../accounts.js'
-import { latchkey, shellOf } from '../cli/latchkey.js'
-import { basic, makeClient } from '../clients.js'
-import { claimsOf } from '../hostile-tokens.js'
-import { type Environment, PASSWORD, startService, startServiceWith, stores, untilReady } from '../service.js'
-import { withRedis } from '../stored.js'
-import { poll } from './stores.js'
+import { withAccounts } from '../support/accounts.js'
+import { basic, makeClient } from '../support/clients.js'
+import { claimsOf } from '../support/hostile/tokens.js'
+import { latchkey, shellOf } from '../support/latchkey.js'
+import { type Environment, PASSWORD, startService, startServiceWith, stores, untilReady } from '../support/service.js'
+import { withRedis } from '../support/store-inspection.js'
+import { poll } from '../support/stores.js'
 
 const HOUR = 3_600_000
 const SHORT = { ACCESS_TTL: '2s' }

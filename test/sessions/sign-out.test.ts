@@ -1,9 +1,9 @@
 import { type Test, test } from 'tap'
-import type { Api, Tokens } from '../api.js'
-import { basic, makeClient } from '../clients.js'
-import { claimsOf, Forger } from '../hostile-tokens.js'
-import { keyFile, makeKey, withKeyFile } from '../keys.js'
-import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores, untilReady } from '../service.js'
+import type { Api, Tokens } from '../support/api.js'
+import { basic, makeClient } from '../support/clients.js'
+import { claimsOf, Forger } from '../support/hostile/tokens.js'
+import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores, untilReady } from '../support/service.js'
 
 const ANOTHER = 'another-2Lx7Zr4Vb1Nc8Mw5Td9fKq3Hs6Gp'
 

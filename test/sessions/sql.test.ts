@@ -5,7 +5,7 @@ import pg from 'pg'
 import { type Test, test } from 'tap'
 import type { Database } from '../../src/database/database.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
-import { newSession, newUser, openTestDatabase, poll, present } from './stores.js'
+import { newSession, newUser, openTestDatabase, poll, present } from '../support/stores.js'
 
 type Four = [string, string, string, string]
 
@@ -31,7 +31,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
     mock.timers.tick(60_000)
 
     await poll(t, async () => (await count(database)) === 1)
-    t.equal(await sessions.holder(living.sub, living.sid), 'ada')
+    t.equal(await sessions.findUsername(living.sub, living.sid), 'ada')
   })
 }
 
@@ -58,10 +58,10 @@ test('postgres: F18 two that end the same sessions never wait for each other', a
   for (const sid of [firstGate, moved, stays, secondGate]) await sessions.create(newSession(sub, { sid }))
   const [releaseFirst, releaseSecond] = [await hold(t, url, firstGate), await hold(t, url, secondGate)]
 
-  const endingA = sessions.endAll(sub)
+  const endingA = sessions.revokeAll(sub)
   await waitForWaiters(t, database, 1)
   await present(sessions, sub, moved, 0)
-  const endingB = other.endAll(sub, firstGate)
+  const endingB = other.revokeAll(sub, firstGate)
   await waitForWaiters(t, database, 2)
   await releaseFirst()
   await sleep(50)

@@ -1,5 +1,5 @@
-import { sessionContract } from './contract.js'
-import { sessionRaces } from './races.js'
+import { sessionRaces } from '../support/races.js'
+import { sessionContract } from '../support/session-store-contract.js'
 
 sessionContract('sqlite')
 sessionRaces('sqlite')

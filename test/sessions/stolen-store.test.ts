@@ -5,8 +5,8 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import { test } from 'tap'
 import { unpackDevice } from '../../src/sessions/redis/device.js'
-import type { Tokens } from '../api.js'
-import { CLIENT, JWT_SECRET, PASSWORD, REFRESH_SECRET, startService, stores } from '../service.js'
+import type { Tokens } from '../support/api.js'
+import { CLIENT, JWT_SECRET, PASSWORD, REFRESH_SECRET, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
   test(`${store}: C6 who steals the store finds no token in it, no part of one, and no hash of one`, async (t) => {

@@ -1,12 +1,19 @@
 import type { Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
-import { latchkey, shellOf } from '../cli/latchkey.js'
-import { basic, makeClient } from '../clients.js'
-import { type RedisServer, startRedis } from '../servers/redis.js'
-import { startTcpProxy } from '../servers/tcp-proxy.js'
-import { type Environment, environment, PASSWORD, type RunningService, spawnService, startReady } from '../service.js'
-import { countSessionRows, redisKeys, withRedis } from '../stored.js'
-import { until, verdict, verifierOf } from '../verifier/setting.js'
+import { basic, makeClient } from '../support/clients.js'
+import { latchkey, shellOf } from '../support/latchkey.js'
+import { type RedisServer, startRedis } from '../support/servers/redis.js'
+import { startTcpProxy } from '../support/servers/tcp-proxy.js'
+import {
+  type Environment,
+  environment,
+  PASSWORD,
+  type RunningService,
+  spawnService,
+  startReady,
+} from '../support/service.js'
+import { countSessionRows, redisKeys, withRedis } from '../support/store-inspection.js'
+import { until, verdict, verifierOf } from '../support/verifier-setup.js'
 
 const RENEWED = 'seven tame otters hum'
 const databases = ['sqlite', 'postgres'] as const

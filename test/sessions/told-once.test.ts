@@ -1,11 +1,11 @@
 import { feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
-import type { Api, Tokens } from '../api.js'
-import { latchkey, shellOf } from '../cli/latchkey.js'
-import { basic, makeClient } from '../clients.js'
-import { claimsOf, Forger } from '../hostile-tokens.js'
-import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../service.js'
+import type { Api, Tokens } from '../support/api.js'
+import { basic, makeClient } from '../support/clients.js'
+import { claimsOf, Forger } from '../support/hostile/tokens.js'
+import { latchkey, shellOf } from '../support/latchkey.js'
+import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
 
 /** How often each is asked: one would be enough to show the fault, and thousands filled a Redis. */
 const TIMES = 200

@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { decodeJwt, SignJWT } from 'jose'
 import { test } from 'tap'
-import { basic, type Credentials, makeClient, rotateSecret } from '../clients.js'
-import { keyFile, makeKey, withKeyFile } from '../keys.js'
-import { CLIENT, JWT_SECRET, PASSWORD, startService, stores } from '../service.js'
-import { stampedClaims } from '../stamped.js'
+import { basic, type Credentials, makeClient, rotateSecret } from '../support/clients.js'
+import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { CLIENT, JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
+import { stampedClaims } from '../support/stamped.js'
 
 for (const store of stores) {
   test(`R12: ${store}: a refresh token of client A is nothing to client B, and A can still use it`, async (t) => {

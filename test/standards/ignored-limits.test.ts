@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
-import { basic, makeClient } from '../clients.js'
-import { claimsOf } from '../hostile/forger.js'
-import { PASSWORD, startService, stores } from '../service.js'
+import { basic, makeClient } from '../support/clients.js'
+import { claimsOf } from '../support/hostile/forger.js'
+import { PASSWORD, startService, stores } from '../support/service.js'
 
 /** What a standard defines, and we have not: by the error that it gets. */
 const UNSUPPORTED: Record<string, [value: unknown, error: string]> = {

@@ -1,8 +1,8 @@
 import * as oauth from 'oauth4webapi'
 import * as openid from 'openid-client'
 import { type Test, test } from 'tap'
-import { basic, type Credentials, makeClient } from '../clients.js'
-import { environment, PASSWORD, type SpawnedService, spawnService, stores } from '../service.js'
+import { basic, type Credentials, makeClient } from '../support/clients.js'
+import { environment, PASSWORD, type SpawnedService, spawnService, stores } from '../support/service.js'
 
 // Both libraries as their users have them, each doing discovery, client credentials, refresh, introspection and revocation.
 // The one option that loosens anything lets them speak plain http on loopback.

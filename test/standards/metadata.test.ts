@@ -1,9 +1,9 @@
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { test } from 'tap'
-import { basic, makeClient } from '../clients.js'
-import { algorithms, keyFile, makeKey, publicOf, withKeyFile } from '../keys.js'
-import { CLIENT, PASSWORD, startService } from '../service.js'
+import { basic, makeClient } from '../support/clients.js'
+import { algorithms, keyFile, makeKey, publicOf, withKeyFile } from '../support/keys.js'
+import { CLIENT, PASSWORD, startService } from '../support/service.js'
 
 test('metadata is that of RFC 8414, under either name, and leads to what is there', async (t) => {
   const { api } = await startService(t, 'sqlite', { ISSUER: 'https://auth.example.com/' })

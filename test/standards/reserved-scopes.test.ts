@@ -1,8 +1,8 @@
 import { type Test, test } from 'tap'
-import { basic, type Credentials, makeClient } from '../clients.js'
-import { claimsOf } from '../hostile/forger.js'
-import { keyFile, makeKey, withKeyFile } from '../keys.js'
-import { type Environment, PASSWORD, startService } from '../service.js'
+import { basic, type Credentials, makeClient } from '../support/clients.js'
+import { claimsOf } from '../support/hostile/forger.js'
+import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { type Environment, PASSWORD, startService } from '../support/service.js'
 
 const ISSUER = 'http://latchkey.test'
 

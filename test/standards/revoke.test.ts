@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { basic, makeClient } from '../clients.js'
-import { CLIENT, PASSWORD, startService, stores } from '../service.js'
+import { basic, makeClient } from '../support/clients.js'
+import { CLIENT, PASSWORD, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
   test(`${store}: POST /revoke ends an access token, its session and the refresh token, at once (RFC 7009)`, async (t) => {

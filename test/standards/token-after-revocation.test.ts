@@ -1,8 +1,8 @@
 import { test } from 'tap'
 import { createLogger } from '../../src/log.js'
 import { openStores } from '../../src/stores.js'
-import { basic, makeClient } from '../clients.js'
-import { startService, stores } from '../service.js'
+import { basic, makeClient } from '../support/clients.js'
+import { startService, stores } from '../support/service.js'
 
 for (const store of stores) {
   test(`${store}: a client that revokes its token and asks for another within the second gets one that lives`, async (t) => {

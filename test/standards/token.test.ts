@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { basic, makeClient } from '../clients.js'
-import { CLIENT, startService } from '../service.js'
+import { basic, makeClient } from '../support/clients.js'
+import { CLIENT, startService } from '../support/service.js'
 
 const AUDIENCES = { AUDIENCE: 'http://latchkey.test,todo,mail' }
 

@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import type { Api } from '../api.js'
-import { PASSWORD, startService } from '../service.js'
+import type { Api } from '../support/api.js'
+import { PASSWORD, startService } from '../support/service.js'
 
 const NEXT = 'a quite different pass phrase'
 

@@ -1,9 +1,9 @@
 import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
-import { withAccounts } from '../accounts.js'
-import type { Answer, Api } from '../api.js'
-import { PASSWORD, type RunningService, startService } from '../service.js'
-import { isAll } from '../size.js'
+import { withAccounts } from '../support/accounts.js'
+import type { Answer, Api } from '../support/api.js'
+import { PASSWORD, type RunningService, startService } from '../support/service.js'
+import { isAll } from '../support/size.js'
 
 /** Sign-ins that come from an address of the test's choice. */
 const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_QUEUE: '2000' }

@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import type { Answer, Api } from '../api.js'
-import { PASSWORD, startService, stores } from '../service.js'
+import type { Answer, Api } from '../support/api.js'
+import { PASSWORD, startService, stores } from '../support/service.js'
 
 const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_CONCURRENCY: '1', HASH_QUEUE: '64' }
 const from = (address: string) => ({ 'x-forwarded-for': address })

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { test } from 'tap'
-import { PASSWORD, startService } from '../service.js'
-import { refused } from './doors.js'
+import { refused } from '../support/endpoints.js'
+import { PASSWORD, startService } from '../support/service.js'
 
 /**
  * The rule: `Bearer` in any case, one space, one token of RFC 6750's characters. White space at the end of a header is

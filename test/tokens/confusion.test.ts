@@ -1,8 +1,8 @@
 import { test } from 'tap'
-import { ofLength } from '../hostile/payload.js'
-import { claimsOf, Forger } from '../hostile-tokens.js'
-import { type Environment, JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../service.js'
-import { presentAtEveryDoor, refused } from './doors.js'
+import { presentAtEveryDoor, refused } from '../support/endpoints.js'
+import { ofLength } from '../support/hostile/payload.js'
+import { claimsOf, Forger } from '../support/hostile/tokens.js'
+import { type Environment, JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
 const OTHER_SECRET = 'another-environment-2Lx7Zr4Vb1Nc8Mw5Td'
 

@@ -3,10 +3,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
-import type { Api } from '../api.js'
-import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../hostile-tokens.js'
-import { JWT_SECRET, PASSWORD, startService, stores } from '../service.js'
-import { presentAtEveryDoor, refused } from './doors.js'
+import type { Api } from '../support/api.js'
+import { presentAtEveryDoor, refused } from '../support/endpoints.js'
+import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
+import { JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
 
 // Were one of these taken, what is in it would reach the store: each store is asked. The others stop at the header.
 const onEveryStore = /^J([1-5]|1[3-9]|2[0-3]|2[7-9]|3[01])$/

@@ -1,9 +1,9 @@
 import { test } from 'tap'
-import { basic } from '../clients.js'
-import { byCase, claimsOf, Forger, hostileTokens } from '../hostile-tokens.js'
-import { keyFile, makeKey, withKeyFile } from '../keys.js'
-import { JWT_SECRET, startService } from '../service.js'
-import { fitsHeader, refused } from './doors.js'
+import { basic } from '../support/clients.js'
+import { fitsHeader, refused } from '../support/endpoints.js'
+import { byCase, claimsOf, Forger, hostileTokens } from '../support/hostile/tokens.js'
+import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { JWT_SECRET, startService } from '../support/service.js'
 
 /** Not hostile here: a client's own token has no session. */
 const OWN = 'no sid'

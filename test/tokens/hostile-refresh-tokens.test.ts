@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto'
 import { test } from 'tap'
-import { respelled } from '../hostile/forger.js'
-import { JWT_SECRET, PASSWORD, REFRESH_SECRET, startService, stores } from '../service.js'
-import { refused } from './doors.js'
+import { refused } from '../support/endpoints.js'
+import { respelled } from '../support/hostile/forger.js'
+import { JWT_SECRET, PASSWORD, REFRESH_SECRET, startService, stores } from '../support/service.js'
 
 const ISSUER = 'http://latchkey.test'
 const PREFIX = 'lkr_'

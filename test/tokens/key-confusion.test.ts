@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { createAccessTokenCheck, sharedSecretKey, TokenError } from '@latchkey/verifier/access-token'
 import { type Jwk, jwkThumbprint, verificationKeyFromJwk } from '@latchkey/verifier/jwk'
 import { test } from 'tap'
-import { base64url } from '../hostile/forger.js'
-import { signedWithPublicKey } from '../hostile/header.js'
-import { claimsOf, Forger } from '../hostile-tokens.js'
-import { JWT_SECRET, PASSWORD, startService, temporaryFolder } from '../service.js'
-import { presentAtEveryDoor, refused } from './doors.js'
+import { presentAtEveryDoor, refused } from '../support/endpoints.js'
+import { base64url } from '../support/hostile/forger.js'
+import { signedWithPublicKey } from '../support/hostile/header.js'
+import { claimsOf, Forger } from '../support/hostile/tokens.js'
+import { JWT_SECRET, PASSWORD, startService, temporaryFolder } from '../support/service.js'
 
 const pairs = {
   ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),

@@ -2,9 +2,9 @@ import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { ConfigError, readConfig } from '../../src/config.js'
-import { type Algorithm, keyFile, keySet, makeKey, publicOf, withKeyFile } from '../keys.js'
-import { environment, PASSWORD, REFRESH_SECRET, startService, temporaryFolder } from '../service.js'
+import { ConfigError, readConfig } from '../../src/config/config.js'
+import { type Algorithm, keyFile, keySet, makeKey, publicOf, withKeyFile } from '../support/keys.js'
+import { environment, PASSWORD, REFRESH_SECRET, startService, temporaryFolder } from '../support/service.js'
 
 /** What the start says to these settings, joined; empty where it would start. */
 function faultsOf(env: Record<string, string>): string {

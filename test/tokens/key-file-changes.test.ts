@@ -2,9 +2,9 @@ import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSy
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
-import { eventually } from '../eventually.js'
-import { headerOf, keyFile, keySet, makeKey, type PrivateKey, withKeyFile } from '../keys.js'
-import { PASSWORD, type RunningService, startService, temporaryFolder } from '../service.js'
+import { eventually } from '../support/eventually.js'
+import { headerOf, keyFile, keySet, makeKey, type PrivateKey, withKeyFile } from '../support/keys.js'
+import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
 
 const READ = 'the key file was read: the first key signs'
 const BROKEN = 'the key file is broken: the keys before it stay in use'

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { createLocalJWKSet, importJWK, jwtVerify } from 'jose'
 import { test } from 'tap'
-import { algorithms, headerOf, keyFile, keySet, makeKey, publicOf, withKeyFile } from '../keys.js'
-import { PASSWORD, startService, startServiceWith } from '../service.js'
+import { algorithms, headerOf, keyFile, keySet, makeKey, publicOf, withKeyFile } from '../support/keys.js'
+import { PASSWORD, startService, startServiceWith } from '../support/service.js'
 
 for (const alg of algorithms) {
   test(`a ${alg} key of a file signs, introspects and is published, as an outside judge finds`, async (t) => {

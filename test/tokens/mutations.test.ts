@@ -1,10 +1,10 @@
 import { createAccessTokenCheck, sharedSecretKey, TokenError } from '@latchkey/verifier/access-token'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { base64url, respelled, type SessionClaims } from '../hostile/forger.js'
-import { Forger } from '../hostile-tokens.js'
-import { JWT_SECRET } from '../service.js'
-import { isAll } from '../size.js'
+import { base64url, respelled, type SessionClaims } from '../support/hostile/forger.js'
+import { Forger } from '../support/hostile/tokens.js'
+import { JWT_SECRET } from '../support/service.js'
+import { isAll } from '../support/size.js'
 
 /** `npm run fuzz` asks for a million. */
 const RUNS = Number(process.env.J36_RUNS ?? (isAll ? 20_000 : 5000))

@@ -4,9 +4,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { decodeJwt } from 'jose'
 import { type Test, test } from 'tap'
-import type { Api } from '../api.js'
-import { type Algorithm, keyFile, keySet, makeKey, type PrivateKey, publicOf, withKeyFile } from '../keys.js'
-import { PASSWORD, startService } from '../service.js'
+import type { Api } from '../support/api.js'
+import { type Algorithm, keyFile, keySet, makeKey, type PrivateKey, publicOf, withKeyFile } from '../support/keys.js'
+import { PASSWORD, startService } from '../support/service.js'
 
 type Header = Record<string, unknown>
 

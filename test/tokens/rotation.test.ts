@@ -4,11 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { decodeJwt, importJWK, type JWK, SignJWT } from 'jose'
 import { type Test, test } from 'tap'
 import { type Algorithm, addKey, generateKey, promoteKey, removeKey } from '../../src/tokens/key-file.js'
-import type { Tokens } from '../api.js'
-import { eventually } from '../eventually.js'
-import { headerOf, withKeyFile } from '../keys.js'
-import { environment, PASSWORD, type SpawnedService, spawnService, temporaryFolder } from '../service.js'
-import { stampedClaims } from '../stamped.js'
+import type { Tokens } from '../support/api.js'
+import { eventually } from '../support/eventually.js'
+import { headerOf, withKeyFile } from '../support/keys.js'
+import { environment, PASSWORD, type SpawnedService, spawnService, temporaryFolder } from '../support/service.js'
+import { stampedClaims } from '../support/stamped.js'
 
 const ACCESS_TTL = 3000
 const PEOPLE = ['ada', 'grace', 'mary']

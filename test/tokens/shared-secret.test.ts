@@ -1,12 +1,12 @@
 import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { type Test, test } from 'tap'
-import type { Answer, Api } from '../api.js'
-import { basic, makeClient } from '../clients.js'
-import { claimsOf } from '../hostile/forger.js'
-import { keyFile, makeKey, type PrivateKey, withKeyFile } from '../keys.js'
-import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../service.js'
-import { presentAtEveryDoor, refused } from './doors.js'
+import type { Answer, Api } from '../support/api.js'
+import { basic, makeClient } from '../support/clients.js'
+import { presentAtEveryDoor, refused } from '../support/endpoints.js'
+import { claimsOf } from '../support/hostile/forger.js'
+import { keyFile, makeKey, type PrivateKey, withKeyFile } from '../support/keys.js'
+import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
 // The attacker runs a service that verifies tokens. It knows JWT_SECRET, every client's id, and the tokens that it was handed.
 

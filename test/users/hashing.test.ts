@@ -3,8 +3,8 @@ import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
 import { Unavailable } from '../../src/unavailable.js'
 import { createPasswordHashing } from '../../src/users/password.js'
-import { withAccounts } from '../accounts.js'
-import { accountStores, type Environment, PASSWORD, startService } from '../service.js'
+import { withAccounts } from '../support/accounts.js'
+import { accountStores, type Environment, PASSWORD, startService } from '../support/service.js'
 
 const storedHash = (env: Environment, id: string) =>
   withAccounts(env, (_users, { db }) =>

@@ -1,8 +1,8 @@
 import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
-import { withAccounts } from '../accounts.js'
-import { adminOf } from '../admin/admin.js'
-import { accountStores, type Environment, PASSWORD, startService } from '../service.js'
+import { withAccounts } from '../support/accounts.js'
+import { adminOf } from '../support/admin-client.js'
+import { accountStores, type Environment, PASSWORD, startService } from '../support/service.js'
 
 const storedHash = (env: Environment, id: string): Promise<string> =>
   withAccounts(env, async (_users, { db }) => {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'tap'
-import { PASSWORD, startService } from '../service.js'
+import { PASSWORD, startService } from '../support/service.js'
 
 /** The nice value of every thread of this process: field 19 of proc(5)'s stat. */
 const niceness = () =>

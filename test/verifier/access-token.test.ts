@@ -9,10 +9,10 @@ import {
   TokenError,
 } from '@latchkey/verifier/access-token'
 import { test } from 'tap'
-import { followed, type SessionClaims } from '../hostile/forger.js'
-import { ofLength } from '../hostile/payload.js'
-import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../hostile-tokens.js'
-import { JWT_SECRET } from '../service.js'
+import { followed, type SessionClaims } from '../support/hostile/forger.js'
+import { ofLength } from '../support/hostile/payload.js'
+import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
+import { JWT_SECRET } from '../support/service.js'
 
 const now = Math.floor(Date.now() / 1000)
 const claims: SessionClaims = {

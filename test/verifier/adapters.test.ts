@@ -4,9 +4,9 @@ import { createGuards } from '@latchkey/verifier/connect'
 import { latchkey } from '@latchkey/verifier/fastify'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
-import { Api } from '../api.js'
-import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../service.js'
-import { ISSUER, startSetting, until, verifierOf } from './setting.js'
+import { Api } from '../support/api.js'
+import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
+import { ISSUER, startSetting, until, verifierOf } from '../support/verifier-setup.js'
 
 /**
  * The same service on each framework: `/any`, `/scoped` for `todo:read todo:write`, `/roled` for `admin`, `/both`, and

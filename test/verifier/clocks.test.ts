@@ -3,11 +3,11 @@ import { createServer } from 'node:http'
 import { createVerifier, type KeyOptions, type RevocationOptions, type Verifier } from '@latchkey/verifier'
 import type { Clock } from '@latchkey/verifier/clock'
 import { type Test, test } from 'tap'
-import { type BentClock, bentClock } from '../bent-clock.js'
-import { keyFile, withKeyFile } from '../keys.js'
-import { startTcpProxy } from '../servers/tcp-proxy.js'
-import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../service.js'
-import { ISSUER, startSetting, until, verdict } from './setting.js'
+import { type BentClock, bentClock } from '../support/bent-clock.js'
+import { keyFile, withKeyFile } from '../support/keys.js'
+import { startTcpProxy } from '../support/servers/tcp-proxy.js'
+import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
+import { ISSUER, startSetting, until, verdict } from '../support/verifier-setup.js'
 
 const HOUR = 60 * 60_000
 const MINUTE = 60_000

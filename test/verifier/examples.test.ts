@@ -2,9 +2,9 @@ import { execFileSync, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import { locate } from '../servers/install.js'
-import { JWT_SECRET, temporaryFolder } from '../service.js'
-import { ISSUER, startSetting } from './setting.js'
+import { locate } from '../support/servers/install.js'
+import { JWT_SECRET, temporaryFolder } from '../support/service.js'
+import { ISSUER, startSetting } from '../support/verifier-setup.js'
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/verify/', import.meta.url))
 

@@ -1,7 +1,7 @@
 import { clientRevocationKey, epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { test } from 'tap'
-import { CLIENT } from '../service.js'
-import { adminOf, callsOf, type Setting, startSetting, until, verdict, verifierOf } from './setting.js'
+import { CLIENT } from '../support/service.js'
+import { adminOf, callsOf, type Setting, startSetting, until, verdict, verifierOf } from '../support/verifier-setup.js'
 
 async function clientToken({ service: { api } }: Setting): Promise<string> {
   const form = { grant_type: 'client_credentials', client_id: CLIENT.id, client_secret: CLIENT.secret }

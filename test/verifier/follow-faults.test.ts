@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'tap'
-import { startRedis } from '../servers/redis.js'
-import { inTime, startSetting, until, verdict, verifierOf } from './setting.js'
+import { startRedis } from '../support/servers/redis.js'
+import { inTime, startSetting, until, verdict, verifierOf } from '../support/verifier-setup.js'
 
 /** Neither is ever yes. */
 const REFUSALS = ['revoked', 'unavailable']

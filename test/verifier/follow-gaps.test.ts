@@ -2,9 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { feedKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { test } from 'tap'
-import { startRedis } from '../servers/redis.js'
-import { startTcpProxy } from '../servers/tcp-proxy.js'
-import { adminOf, beat, callsOf, recordCommands, startSetting, until, verdict, verifierOf } from './setting.js'
+import { startRedis } from '../support/servers/redis.js'
+import { startTcpProxy } from '../support/servers/tcp-proxy.js'
+import {
+  adminOf,
+  beat,
+  callsOf,
+  recordCommands,
+  startSetting,
+  until,
+  verdict,
+  verifierOf,
+} from '../support/verifier-setup.js'
 
 const FROM_THE_START = `streams ${feedKey} 0-0`
 

@@ -2,10 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier } from '@latchkey/verifier'
 import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import { test } from 'tap'
-import { startRedis } from '../servers/redis.js'
-import { startTcpProxy } from '../servers/tcp-proxy.js'
-import { JWT_SECRET } from '../service.js'
-import { adminOf, callsOf, ISSUER, seedFeed, startSetting, until, verdict, verifierOf } from './setting.js'
+import { startRedis } from '../support/servers/redis.js'
+import { startTcpProxy } from '../support/servers/tcp-proxy.js'
+import { JWT_SECRET } from '../support/service.js'
+import {
+  adminOf,
+  callsOf,
+  ISSUER,
+  seedFeed,
+  startSetting,
+  until,
+  verdict,
+  verifierOf,
+} from '../support/verifier-setup.js'
 
 test('a fresh follower asks nobody', async (t) => {
   const { redis, admin, signIn } = await startSetting(t)

@@ -1,8 +1,8 @@
 import { createServer, type RequestListener } from 'node:http'
 import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
-import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../service.js'
-import { ISSUER, until, verdict } from './setting.js'
+import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
+import { ISSUER, until, verdict } from '../support/verifier-setup.js'
 
 interface Asking {
   endpoint: string

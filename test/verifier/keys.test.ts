@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier, type KeyOptions, type Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
-import { PASSWORD, type RunningService, startService, temporaryFolder } from '../service.js'
-import { ISSUER, until, verdict } from './setting.js'
+import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
+import { ISSUER, until, verdict } from '../support/verifier-setup.js'
 
 const kinds = {
   ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),

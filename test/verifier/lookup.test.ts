@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { epochKey } from '@latchkey/verifier/redis-keys'
 import { Cluster, Redis } from 'ioredis'
 import { test } from 'tap'
-import { startRedis } from '../servers/redis.js'
-import { startTcpProxy } from '../servers/tcp-proxy.js'
+import { startRedis } from '../support/servers/redis.js'
+import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import {
   adminOf,
   ageEpoch,
@@ -15,7 +15,7 @@ import {
   until,
   verdict,
   verifierOf,
-} from './setting.js'
+} from '../support/verifier-setup.js'
 
 test('a look-up is one EXISTS, and the revocation counts from the moment it was acknowledged', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RevocationOptions } from '@latchkey/verifier'
 import { test } from 'tap'
-import { CLIENT } from '../service.js'
-import { ISSUER, type Setting, startSetting, until, verdict, verifierOf } from './setting.js'
+import { CLIENT } from '../support/service.js'
+import { ISSUER, type Setting, startSetting, until, verdict, verifierOf } from '../support/verifier-setup.js'
 
 const modes: Record<string, (setting: Setting) => RevocationOptions> = {
   follow: ({ redis }) => ({ mode: 'follow', redis: redis.url }),

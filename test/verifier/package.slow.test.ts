@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { t as suite, test } from 'tap'
-import { JWT_SECRET, PASSWORD, startService } from '../service.js'
-import { ISSUER } from './setting.js'
+import { JWT_SECRET, PASSWORD, startService } from '../support/service.js'
+import { ISSUER } from '../support/verifier-setup.js'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))

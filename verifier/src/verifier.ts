@@ -1,12 +1,17 @@
-import { type AccessTokenClaims, createAccessTokenCheck, TokenError, type VerificationKey } from './access-token.js'
 import { requireHttpUrl } from './bounded-fetch.js'
 import { type Clock, systemClock } from './clock.js'
-import { createFollower } from './follow.js'
-import { createIntrospection } from './introspect.js'
-import { createKeys, type KeyOptions } from './keys.js'
-import { createLookup } from './lookup.js'
-import { type RedisLocation, requireRedisLocation } from './redis.js'
-import { noRevocation, type Revocation } from './revocation.js'
+import { createFollower } from './revocation/follow.js'
+import { createIntrospection } from './revocation/introspect.js'
+import { createLookup } from './revocation/lookup.js'
+import { type RedisLocation, requireRedisLocation } from './revocation/redis.js'
+import { noRevocation, type Revocation } from './revocation/revocation.js'
+import {
+  type AccessTokenClaims,
+  createAccessTokenCheck,
+  TokenError,
+  type VerificationKey,
+} from './token/access-token.js'
+import { createKeys, type KeyOptions } from './token/keys.js'
 
 /** How a revocation is heard of. It must be written out: none is right for everyone. */
 export type RevocationOptions =

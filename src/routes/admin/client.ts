@@ -1,18 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteClient, ReadClient, RotateSecret } from '../../../schemas/admin/client.js'
-import { deleteClient } from '../../administration/clients.js'
 import { generateClientSecret } from '../../clients/clients.js'
-import { duration } from '../../duration.js'
-import { refusal } from '../../errors.js'
+import { duration } from '../../config/duration.js'
+import { refusal } from '../../http/errors.js'
+import { deleteClient } from '../../lifecycle/clients.js'
+import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
 import { clientBody } from './clients.js'
-import { type AdminNeeds, requireAdmin } from './guard.js'
 
 /** `GET` and `DELETE /admin/clients/:id`, `POST /admin/clients/:id/secret`: one client. */
-export const clientRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
-  const { clients, audit } = needs
+export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
+  const { clients, audit } = dependencies
 
   app.get('/admin/clients/:id', { schema: ReadClient, attachValidation: true }, async (request) => {
-    await requireAdmin(request, needs)
+    await requireAdmin(request, dependencies)
 
     const client = await clients.read(request.params.id)
     if (!client) throw refusal.noSuch('client')
@@ -20,7 +20,7 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, n
   })
 
   app.post('/admin/clients/:id/secret', { schema: RotateSecret, attachValidation: true }, async (request) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { id } = request.params
     const overlap = duration(request.body.overlap ?? '1d')
     const secret = generateClientSecret()
@@ -32,10 +32,10 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, n
   })
 
   app.delete('/admin/clients/:id', { schema: DeleteClient, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { id } = request.params
 
-    if (!(await deleteClient(needs, id))) throw refusal.noSuch('client')
+    if (!(await deleteClient(dependencies, id))) throw refusal.noSuch('client')
     audit(request, { event: 'client.deleted', client: id, by })
     return reply.code(204).send(null)
   })

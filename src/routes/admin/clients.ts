@@ -1,29 +1,29 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { CreateClient, ListClients } from '../../../schemas/admin/clients.js'
-import { createClient } from '../../administration/clients.js'
 import { generateClientSecret, isClientId, type ListedClient } from '../../clients/clients.js'
-import { refusal } from '../../errors.js'
-import { type AdminNeeds, requireAdmin } from './guard.js'
-import { wordsOf } from './words.js'
+import { refusal } from '../../http/errors.js'
+import { createClient } from '../../lifecycle/clients.js'
+import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { parseList } from './parse-list.js'
 
 /** `GET /admin/clients`, `POST /admin/clients`: clients are listed and made. */
-export const clientsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
-  const { clients, audit } = needs
+export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
+  const { clients, audit } = dependencies
 
   app.get('/admin/clients', { schema: ListClients, attachValidation: true }, async (request) => {
-    await requireAdmin(request, needs)
+    await requireAdmin(request, dependencies)
 
     return { clients: (await clients.list()).map(clientBody) }
   })
 
   app.post('/admin/clients', { schema: CreateClient, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { id } = request.body
     if (!isClientId(id)) throw refusal.invalidRequest('id must not be latchkey: that is the service itself')
-    const [scopes, audiences] = [wordsOf(request.body.scopes), wordsOf(request.body.audiences)]
+    const [scopes, audiences] = [parseList(request.body.scopes), parseList(request.body.audiences)]
     const secret = generateClientSecret()
 
-    if (!(await createClient(needs, { id, secret }, { scopes, audiences }))) throw refusal.clientIdTaken()
+    if (!(await createClient(dependencies, { id, secret }, { scopes, audiences }))) throw refusal.clientIdTaken()
     audit(request, { event: 'client.created', client: id, scopes, audiences, by })
     const made = await clients.read(id)
     // Deleted by another administrator in this moment.

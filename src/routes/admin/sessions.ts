@@ -1,15 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ListSessionsOf, RevokeSession, RevokeSessionsOf } from '../../../schemas/admin/sessions.js'
-import { refusal } from '../../errors.js'
-import { sessionBody } from '../session-body.js'
-import { type AdminNeeds, requireAdmin } from './guard.js'
+import { refusal } from '../../http/errors.js'
+import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { sessionBody } from '../responses/session.js'
 
 /** `GET` and `DELETE /admin/sessions?sub=`, `DELETE /admin/sessions/:sid?sub=`: the sessions of an account. */
-export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
-  const { users, sessions, audit } = needs
+export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
+  const { users, sessions, audit } = dependencies
 
   app.get('/admin/sessions', { schema: ListSessionsOf, attachValidation: true }, async (request) => {
-    await requireAdmin(request, needs)
+    await requireAdmin(request, dependencies)
     const { sub } = request.query
     if (!(await users.find(sub))) throw refusal.noSuch('account')
 
@@ -25,20 +25,20 @@ export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app,
   })
 
   app.delete('/admin/sessions', { schema: RevokeSessionsOf, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { sub } = request.query
 
-    const sids = await sessions.endAll(sub)
+    const sids = await sessions.revokeAll(sub)
     audit(request, { event: 'session.ended', sub, sids, reason: 'ended_by_admin', by })
     return reply.code(204).send(null)
   })
 
   app.delete('/admin/sessions/:sid', { schema: RevokeSession, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { sid } = request.params
     const { sub } = request.query
 
-    const sids = await sessions.end(sub, [sid])
+    const sids = await sessions.revoke(sub, [sid])
     audit(request, { event: 'session.ended', sub, sids, reason: 'ended_by_admin', by })
     return reply.code(204).send(null)
   })

@@ -1,23 +1,23 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ResetPassword } from '../../../schemas/admin/user-password.js'
-import { resetPassword } from '../../administration/accounts.js'
-import { refusal } from '../../errors.js'
+import { refusal } from '../../http/errors.js'
+import { resetPassword } from '../../lifecycle/accounts.js'
 import { brokenPasswordRule, passwordRuleText } from '../../users/password.js'
 import { readPasswordHash } from '../../users/password-hash.js'
-import { type AdminNeeds, requireAdmin } from './guard.js'
+import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
 
 /** `POST /admin/users/:id/password`: an account gets another password, and every session of it ends. */
-export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
-  const { users, audit, passwordMinLength: minLength } = needs
+export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
+  const { users, audit, passwordMinLength: minLength } = dependencies
 
   app.post('/admin/users/:id/password', { schema: ResetPassword, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { id: sub } = request.params
     const user = await users.find(sub)
     if (!user) throw refusal.noSuch('account')
     const secret = await read(request.body, user.username)
 
-    const sids = await resetPassword(needs, sub, secret, request.ip)
+    const sids = await resetPassword(dependencies, sub, secret, request.ip)
     if (!sids) throw refusal.noSuch('account')
     audit(request, { event: 'user.password_reset', sub, by })
     audit(request, { event: 'session.ended', sub, sids, reason: 'password_reset', by })

@@ -1,16 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteUser, DisableUser, EnableUser, ReadUser } from '../../../schemas/admin/user.js'
-import { deleteAccount, disableAccount } from '../../administration/accounts.js'
-import { refusal } from '../../errors.js'
-import { type AdminNeeds, requireAdmin } from './guard.js'
+import { refusal } from '../../http/errors.js'
+import { deleteAccount, disableAccount } from '../../lifecycle/accounts.js'
+import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
 import { userBody } from './users.js'
 
 /** `GET` and `DELETE /admin/users/:id`, `POST /admin/users/:id/disable` and `…/enable`: one account. */
-export const userRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
-  const { users, sessions, audit } = needs
+export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
+  const { users, sessions, audit } = dependencies
 
   app.get('/admin/users/:id', { schema: ReadUser, attachValidation: true }, async (request) => {
-    await requireAdmin(request, needs)
+    await requireAdmin(request, dependencies)
 
     const user = await users.find(request.params.id)
     if (!user) throw refusal.noSuch('account')
@@ -18,10 +18,10 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, nee
   })
 
   app.post('/admin/users/:id/disable', { schema: DisableUser, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { id: sub } = request.params
 
-    const sids = await disableAccount(needs, sub)
+    const sids = await disableAccount(dependencies, sub)
     if (!sids) throw refusal.noSuch('account')
     audit(request, { event: 'user.disabled', sub, by })
     audit(request, { event: 'session.ended', sub, sids, reason: 'user_disabled', by })
@@ -29,7 +29,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, nee
   })
 
   app.post('/admin/users/:id/enable', { schema: EnableUser, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { id: sub } = request.params
 
     if (!(await users.enable(sub))) throw refusal.noSuch('account')
@@ -38,11 +38,11 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, nee
   })
 
   app.delete('/admin/users/:id', { schema: DeleteUser, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { id: sub } = request.params
 
     const isDeleted = await deleteAccount(users, sub, async () => {
-      const sids = await sessions.endAll(sub)
+      const sids = await sessions.revokeAll(sub)
       audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted', by })
     })
     if (!isDeleted) throw refusal.noSuch('account')

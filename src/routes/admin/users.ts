@@ -1,20 +1,20 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { CreateUser, CURSOR_RULE, ListUsers } from '../../../schemas/admin/users.js'
-import { refusal } from '../../errors.js'
+import { refusal } from '../../http/errors.js'
 import { readImportedAccount } from '../../users/import.js'
 import { brokenPasswordRule, passwordRuleText } from '../../users/password.js'
 import { brokenRoleRule } from '../../users/role.js'
 import { brokenUsernameRule, usernameRules } from '../../users/username.js'
 import type { User } from '../../users/users.js'
-import { type AdminNeeds, requireAdmin } from './guard.js'
-import { wordsOf } from './words.js'
+import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { parseList } from './parse-list.js'
 
 /** `GET /admin/users`, `POST /admin/users`: accounts are listed and made. */
-export const usersRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, needs) => {
-  const { users, audit, passwordMinLength: minLength } = needs
+export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
+  const { users, audit, passwordMinLength: minLength } = dependencies
 
   app.get('/admin/users', { schema: ListUsers, attachValidation: true }, async (request) => {
-    await requireAdmin(request, needs)
+    await requireAdmin(request, dependencies)
     const { cursor, username, username_prefix: prefix } = request.query
     const limit = Number(request.query.limit ?? 100)
     const disabled = request.query.disabled && request.query.disabled === 'true'
@@ -33,9 +33,9 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, ne
   })
 
   app.post('/admin/users', { schema: CreateUser, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, needs)
+    const by = await requireAdmin(request, dependencies)
     const { username, password, password_hash: passwordHash } = request.body
-    const roles = wordsOf(request.body.roles)
+    const roles = parseList(request.body.roles)
     if ((password === undefined) === (passwordHash === undefined)) {
       throw refusal.invalidRequest('send a password or a password_hash, one of them')
     }

@@ -1,4 +1,4 @@
-import { FIRST_PARTY, type NewSession, type Session } from '../session.js'
+import { FIRST_PARTY_CLIENT_ID, type NewSession, type Session } from '../session.js'
 import { packDevice, unpackDevice } from './device.js'
 
 /*
@@ -22,7 +22,7 @@ export function toFields(session: NewSession): (string | Buffer)[] {
   const { username, clientId, scope, audience, roles } = session
   return [
     ...cut('un', Buffer.from(username)),
-    ...(clientId === FIRST_PARTY ? [] : ['c', clientId]),
+    ...(clientId === FIRST_PARTY_CLIENT_ID ? [] : ['c', clientId]),
     ...cut('s', Buffer.from(scope)),
     ...cut('a', Buffer.from(audience)),
     ...cut('o', Buffer.from(roles.join(' '))),
@@ -53,7 +53,7 @@ export function toSession(
     sub,
     sid,
     username: String(join(hash, 'un')),
-    clientId: String(hash.c ?? FIRST_PARTY),
+    clientId: String(hash.c ?? FIRST_PARTY_CLIENT_ID),
     scope: String(join(hash, 's')),
     audience: String(join(hash, 'a')),
     roles: toRoles(String(join(hash, 'o'))),

@@ -12,13 +12,13 @@ import {
 } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
-import type { RefreshGrant } from '../refresh-token.js'
-import { FIRST_PARTY, LONGEST_LIFE, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
+import type { RefreshTokenPayload } from '../refresh-token.js'
+import { FIRST_PARTY_CLIENT_ID, LONGEST_LIFE, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
+import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
-import { together } from './together.js'
 
 const lua = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8')
 const scripts = {
@@ -69,7 +69,7 @@ const SAMPLE = 300
 const FEW = 1000
 
 interface Presented {
-  grant: RefreshGrant
+  grant: RefreshTokenPayload
   clientId: string
 }
 
@@ -92,13 +92,13 @@ export function createRedisSessions(
   const inCluster = isCluster(client)
   const limit = commandTimeout(client)
   /** How long the feed must keep its entries for the tokens of this process. Another may need them for longer. */
-  const feedKept = accessTtl + FEED_SLACK
+  const feedRetention = accessTtl + FEED_SLACK
 
   /**
    * Every call goes through here. What Redis throws is never about the request: it is away, stalled, full, loading,
    * or has become a replica.
    */
-  async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+  async function mapErrors<Answer>(question: () => Promise<Answer>): Promise<Answer> {
     try {
       return await question()
     } catch (error) {
@@ -107,17 +107,17 @@ export function createRedisSessions(
   }
 
   // In a cluster sessions of several users are in several slots, and no script may touch two.
-  const holder = together(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) =>
+  const holder = batchPerTick(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) =>
     askWithin(limit, () => redis.lkHolders(keys.length, ...keys), systemClock),
   )
 
-  const rotate = together(inCluster ? 1 : ROTATIONS_BATCH, (presented: Presented[]) =>
+  const rotate = batchPerTick(inCluster ? 1 : ROTATIONS_BATCH, (presented: Presented[]) =>
     redis.lkRotate(
       presented.length * 2,
       ...presented.flatMap(({ grant: { sub, sid } }) => [sessionKey(sub, sid), sessionIndexKey(sub)]),
       refreshGrace,
       refreshTtl,
-      FIRST_PARTY,
+      FIRST_PARTY_CLIENT_ID,
       ...presented.flatMap(({ grant: { sid, generation }, clientId }) => [sid, generation, clientId]),
     ),
   )
@@ -127,7 +127,7 @@ export function createRedisSessions(
     await redis.lkEpoch(epochKey)
     // A little less than the interval: a timer that fires early must not let a beat pass.
     const word = randomBytes(6).toString('base64url')
-    await redis.lkHeartbeat(feedKey, feedRetentionKey, HEARTBEAT_INTERVAL * 0.8, feedKept, word)
+    await redis.lkHeartbeat(feedKey, feedRetentionKey, HEARTBEAT_INTERVAL * 0.8, feedRetention, word)
   }
   let beating = false
   async function beatIfAlive(): Promise<void> {
@@ -139,7 +139,7 @@ export function createRedisSessions(
   }
   // Whoever waits for this service to be followed waits for its first beat.
   client.on('ready', beatIfAlive)
-  const heart = setInterval(beatIfAlive, HEARTBEAT_INTERVAL).unref()
+  const heartbeatTimer = setInterval(beatIfAlive, HEARTBEAT_INTERVAL).unref()
 
   /**
    * In a cluster the feed is on another node: it has to be safe there before the session goes, for who finds the session
@@ -148,8 +148,8 @@ export function createRedisSessions(
    */
   async function announce(...fields: string[]): Promise<void> {
     const keys = [feedKey, feedRetentionKey] as const
-    if (replicated && inCluster) await replicated.run(scripts.lkAnnounce.lua, keys, feedKept, ...fields)
-    else await redis.lkAnnounce(...keys, feedKept, ...fields)
+    if (replicated && inCluster) await replicated.run(scripts.lkAnnounce.lua, keys, feedRetention, ...fields)
+    else await redis.lkAnnounce(...keys, feedRetention, ...fields)
   }
 
   async function end(sub: string, sids: readonly string[]): Promise<string[]> {
@@ -177,7 +177,7 @@ export function createRedisSessions(
 
   return {
     create: (session) =>
-      ask(async () => {
+      mapErrors(async () => {
         // Before the first session, not by the next heartbeat: followers refuse a token that is older than the epoch.
         await redis.lkEpoch(epochKey)
         const [now, expiresAt, ...excess] = await redis.lkCreate(
@@ -194,7 +194,7 @@ export function createRedisSessions(
       }),
 
     rotate: (grant, clientId) =>
-      ask(async (): Promise<Rotation> => {
+      mapErrors(async (): Promise<Rotation> => {
         const answer = await rotate({ grant, clientId })
         if (answer[0] === 'unknown') return { outcome: 'unknown' }
         if (answer[0] === 'reused') return { outcome: 'reused', successor: answer[1] }
@@ -213,10 +213,10 @@ export function createRedisSessions(
         return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
       }),
 
-    holder: (sub, sid) => ask(async () => (await holder(sessionKey(sub, sid))) ?? undefined),
+    findUsername: (sub, sid) => mapErrors(async () => (await holder(sessionKey(sub, sid))) ?? undefined),
 
     list: (sub) =>
-      ask(async () => {
+      mapErrors(async () => {
         const sids = await redis.zrange(sessionIndexKey(sub), '0', '-1')
         const found = await Promise.all(
           sids.map(async (sid) => {
@@ -229,10 +229,10 @@ export function createRedisSessions(
         return found.flat().sort((a, b) => b.lastSeenAt - a.lastSeenAt)
       }),
 
-    end: (sub, sids) => ask(() => end(sub, sids)),
+    revoke: (sub, sids) => mapErrors(() => end(sub, sids)),
 
-    endAll: (sub, except) =>
-      ask(async () => {
+    revokeAll: (sub, except) =>
+      mapErrors(async () => {
         const sids = await redis.zrange(sessionIndexKey(sub), '0', '-1')
         return end(
           sub,
@@ -241,7 +241,7 @@ export function createRedisSessions(
       }),
 
     revokeClient: (clientId, notBefore) =>
-      ask(async () => {
+      mapErrors(async () => {
         const key = clientRevocationKey(clientId)
         // What is no time covers nothing: the script puts a time in its place.
         const isNew = (parseWholeNumber(await redis.get(key)) ?? 0) < notBefore
@@ -252,7 +252,7 @@ export function createRedisSessions(
       }),
 
     clientNotBefore: (clientId) =>
-      ask(async () => {
+      mapErrors(async () => {
         const key = clientRevocationKey(clientId)
         const read = () => askWithin(limit, () => Promise.all([redis.get(key), redis.get(epochKey)]), systemClock)
         let [ended, epoch] = await read()
@@ -265,14 +265,14 @@ export function createRedisSessions(
       }),
 
     count: () =>
-      ask(async () => {
+      mapErrors(async () => {
         const nodes = isCluster(client) ? client.nodes('master') : [client]
         const counts = await Promise.all(nodes.map(countSessions))
         return counts.reduce((sum, count) => sum + count, 0)
       }),
 
     feedAge: () =>
-      ask(async () => {
+      mapErrors(async () => {
         // The clock of the node that has the feed.
         const [[last], [seconds, microseconds]] = await Promise.all([
           redis.xrevrange(feedKey, '+', '-', 'COUNT', 1),
@@ -283,14 +283,14 @@ export function createRedisSessions(
       }),
 
     ping: () =>
-      ask(async () => {
+      mapErrors(async () => {
         const fault = await findFault(client)
         if (fault !== undefined) throw new Error(fault)
       }),
 
     async close() {
       replicated?.close()
-      clearInterval(heart)
+      clearInterval(heartbeatTimer)
       client.off('ready', beatIfAlive)
     },
   }

@@ -1,0 +1,31 @@
+import type { Static } from 'typebox'
+import { AccessToken, example, RefreshToken, Scope, SessionId } from './fields.js'
+import { Type } from './type.js'
+
+/** RFC 6749 §5.1, with the session and the refresh token's own lifetime. */
+export const TokenResponse = Type.Object(
+  {
+    access_token: AccessToken,
+    token_type: Type.Literal('Bearer'),
+    expires_in: Type.Integer({ description: 'Seconds until the access token expires' }),
+    refresh_token: RefreshToken,
+    refresh_expires_in: Type.Integer({ description: 'Seconds until the refresh token expires unused' }),
+    scope: Scope,
+    sid: SessionId,
+  },
+  {
+    description: 'The two tokens of a session',
+    examples: [
+      {
+        access_token: example.accessToken,
+        token_type: 'Bearer',
+        expires_in: 900,
+        refresh_token: example.refreshToken,
+        refresh_expires_in: 604_800,
+        scope: example.scope,
+        sid: example.session,
+      },
+    ],
+  },
+)
+export type TokenResponse = Static<typeof TokenResponse>

@@ -1,0 +1,54 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Clients, createClients } from '../clients/clients.js'
+import { readStoresConfig, type StoresConfig } from '../config/config.js'
+import { createLogger } from '../log.js'
+import { SessionStoreRefused } from '../sessions/registration.js'
+import type { SessionStore } from '../sessions/session.js'
+import type { Stores } from '../stores.js'
+import { Unavailable } from '../unavailable.js'
+import { createPasswordHashing } from '../users/password.js'
+import type { Users } from '../users/users.js'
+
+export interface Services {
+  config: StoresConfig
+  users: Users
+  clients: Clients
+  sessions: SessionStore
+}
+
+/** How long Redis may take to be connected to, in milliseconds. */
+const PATIENCE = 3000
+
+/** Opens the rooms that the environment names, for one command. */
+export async function withServices<Result>(act: (services: Services) => Promise<Result>): Promise<Result> {
+  const config = readStoresConfig(process.env)
+  // Loaded here and not above: the drivers cost half a second of a core, and --help and the keys need none of them.
+  const [{ openStores }, { createUsers }] = await Promise.all([import('../stores.js'), import('../users/users.js')])
+  // What goes wrong is told in the one line of the error: standard output is the answer's.
+  const stores = await openStores(config, createLogger('silent'))
+  try {
+    await untilConnected(stores)
+    const { database, sessions } = stores
+    const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
+    return await act({ config, users: createUsers(database, hashing), clients: createClients(database), sessions })
+  } finally {
+    await stores.close()
+  }
+}
+
+/**
+ * The service starts without Redis and heals; a command has nothing to wait for but the first connection. A command never
+ * works on another store than the service: what it says has ended would live on there.
+ */
+async function untilConnected({ sessions, redis }: Stores): Promise<void> {
+  const deadline = Date.now() + PATIENCE
+  for (;;) {
+    try {
+      return await sessions.ping()
+    } catch (error) {
+      if (error instanceof SessionStoreRefused) throw error
+      if (Date.now() > deadline) throw redis ? new Unavailable('redis', 'Redis does not answer', error) : error
+      await sleep(20)
+    }
+  }
+}

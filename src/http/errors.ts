@@ -1,0 +1,242 @@
+import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { ErrorBody } from '../../schemas/error.js'
+import { Unavailable } from '../unavailable.js'
+
+/**
+ * A refusal as it goes over the wire (RFC 6749 §5.2, RFC 6750 §3.1): status, code, a sentence for the caller, headers.
+ * Why, in detail, is for the log and never in here.
+ */
+export class WireError extends Error {
+  override readonly name = 'WireError'
+  constructor(
+    readonly statusCode: number,
+    readonly code: string,
+    description: string,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(description)
+  }
+}
+
+const REALM = 'realm="latchkey"'
+const UNKNOWN_KEY =
+  'the token was made with a key that this service does not have, so its session was not ended: ' +
+  'send another token of the session, such as the refresh token'
+
+/** Every refusal there is. */
+export const refusal = {
+  invalidRequest: (description: string) => new WireError(400, 'invalid_request', description),
+
+  /** Where this request ends, or whose it is, can be read in two ways: what follows it on the connection is not read. */
+  ambiguous: (description: string) => new WireError(400, 'invalid_request', description, { connection: 'close' }),
+
+  /** A sign-in: the same for an unknown user, a wrong password and a disabled account. */
+  signInFailed: () =>
+    new WireError(401, 'invalid_grant', 'user name or password is wrong', {
+      // Every 401 names a scheme (RFC 9110 §11.6.1). Not Basic: a browser would open its own dialog.
+      'www-authenticate': `Bearer ${REALM}`,
+    }),
+
+  /** A refresh: the same for every cause. */
+  invalidGrant: () => new WireError(400, 'invalid_grant', 'the refresh token is not valid: sign in again'),
+
+  invalidScope: (description: string) => new WireError(400, 'invalid_scope', description),
+
+  /** RFC 8707 §2. Which audiences there are is not a stranger's business. */
+  invalidTarget: () =>
+    new WireError(
+      400,
+      'invalid_target',
+      'audience is not one that this service issues tokens for: send one of AUDIENCE, and of the client where it has its own',
+    ),
+
+  /** At a refresh. */
+  otherAudience: () =>
+    new WireError(400, 'invalid_target', 'the session is for another audience: sign in again with this audience'),
+
+  reservedScope: (issuer: string) =>
+    new WireError(
+      400,
+      'invalid_target',
+      `the scopes introspect and admin are for tokens of this service itself: send audience=${issuer}`,
+    ),
+
+  unsupportedGrantType: (supported: string) =>
+    new WireError(400, 'unsupported_grant_type', `grant_type must be ${supported}`),
+
+  /** No credentials at all: RFC 6750 §3.1 wants no error code in the challenge. */
+  missingToken: () =>
+    new WireError(401, 'invalid_token', 'send a token: Authorization: Bearer …', {
+      'www-authenticate': `Bearer ${REALM}`,
+    }),
+
+  invalidToken: () =>
+    new WireError(401, 'invalid_token', 'the token is not valid, or its session has ended', {
+      'www-authenticate': `Bearer ${REALM}, error="invalid_token"`,
+    }),
+
+  /**
+   * A sign-out. The token says that it is ours, and no key that is here made it: its session may be alive, so 204 could be a
+   * lie. 401, because most callers refresh at a 401 and ask again: the new token is one that this instance can read.
+   */
+  unknownKey: () =>
+    new WireError(401, 'invalid_token', UNKNOWN_KEY, { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` }),
+
+  /** The same at the revocation endpoint (RFC 7009 §2.2.1), where 401 means that the client is not who it says. */
+  unsupportedTokenType: () => new WireError(400, 'unsupported_token_type', UNKNOWN_KEY),
+
+  invalidClient: () =>
+    new WireError(
+      401,
+      'invalid_client',
+      'client authentication failed: send id and secret by HTTP Basic or in the body',
+      {
+        'www-authenticate': `Basic ${REALM}, charset="UTF-8"`,
+      },
+    ),
+
+  /** A client's own token that opens nothing here, although it lives. */
+  unusableClientToken: (description: string) =>
+    new WireError(401, 'invalid_client', description, { 'www-authenticate': `Basic ${REALM}, charset="UTF-8"` }),
+
+  /** A person's token for another service. @param audiences those that would do */
+  wrongAudience: (audiences: readonly string[]) =>
+    new WireError(
+      401,
+      'invalid_token',
+      `the token is for another audience: sign in with audience=${[...new Set(audiences)].join(' or audience=')}`,
+      { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` },
+    ),
+
+  /** @param scope of RFC 6749's characters: it stands in a header */
+  insufficientScope: (scope: string) =>
+    new WireError(403, 'insufficient_scope', `the scope ${scope} is needed`, {
+      'www-authenticate': `Bearer ${REALM}, error="insufficient_scope", scope="${scope}"`,
+    }),
+
+  /**
+   * RFC 6750 has no code of its own for an audience or a role that is missing. What was asked for is not repeated: at
+   * /verify part of it may come from whoever is to be kept out.
+   */
+  forbidden: (what: 'audience' | 'scope' | 'role') =>
+    new WireError(403, 'insufficient_scope', `the token lacks the ${what} that is asked for`, {
+      'www-authenticate': `Bearer ${REALM}, error="insufficient_scope"`,
+    }),
+
+  /** At /verify. As above, what was sent is not repeated. */
+  misspeltQuestion: (name: 'aud' | 'scope' | 'role') =>
+    new WireError(
+      403,
+      'invalid_request',
+      `the query has a parameter that looks like ${name} and is not: write ${name}`,
+    ),
+
+  wrongPassword: () =>
+    new WireError(401, 'invalid_grant', 'the password is wrong', { 'www-authenticate': `Bearer ${REALM}` }),
+
+  tooManyAttempts: (seconds: number) =>
+    new WireError(429, 'temporarily_unavailable', `too many wrong passwords: try again in ${seconds} s`, {
+      'retry-after': String(seconds),
+    }),
+
+  tooManySignUps: (seconds: number) =>
+    new WireError(429, 'temporarily_unavailable', `too many sign-ups from this address: try again in ${seconds} s`, {
+      'retry-after': String(seconds),
+    }),
+
+  usernameTaken: () =>
+    new WireError(
+      409,
+      'username_taken',
+      'there is an account with this user name, or with one that looks like it: choose another',
+    ),
+
+  signUpClosed: () =>
+    new WireError(404, 'not_found', 'sign-up is closed: ask an administrator for an account, or set SIGNUP=open'),
+
+  clientIdTaken: () =>
+    new WireError(409, 'client_id_taken', 'there is a client with this id: rotate gives it a new secret'),
+
+  noSuch: (what: 'account' | 'client') => new WireError(404, 'not_found', `there is no such ${what}`),
+
+  notFound: () => new WireError(404, 'not_found', 'there is nothing at this address'),
+
+  methodNotAllowed: (allow: string) => new WireError(405, 'invalid_request', `this address takes ${allow}`, { allow }),
+
+  unsupportedMediaType: (description: string) => new WireError(415, 'invalid_request', description),
+
+  unavailable: () =>
+    new WireError(503, 'temporarily_unavailable', 'the service cannot answer now: try again', { 'retry-after': '1' }),
+
+  fault: (requestId: string) =>
+    new WireError(500, 'server_error', `a fault of the service: its log has it under request id ${requestId}`),
+}
+
+/** Fastify's error handler: whatever was thrown leaves in the one form that callers know. */
+export function createErrorHandler(logger: FastifyBaseLogger) {
+  // Its members are three, and none is a secret. In a storm there is one for each request that is refused, and redaction made
+  // 46 KB of garbage for each: near half of all that there was.
+  const unavailable = logger.child({}, { redact: [] })
+  return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    if (error instanceof Unavailable) {
+      const { dependency, message: reason } = error
+      unavailable.warn({ reqId: request.id, dependency, reason }, 'unavailable')
+    }
+    return sendRefusal(reply, toWireError(error, request))
+  }
+}
+
+export function sendRefusal(reply: FastifyReply, { statusCode, code, message, headers }: WireError): FastifyReply {
+  const body: ErrorBody = { error: code, error_description: message }
+  return reply
+    .code(statusCode)
+    .headers({ 'cache-control': 'no-store', ...headers })
+    .type('application/json; charset=utf-8')
+    .send(body)
+}
+
+function toWireError(error: FastifyError, request: FastifyRequest): WireError {
+  if (error instanceof WireError) return error
+  if (error instanceof Unavailable) return refusal.unavailable()
+  if (error.validation) return refusal.invalidRequest(describeValidation(error))
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new WireError(413, 'invalid_request', 'the body is over 16 KiB')
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return refusal.unsupportedMediaType('send application/json or application/x-www-form-urlencoded')
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return refusal.invalidRequest('the body is not as long as Content-Length says')
+    default:
+  }
+  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
+    // Fastify's own words name its internals.
+    return new WireError(error.statusCode, 'invalid_request', 'the request cannot be read')
+  }
+  request.log.error({ reqId: request.id, err: error }, 'request failed')
+  return refusal.fault(request.id)
+}
+
+/** The first fault that the schema found, in the caller's terms. */
+function describeValidation(error: FastifyError): string {
+  const faults = error.validation ?? []
+  // Of a field that may be one thing or another, the schema tells what is wrong with it as each of them. That it is of another
+  // type says the least.
+  const fault = faults.find(({ keyword }) => keyword !== 'type' && keyword !== 'anyOf') ?? faults[0]
+  const place = error.validationContext === 'querystring' ? 'query parameter ' : ''
+  const field = fault?.instancePath.slice(1).replaceAll('/', '.')
+  if (fault?.keyword === 'required') return `${place}${String(fault.params.missingProperty)} is missing`
+  const schema = (fault as { parentSchema?: { properties?: object; 'x-rule'?: string } } | undefined)?.parentSchema
+  if (fault?.keyword === 'additionalProperties') {
+    const names = Object.keys(schema?.properties ?? {})
+    const name = JSON.stringify(fault.params.additionalProperty)
+    return `${place}${name} is not known: ${names.length === 0 ? 'leave it out' : `send ${names.join(', ')}`}`
+  }
+  if (fault?.keyword !== 'type' && schema?.['x-rule']) return `${place}${field} ${schema['x-rule']}`
+  if (!field) return 'the body must be an object, as JSON or as a form'
+  if (fault?.keyword === 'const') {
+    const values = faults.filter(({ keyword }) => keyword === 'const').map(({ params }) => params.allowedValue)
+    return `${place}${field} must be ${values.join(' or ')}`
+  }
+  if (fault?.keyword === 'pattern') return `${place}${field} has characters that it may not have`
+  return `${place}${field} ${fault?.message}`
+}

@@ -1,0 +1,77 @@
+import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
+import type { FastifyRequest } from 'fastify'
+import type { Clients } from '../../clients/clients.js'
+import { refusal } from '../../http/errors.js'
+import type { SessionStore } from '../../sessions/session.js'
+import type { AccessTokens } from '../../tokens/access-tokens.js'
+import { bearerToken } from './bearer.js'
+
+export interface LiveTokenDependencies {
+  tokens: AccessTokens
+  sessions: SessionStore
+  clients: Clients
+}
+
+/** A token that is good at this moment. */
+export interface LiveToken {
+  claims: AccessTokenClaims
+  /** Undefined where the token is a client's own. */
+  username: string | undefined
+}
+
+/**
+ * The one way in which this service decides that an access token is live: it is ours and in its time, and then, of a
+ * person's, that its session lives; of a client's own, that the client lives and has not had its tokens revoked.
+ * Answers undefined for every other token, whatever is wrong with it.
+ */
+export async function findLiveToken(
+  token: string,
+  dependencies: LiveTokenDependencies,
+): Promise<LiveToken | undefined> {
+  const { claims } = dependencies.tokens.check(token)
+  if (!claims) return undefined
+  if (claims.sid === undefined) {
+    const [client, notBefore] = await Promise.all([
+      dependencies.clients.find(claims.sub),
+      dependencies.sessions.clientNotBefore(claims.sub),
+    ])
+    return client && claims.iat > notBefore ? { claims, username: undefined } : undefined
+  }
+  const username = await dependencies.sessions.findUsername(claims.sub, claims.sid)
+  return username === undefined ? undefined : { claims, username }
+}
+
+/** Guard: the live token that a request bears, or 401. What is wrong with another is nobody's business but ours. */
+export async function requireLiveToken(
+  request: FastifyRequest,
+  dependencies: LiveTokenDependencies,
+): Promise<LiveToken> {
+  const token = bearerToken(request)
+  if (token === undefined) throw request.headers.authorization ? refusal.invalidToken() : refusal.missingToken()
+  const live = await findLiveToken(token, dependencies)
+  if (!live) throw refusal.invalidToken()
+  return live
+}
+
+/**
+ * Guard: the person, on the device, whose live token for this service a request bears; or 401. A client's own token is no
+ * person's, and a token for another audience ends its own session alone: the service that it is for must not act here in the
+ * person's name. A route that also takes a body sets `attachValidation`, so that who calls is asked before what they sent.
+ */
+export async function requirePerson(
+  request: FastifyRequest,
+  dependencies: LiveTokenDependencies,
+): Promise<{ sub: string; sid: string }> {
+  const { sub, sid, aud } = (await requireLiveToken(request, dependencies)).claims
+  if (sid === undefined) throw refusal.invalidToken()
+  requireOwnAudience(aud, dependencies.tokens)
+  return { sub, sid }
+}
+
+/**
+ * Guard: a person's token is for this service itself, or for the default audience: the token of everybody who asks for no
+ * audience. Who runs a service of the default audience is trusted with the devices of its people.
+ */
+export function requireOwnAudience(aud: string, { issuer, audiences: [defaultAudience] }: AccessTokens): void {
+  if (aud !== issuer && aud !== defaultAudience) throw refusal.wrongAudience([defaultAudience, issuer])
+}

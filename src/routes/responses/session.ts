@@ -1,0 +1,16 @@
+import type { Session } from '../../sessions/session.js'
+
+/** A session as its owner and an administrator see it. */
+export function sessionBody(session: Session) {
+  return {
+    sid: session.sid,
+    device_name: session.deviceName,
+    ip: session.ip,
+    user_agent: session.userAgent,
+    created_at: seconds(session.createdAt),
+    last_seen_at: seconds(session.lastSeenAt),
+    expires_at: seconds(session.expiresAt),
+  }
+}
+
+const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)

@@ -1,0 +1,128 @@
+import { createConnection, createServer } from 'node:net'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { ConfigError, readConfig } from '../../src/config/config.js'
+import { createPostgresDatabase } from '../support/servers/postgres.js'
+import {
+  environment,
+  JWT_SECRET,
+  PASSWORD,
+  REFRESH_SECRET,
+  startServiceWith,
+  temporaryFolder,
+} from '../support/service.js'
+
+const SECRETS = { JWT_SECRET, REFRESH_SECRET, BOOTSTRAP_CLIENT: 'todo:u5Ty8Rk2-Xn4Vd7Gq0Jw3Lb6Zs9Hc1Fm5P' }
+
+function faultOf(name: string, value: string): string {
+  try {
+    readConfig({ ...SECRETS, [name]: value })
+    return ''
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults.join('\n')
+    throw error
+  }
+}
+
+const NOT_READ = /the address cannot be read/
+const HASH = /a # in the user name or the password must be written as %23$/
+const PERCENT = /a % in the user name or the password must be written as %25$/
+const SLASH = /in the user name and the password, \/ must be written as %2F, \? as %3F, and @ as %40$/
+const SEVERAL = /names several hosts, .* write one that leads to the primary/
+const NO_EFFECT = /would have no effect: leave it out. Those with an effect are host, port, .*sslmode/
+
+test('an address of a store that would be misread is a fault, which says what to write and repeats no part of it', (t) => {
+  const rows: [string, string, RegExp][] = [
+    ['DATABASE_URL', 'postgres://ada:Zq7#canary@db/latchkey', HASH],
+    ['DATABASE_URL', 'postgres://ada:77#canary@db/latchkey', HASH],
+    ['DATABASE_URL', 'postgres://ada:Zq7%canary@db/latchkey', PERCENT],
+    ['DATABASE_URL', 'postgres://ada:%40Zq7%@db/latchkey', PERCENT],
+    ['DATABASE_URL', 'postgres://ada:Zq7%ffcanary@db/latchkey', PERCENT],
+    ['DATABASE_URL', 'postgres://ada:Zq7/canary@db/latchkey', SLASH],
+    ['DATABASE_URL', 'postgres://ada:77/canary@db/latchkey', SLASH],
+    ['DATABASE_URL', 'postgres://ada:77?canary@db/latchkey', SLASH],
+    ['DATABASE_URL', 'postgres://ada:Zq7 canary@db/latchkey', /white space must be written as %20/],
+    ['DATABASE_URL', 'postgres://ada:Zq7canary@db:99999/latchkey', NOT_READ],
+    ['DATABASE_URL', 'postgres://ada:Zq7canary@one,two/latchkey', SEVERAL],
+    ['DATABASE_URL', 'postgres://ada:Zq7canary@one:5432,two:5432/latchkey', SEVERAL],
+    ['DATABASE_URL', 'postgres:///latchkey?host=one,two', SEVERAL],
+    ['DATABASE_URL', 'postgres://one/latchkey?host=two', /names a host twice/],
+    ['DATABASE_URL', 'postgres://db/latchkey?sslmode=verify_full', /sslmode must be one of: disable, .*verify-full/],
+    ['DATABASE_URL', 'postgres://db/latchkey?sslmode=', /sslmode must be one of/],
+    ['DATABASE_URL', 'postgres://db/latchkey?sslmode=require&sslmode=disable', /sslmode is given twice/],
+    ['DATABASE_URL', 'postgres://db/latchkey?ssl=yes', /the parameter ssl must be one of/],
+    ['DATABASE_URL', 'postgres://db/latchkey?port=many', /the parameter port must be a number/],
+    ['DATABASE_URL', 'postgres://db/latchkey?SSLMODE=require', /the parameter SSLMODE would/],
+    ['DATABASE_URL', 'postgres://db/latchkey?schema=auth', NO_EFFECT],
+    ['DATABASE_URL', 'postgres://db/latchkey?connect_timeout=10', NO_EFFECT],
+    ['DATABASE_URL', 'postgres://db/latchkey?target_session_attrs=read-write', NO_EFFECT],
+    ['DATABASE_URL', 'postgres://db/latchkey?channel_binding=require', NO_EFFECT],
+    ['DATABASE_URL', 'postgres://db/latchkey?statement_timeout=0', NO_EFFECT],
+    ['DATABASE_URL', 'postgres://db/latchkey?Zq7-canary', /: a parameter would have no effect/],
+    ['DATABASE_URL', 'postgres://db/latchkey?constructor=1', NO_EFFECT],
+    ['REDIS_URL', 'redis://:Zq7#canary@cache', HASH],
+    ['REDIS_URL', 'redis://ada:77#canary@cache', HASH],
+    ['REDIS_URL', 'redis://:Zq7%canary@cache', PERCENT],
+    ['REDIS_URL', 'redis://:Zq7/canary@cache', SLASH],
+    ['REDIS_URL', 'redis://ada:77?canary@cache', SLASH],
+    ['REDIS_URL', 'redis://:Zq7,canary@cache', /a comma .* must be written as %2C/],
+    ['REDIS_URL', 'redis://cache?db=2', /takes no parameters/],
+    ['REDIS_URL', 'redis://:Zq7canary@cache:99999', NOT_READ],
+    ['ISSUER', 'https://ada:Zq7canary@auth.example.com', /must have no user name and no password/],
+    ['ISSUER', 'https://auth.example.com/a b', /must have no white space/],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://collector:4318/?token=Zq7canary', /must have no query/],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://ada:Zq7canary@collector:4318', /must have no user name/],
+  ]
+  for (const [name, value, fault] of rows) {
+    const told = faultOf(name, value)
+    t.match(told, fault, value)
+    t.match(told, new RegExp(`^${name}: `))
+    t.notMatch(told, /Zq7|canary|77/)
+  }
+  t.end()
+})
+
+test('an address of a store that is written as its client reads it is taken', (t) => {
+  const rows = [
+    ['DATABASE_URL', 'postgres://ada:Zq7%23%25%2F%3F%40%2Ccanary@db:5432/latchkey'],
+    ['DATABASE_URL', 'postgres://ada:Zq7@canary@db/latchkey'],
+    ['DATABASE_URL', 'postgresql://ada@[::1]:5432/latchkey'],
+    ['DATABASE_URL', 'postgres:///latchkey?host=/var/run/postgresql'],
+    ['DATABASE_URL', 'postgres://ada:Zq7canary@/latchkey?host=/var/run/postgresql&port=5433'],
+    ['DATABASE_URL', 'postgres://%2Fvar%2Frun%2Fpostgresql/latchkey'],
+    ['DATABASE_URL', 'postgres://db/latchkey?sslmode=verify-full&sslrootcert=/etc/ssl/db.pem&application_name=auth'],
+    ['DATABASE_URL', 'postgres://db/latchkey?sslmode=require&uselibpqcompat=true&options=-c%20search_path%3Dauth'],
+    ['REDIS_URL', 'redis://ada:Zq7%23%25%2F%3F%40%2Ccanary@cache:6379/1'],
+    ['REDIS_URL', 'rediss://[::1]'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://collector:4318'],
+  ] as const
+  for (const [name, value] of rows) t.equal(faultOf(name, value), '', value)
+  t.end()
+})
+
+test('Postgres is reached by the folder of its socket, however libpq writes that', async (t) => {
+  const { url, drop } = await createPostgresDatabase()
+  t.teardown(drop)
+  const { username, hostname, port, pathname } = new URL(url)
+  const folder = temporaryFolder(t)
+  // The Postgres of the tests has no socket: this is one that leads to it.
+  const socket = createServer((client) => {
+    const server = createConnection(Number(port), hostname)
+    client.pipe(server).pipe(client)
+    for (const side of [client, server]) side.on('error', () => side.destroy())
+  })
+  await new Promise<void>((resolve) => socket.listen(join(folder, '.s.PGSQL.5432'), resolve))
+  t.teardown(() => socket.close())
+
+  const encoded = encodeURIComponent(folder)
+  for (const [index, DATABASE_URL] of [
+    `postgres://${pathname}?host=${folder}&user=${username}`,
+    `postgres://${username}@${pathname}?host=${encoded}`,
+    `postgres://${username}:Zq7%23%25@${encoded}${pathname}`,
+  ].entries()) {
+    const env = { ...(await environment(t, 'sqlite')), DATABASE_URL }
+    const service = await startServiceWith(t, env)
+    t.equal((await service.api.signUp(`ada${index}`, PASSWORD)).status, 201, DATABASE_URL)
+    await service.close()
+  }
+})

@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { type Config, readConfig } from '../../src/config/config.js'
+import { type Environment, JWT_SECRET, REFRESH_SECRET, temporaryFolder } from '../support/service.js'
+
+const FILE = 'development-secrets.json'
+
+const secretsOf = ({ jwtSecrets, refreshSecrets, bootstrapClient }: Config) => ({
+  jwtSecrets,
+  refreshSecrets,
+  bootstrapClient,
+})
+
+test('outside production missing secrets are made, and kept beside the database for its owner alone', async (t) => {
+  const folder = join(temporaryFolder(t), 'made', 'here')
+  const config = readConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db` })
+
+  for (const secret of [config.jwtSecrets[0], config.refreshSecrets[0], config.bootstrapClient?.secret ?? '']) {
+    t.equal(Buffer.from(secret, 'base64url').length, 32, '256 bits')
+  }
+  t.not(config.jwtSecrets[0], config.refreshSecrets[0])
+  t.equal(config.bootstrapClient?.id, 'demo')
+  t.strictSame(config.generated, { file: join(folder, FILE), client: config.bootstrapClient })
+  t.equal(statSync(join(folder, FILE)).mode & 0o777, 0o600)
+  t.strictSame(readdirSync(folder), [FILE], 'no draft is left')
+})
+
+test('they are used again at the next start: a restart signs nobody out', async (t) => {
+  const env = { DATABASE_URL: `sqlite:${temporaryFolder(t)}/latchkey.db` }
+  t.strictSame(secretsOf(readConfig(env)), secretsOf(readConfig(env)))
+})
+
+test('what is set is used, and what is not is made', async (t) => {
+  const folder = temporaryFolder(t)
+  const config = readConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db`, JWT_SECRET })
+  t.strictSame(config.jwtSecrets, [JWT_SECRET])
+  t.equal(config.refreshSecrets[0], JSON.parse(readFileSync(join(folder, FILE), 'utf8')).refreshSecret)
+})
+
+test('where all are set, nothing is made', async (t) => {
+  const folder = temporaryFolder(t)
+  const config = readConfig({
+    DATABASE_URL: `sqlite:${folder}/latchkey.db`,
+    JWT_SECRET,
+    REFRESH_SECRET,
+    BOOTSTRAP_CLIENT: 'todo:a-client-secret-of-more-than-32-bytes',
+  })
+  t.equal(config.generated, undefined)
+  t.strictSame(readdirSync(folder), [])
+})
+
+test('nothing is made in production, nor beside another fault', async (t) => {
+  const folder = temporaryFolder(t)
+  const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
+  t.throws(() => readConfig({ ...env, NODE_ENV: 'production' }), /must be set in production/)
+  t.throws(() => readConfig({ ...env, PORT: 'x' }), /PORT: write/)
+  t.strictSame(readdirSync(folder), [])
+})
+
+test('a damaged file is a fault that says what to do, and is not overwritten', async (t) => {
+  const folder = temporaryFolder(t)
+  const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
+  const path = join(folder, FILE)
+  for (const damaged of ['', '{"jwtSecret":', '{}', '{"jwtSecret":1,"refreshSecret":"x","client":{}}', 'null']) {
+    writeFileSync(path, damaged)
+    t.throws(() => readConfig(env), new RegExp(`a fault:\n.*${FILE} is damaged: delete it`), damaged)
+    t.equal(readFileSync(path, 'utf8'), damaged)
+  }
+})
+
+test('where they cannot be kept, the fault says so', async (t) => {
+  const folder = temporaryFolder(t)
+  writeFileSync(join(folder, 'file'), '')
+  t.throws(
+    () => readConfig({ DATABASE_URL: `sqlite:${folder}/file/latchkey.db` }),
+    /a fault:\n {2}JWT_SECRET, REFRESH_SECRET: not set, and none could be generated: E/,
+  )
+})
+
+test('processes that start at once agree on one set', async (t) => {
+  for (let round = 0; round < 3; round += 1) {
+    const folder = temporaryFolder(t)
+    const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
+    // Each waits for the same moment, so that all look for the file before any has made it.
+    const at = Date.now() + 1500
+    const found = await Promise.all(Array.from({ length: 4 }, () => readInProcess(env, at)))
+    t.equal(new Set(found).size, 1, 'all have the same')
+    t.equal(found[0], JSON.stringify(secretsOf(readConfig(env))))
+    t.strictSame(readdirSync(folder), [FILE])
+  }
+})
+
+async function readInProcess(env: Environment, at: number): Promise<string> {
+  const program = `
+    const { readConfig } = await import(${JSON.stringify(new URL('../../src/config/config.js', import.meta.url).href)})
+    while (Date.now() < ${at});
+    const { jwtSecrets, refreshSecrets, bootstrapClient } = readConfig(process.env)
+    console.log(JSON.stringify({ jwtSecrets, refreshSecrets, bootstrapClient }))`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  for await (const chunk of child.stdout) output += chunk
+  return output.trim()
+}

@@ -1,0 +1,50 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { test } from 'tap'
+import { readConfig, secretSettings, settings } from '../../src/config/config.js'
+import { pages, readPage } from '../pages.js'
+import { JWT_SECRET, REFRESH_SECRET } from '../support/service.js'
+
+const SECRETS = { JWT_SECRET, REFRESH_SECRET, BOOTSTRAP_CLIENT: 'todo:a-client-secret-of-more-than-32-bytes' }
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+
+test('the pages that are made from code and examples say what these say', async (t) => {
+  for (const [path, render] of Object.entries(pages))
+    t.equal(readPage(path), await render(), `${path}: run  npm run docs`)
+})
+
+test('docs/gateways.md shows every example of a gateway', async (t) => {
+  const shown = [...readPage('docs/gateways.md').matchAll(/<!-- example: (\S+) -->/g)].map(([, file]) => file)
+  t.strictSame(shown.sort(), readdirSync(join(root, 'examples/gateways')).sort())
+})
+
+test('.env.example has every setting, in order; uncommented, it changes nothing', async (t) => {
+  const lines = [...readPage('.env.example').matchAll(/^#([A-Z_]+)=(.*)$/gm)]
+  t.strictSame(
+    lines.map(([, name]) => name),
+    Object.keys(settings),
+  )
+  const uncommented = Object.fromEntries(lines.map(([, name = '', value = '']) => [name, value]))
+  t.strictSame(readConfig({ ...uncommented, ...SECRETS }), readConfig(SECRETS))
+})
+
+test('the table of settings marks those that may come from a file', async (t) => {
+  const marked = [...readPage('docs/configuration.md').matchAll(/^\| `([A-Z_]+)` \* \|/gm)].map(([, name]) => name)
+  t.strictSame(marked.sort(), [...secretSettings].sort())
+})
+
+test('no link between the pages leads nowhere', async (t) => {
+  const markdown = ['.', 'docs', 'docs/decisions'].flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((file) => file.endsWith('.md'))
+      .map((file) => join(folder, file)),
+  )
+  t.ok(markdown.length >= 8)
+  for (const page of markdown) {
+    for (const [, target = ''] of readPage(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue
+      t.ok(existsSync(join(root, dirname(page), target)), `${page} links to ${target}`)
+    }
+  }
+})

@@ -1,0 +1,271 @@
+import { createHmac } from 'node:crypto'
+import { sharedSecretKey } from '@latchkey/verifier/access-token'
+import { sql } from 'kysely'
+import { test } from 'tap'
+import { readConfig } from '../../src/config/config.js'
+import { withAccounts } from '../support/accounts.js'
+import { startWithFragileStore } from '../support/fragile-store.js'
+import {
+  environment,
+  JWT_SECRET,
+  PASSWORD,
+  spawnService,
+  startService,
+  startServiceWith,
+  stores,
+} from '../support/service.js'
+import { stampedClaims } from '../support/stamped.js'
+import { deleteSessions } from '../support/store-inspection.js'
+
+// The two systems that this one grew from, and each of their defects: none may come back.
+
+const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** An access token under the kid of the service's key, signed with this one, whose `jti` is right. */
+function forge(claims: object, secret: string): string {
+  const header = { alg: 'HS256', typ: 'at+jwt', kid: sharedSecretKey(JWT_SECRET).kid }
+  const input = `${part(header)}.${part(stampedClaims(claims))}`
+  return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
+}
+
+const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
+
+test('seed JWT-WITH-GO: there is no secret in the source: production does not start without its own', async (t) => {
+  const { JWT_SECRET: _, REFRESH_SECRET: __, ...without } = await environment(t, 'sqlite', { NODE_ENV: 'production' })
+  for (const secrets of [{}, { JWT_SECRET: '', REFRESH_SECRET: '' }, { JWT_SECRET: ' ', REFRESH_SECRET: '\n' }]) {
+    const read = () => readConfig({ ...without, ...secrets })
+    t.throws(read, { message: /JWT_SECRET[^\n]*: must be set in production.*\n.*REFRESH_SECRET[^\n]*: must be set/s })
+  }
+  await t.rejects(spawnService(t, without), { message: /must be set in production/ }, 'and the process ends')
+})
+
+test('seed JWT-WITH-GO: where secrets are made up, each instance has its own', async (t) => {
+  const start = async () => {
+    const { JWT_SECRET: _, REFRESH_SECRET: __, ...env } = await environment(t, 'sqlite')
+    return (await startServiceWith(t, env)).api
+  }
+  const [one, two] = [await start(), await start()]
+  await one.signUp('ada', PASSWORD)
+  const { access_token, refresh_token } = await one.tokens('ada', PASSWORD)
+  t.equal(await one.isActive(access_token), true)
+  t.equal(await two.isActive(access_token), false)
+  t.equal((await two.refresh(refresh_token)).status, 400)
+})
+
+for (const store of stores) {
+  test(`${store}: seed JWT-WITH-GO: of many sign-ins at once each gets its own tokens`, async (t) => {
+    const { api } = await startService(t, store)
+    const people = await Promise.all(
+      ['ada', 'eve', 'joe', 'zoe'].map(async (name) => (await api.signUp(name, `${PASSWORD} ${name}`)).body),
+    )
+    const signIns = await Promise.all(
+      Array.from({ length: 24 }, async (_, i) => {
+        const person = people[i % people.length]
+        return { person, tokens: await api.tokens(person.username, `${PASSWORD} ${person.username}`) }
+      }),
+    )
+    const checked = await Promise.all(
+      signIns.map(async ({ person, tokens }) => ({
+        person,
+        tokens,
+        seen: (await api.introspect(tokens.access_token)).body,
+        next: (await api.refresh(tokens.refresh_token)).body,
+      })),
+    )
+    for (const { person, tokens, seen, next } of checked) {
+      t.match(seen, { active: true, sub: person.id, username: person.username, sid: tokens.sid })
+      t.match(claimsOf(next.access_token), { sub: person.id, sid: tokens.sid })
+    }
+    for (const kind of ['access_token', 'refresh_token', 'sid'] as const) {
+      t.equal(new Set(signIns.map(({ tokens }) => tokens[kind])).size, 24, `${kind}s are all different`)
+    }
+    t.equal(new Set(checked.map(({ seen }) => seen.jti)).size, 24)
+  })
+
+  test(`${store}: seed JWT-WITH-GO: a token under an empty or a published secret is none, before the first sign-in and after`, async (t) => {
+    const { api } = await startService(t, store)
+    const secrets = ['', 'secret', 'jdnfksdmfksd', 'mcmvmkmsdnfsdmfdsjf', 'ACCESS_SECRET', 'changeme']
+    const { body: ada } = await api.signUp('ada', PASSWORD)
+    const now = Math.floor(Date.now() / 1000)
+    const claims = {
+      iss: 'http://latchkey.test',
+      aud: 'http://latchkey.test',
+      sub: ada.id,
+      exp: now + 600,
+      iat: now,
+      jti: 'x',
+      sid: 'x',
+      client_id: 'latchkey',
+      scope: '',
+    }
+    const refuseAll = async (own: object) => {
+      for (const secret of secrets) {
+        t.equal((await api.introspect(forge(own, secret))).text, '{"active":false}', JSON.stringify(secret))
+        t.equal((await api.call('/sessions', { bearer: forge(own, secret) })).status, 401)
+      }
+    }
+    await refuseAll(claims)
+    const { access_token } = await api.tokens('ada', PASSWORD)
+    await refuseAll(claimsOf(access_token))
+    t.equal(await api.isActive(forge(claimsOf(access_token), JWT_SECRET)), true, 'it was the secret, not the form')
+  })
+
+  test(`${store}: seed JWT-WITH-GO: logout kills the refresh token with the access token, whichever signs out`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    for (const kind of ['access_token', 'refresh_token'] as const) {
+      const tokens = await api.tokens('ada', PASSWORD)
+      t.equal((await api.logout(tokens[kind])).status, 204)
+      t.match(await api.refresh(tokens.refresh_token), { status: 400, body: { error: 'invalid_grant' } }, kind)
+      t.equal(await api.isActive(tokens.access_token), false, kind)
+    }
+  })
+
+  test(`${store}: seed JWT-WITH-GO: the access token from before a refresh lives on with its session (§1), and dies with it at once`, async (t) => {
+    const { api } = await startService(t, store, { REFRESH_GRACE: '0' })
+    await api.signUp('ada', PASSWORD)
+
+    const first = await api.tokens('ada', PASSWORD)
+    const second = (await api.refresh(first.refresh_token)).body
+    t.strictSame([await api.isActive(first.access_token), await api.isActive(second.access_token)], [true, true])
+    await api.logout(second.refresh_token)
+    t.strictSame([await api.isActive(first.access_token), await api.isActive(second.access_token)], [false, false])
+
+    const stolen = await api.tokens('ada', PASSWORD)
+    const next = (await api.refresh(stolen.refresh_token)).body
+    t.equal((await api.refresh(stolen.refresh_token)).status, 400, 'reuse is found out')
+    t.strictSame([await api.isActive(stolen.access_token), await api.isActive(next.access_token)], [false, false])
+  })
+
+  test(`${store}: seed JWT-WITH-GO: every guarded route asks the store: a session that is gone there opens nothing`, async (t) => {
+    const { api, env } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { access_token: bearer, refresh_token } = await api.tokens('ada', PASSWORD)
+    t.equal((await api.call('/sessions', { bearer })).status, 200)
+
+    await deleteSessions(env)
+
+    const asked = await Promise.all([
+      api.call('/sessions', { bearer }),
+      api.call('/sessions/x', { method: 'DELETE', bearer }),
+      api.call('/sessions?except=current', { method: 'DELETE', bearer }),
+      api.call('/users/me/password', { bearer, json: { current_password: PASSWORD, new_password: `${PASSWORD}!` } }),
+      api.call('/users/me', { method: 'DELETE', bearer, json: { password: PASSWORD } }),
+      api.call('/logout-all', { method: 'POST', bearer }),
+      api.call('/verify', { bearer }),
+    ])
+    t.strictSame(
+      asked.map(({ status }) => status),
+      Array(7).fill(401),
+    )
+    t.equal((await api.introspect(bearer)).text, '{"active":false}')
+    t.equal((await api.refresh(refresh_token)).status, 400)
+    t.equal((await api.login('ada', PASSWORD)).status, 200, 'and nothing was done')
+  })
+
+  test(`${store}: seed JWT-WITH-GO: what could not be saved answers no tokens, but 503`, async (t) => {
+    const { api, takeStoreAway } = await startWithFragileStore(t, store)
+    await api.signUp('ada', PASSWORD)
+    const { refresh_token } = await api.tokens('ada', PASSWORD)
+    await takeStoreAway()
+    for (const answer of [await api.login('ada', PASSWORD), await api.refresh(refresh_token)]) {
+      t.match(answer, { status: 503, headers: { 'retry-after': '1' }, body: { error: 'temporarily_unavailable' } })
+      t.notMatch(answer.text, /token"|lkr_|eyJ/)
+    }
+  })
+
+  test(`${store}: seed JWT-WITH-GO: no token, password or secret is printed, whatever is logged`, async (t) => {
+    const env = await environment(t, store, { LOG_LEVEL: 'trace' })
+    const { api, output, end } = await spawnService(t, env)
+    await api.signUp('ada', PASSWORD)
+    const first = await api.tokens('ada', PASSWORD)
+    const second = (await api.refresh(first.refresh_token)).body
+    await api.refresh(first.refresh_token)
+    await api.introspect(second.access_token)
+    await api.introspect(`${second.access_token}x`)
+    await api.login('ada', 'my-wrong-password')
+    await api.login('my-password-as-a-name', PASSWORD)
+    await api.call(`/sessions?token=${second.access_token}`)
+    await api.call('/refresh', {
+      raw: `{"refresh_token":"${second.refresh_token}`,
+      headers: { 'content-type': 'application/json' },
+    })
+    await api.logout(second.access_token)
+    await end('SIGTERM')
+
+    t.match(output(), 'login.accepted', 'it does log')
+    const secrets = [first, second].flatMap((tokens) => [tokens.access_token, tokens.refresh_token])
+    for (const secret of [
+      ...secrets,
+      PASSWORD,
+      'my-wrong-password',
+      'my-password-as-a-name',
+      JWT_SECRET,
+      api.client.secret,
+    ]) {
+      // A part of it would do harm enough.
+      t.notOk(output().includes(secret.slice(-24)), secret)
+    }
+  })
+
+  test(`${store}: seed JWT-WITH-GO: a genuine signature over claims of other types is no token, and no crash`, async (t) => {
+    const { api } = await startService(t, store)
+    await api.signUp('ada', PASSWORD)
+    const claims = claimsOf((await api.tokens('ada', PASSWORD)).access_token)
+    const odd: unknown[] = [
+      null,
+      true,
+      0,
+      -1,
+      1.5,
+      2 ** 53,
+      '',
+      [],
+      [claims.sub],
+      {},
+      { toString: 'x' },
+      '\u0000',
+      '1e3',
+    ]
+    let asked = 0
+    for (const name of Object.keys(claims)) {
+      for (const value of [...odd, undefined]) {
+        // These are any text: they do not decide whether a token is live.
+        if (['scope', 'jti', 'client_id'].includes(name) && typeof value === 'string' && value !== '') continue
+        if (name === 'scope' && value === '') continue
+        const token = forge({ ...claims, [name]: value }, JWT_SECRET)
+        const [seen, door, refreshed, out] = await Promise.all([
+          api.introspect(token),
+          api.call('/sessions', { bearer: token }),
+          api.refresh(token),
+          api.call('/logout-all', { json: { token } }),
+        ])
+        const statuses = [seen.status, seen.text, door.status, refreshed.status, out.status]
+        t.strictSame(statuses, [200, '{"active":false}', 401, 400, 401], `${name}: ${JSON.stringify(value)}`)
+        asked += 1
+      }
+    }
+    t.ok(asked > 100)
+    t.equal(await api.isActive(forge(claims, JWT_SECRET)), true, 'it was the claims, not the form')
+  })
+
+  test(`${store}: seed JWT-WITH-GO: ids are strings, and come back as they were, however much they look like numbers`, async (t) => {
+    const { api, env } = await startService(t, store)
+    // As float64 the first would end in 2, and the others would lose their zeros or become a power of ten.
+    const names = ['9007199254740993', '007', '1e21', '0x10', '12345678901234567890']
+    for (const name of names) {
+      const { body: account } = await api.signUp(name, PASSWORD)
+      t.equal(account.username, name)
+      const { access_token, sid } = await api.tokens(name, PASSWORD, { device_name: name })
+      const seen = (await api.introspect(access_token)).body
+      t.strictSame([seen.username, seen.sub, seen.sid], [name, account.id, sid])
+      const { body } = await api.call('/sessions', { bearer: access_token })
+      t.match(body.sessions, [{ sid, device_name: name }])
+    }
+    const types = await withAccounts(env, async (_users, { db }) => {
+      const { rows } = await sql<{ id: unknown; username: unknown }>`SELECT id, username FROM users`.execute(db)
+      return rows.flatMap(({ id, username }) => [typeof id, typeof username])
+    })
+    t.strictSame(new Set(types), new Set(['string']))
+  })
+}

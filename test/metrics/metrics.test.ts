@@ -1,0 +1,190 @@
+import { type Test, test } from 'tap'
+import { type Samples, scrape } from '../support/scrape.js'
+import { type Environment, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
+
+const signedIn = async (t: Test, overrides: Environment = {}) => {
+  const service = await startService(t, 'sqlite', overrides)
+  await service.api.signUp('ada', PASSWORD)
+  return { service, tokens: await service.api.tokens('ada', PASSWORD) }
+}
+
+/** What happened to a value while `act` ran. */
+async function moved({ managementUrl }: RunningService, act: () => Promise<unknown>) {
+  const before = await scrape(managementUrl)
+  await act()
+  const after = await scrape(managementUrl)
+  return (name: string, labels: Record<string, string> = {}) =>
+    (after.value(name, labels) ?? 0) - (before.value(name, labels) ?? 0)
+}
+
+test('each request is counted and timed under the pattern of its route', async (t) => {
+  const { service, tokens } = await signedIn(t)
+  const { api } = service
+  const by = await moved(service, async () => {
+    await api.introspect(tokens.access_token)
+    await api.introspect(tokens.access_token)
+    await api.call(`/sessions/${tokens.sid}`, { method: 'DELETE', bearer: tokens.access_token })
+    await api.call(`/sessions/${tokens.sid}`, { method: 'DELETE', bearer: tokens.access_token })
+    await api.call('/sessions/x', { method: 'PATCH' })
+    await api.call('/nowhere')
+    await api.call('/%zz')
+  })
+  const requests = (method: string, route: string, status: number) =>
+    by('latchkey_http_requests_total', { method, route, status: String(status) })
+  t.equal(requests('POST', '/introspect', 200), 2)
+  t.equal(requests('DELETE', '/sessions/:sid', 204), 1)
+  t.equal(requests('DELETE', '/sessions/:sid', 401), 1)
+  t.equal(requests('any', '/sessions/:sid', 405), 1)
+  t.equal(requests('none', 'none', 404), 1)
+  t.equal(requests('none', 'none', 400), 1)
+  const labels = { method: 'POST', route: '/introspect' }
+  t.equal(by('latchkey_http_request_duration_seconds_count', labels), 2)
+  t.equal(by('latchkey_http_request_duration_seconds_bucket', { ...labels, le: '+Inf' }), 2)
+  const seconds = by('latchkey_http_request_duration_seconds_sum', labels)
+  t.ok(seconds > 0 && seconds < 2, `two of them took ${seconds} s`)
+})
+
+test('sign-ins are counted by result, rotations by outcome, and ends of sessions by cause', async (t) => {
+  const { service, tokens } = await signedIn(t, { REFRESH_GRACE: '1s' })
+  const { api } = service
+  const by = await moved(service, async () => {
+    const laptop = await api.tokens('ada', PASSWORD)
+    await api.login('ada', 'a wrong password')
+    await api.login('nobody', 'a wrong password')
+    const { refresh_token: second } = (await api.refresh(tokens.refresh_token)).body
+    await api.refresh(tokens.refresh_token)
+    const { refresh_token: third } = (await api.refresh(second)).body
+    await api.refresh('lkr_forged')
+    // Two generations back: stolen, or kept.
+    await api.refresh(tokens.refresh_token)
+    await api.refresh(third)
+    await api.logout(laptop.access_token)
+  })
+  t.equal(by('latchkey_sign_ins_total', { result: 'accepted' }), 1)
+  t.equal(by('latchkey_sign_ins_total', { result: 'wrong_password' }), 1)
+  t.equal(by('latchkey_sign_ins_total', { result: 'unknown_user' }), 1)
+  for (const [outcome, count] of Object.entries({
+    rotated: 2,
+    replayed: 1,
+    reused: 1,
+    forged: 1,
+    no_such_session: 1,
+  })) {
+    t.equal(by('latchkey_rotations_total', { outcome }), count, outcome)
+  }
+  t.equal(by('latchkey_revocations_total', { cause: 'reuse' }), 1)
+  t.equal(by('latchkey_revocations_total', { cause: 'logout' }), 1)
+})
+
+test('the hash queue shows its depth, its waits and its refusals', async (t) => {
+  const service = await startService(t, 'sqlite', { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '2' })
+  const attempts = Array.from({ length: 40 }, (_, i) => service.api.login(`user-${i}`, 'x'))
+  const during = await scrape(service.managementUrl)
+  const statuses = (await Promise.all(attempts)).map(({ status }) => status)
+  const refused = statuses.filter((status) => status === 503).length
+  t.ok(refused > 0)
+  t.equal(during.value('latchkey_hash_queue_limit'), 2)
+  t.ok((during.value('latchkey_hash_active') ?? 9) <= 1)
+  t.ok((during.value('latchkey_hash_waiting') ?? 9) <= 2)
+  const after = await scrape(service.managementUrl)
+  t.equal(after.value('latchkey_hash_refused_total'), refused)
+  t.equal(after.value('latchkey_hash_wait_seconds_count'), 40 - refused)
+  t.ok((after.value('latchkey_hash_wait_seconds_sum') ?? 0) > 0.005, 'somebody waited for somebody')
+  t.equal(after.value('latchkey_hash_duration_seconds_count'), 40 - refused)
+})
+
+for (const store of stores) {
+  test(`${store}: its operations are timed, living sessions are counted, and the process tells of itself`, async (t) => {
+    const service = await startService(t, store)
+    const { api, managementUrl } = service
+    await api.signUp('ada', PASSWORD)
+    const [one] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
+    await api.introspect(one.access_token)
+    const seen = await scrape(managementUrl)
+    t.equal(seen.value('latchkey_sessions_live'), 2)
+    t.equal(seen.value('latchkey_session_store_duration_seconds_count', { operation: 'create' }), 2)
+    t.equal(seen.value('latchkey_session_store_duration_seconds_count', { operation: 'findUsername' }), 1)
+    t.ok((seen.value('latchkey_database_query_duration_seconds_count') ?? 0) >= 3)
+    t.equal(seen.value('latchkey_dependency_up', { dependency: 'database' }), 1)
+    t.equal(seen.value('latchkey_dependency_up', { dependency: 'redis' }), store === 'redis' ? 1 : undefined)
+    const age = seen.value('latchkey_feed_age_seconds')
+    if (store === 'redis') t.ok(age !== undefined && age < 2, `the heartbeat is ${age} s old`)
+    else t.equal(age, undefined, 'there is no feed')
+    t.equal(seen.value('latchkey_build_info', { version: '0.1.0', node: process.versions.node }), 1)
+    t.ok((seen.value('process_resident_memory_bytes') ?? 0) > 10_000_000)
+    t.ok((seen.value('nodejs_eventloop_lag_seconds') ?? -1) >= 0)
+    await api.logout(one.access_token)
+    t.equal((await scrape(managementUrl)).value('latchkey_sessions_live'), 1)
+  })
+}
+
+test('with Redis gone its metrics say so, and what nobody knows is left out', async (t) => {
+  const { startRedis } = await import('../support/servers/redis.js')
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const { api, managementUrl } = await startService(t, 'sqlite', { REDIS_URL: redis.url })
+  await api.signUp('ada', PASSWORD)
+  const { access_token: token } = await api.tokens('ada', PASSWORD)
+  await redis.stop()
+  t.equal((await api.introspect(token)).status, 503)
+  const seen = await scrape(managementUrl)
+  t.equal(seen.value('latchkey_dependency_up', { dependency: 'redis' }), 0)
+  t.equal(seen.value('latchkey_session_store_errors_total', { operation: 'findUsername' }), 1)
+  t.equal(seen.value('latchkey_sessions_live'), undefined)
+  t.equal(seen.value('latchkey_feed_age_seconds'), undefined)
+})
+
+/** Every value that a label may have. A new label needs a line: is it bounded? */
+const LABELS: Record<string, RegExp> = {
+  method: /^(GET|HEAD|POST|PUT|PATCH|DELETE|any|none)$/,
+  route: /^(none|\/[a-z0-9:*./-]*)$/,
+  status: /^\d{3}$/,
+  result: /^[a-z_]{1,30}$/,
+  outcome: /^[a-z_]{1,30}$/,
+  cause: /^[a-z_]{1,30}$/,
+  operation: /^[a-zA-Z]{1,30}$/,
+  dependency: /^(database|redis)$/,
+  le: /^(\+Inf|[\d.e-]+)$/,
+  version: /^v?\d+\.\d+\.\d+$/,
+  node: /^\d+\.\d+\.\d+$/,
+  ...{ kind: /^[a-z]+$/, space: /^[a-z_]+$/, type: /^\w+$/, major: /^\d+$/, minor: /^\d+$/, patch: /^\d+$/ },
+}
+
+test('C5: no label has a user, a token, an id or an address, and their number does not grow with callers', async (t) => {
+  const { service, tokens } = await signedIn(t)
+  const { api, managementUrl } = service
+  const attack = async (i: number) => {
+    const canary = `Zq7canary${i}`
+    await api.call(`/${canary}?token=${canary}`)
+    await api.call(`/sessions/${canary}`, { method: 'DELETE', bearer: tokens.access_token })
+    await api.call(`/verify/${canary}?aud=${canary}`, { bearer: canary, method: i % 2 ? 'PROPFIND' : 'GET' })
+    await api.login(canary, canary, { device_name: canary, audience: canary })
+    await api.login(canary, canary)
+    await api.call('/introspect', { form: { token: canary, client_id: canary, client_secret: canary } })
+    await api.refresh(`lkr_${canary}`)
+    await api.call('/login', { method: 'PROPFIND', headers: { 'user-agent': canary, 'x-request-id': canary } })
+  }
+  await attack(0)
+  await attack(1)
+  const first = await scrape(managementUrl)
+  for (let i = 2; i < 20; i += 1) await attack(i)
+  const seen = await scrape(managementUrl)
+
+  t.notMatch(seen.text, /Zq7canary|eyJ|lkr_/)
+  t.notMatch(seen.text, new RegExp(`ada|127\\.0\\.0\\.1|${tokens.sid}`))
+  t.equal(countSeries(seen), countSeries(first), 'callers make no series')
+  for (const { name, labels } of seen.samples) {
+    for (const [label, value] of Object.entries(labels)) {
+      t.ok(LABELS[label]?.test(value), `${name}: ${label}="${value}" is bounded`)
+    }
+  }
+})
+
+const countSeries = ({ samples }: Samples) => samples.filter(({ name }) => name.startsWith('latchkey_')).length
+
+test('metrics are on the management port alone', async (t) => {
+  const { api, managementUrl } = await startService(t, 'sqlite')
+  t.equal((await api.call('/metrics')).status, 404)
+  const answer = await fetch(`${managementUrl}/metrics`)
+  t.equal(answer.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
+})

@@ -1,0 +1,87 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Test, test } from 'tap'
+import { freePort } from '../support/servers/ports.js'
+import { type Environment, temporaryFolder } from '../support/service.js'
+
+const program = fileURLToPath(new URL('../../src/server.js', import.meta.url))
+
+/** Runs the service where it is expected to give up, in an empty folder, with this environment alone. */
+async function start(t: Test, env: Environment): Promise<{ status: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [program], { cwd: temporaryFolder(t), env, stdio: ['ignore', 'pipe', 'pipe'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  let [stdout, stderr] = ['', '']
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const [status] = await once(child, 'close')
+  return { status, stdout, stderr }
+}
+
+const ports = async (): Promise<Environment> => ({
+  PORT: String(await freePort()),
+  MANAGEMENT_PORT: String(await freePort()),
+})
+
+test('C4: a faulty configuration ends the process with status 1 and plain words', async (t) => {
+  const ended = await start(t, { NODE_ENV: 'production', PORT: 'abc', REDIS_URL: 'localhost', JWT_SECRET: 'Zq7canary' })
+  t.equal(ended.status, 1)
+  t.equal(ended.stdout, '')
+  const [heading, ...faults] = ended.stderr.trimEnd().split('\n')
+  t.equal(heading, 'latchkey: the configuration has 4 faults:')
+  t.strictSame(faults.sort(), [
+    '  JWT_SECRET: the secret is shorter than 32 bytes: make one with  openssl rand -base64 48',
+    '  PORT: write a whole number from 0 to 65535',
+    '  REDIS_URL: write an address that begins with redis:// or rediss://',
+    '  REFRESH_SECRET: must be set in production: make one with  openssl rand -base64 48',
+  ])
+})
+
+test('a port that is taken is named, and what to do', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => taken.close())
+  await once(taken, 'listening')
+  const { port } = taken.address() as { port: number }
+  for (const name of ['PORT', 'MANAGEMENT_PORT']) {
+    const { status, stderr } = await start(t, { ...(await ports()), [name]: String(port) })
+    t.equal(status, 1)
+    t.equal(stderr, `latchkey: port ${port} is taken: set PORT or MANAGEMENT_PORT to another\n`)
+  }
+})
+
+test('an address that is not of this machine is one line', async (t) => {
+  const { status, stderr } = await start(t, { ...(await ports()), HOST: '192.0.2.1' })
+  t.equal(status, 1)
+  t.match(stderr, /^latchkey: .*EADDRNOTAVAIL.*192\.0\.2\.1.*: check HOST and the ports\n$/)
+})
+
+test('a database that cannot be opened is one line, without its password', async (t) => {
+  const nobody = await freePort()
+  const folder = temporaryFolder(t)
+  writeFileSync(join(folder, 'junk.db'), 'this is no database, but a text of some length\n'.repeat(100))
+  const rows: [string, RegExp][] = [
+    [`postgres://latchkey:Zq7canary@127.0.0.1:${nobody}/latchkey`, /ECONNREFUSED/],
+    [`postgres://latchkey:Zq7canary@localhost:${nobody}/latchkey`, /ECONNREFUSED/],
+    [`postgres://latchkey:Zq7canary@/latchkey?host=${folder}`, /ENOENT.*PGSQL/],
+    [
+      `postgres://latchkey:Zq7canary@127.0.0.1/latchkey?sslmode=verify-full&sslrootcert=${folder}/ca.pem`,
+      /ENOENT.*ca\.pem/,
+    ],
+    [`sqlite:${folder}`, /cannot open the SQLite database/],
+    [`sqlite:${folder}/junk.db`, /not a database/],
+  ]
+  for (const [url, reason] of rows) {
+    const { status, stderr } = await start(t, { ...(await ports()), DATABASE_URL: url })
+    t.equal(status, 1, url)
+    t.match(stderr, /^latchkey: [^\n]*: check DATABASE_URL, and that the server runs\n$/)
+    t.match(stderr, reason)
+    t.notMatch(stderr, 'Zq7canary')
+  }
+})

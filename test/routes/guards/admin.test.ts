@@ -1,0 +1,77 @@
+import { test } from 'tap'
+import { ROUTES, USER } from '../../support/admin-client.js'
+import { basic, makeClient } from '../../support/clients.js'
+import { keyFile, makeKey, withKeyFile } from '../../support/keys.js'
+import { PASSWORD, startService, stores } from '../../support/service.js'
+
+test('the list of routes here is that of the document', async (t) => {
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
+  const { paths } = (await api.call('/openapi.json')).body
+  const documented = Object.entries(paths as Record<string, object>)
+    .filter(([path]) => path.startsWith('/admin'))
+    .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`))
+  const listed = ROUTES.map(([method, path]) =>
+    `${method} ${path}`
+      .replace(/\?.*/, '')
+      .replace(USER, '{id}')
+      .replace('nobody', '{id}')
+      .replace('9f8Hn1VnTz2cUWl0q3yJ8A', '{sid}'),
+  )
+  t.strictSame(listed.sort(), documented.sort())
+})
+
+for (const store of stores) {
+  test(`${store}: H12: every admin route asks who calls before anything else`, async (t) => {
+    const { api, env, audited } = await startService(t, store, withKeyFile(keyFile(t, await makeKey('ES256'))))
+    await api.signUp('ada', PASSWORD)
+    const person = await api.tokens('ada', PASSWORD)
+    const other = await makeClient(env, 'backend', { scopes: ['introspect', 'admin:read'] })
+    const own = await api.call('/token', {
+      form: { grant_type: 'client_credentials', scope: 'introspect' },
+      headers: basic(api.client),
+    })
+    const unauthenticated: [string, Record<string, string>][] = [
+      ['nobody', {}],
+      ['a wrong secret', basic({ ...api.client, secret: 'wrong' })],
+      ['an unknown client', basic({ id: 'nobody', secret: api.client.secret })],
+      ['a person', { authorization: `Bearer ${person.access_token}` }],
+      ['a refresh token', { authorization: `Bearer ${person.refresh_token}` }],
+      ['no token', { authorization: 'Bearer' }],
+      ['two tokens', { authorization: 'Bearer a b' }],
+    ]
+    const forbidden: [string, Record<string, string>][] = [
+      ['a client without the scope', basic(other)],
+      ['a token without the scope', { authorization: `Bearer ${own.body.access_token}` }],
+    ]
+    for (const [method, path] of ROUTES) {
+      for (const [who, headers] of unauthenticated) {
+        for (const json of [undefined, { username: 5, roles: {}, overlap: [] }]) {
+          const { status, headers: answered, body } = await api.call(path, { method, json, headers })
+          t.match({ status, body }, { status: 401, body: { error: 'invalid_client' } }, `${method} ${path} by ${who}`)
+          t.match(answered['www-authenticate'], /^Basic /)
+        }
+      }
+      for (const [who, headers] of forbidden) {
+        const { status, body } = await api.call(path, { method, json: { username: 5 }, headers })
+        t.match({ status, body }, { status: 403, body: { error: 'insufficient_scope' } }, `${method} ${path} by ${who}`)
+      }
+    }
+    t.equal(audited('client.refused').length, ROUTES.length * unauthenticated.length * 2)
+    t.equal(await api.isActive(person.access_token), true)
+  })
+
+  test(`${store}: an admin route is called by Basic, by credentials in the body, or by a token of the client`, async (t) => {
+    const { api } = await startService(t, store, withKeyFile(keyFile(t, await makeKey('ES256'))))
+    const { id: client_id, secret: client_secret } = api.client
+    const made = await api.call('/admin/clients', { form: { id: 'one', client_id, client_secret } })
+    t.equal(made.status, 201)
+    t.equal((await api.call('/admin/clients', { json: { id: 'two', client_id, client_secret } })).status, 201)
+    t.equal((await api.call('/admin/clients', { json: { id: 'three' }, headers: basic(api.client) })).status, 201)
+
+    const form = { grant_type: 'client_credentials', scope: 'admin' }
+    const { access_token: bearer } = (await api.call('/token', { form, headers: basic(api.client) })).body
+    t.equal((await api.call('/admin/clients', { bearer })).body.clients.length, 4)
+    await api.call('/revoke', { form: { token: bearer } })
+    t.equal((await api.call('/admin/clients', { bearer })).status, 401, 'and by no token that was revoked')
+  })
+}

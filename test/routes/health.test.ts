@@ -1,0 +1,152 @@
+import { Redis } from 'ioredis'
+import { type Test, test } from 'tap'
+import { freePort } from '../support/servers/ports.js'
+import { createPostgresDatabase } from '../support/servers/postgres.js'
+import { startRedis } from '../support/servers/redis.js'
+import { poll, startReplica } from '../support/servers/redis-sentinel.js'
+import { startTcpProxy } from '../support/servers/tcp-proxy.js'
+import { environment, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
+
+async function health(managementUrl: string, path: string) {
+  const answer = await fetch(managementUrl + path)
+  return { status: answer.status, retryAfter: answer.headers.get('retry-after'), body: await answer.json() }
+}
+
+/** How long it takes until it is ready, in milliseconds. */
+async function timeToReady(t: Test, managementUrl: string, atMost: number): Promise<number> {
+  const begin = Date.now()
+  while ((await health(managementUrl, '/readyz')).status !== 200) {
+    if (Date.now() - begin > atMost) {
+      t.fail(`not ready after ${atMost} ms`)
+      break
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return Date.now() - begin
+}
+
+for (const store of stores) {
+  test(`${store}: a service is live, and ready with each of its stores`, async (t) => {
+    const { managementUrl } = await startService(t, store)
+    t.strictSame((await health(managementUrl, '/livez')).body, { status: 'ok' })
+    t.match(await health(managementUrl, '/readyz'), {
+      status: 200,
+      body: { status: 'ok', checks: { database: 'ok', ...(store === 'redis' && { redis: 'ok' }) } },
+    })
+  })
+}
+
+test('F15: with Postgres away it is not ready, but for who excludes the database: introspection goes on', async (t) => {
+  const { url, drop } = await createPostgresDatabase()
+  t.teardown(drop)
+  const { port } = new URL(url)
+  const proxy = await startTcpProxy(Number(port))
+  t.teardown(() => proxy.stop())
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const DATABASE_URL = url.replace(port, String(proxy.port))
+  const { api, managementUrl } = await startService(t, 'sqlite', { DATABASE_URL, REDIS_URL: redis.url })
+  await api.signUp('ada', PASSWORD)
+  const { access_token: token } = await api.tokens('ada', PASSWORD)
+  t.equal(await api.isActive(token), true)
+
+  proxy.cut()
+
+  t.match(await health(managementUrl, '/readyz'), { status: 503, body: { checks: { redis: 'ok' } } })
+  const rest = await health(managementUrl, '/readyz?exclude=database')
+  t.match(rest, { status: 200, body: { status: 'ok', checks: { redis: 'ok' } } })
+  t.strictSame(Object.keys((rest.body as { checks: object }).checks), ['redis'])
+  t.equal(await api.isActive(token), true)
+  t.equal((await health(managementUrl, '/readyz?exclude=database&exclude=redis')).status, 200)
+})
+
+test('health is on the management port alone, and the service on its own', async (t) => {
+  const { api, managementUrl } = await startService(t, 'sqlite')
+  for (const path of ['/livez', '/readyz']) t.equal((await api.call(path)).status, 404)
+  t.equal((await fetch(`${managementUrl}/login`, { method: 'POST' })).status, 404)
+})
+
+test('F1: with Redis down at the start it starts, is live and not ready, and heals within 2 s of its coming', async (t) => {
+  const port = await freePort()
+  const env = await environment(t, 'sqlite', { REDIS_URL: `redis://127.0.0.1:${port}` })
+  const { api, managementUrl } = await startServiceWith(t, env)
+  t.equal((await health(managementUrl, '/livez')).status, 200)
+  t.match(await health(managementUrl, '/readyz'), {
+    status: 503,
+    retryAfter: '1',
+    body: { status: 'unavailable', checks: { database: 'ok', redis: /^Redis failed: / } },
+  })
+  t.equal((await api.signUp('ada', PASSWORD)).status, 201, 'accounts are in the database')
+  const login = await api.login('ada', PASSWORD)
+  t.match(login, { status: 503, headers: { 'retry-after': '1' }, body: { error: 'temporarily_unavailable' } })
+
+  const redis = await startRedis({ port })
+  t.teardown(() => redis.stop())
+  const time = await timeToReady(t, managementUrl, 5000)
+  t.ok(time <= 2000, `ready after ${time} ms`)
+  t.equal((await api.login('ada', PASSWORD)).status, 200)
+})
+
+test('with Redis killed it is live, not ready, says nothing of any token, and heals alone', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const { api, managementUrl } = await startService(t, 'sqlite', { REDIS_URL: redis.url })
+  await api.signUp('ada', PASSWORD)
+  const { access_token: token } = await api.tokens('ada', PASSWORD)
+
+  await redis.stop()
+  t.equal((await health(managementUrl, '/livez')).status, 200)
+  t.match(await health(managementUrl, '/readyz'), { status: 503, body: { status: 'unavailable' } })
+  t.equal((await api.introspect(token)).status, 503)
+
+  const again = await startRedis({ port: redis.port })
+  t.teardown(() => again.stop())
+  const time = await timeToReady(t, managementUrl, 5000)
+  t.ok(time <= 2000, `ready after ${time} ms`)
+  // It came back empty: what is not there has ended.
+  t.equal(await api.isActive(token), false)
+  t.equal((await api.login('ada', PASSWORD)).status, 200)
+})
+
+test('F7: a Redis that evicts is told loudly, and keeps the service from being ready', async (t) => {
+  const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
+  t.teardown(() => redis.stop())
+  const env = await environment(t, 'sqlite', { REDIS_URL: redis.url })
+  const { managementUrl, log } = await startServiceWith(t, env)
+
+  const saysSo = /maxmemory-policy is allkeys-lru, and must be noeviction/
+  t.equal(await told(log, saysSo), true, 'in the log, as an error')
+  t.match(await health(managementUrl, '/readyz'), { status: 503, body: { checks: { redis: saysSo } } })
+
+  const admin = new Redis(redis.url)
+  t.teardown(() => admin.disconnect())
+  await admin.config('SET', 'maxmemory-policy', 'noeviction')
+  t.equal((await health(managementUrl, '/readyz')).status, 200)
+  await admin.config('SET', 'maxmemory-policy', 'volatile-ttl')
+  t.equal((await health(managementUrl, '/readyz')).status, 503, 'set while it runs, likewise')
+})
+
+test('F7: where the ACL forbids to ask, the operator is believed', async (t) => {
+  const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
+  t.teardown(() => redis.stop())
+  const admin = new Redis(redis.url)
+  t.teardown(() => admin.disconnect())
+  await admin.acl('SETUSER', 'latchkey', 'on', '>pw', '~*', '+@all', '-info')
+  const { managementUrl } = await startService(t, 'sqlite', { REDIS_URL: redis.url.replace('//', '//latchkey:pw@') })
+  t.equal((await health(managementUrl, '/readyz')).status, 200)
+})
+
+test('a replica is no primary: not ready, and it says why', async (t) => {
+  const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
+  t.teardown(() => primary.stop())
+  const replica = await startReplica(t, primary)
+  const { managementUrl } = await startServiceWith(t, await environment(t, 'sqlite', { REDIS_URL: replica.url }))
+  await poll(async () => /this Redis is a replica/.test(JSON.stringify(await health(managementUrl, '/readyz'))))
+  t.equal((await health(managementUrl, '/readyz')).status, 503)
+})
+
+/** Whether an error of the log says so, before long. */
+async function told(log: Record<string, unknown>[], text: RegExp): Promise<boolean> {
+  await poll(async () => log.some((line) => line.level === 50 && text.test(JSON.stringify(line))))
+  return true
+}

@@ -1,0 +1,17 @@
+import { type Database, openDatabase } from '../../src/database/database.js'
+import { createPasswordHashing } from '../../src/users/password.js'
+import { createUsers, type Users } from '../../src/users/users.js'
+import type { Environment } from './service.js'
+
+/** What an administrator does beside the running service: acts on its accounts, in its database. */
+export async function withAccounts<Result>(
+  { DATABASE_URL }: Environment,
+  act: (users: Users, database: Database) => Promise<Result>,
+): Promise<Result> {
+  const database = await openDatabase(DATABASE_URL as string, () => {})
+  try {
+    return await act(createUsers(database, createPasswordHashing({ concurrency: 1, queue: 10 })), database)
+  } finally {
+    await database.close()
+  }
+}

@@ -1,0 +1,73 @@
+import { type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { t as file, type Test } from 'tap'
+import { locate } from './servers/install.js'
+import { PASSWORD } from './service.js'
+
+/** One Chromium a test file; each device is a context of its own in it. */
+export const browser = await chromium.launch({
+  executablePath: locate('chromium', ['/usr/bin']) ?? 'chromium',
+  args: [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+})
+file.teardown(() => browser.close())
+
+export const PHONE = {
+  viewport: { width: 390, height: 844 },
+  isMobile: true,
+  hasTouch: true,
+  userAgent:
+    'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) ' +
+    'Version/18.0 Mobile/15E148 Safari/604.1',
+} satisfies BrowserContextOptions
+
+/** A tab on a device of its own. If its script throws, the test fails. */
+export async function openDevice(t: Test, url: string, options: BrowserContextOptions = {}): Promise<Page> {
+  const context = await browser.newContext(options)
+  context.setDefaultTimeout(15_000)
+  t.teardown(() => context.close())
+  context.on('weberror', (error) => t.fail(`the page's script threw ${error.error()}`))
+  return openTab(context, url)
+}
+
+export async function openTab(context: BrowserContext, url: string): Promise<Page> {
+  const page = await context.newPage()
+  await page.goto(url)
+  return page
+}
+
+export async function fillIn(page: Page, username: string, password = PASSWORD): Promise<void> {
+  await page.getByLabel('User name').fill(username)
+  await page.getByLabel('Password', { exact: true }).fill(password)
+}
+
+export async function signUp(page: Page, username: string): Promise<void> {
+  await page.getByRole('button', { name: 'Create an account' }).click()
+  await fillIn(page, username)
+  await page.getByRole('button', { name: 'Create an account' }).click()
+  await desk(page).waitFor()
+}
+
+export async function signIn(page: Page, username: string): Promise<void> {
+  await fillIn(page, username)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await desk(page).waitFor()
+}
+
+export async function addTodo(page: Page, text: string): Promise<void> {
+  await page.getByLabel('New todo').fill(text)
+  await page.keyboard.press('Enter')
+  await todo(page, text).waitFor()
+}
+
+/** What is there while somebody is signed in, and what while nobody is. */
+export const desk = (page: Page) => page.getByRole('heading', { name: 'Your todos' })
+export const welcome = (page: Page) => page.getByRole('heading', { name: 'Sign in' })
+export const todo = (page: Page, text: string) => page.getByRole('checkbox', { name: text, exact: true })

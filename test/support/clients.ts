@@ -1,0 +1,36 @@
+import { type ClientPermissions, createClients, generateClientSecret } from '../../src/clients/clients.js'
+import { readStoresConfig } from '../../src/config/config.js'
+import { openDatabase } from '../../src/database/database.js'
+import type { Environment } from './service.js'
+
+export interface Credentials {
+  id: string
+  secret: string
+}
+
+/** A client in the database of a service that runs on `env`. */
+export async function makeClient(
+  env: Environment,
+  id: string,
+  grants: Partial<ClientPermissions> = {},
+): Promise<Credentials> {
+  const database = await openDatabase(readStoresConfig(env).databaseUrl, () => {})
+  const credentials = { id, secret: generateClientSecret() }
+  await createClients(database).create(credentials, { scopes: [], audiences: [], ...grants })
+  await database.close()
+  return credentials
+}
+
+/** Another secret for it, while the one that it has is good for `overlap` milliseconds more. */
+export async function rotateSecret(env: Environment, { id }: Credentials, overlap: number): Promise<Credentials> {
+  const database = await openDatabase(readStoresConfig(env).databaseUrl, () => {})
+  const credentials = { id, secret: generateClientSecret() }
+  await createClients(database).rotateSecret(credentials, overlap)
+  await database.close()
+  return credentials
+}
+
+/** The header of `client_secret_basic`, raw: neither part is percent-encoded. */
+export function basic({ id, secret }: Credentials): { authorization: string } {
+  return { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` }
+}

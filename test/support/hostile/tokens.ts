@@ -1,0 +1,22 @@
+import { hostileClaims } from './claims.js'
+import { claimsOf, Forger, type HostileToken } from './forger.js'
+import { hostileHeaders } from './header.js'
+import { hostilePayloads } from './payload.js'
+import { hostileSpellings } from './spelling.js'
+
+export { claimsOf, Forger, type HostileToken }
+
+/**
+ * The hostile tokens J1–J23 and J27–J35. Each is a live token but for one defect, so that nothing else refuses it:
+ * `forger.token()` with no defect must be taken, or the test that uses these proves nothing.
+ */
+export function hostileTokens(forger: Forger): HostileToken[] {
+  return [...hostileHeaders(forger), ...hostileClaims(forger), ...hostileSpellings(forger), ...hostilePayloads(forger)]
+}
+
+/** By abuse case, in order. */
+export function byCase(tokens: readonly HostileToken[]): [id: string, tokens: HostileToken[]][] {
+  const groups = new Map<string, HostileToken[]>()
+  for (const token of tokens) groups.set(token.id, [...(groups.get(token.id) ?? []), token])
+  return [...groups].sort(([a], [b]) => Number(a.slice(1)) - Number(b.slice(1)))
+}

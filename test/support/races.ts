@@ -1,0 +1,107 @@
+import { test } from 'tap'
+import type { SessionStore } from '../../src/sessions/session.js'
+import type { Store } from './service.js'
+import { newSession, newUser, openStore, present } from './stores.js'
+
+const ROUNDS = 40
+
+/** What every store promises when two replicas of the service act at once. */
+export function sessionRaces(store: Store): void {
+  test(`${store}: R1 of 50 that rotate one generation at once one does, and all get its successor`, async (t) => {
+    const { sessions, replica } = await openStore(t, store)
+    const replicas = [sessions, await replica()]
+    const { session } = await sessions.create(newSession(newUser()))
+
+    for (let generation = 0; generation < 5; generation += 1) {
+      const rotations = await Promise.all(
+        Array.from({ length: 50 }, (_, i) => present(pick(replicas, i), session.sub, session.sid, generation)),
+      )
+
+      const outcomes = rotations.map(({ outcome }) => outcome).sort()
+      t.strictSame(outcomes, [...Array(49).fill('replayed'), 'rotated'])
+      const successors = rotations.map((rotation) => 'session' in rotation && rotation.session.generation)
+      t.strictSame(new Set(successors), new Set([generation + 1]))
+    }
+    t.equal((await sessions.list(session.sub)).length, 1)
+  })
+
+  test(`${store}: R6 nothing of a session is left when it is ended while it rotates`, async (t) => {
+    const { sessions, replica } = await openStore(t, store)
+    const other = await replica()
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { session } = await sessions.create(newSession(newUser()))
+      const { sub, sid } = session
+
+      const [rotation] = await Promise.all([
+        present(sessions, sub, sid, 0),
+        round % 2 ? other.revoke(sub, [sid]) : other.revokeAll(sub),
+      ])
+
+      if (!['rotated', 'unknown'].includes(rotation.outcome)) t.fail(`the rotation was ${rotation.outcome}`)
+      for (const each of [sessions, other]) {
+        if ((await each.findUsername(sub, sid)) !== undefined) t.fail('it has a holder')
+        if ((await present(each, sub, sid, 1)).outcome !== 'unknown') t.fail('its successor rotates')
+        if ((await each.list(sub)).length > 0) t.fail('it is listed')
+      }
+    }
+  })
+
+  test(`${store}: of many that end a session at once one has ended it`, async (t) => {
+    const { sessions, replica } = await openStore(t, store)
+    const replicas = [sessions, await replica()]
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { session } = await sessions.create(newSession(newUser()))
+
+      const ended = await Promise.all(
+        Array.from({ length: 8 }, (_, i) => pick(replicas, i).revoke(session.sub, [session.sid])),
+      )
+
+      t.strictSame(ended.flat(), [session.sid])
+    }
+  })
+
+  test(`${store}: R13 sign-ins at once leave as many sessions as the limit, the latest of them`, async (t) => {
+    for (const sessionsPerUser of [1, 3]) {
+      const { sessions, replica } = await openStore(t, store, { sessionsPerUser })
+      const replicas = [sessions, await replica()]
+      for (let round = 0; round < ROUNDS / 4; round += 1) {
+        const sub = newUser()
+        for (let i = 0; i < sessionsPerUser; i += 1) await signIn(sessions, sub)
+
+        await Promise.all(Array.from({ length: 10 }, (_, i) => signIn(pick(replicas, i), sub)))
+
+        t.equal((await sessions.list(sub)).length, sessionsPerUser)
+      }
+    }
+  })
+
+  test(`${store}: ending all, twice at once and while all rotate, fails nobody and leaves nothing`, async (t) => {
+    const { sessions, replica } = await openStore(t, store)
+    const other = await replica()
+    for (let round = 0; round < ROUNDS / 2; round += 1) {
+      const sub = newUser()
+      const sids = await Promise.all(
+        Array.from({ length: 8 }, async () => (await sessions.create(newSession(sub))).session.sid),
+      )
+
+      const [first, second] = await Promise.all([
+        sessions.revokeAll(sub),
+        other.revokeAll(sub),
+        ...sids.map((sid, i) => present(pick([sessions, other], i), sub, sid, 0)),
+        other.revoke(sub, [...sids].reverse()),
+      ])
+
+      t.equal(new Set([...first, ...second]).size, first.length + second.length, 'none is ended twice')
+      t.strictSame(await sessions.list(sub), [])
+    }
+  })
+}
+
+async function signIn(sessions: SessionStore, sub: string): Promise<void> {
+  const { excess } = await sessions.create(newSession(sub))
+  await sessions.revoke(sub, excess)
+}
+
+function pick<Item>(items: readonly Item[], i: number): Item {
+  return items[i % items.length] as Item
+}

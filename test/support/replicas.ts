@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
+import { readConfig } from '../../src/config/config.js'
+import { createLogger } from '../../src/log.js'
+import type { SessionStore } from '../../src/sessions/session.js'
+import { openStores } from '../../src/stores.js'
+import { createPasswordHashing } from '../../src/users/password.js'
+import { createUsers, type Users } from '../../src/users/users.js'
+import { type Answer, Api, type Call } from './api.js'
+import { startRedis } from './servers/redis.js'
+import { CLIENT, type Environment, environment, type SpawnedService, spawnService } from './service.js'
+import { poll } from './stores.js'
+
+export interface Rooms {
+  users: Users
+  sessions: SessionStore
+}
+
+/** Three processes of the service on one Postgres, and sessions there or in one Redis. */
+export interface Replicas {
+  /** One of them, in turn. */
+  next(): Api
+  apis: [Api, Api, Api]
+  /** How often any of them answered with a 5xx. Each was asked again. */
+  unavailable(): number
+  processes: SpawnedService[]
+  /** Lines of their audit logs with this event. */
+  audited(event: string): number
+  /** What an administrator's tool has: the same stores, and no HTTP. */
+  rooms: Rooms
+}
+
+export async function startReplicas(
+  t: Test,
+  sessionsIn: 'redis' | 'postgres',
+  overrides: Environment = {},
+): Promise<Replicas> {
+  const env = await environment(t, 'postgres', {
+    HASH_COST: 'full',
+    HASH_CONCURRENCY: '4',
+    HASH_QUEUE: '1000',
+    DOCS: 'off',
+    ...overrides,
+  })
+  if (sessionsIn === 'redis') {
+    const redis = await startRedis()
+    t.teardown(() => redis.stop())
+    env.REDIS_URL = redis.url
+  }
+  // All at once, on a database that has no table yet: whoever comes first makes them.
+  const processes = await Promise.all([1, 2, 3].map(() => spawnService(t, env)))
+  const apis = processes.map(({ api }) => new PersistentApi(api.url, CLIENT)) as Persistent
+  let turn = 0
+  return {
+    apis,
+    processes,
+    unavailable: () => apis.reduce((sum, { unavailable }) => sum + unavailable, 0),
+    next: () => apis[turn++ % 3] as Api,
+    audited: (event) => processes.reduce((sum, { output }) => sum + output().split(`"event":"${event}"`).length - 1, 0),
+    rooms: await openRooms(t, env),
+  }
+}
+
+type Persistent = [PersistentApi, PersistentApi, PersistentApi]
+
+/**
+ * A caller that asks again after a 503, as callers should: whether a machine that does other work too can serve 150
+ * requests at once in time is not a question of what is right.
+ */
+class PersistentApi extends Api {
+  unavailable = 0
+
+  override async call(path: string, call?: Call): Promise<Answer> {
+    for (;;) {
+      const answer = await super.call(path, call)
+      if (answer.status < 500) return answer
+      this.unavailable += 1
+      if (answer.status !== 503) throw new Error(`${path} answered ${answer.status} ${answer.text}`)
+      await sleep(Number(answer.headers['retry-after']) * 1000 * (0.5 + Math.random()))
+    }
+  }
+}
+
+async function openRooms(t: Test, env: Environment): Promise<Rooms> {
+  const { database, sessions, close } = await openStores(readConfig(env), createLogger('silent'))
+  t.teardown(close)
+  await poll(t, async () =>
+    sessions.ping().then(
+      () => true,
+      () => false,
+    ),
+  )
+  return { users: createUsers(database, createPasswordHashing({ concurrency: 1, queue: 1 })), sessions }
+}
+
+/** How many answers had which status. */
+export class Tally {
+  readonly #counts = new Map<number, number>()
+  readonly #started = Date.now()
+  readonly #before: number
+
+  constructor(readonly replicas: Pick<Replicas, 'unavailable'>) {
+    this.#before = replicas.unavailable()
+  }
+
+  /** 503 that were answered since, and asked again. */
+  unavailable(): number {
+    return this.replicas.unavailable() - this.#before
+  }
+
+  count(answer: Answer): Answer {
+    this.#counts.set(answer.status, (this.#counts.get(answer.status) ?? 0) + 1)
+    return answer
+  }
+
+  /** Whether nothing but these was answered. */
+  holdsOnly(...statuses: number[]): boolean {
+    return [...this.#counts.keys()].every((status) => statuses.includes(status))
+  }
+
+  toString(): string {
+    const counts = [...this.#counts].sort().map(([status, n]) => `${n} × ${status}`)
+    return `${counts.join(', ')}; ${this.unavailable()} × 503 before; ${Date.now() - this.#started} ms`
+  }
+}

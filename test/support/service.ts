@@ -1,0 +1,172 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import type { TAP, Test } from 'tap'
+import { createService } from '../../src/app.js'
+import { type Config, readConfig } from '../../src/config/config.js'
+import { createLogger } from '../../src/log.js'
+import { Api } from './api.js'
+import { eventually } from './eventually.js'
+import { freePort } from './servers/ports.js'
+import { createPostgresDatabase } from './servers/postgres.js'
+import { startRedis } from './servers/redis.js'
+import { isAll } from './size.js'
+
+/** Where accounts and sessions live: SQLite for both, Postgres for both, or accounts in SQLite and sessions in Redis. */
+export const stores = ['sqlite', 'postgres', 'redis'] as const
+export type Store = (typeof stores)[number]
+/** For a rule in which the store plays no part: one store in `npm test`, every store in `npm run test:all`. */
+export const anyStore: readonly Store[] = isAll ? stores : ['sqlite']
+/** For a rule about accounts alone: with sessions in Redis, accounts are in SQLite again. */
+export const accountStores: readonly Store[] = isAll ? stores : ['sqlite', 'postgres']
+
+export const CLIENT = { id: 'todo', secret: 'h8Wq7fQ2vT9kZ4xN8mB3jR6pL1sD5hG0yCu' }
+export const JWT_SECRET = 'jwt-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'
+export const REFRESH_SECRET = 'mac-3Hs6Gp0YjWq9Ea2Rt7Uy4Io1Pl5Kx8'
+export const PASSWORD = 'correct horse battery staple'
+
+export type Environment = Record<string, string>
+
+/** The settings of a service on stores of its own, which go when the test ends. */
+export async function environment(t: Test | TAP, store: Store, overrides: Environment = {}): Promise<Environment> {
+  const env: Environment = {
+    NODE_ENV: 'test',
+    ISSUER: 'http://latchkey.test',
+    JWT_SECRET,
+    REFRESH_SECRET,
+    BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,
+    PORT: '0',
+    MANAGEMENT_PORT: '0',
+    // The API document is a third of a start. Tests that read it ask for it.
+    DOCS: 'off',
+    // Production refuses the cheap hashes. Tests that are about hashing ask for `full`.
+    HASH_COST: overrides.NODE_ENV === 'production' ? 'full' : 'test',
+  }
+  if (store === 'postgres') {
+    const { url, drop } = await createPostgresDatabase()
+    t.teardown(drop)
+    env.DATABASE_URL = url
+  } else {
+    env.DATABASE_URL = `sqlite:${join(temporaryFolder(t), 'latchkey.db')}`
+  }
+  if (store === 'redis') {
+    const redis = await startRedis()
+    t.teardown(() => redis.stop())
+    env.REDIS_URL = redis.url
+  }
+  return { ...env, ...overrides }
+}
+
+export function temporaryFolder(t: Test | TAP): string {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-test-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+export interface RunningService {
+  api: Api
+  config: Config
+  env: Environment
+  /** Every log line so far, parsed. */
+  log: Record<string, unknown>[]
+  /** Of the log lines, those of the audit log with this event. */
+  audited(event: string): Record<string, unknown>[]
+  managementUrl: string
+  close(): Promise<void>
+}
+
+/** The service in this process, on real ports, talked to over HTTP. Ends with the test. */
+export async function startService(t: Test | TAP, store: Store, overrides: Environment = {}): Promise<RunningService> {
+  return startReady(t, await environment(t, store, overrides))
+}
+
+/** The same with settings that are there already, once it is ready. */
+export async function startReady(t: Test | TAP, env: Environment): Promise<RunningService> {
+  const service = await startServiceWith(t, env)
+  await untilReady(service.managementUrl)
+  return service
+}
+
+/** It listens before its Redis has answered: the first request might come too early. */
+export async function untilReady(managementUrl: string): Promise<void> {
+  await eventually(async () => (await fetch(`${managementUrl}/readyz`)).ok)
+}
+
+/** The same with settings that are there already: a second replica, or a restart. */
+export async function startServiceWith(t: Test | TAP, env: Environment): Promise<RunningService> {
+  const config = readConfig(env)
+  const log: Record<string, unknown>[] = []
+  const sink = new Writable({
+    write(line, _encoding, done) {
+      log.push(JSON.parse(String(line)))
+      done()
+    },
+  })
+  const service = await createService(config, createLogger(env.LOG_LEVEL ?? 'debug', sink))
+  const url = await service.app.listen({ host: '127.0.0.1', port: 0 })
+  const managementUrl = await service.management.listen({ host: '127.0.0.1', port: 0 })
+  let closed: Promise<void> | undefined
+  const close = () => {
+    closed ??= service.close()
+    return closed
+  }
+  // Last in, first out: the service goes before its stores.
+  t.teardown(close)
+  return {
+    api: new Api(url, CLIENT),
+    config,
+    env,
+    log,
+    audited: (event) => log.filter((line) => line.log === 'audit' && line.event === event),
+    managementUrl,
+    close,
+  }
+}
+
+export interface SpawnedService {
+  api: Api
+  managementUrl: string
+  process: ChildProcess
+  /** All of its output so far. */
+  output(): string
+  /** Sends the signal and waits for the end; answers with the exit code, or the signal that ended it. */
+  end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
+}
+
+/** The service as a process of its own, as `npm start` runs it. Killed when the test ends. */
+export async function spawnService(
+  t: Test,
+  env: Environment,
+  ports?: [number, number],
+  until: 'ready' | 'live' = 'ready',
+): Promise<SpawnedService> {
+  const [port, managementPort] = ports ?? [await freePort(), await freePort()]
+  const child = spawn(process.execPath, [fileURLToPath(new URL('../../src/server.js', import.meta.url))], {
+    env: { PATH: process.env.PATH, ...env, PORT: String(port), MANAGEMENT_PORT: String(managementPort) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit')
+      child.kill(signal)
+      await exited
+    }
+    return child.exitCode ?? child.signalCode
+  }
+  t.teardown(() => end('SIGKILL'))
+  const managementUrl = `http://127.0.0.1:${managementPort}`
+  await eventually(async () => {
+    if (child.exitCode !== null) throw new Error(`the service did not start:\n${output}`)
+    return fetch(`${managementUrl}/${until}z`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  }, 120_000)
+  return { api: new Api(`http://127.0.0.1:${port}`, CLIENT), managementUrl, process: child, output: () => output, end }
+}

@@ -1,0 +1,312 @@
+import { test } from 'tap'
+import type { IssuableSession, Rotation } from '../../src/sessions/session.js'
+import type { Store } from './service.js'
+import { newSession, newUser, openStore, present } from './stores.js'
+
+const HOUR = 3_600_000
+
+/** What every store of sessions promises (`SessionStore`), whatever it is made of. */
+export function sessionContract(store: Store): void {
+  test(`${store}: a session that begins is found, with all that was said of it`, async (t) => {
+    const { sessions } = await openStore(t, store)
+    const begun = newSession(newUser())
+
+    const { session, excess } = await sessions.create(begun)
+
+    t.match(session, { ...begun, generation: 0 })
+    t.equal(session.lastSeenAt, session.createdAt)
+    t.equal(session.expiresAt, session.createdAt + HOUR)
+    t.ok(Math.abs(session.createdAt - Date.now()) < 5000)
+    t.strictSame(excess, [])
+    t.equal(await sessions.findUsername(begun.sub, begun.sid), 'ada')
+    t.strictSame(await sessions.list(begun.sub), [session])
+  })
+
+  test(`${store}: the sessions that live are counted, whosever they are`, async (t) => {
+    const { sessions, age } = await openStore(t, store)
+    t.equal(await sessions.count(), 0)
+    const [one] = [await sessions.create(newSession(newUser())), await sessions.create(newSession(newUser()))]
+    t.equal(await sessions.count(), 2)
+    await sessions.revoke(one.session.sub, [one.session.sid])
+    t.equal(await sessions.count(), 1)
+    await age(HOUR)
+    t.equal(await sessions.count(), 0)
+  })
+
+  test(`${store}: what is empty, absent or in any script comes back as it was`, async (t) => {
+    const { sessions } = await openStore(t, store)
+    const begun = newSession(newUser(), {
+      username: 'Ώδα 𝕒',
+      scope: '',
+      roles: [],
+      deviceName: null,
+      userAgent: null,
+      ip: '2001:db8::1',
+    })
+
+    await sessions.create(begun)
+
+    t.match((await sessions.list(begun.sub))[0], begun)
+    const { username, deviceName, ip, userAgent, ...grant } = begun
+    t.match(await present(sessions, begun.sub, begun.sid, 0), { outcome: 'rotated', session: grant })
+  })
+
+  test(`${store}: the current generation rotates, and the session lives on from now`, async (t) => {
+    const { sessions, age } = await openStore(t, store)
+    const { session } = await sessions.create(newSession(newUser()))
+    await age(60_000)
+
+    const rotation = await present(sessions, session.sub, session.sid, 0)
+
+    const rotated = rotatedSession(rotation, 'rotated')
+    t.equal(rotated.generation, 1)
+    t.ok(rotated.lastSeenAt >= session.lastSeenAt, 'it was seen now')
+    t.equal(rotated.expiresAt, rotated.lastSeenAt + HOUR)
+    const moved = { generation: 1, lastSeenAt: rotated.lastSeenAt, expiresAt: rotated.expiresAt }
+    const all = { ...session, createdAt: session.createdAt - 60_000, ...moved }
+    t.strictSame(await sessions.list(session.sub), [all], 'its birth is not moved')
+    t.match(all, rotated)
+  })
+
+  test(`${store}: R2 within the grace the same successor again, and nothing changes`, async (t) => {
+    const { sessions, age } = await openStore(t, store)
+    const { session } = await sessions.create(newSession(newUser()))
+    const rotated = rotatedSession(await present(sessions, session.sub, session.sid, 0), 'rotated')
+
+    for (const _ of [1, 2, 3]) {
+      t.strictSame(rotatedSession(await present(sessions, session.sub, session.sid, 0), 'replayed'), rotated)
+    }
+
+    await age(25_000)
+    const later = rotatedSession(await present(sessions, session.sub, session.sid, 0), 'replayed')
+    t.equal(later.generation, 1)
+    t.equal(later.expiresAt, rotated.expiresAt - 25_000, 'a replay extends nothing')
+    await age(5000 + 1)
+    t.strictSame(
+      await present(sessions, session.sub, session.sid, 0),
+      { outcome: 'reused', successor: 'unused' },
+      'late',
+    )
+    t.match(
+      await present(sessions, session.sub, session.sid, 1),
+      { outcome: 'rotated' },
+      'the successor was good still',
+    )
+  })
+
+  test(`${store}: R4 two generations back is reuse, also within the grace; the store only reports it`, async (t) => {
+    const { sessions } = await openStore(t, store)
+    const { session } = await sessions.create(newSession(newUser()))
+    await present(sessions, session.sub, session.sid, 0)
+    await present(sessions, session.sub, session.sid, 1)
+
+    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'reused', successor: 'used' })
+
+    t.equal(await sessions.findUsername(session.sub, session.sid), 'ada')
+    t.match(await present(sessions, session.sub, session.sid, 1), { outcome: 'replayed' })
+  })
+
+  test(`${store}: no such session is unknown: never begun, ended, expired, or another user's`, async (t) => {
+    const { sessions, age } = await openStore(t, store)
+    const { session } = await sessions.create(newSession(newUser()))
+    const { session: ended } = await sessions.create(newSession(session.sub))
+    await sessions.revoke(ended.sub, [ended.sid])
+
+    t.strictSame(await present(sessions, session.sub, newSession(session.sub).sid, 0), { outcome: 'unknown' })
+    t.strictSame(await present(sessions, ended.sub, ended.sid, 0), { outcome: 'unknown' })
+    t.strictSame(await present(sessions, newUser(), session.sid, 0), { outcome: 'unknown' })
+    t.equal(await sessions.findUsername(newUser(), session.sid), undefined)
+    t.equal(await sessions.findUsername(ended.sub, ended.sid), undefined)
+    await age(HOUR + 1)
+    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
+  })
+
+  test(`${store}: a generation newer than the store's moves the session on to it`, async (t) => {
+    const { sessions } = await openStore(t, store)
+    const { session } = await sessions.create(newSession(newUser()))
+
+    const moved = rotatedSession(await present(sessions, session.sub, session.sid, 7), 'rotated')
+
+    t.equal(moved.generation, 8)
+    t.strictSame(rotatedSession(await present(sessions, session.sub, session.sid, 7), 'replayed'), moved)
+    t.strictSame(await present(sessions, session.sub, session.sid, 6), { outcome: 'reused', successor: 'used' })
+    t.match(await present(sessions, session.sub, session.sid, 8), { outcome: 'rotated', session: { generation: 9 } })
+  })
+
+  test(`${store}: R9 an unused session ends by itself; look-ups and replays do not keep it`, async (t) => {
+    const { sessions, age } = await openStore(t, store, { refreshGrace: 2 * HOUR })
+    const { session } = await sessions.create(newSession(newUser()))
+    await present(sessions, session.sub, session.sid, 0)
+
+    await age(HOUR - 5000)
+    t.equal(await sessions.findUsername(session.sub, session.sid), 'ada')
+    t.equal((await sessions.list(session.sub)).length, 1)
+    t.match(await present(sessions, session.sub, session.sid, 0), { outcome: 'replayed' })
+
+    await age(5000 + 1)
+    t.equal(await sessions.findUsername(session.sub, session.sid), undefined)
+    t.strictSame(await sessions.list(session.sub), [])
+    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
+    t.strictSame(await sessions.revoke(session.sub, [session.sid]), [])
+  })
+
+  test(`${store}: R9 a session in daily use ends at its greatest age, to the millisecond`, async (t) => {
+    const { sessions, age } = await openStore(t, store, { sessionMaxAge: 2 * HOUR })
+    const { session } = await sessions.create(newSession(newUser()))
+    const end = session.createdAt + 2 * HOUR
+
+    for (const generation of [0, 1]) {
+      await age(HOUR - 5000)
+      await present(sessions, session.sub, session.sid, generation)
+    }
+
+    const [living] = await sessions.list(session.sub)
+    t.equal(living?.expiresAt, end - 2 * (HOUR - 5000))
+    await age(10_001)
+    t.equal(await sessions.findUsername(session.sub, session.sid), undefined)
+    t.strictSame(await present(sessions, session.sub, session.sid, 2), { outcome: 'unknown' })
+  })
+
+  test(`${store}: R9 a greatest age below the idle time rules from the start`, async (t) => {
+    const { sessions } = await openStore(t, store, { sessionMaxAge: 60_000 })
+
+    const { session } = await sessions.create(newSession(newUser()))
+
+    t.equal(session.expiresAt, session.createdAt + 60_000)
+    const rotated = rotatedSession(await present(sessions, session.sub, session.sid, 0), 'rotated')
+    t.equal(rotated.expiresAt, session.expiresAt)
+  })
+
+  test(`${store}: ending names what this call ended, and nothing else`, async (t) => {
+    const { sessions } = await openStore(t, store)
+    const sub = newUser()
+    const { session: phone } = await sessions.create(newSession(sub))
+    const { session: laptop } = await sessions.create(newSession(sub))
+    const { session: others } = await sessions.create(newSession(newUser()))
+
+    t.strictSame(await sessions.revoke(sub, []), [])
+    t.strictSame(await sessions.revoke(sub, [others.sid, newSession(sub).sid]), [])
+    t.strictSame(await sessions.revoke(sub, [phone.sid, others.sid]), [phone.sid])
+    t.strictSame(await sessions.revoke(sub, [phone.sid]), [])
+
+    t.equal(await sessions.findUsername(others.sub, others.sid), 'ada')
+    t.strictSame(await sessions.list(sub), [laptop])
+  })
+
+  test(`${store}: ending all spares the one excepted, and every other user`, async (t) => {
+    const { sessions } = await openStore(t, store)
+    const sub = newUser()
+    const created = [1, 2, 3, 4].map(async () => (await sessions.create(newSession(sub))).session.sid)
+    const [kept, ...gone] = (await Promise.all(created)) as [string, ...string[]]
+    const { session: others } = await sessions.create(newSession(newUser()))
+
+    t.strictSame((await sessions.revokeAll(sub, kept)).sort(), gone.sort())
+    t.strictSame(await sessions.revokeAll(sub, kept), [])
+    t.equal(await sessions.findUsername(sub, kept), 'ada')
+    t.strictSame(await sessions.revokeAll(sub), [kept])
+    t.strictSame(await sessions.list(sub), [])
+    t.strictSame(await sessions.revokeAll(sub), [])
+    t.equal(await sessions.findUsername(others.sub, others.sid), 'ada')
+  })
+
+  test(`${store}: F23 a session that was ended stays so when the store’s clock steps back`, async (t) => {
+    const { sessions, age } = await openStore(t, store)
+    const { session } = await sessions.create(newSession(newUser()))
+    await age(HOUR + 1)
+    await sessions.revoke(session.sub, [session.sid])
+
+    await age(-HOUR)
+
+    t.equal(await sessions.findUsername(session.sub, session.sid), undefined)
+    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
+  })
+
+  test(`${store}: sessions are listed by their last use, the latest first`, async (t) => {
+    const { sessions, age } = await openStore(t, store)
+    const sub = newUser()
+    const sids: string[] = []
+    for (const _ of [1, 2, 3]) {
+      sids.push((await sessions.create(newSession(sub))).session.sid)
+      await age(1000)
+    }
+    const [first, second, third] = sids as [string, string, string]
+
+    t.strictSame(await listed(), [third, second, first])
+    await present(sessions, sub, first, 0)
+    t.strictSame(await listed(), [first, third, second])
+    await age(1000)
+    await present(sessions, sub, second, 0)
+    await present(sessions, sub, first, 0)
+    t.strictSame(await listed(), [second, first, third], 'a replay is no use')
+
+    async function listed() {
+      return (await sessions.list(sub)).map(({ sid }) => sid)
+    }
+  })
+
+  test(`${store}: R13 past the user's limit the one unused longest is named, never the new one`, async (t) => {
+    const { sessions, age } = await openStore(t, store, { sessionsPerUser: 3 })
+    const sub = newUser()
+    const sids: string[] = []
+    for (const _ of [1, 2, 3]) {
+      const { session, excess } = await sessions.create(newSession(sub))
+      t.strictSame(excess, [])
+      sids.push(session.sid)
+      await age(1000)
+    }
+    const [first, second, third] = sids as [string, string, string]
+    await present(sessions, sub, first, 0)
+    await age(1000)
+
+    const { session: fourth, excess } = await sessions.create(newSession(sub))
+    t.strictSame(excess, [second], 'the first was used since')
+    t.equal(await sessions.findUsername(sub, second), 'ada', 'it is named, not ended')
+
+    await age(1000)
+    t.strictSame(
+      new Set((await sessions.create(newSession(sub))).excess),
+      new Set([second, third]),
+      'named until ended',
+    )
+    await sessions.revoke(sub, [second, third])
+    t.strictSame((await sessions.list(sub)).length, 3)
+    t.equal(await sessions.findUsername(sub, fourth.sid), 'ada')
+    t.strictSame((await sessions.create(newSession(newUser()))).excess, [], 'another user is not counted')
+  })
+
+  test(`${store}: R13 sessions that have expired or ended do not count`, async (t) => {
+    const { sessions, age } = await openStore(t, store, { sessionsPerUser: 2 })
+    const sub = newUser()
+    await sessions.create(newSession(sub))
+    await sessions.create(newSession(sub))
+    await age(HOUR + 1)
+
+    const { session } = await sessions.create(newSession(sub))
+    t.strictSame((await sessions.create(newSession(sub))).excess, [])
+    await sessions.revoke(sub, [session.sid])
+    t.strictSame((await sessions.create(newSession(sub))).excess, [])
+  })
+
+  test(`${store}: a client's tokens end up to a time of issue, and an earlier one ends no more of them`, async (t) => {
+    const { sessions, replica } = await openStore(t, store)
+    const now = Math.floor(Date.now() / 1000)
+
+    t.equal(await sessions.revokeClient('backend', now), true)
+    t.equal(await (await replica()).revokeClient('backend', now), false)
+    t.equal(await sessions.revokeClient('backend', now - 60), false)
+    t.equal(await sessions.clientNotBefore('backend'), now)
+    t.equal(await sessions.revokeClient('backend', now + 60), true)
+    t.equal(await sessions.clientNotBefore('backend'), now + 60)
+    t.ok((await sessions.clientNotBefore('another')) < now + 60)
+  })
+
+  test(`${store}: answers a ping`, async (t) => {
+    const { sessions } = await openStore(t, store)
+    await t.resolves(sessions.ping())
+  })
+}
+
+function rotatedSession(rotation: Rotation, outcome: 'rotated' | 'replayed'): IssuableSession {
+  if (rotation.outcome !== outcome) throw new Error(`the rotation was ${rotation.outcome}, not ${outcome}`)
+  return rotation.session
+}

@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createVerifier, type RevocationOptions, TokenError, type Verifier } from '@latchkey/verifier'
+import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
+import { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import type { Tokens } from './api.js'
+import { eventually } from './eventually.js'
+import { type RedisServer, startRedis } from './servers/redis.js'
+import { type Environment, JWT_SECRET, PASSWORD, type RunningService, startService } from './service.js'
+
+export const ISSUER = 'http://latchkey.test'
+
+export interface Setting {
+  redis: RedisServer
+  /** A client of the test's own. */
+  admin: Redis
+  service: RunningService
+  /** A session of a new user. */
+  signIn(): Promise<Tokens>
+}
+
+/**
+ * A service over a Redis of its own, which looks as if it had been in use for an hour: tokens of the first seconds of a
+ * feed are looked up, for clocks differ, and that is another test's business.
+ */
+export async function startSetting(t: Test, overrides: Environment = {}): Promise<Setting> {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  await seedFeed(redis.url)
+  const setting = await settingOn(t, redis, overrides)
+  await ageEpoch(setting.admin)
+  return setting
+}
+
+export async function settingOn(t: Test, redis: RedisServer, overrides: Environment = {}): Promise<Setting> {
+  const admin = adminOf(t, redis.url)
+  const service = await startService(t, 'sqlite', { REDIS_URL: redis.url, SESSIONS_PER_USER: '5000', ...overrides })
+  let users = 0
+  return {
+    redis,
+    admin,
+    service,
+    async signIn() {
+      users += 1
+      await service.api.signUp(`user${users}`, PASSWORD)
+      return service.api.tokens(`user${users}`, PASSWORD)
+    },
+  }
+}
+
+export function adminOf(t: Test, url: string): Redis {
+  const admin = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
+  admin.on('error', () => {})
+  t.teardown(() => admin.disconnect())
+  return admin
+}
+
+/** A service begins the epoch of a Redis that is new to it: that was an hour ago. */
+export async function ageEpoch(admin: Redis): Promise<void> {
+  await admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
+}
+
+/** What an hour of use leaves in Redis. */
+export async function seedFeed(url: string, seconds = 3600): Promise<void> {
+  const admin = new Redis(url)
+  const then = Math.floor(Date.now() / 1000) - seconds
+  await admin.set(epochKey, then)
+  await admin.xadd(feedKey, `${then}000-0`, 'hb', '960000', 'n', 'seed')
+  admin.disconnect()
+}
+
+/** A verifier that ends with the test. */
+export async function verifierOf(t: Test, revocation: RevocationOptions): Promise<Verifier> {
+  const verifier = createVerifier({ issuer: ISSUER, audience: ISSUER, keys: { secrets: [JWT_SECRET] }, revocation })
+  t.teardown(() => verifier.close())
+  await verifier.ready()
+  return verifier
+}
+
+/** What a verifier says of a token: `good`, or the code of its refusal. */
+export async function verdict(verifier: Verifier, token: string): Promise<string> {
+  try {
+    await verifier.verify(token)
+    return 'good'
+  } catch (error) {
+    if (error instanceof TokenError) return error.code
+    throw error
+  }
+}
+
+export const until = (condition: () => boolean | Promise<boolean>, within = 5000): Promise<number> =>
+  eventually(condition, within)
+
+/**
+ * The answer, or `late`. A process that was kept waiting for a core sees its timers go off in the order in which they are
+ * due: what ends by a time limit of its own, well before this one, is in time however busy the machine is.
+ */
+export function inTime<Value>(answer: Promise<Value>, milliseconds: number): Promise<Value | 'late'> {
+  return Promise.race([answer, sleep(milliseconds, 'late' as const)])
+}
+
+/** How often Redis has run a command. */
+export async function callsOf(admin: Redis, command: string): Promise<number> {
+  const stats = await admin.info('commandstats')
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`, 'i').exec(stats)?.[1] ?? 0)
+}
+
+/** Writes heartbeats in place of a service, which says that it keeps entries for so long. Milliseconds. */
+export function beat(t: Test, admin: Redis, kept = 960_000): void {
+  let count = 0
+  const timer = setInterval(() => admin.xadd(feedKey, '*', 'hb', kept, 'n', `test-${++count}`).catch(() => {}), 100)
+  t.teardown(() => clearInterval(timer))
+}
+
+/** From now on Redis keeps a record of its commands; what this returns answers with them, each in lower case. */
+export async function recordCommands(admin: Redis): Promise<() => Promise<string[]>> {
+  await admin.config('SET', 'slowlog-max-len', 100_000)
+  await admin.config('SET', 'slowlog-log-slower-than', 0)
+  await admin.slowlog('RESET')
+  return async () => {
+    const log = (await admin.slowlog('GET', -1)) as [unknown, unknown, unknown, string[]][]
+    return log.map(([, , , words]) => words.join(' ').toLowerCase())
+  }
+}
