@@ -1,10 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { readConfig } from '../src/config/config.js'
 import { connectRedis } from '../src/sessions/redis/client.js'
 import { createRedisSessions } from '../src/sessions/redis/sessions.js'
-import { FIRST_PARTY_CLIENT_ID } from '../src/sessions/session.js'
+
 import { createAccessTokens } from '../src/tokens/access-tokens.js'
 import { createJtis } from '../src/tokens/jti.js'
 import { createSecretKeyRing } from '../src/tokens/key-ring.js'

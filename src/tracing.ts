@@ -44,7 +44,7 @@ export function createTracing(endpoint: string, logger: Logger): Tracing {
   const current = new AsyncLocalStorage<Context>()
 
   /** A span of something that has just ended. */
-  function past(name: string, milliseconds: number): void {
+  function recordFinishedSpan(name: string, milliseconds: number): void {
     const context = current.getStore()
     // Outside of a request (a heartbeat, a probe) nobody would look for it.
     if (!context) return
@@ -88,11 +88,11 @@ export function createTracing(endpoint: string, logger: Logger): Tracing {
       ...times,
       queried(milliseconds) {
         times.queried(milliseconds)
-        past('database.query', milliseconds)
+        recordFinishedSpan('database.query', milliseconds)
       },
       connected(milliseconds) {
         times.connected(milliseconds)
-        past('database.connection', milliseconds)
+        recordFinishedSpan('database.connection', milliseconds)
       },
     }),
 
@@ -100,11 +100,11 @@ export function createTracing(endpoint: string, logger: Logger): Tracing {
       ...times,
       waited(milliseconds) {
         times.waited(milliseconds)
-        past('password.wait', milliseconds)
+        recordFinishedSpan('password.wait', milliseconds)
       },
       hashed(milliseconds) {
         times.hashed(milliseconds)
-        past('password.hash', milliseconds)
+        recordFinishedSpan('password.hash', milliseconds)
       },
     }),
 

@@ -95,7 +95,7 @@ test('a request without a trace begins one; a refused one has a span, and a fail
   const named = (name: string) => collector.spans.find((span) => span.name === name)
   t.match(named('GET none'), { error: false, attributes: { 'http.response.status_code': 404 } })
   t.match(named('POST /introspect'), { error: true, attributes: { 'http.response.status_code': 503 } })
-  t.match(named('sessions.holder'), { error: true, parentSpanId: named('POST /introspect')?.spanId as string })
+  t.match(named('sessions.findUsername'), { error: true, parentSpanId: named('POST /introspect')?.spanId as string })
   t.notOk(named('POST /login')?.parentSpanId, 'it is the first of its trace')
   t.match(named('POST /login')?.traceId, /^[0-9a-f]{32}$/)
 })

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { type Clock, type Moment, systemClock } from '@latchkey/verifier/clock'
 import type { Selectable } from 'kysely'
 import type { Database } from '../database/database.js'
@@ -74,7 +75,7 @@ const MAX_PROVEN = 1000
 
 /** What an id may be. `latchkey` is the client of people who sign in by themselves. */
 export function isClientId(id: string): boolean {
-  return /^[A-Za-z0-9._-]{1,64}$/.test(id) && id !== 'latchkey'
+  return /^[A-Za-z0-9._-]{1,64}$/.test(id) && id !== FIRST_PARTY_CLIENT_ID
 }
 
 /**

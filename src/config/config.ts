@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
-import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
+import { FIRST_PARTY_CLIENT_ID, MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import { isClientId } from '../clients/clients.js'
 import { type Keys, parseKeys } from '../tokens/key-ring.js'
 import { databaseUrl, httpUrl, redisUrls } from './addresses.js'
@@ -121,7 +121,7 @@ function cidrs(text: string): string[] {
 function clientCredentials(text: string): { id: string; secret: string } {
   const colon = text.indexOf(':')
   const [id, secret] = [text.slice(0, colon), text.slice(colon + 1)]
-  if (id === 'latchkey') throw new Error('the id latchkey is taken by the service itself')
+  if (id === FIRST_PARTY_CLIENT_ID) throw new Error('the id latchkey is taken by the service itself')
   if (colon < 1 || !isClientId(id)) {
     throw new Error('write ID:SECRET, with an id of letters, digits, dot, dash and underscore')
   }

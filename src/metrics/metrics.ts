@@ -225,8 +225,8 @@ export function createMetrics(): Metrics {
 
     render: oneAtATime(async () => {
       registry ??= registryOf(all)
-      ofProcess ??= registryOfProcess()
-      const [own, process] = await Promise.all([registry, ofProcess])
+      processRegistry ??= registryOfProcess()
+      const [own, process] = await Promise.all([registry, processRegistry])
       return { type: own.contentType, text: Buffer.from(`${await process.metrics()}\n${await own.metrics()}`) }
     }),
   }
@@ -269,7 +269,7 @@ async function registryOf(all: readonly Metric[]): Promise<Registry> {
   return registry
 }
 
-let ofProcess: Promise<Registry> | undefined
+let processRegistry: Promise<Registry> | undefined
 
 /** One for all services in a process: its watchers of the event loop and of garbage collection never stop. */
 async function registryOfProcess(): Promise<Registry> {

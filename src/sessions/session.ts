@@ -2,12 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import type { RefreshTokenPayload } from './refresh-token.js'
 
-/**
- * Whose session it is when a person signed in by themselves, not by way of a client: any client of theirs may refresh it.
- * Also the `client_id` in its tokens (RFC 9068 §2.2), and so the id that no client can have.
- */
-export const FIRST_PARTY_CLIENT_ID = 'latchkey'
-
 /** The id of a new session: 128 random bits. */
 export const newSid = (): string => randomBytes(16).toString('base64url')
 

@@ -1,16 +1,10 @@
+import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import type { Expression, SqlBool } from 'kysely'
 import type { Database } from '../database/database.js'
 import { sql } from '../database/kysely.js'
 import type { SessionRow } from '../database/schema.js'
 import type { RegistrableStore } from './registration.js'
-import {
-  FIRST_PARTY_CLIENT_ID,
-  LONGEST_LIFE,
-  type Rotation,
-  type Session,
-  type SessionStore,
-  type StoreOptions,
-} from './session.js'
+import { LONGEST_LIFE, type Rotation, type Session, type SessionStore, type StoreOptions } from './session.js'
 
 /** How often rows of ended sessions are deleted, in milliseconds. They count for nothing from the moment they expire. */
 const SWEEP_INTERVAL = 60_000

@@ -49,7 +49,7 @@ export interface KeyFileOptions {
 }
 
 /** What a look at the file finds: its text, or why there is none. */
-type Look = { text: string; fault?: undefined } | { text?: undefined; fault: string }
+type Snapshot = { text: string; fault?: undefined } | { text?: undefined; fault: string }
 
 /**
  * The private JWK Set of a file, read again when it changes and, at once, when `reread` is called.
@@ -65,14 +65,14 @@ export function createFileKeyRing(path: string, options: KeyFileOptions): KeyRin
   let lookedAt = clock.now()
   const first = readFileSync(path, 'utf8')
   let keys = parse(first)
-  let used = found(first)
-  let seen = used
+  let active = found(first)
+  let previous = active
 
-  function use(look: Look): void {
-    used = look
+  function use(snapshot: Snapshot): void {
+    active = snapshot
     try {
-      if (look.fault !== undefined) throw new Error(look.fault)
-      keys = parse(look.text)
+      if (snapshot.fault !== undefined) throw new Error(snapshot.fault)
+      keys = parse(snapshot.text)
       onRead(keys)
     } catch (error) {
       onBroken((error as Error).message)
@@ -84,16 +84,16 @@ export function createFileKeyRing(path: string, options: KeyFileOptions): KeyRin
     if (isLooking) return
     isLooking = true
     const began = clock.now()
-    const look = await readFile(path, 'utf8').then(found, notFound)
+    const snapshot = await readFile(path, 'utf8').then(found, notFound)
     isLooking = false
     lookedAt = began
     // Whoever writes the file in place leaves half of it to be read in between: what two looks agree on has been written.
-    const isSettled = isSame(look, seen)
-    seen = look
-    if (isSettled && !isSame(look, used)) use(look)
+    const isSettled = isSame(snapshot, previous)
+    previous = snapshot
+    if (isSettled && !isSame(snapshot, active)) use(snapshot)
   }, LOOK_INTERVAL).unref()
 
-  function lookNow(): Look {
+  function lookNow(): Snapshot {
     lookedAt = clock.now()
     try {
       return found(readFileSync(path, 'utf8'))
@@ -103,15 +103,15 @@ export function createFileKeyRing(path: string, options: KeyFileOptions): KeyRin
   }
 
   function reread(): void {
-    seen = lookNow()
-    use(seen)
+    previous = lookNow()
+    use(previous)
   }
 
   function current(): Keys {
     // A look that hangs is the disk's: to look once more would hang this process with it.
     if (!isLooking && clock.elapsedSince(lookedAt) > LONGEST_UNSEEN) {
-      seen = lookNow()
-      if (!isSame(seen, used)) use(seen)
+      previous = lookNow()
+      if (!isSame(previous, active)) use(previous)
     }
     return keys
   }
@@ -119,9 +119,9 @@ export function createFileKeyRing(path: string, options: KeyFileOptions): KeyRin
   return { keys: current, reread, close: () => clearInterval(timer) }
 }
 
-const found = (text: string): Look => ({ text })
-const notFound = ({ code }: NodeJS.ErrnoException): Look => ({ fault: `the key file cannot be read: ${code}` })
-const isSame = (a: Look, b: Look): boolean => a.text === b.text && a.fault === b.fault
+const found = (text: string): Snapshot => ({ text })
+const notFound = ({ code }: NodeJS.ErrnoException): Snapshot => ({ fault: `the key file cannot be read: ${code}` })
+const isSame = (a: Snapshot, b: Snapshot): boolean => a.text === b.text && a.fault === b.fault
 
 /**
  * The keys of a private JWK Set, each pinned to the one algorithm of its kind.

@@ -254,15 +254,15 @@ test('end: names those that lived, and leaves the others', async (t) => {
   t.strictSame(await client.zrange(index, '0', '-1'), ['B'])
 })
 
-test('announce: answers with the id of the entry, whose fields are those given', async (t) => {
+test('publish-revocation: answers with the id of the entry, whose fields are those given', async (t) => {
   const { client, run } = await open(t)
 
-  const id = (await run('announce', ['lk1:feed:test', RETENTION], 60_000, 'sid', 'A', 'sid', 'B')) as string
+  const id = (await run('publish-revocation', ['lk1:feed:test', RETENTION], 60_000, 'sid', 'A', 'sid', 'B')) as string
 
   t.strictSame(await client.xrange('lk1:feed:test', '-', '+'), [[id, ['sid', 'A', 'sid', 'B']]])
 })
 
-test('announce, heartbeat: cut off what is older than entries are kept, by the clock of Redis', async (t) => {
+test('publish-revocation, heartbeat: cut off what is older than entries are kept, by the clock of Redis', async (t) => {
   const { client, run } = await open(t)
   const feed = 'lk1:feed:test'
   const now = await redisTime(client)
@@ -273,7 +273,7 @@ test('announce, heartbeat: cut off what is older than entries are kept, by the c
   }
 
   for (const [script, ...args] of [
-    ['announce', 60_000, 'sid', 'NEW'],
+    ['publish-revocation', 60_000, 'sid', 'NEW'],
     ['heartbeat', 250, 60_000, 'a-word'],
   ] as const) {
     await fill()
@@ -285,12 +285,12 @@ test('announce, heartbeat: cut off what is older than entries are kept, by the c
   }
 })
 
-test('announce, heartbeat: keep entries for as long as the instance that needs them for longest', async (t) => {
+test('publish-revocation, heartbeat: keep entries for as long as the instance that needs them for longest', async (t) => {
   const { client, run } = await open(t)
   const feed = 'lk1:feed:test'
   const now = await redisTime(client)
   for (const [script, ...args] of [
-    ['announce', 60_000, 'sid', 'NEW'],
+    ['publish-revocation', 60_000, 'sid', 'NEW'],
     ['heartbeat', 250, 60_000, 'a-word'],
   ] as const) {
     await client.del(feed)

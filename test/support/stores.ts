@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { epochKey, feedKey, feedRetentionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { sql } from 'kysely'
@@ -9,7 +10,6 @@ import { type Database, openDatabase } from '../../src/database/database.js'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
 import {
-  FIRST_PARTY_CLIENT_ID,
   type NewSession,
   newSid,
   type Rotation,

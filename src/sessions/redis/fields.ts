@@ -1,4 +1,5 @@
-import { FIRST_PARTY_CLIENT_ID, type NewSession, type Session } from '../session.js'
+import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
+import type { NewSession, Session } from '../session.js'
 import { packDevice, unpackDevice } from './device.js'
 
 /*

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { askWithin, systemClock } from '@latchkey/verifier/clock'
 import {
   clientRevocationKey,
@@ -13,7 +14,7 @@ import {
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshTokenPayload } from '../refresh-token.js'
-import { FIRST_PARTY_CLIENT_ID, LONGEST_LIFE, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
+import { LONGEST_LIFE, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
 import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
@@ -26,8 +27,8 @@ const scripts = {
   // As many keys as sessions, or twice as many: the caller says how many.
   lkRotate: { lua: lua('rotate') },
   lkEnd: { lua: lua('end') },
-  lkHolders: { lua: lua('holders') },
-  lkAnnounce: { lua: lua('announce'), numberOfKeys: 2 },
+  lkFindUsernames: { lua: lua('find-usernames') },
+  lkPublishRevocation: { lua: lua('publish-revocation'), numberOfKeys: 2 },
   lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
   lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
   lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 2 },
@@ -42,8 +43,8 @@ interface Scripts {
   ): Promise<[number, number, ...string[]]>
   lkRotate(keys: number, ...args: (string | number)[]): Promise<RotationAnswer[]>
   lkEnd(keys: number, ...args: string[]): Promise<string[]>
-  lkHolders(keys: number, ...sessions: string[]): Promise<(string | null)[]>
-  lkAnnounce(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
+  lkFindUsernames(keys: number, ...sessions: string[]): Promise<(string | null)[]>
+  lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkEpoch(epoch: string): Promise<number>
   lkHeartbeat(feed: string, retention: string, interval: number, kept: number, word: string): Promise<number>
@@ -60,7 +61,7 @@ const FEED_SLACK = 60_000
 const END_BATCH = 500
 
 /** Sessions looked up, and rotated, by one command: each script blocks Redis, for some 0.3 ms. */
-const HOLDERS_BATCH = 200
+const USERNAMES_BATCH = 200
 const ROTATIONS_BATCH = 25
 
 /** Keys drawn to tell how many of all are sessions: the answer is right within some 6%, for 0.3 ms of Redis. */
@@ -107,8 +108,8 @@ export function createRedisSessions(
   }
 
   // In a cluster sessions of several users are in several slots, and no script may touch two.
-  const holder = batchPerTick(inCluster ? 1 : HOLDERS_BATCH, (keys: string[]) =>
-    askWithin(limit, () => redis.lkHolders(keys.length, ...keys), systemClock),
+  const findUsername = batchPerTick(inCluster ? 1 : USERNAMES_BATCH, (keys: string[]) =>
+    askWithin(limit, () => redis.lkFindUsernames(keys.length, ...keys), systemClock),
   )
 
   const rotate = batchPerTick(inCluster ? 1 : ROTATIONS_BATCH, (presented: Presented[]) =>
@@ -122,34 +123,34 @@ export function createRedisSessions(
     ),
   )
 
-  async function beat(): Promise<void> {
+  async function heartbeat(): Promise<void> {
     // An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before.
     await redis.lkEpoch(epochKey)
-    // A little less than the interval: a timer that fires early must not let a beat pass.
+    // A little less than the interval: a timer that fires early must not let a heartbeat pass.
     const word = randomBytes(6).toString('base64url')
     await redis.lkHeartbeat(feedKey, feedRetentionKey, HEARTBEAT_INTERVAL * 0.8, feedRetention, word)
   }
   let beating = false
-  async function beatIfAlive(): Promise<void> {
+  async function heartbeatIfReady(): Promise<void> {
     // A stalled Redis must not find a pile of heartbeats when it wakes.
     if (beating || redis.status !== 'ready' || !isConfirmed()) return
     beating = true
-    await beat().catch(() => {})
+    await heartbeat().catch(() => {})
     beating = false
   }
-  // Whoever waits for this service to be followed waits for its first beat.
-  client.on('ready', beatIfAlive)
-  const heartbeatTimer = setInterval(beatIfAlive, HEARTBEAT_INTERVAL).unref()
+  // Whoever waits for this service to be followed waits for its first heartbeat.
+  client.on('ready', heartbeatIfReady)
+  const heartbeatTimer = setInterval(heartbeatIfReady, HEARTBEAT_INTERVAL).unref()
 
   /**
    * In a cluster the feed is on another node: it has to be safe there before the session goes, for who finds the session
    * gone takes the feed for told. On a single primary one order holds for both: what the replicas have of the one, they
    * have of the other.
    */
-  async function announce(...fields: string[]): Promise<void> {
+  async function publish(...fields: string[]): Promise<void> {
     const keys = [feedKey, feedRetentionKey] as const
-    if (replicated && inCluster) await replicated.run(scripts.lkAnnounce.lua, keys, feedRetention, ...fields)
-    else await redis.lkAnnounce(...keys, feedRetention, ...fields)
+    if (replicated && inCluster) await replicated.run(scripts.lkPublishRevocation.lua, keys, feedRetention, ...fields)
+    else await redis.lkPublishRevocation(...keys, feedRetention, ...fields)
   }
 
   async function end(sub: string, sids: readonly string[]): Promise<string[]> {
@@ -169,7 +170,7 @@ export function createRedisSessions(
   async function endBatch(sub: string, sids: readonly string[]): Promise<string[]> {
     // The feed first, then the keys: a crash in between leaves sessions that can be ended again. The other way round
     // it would leave followers who never hear of it.
-    await announce(...sids.flatMap((sid) => ['sid', sid]))
+    await publish(...sids.flatMap((sid) => ['sid', sid]))
     const keys = [sessionIndexKey(sub), ...sids.map((sid) => sessionKey(sub, sid))]
     if (replicated) return (await replicated.run(scripts.lkEnd.lua, keys, ...sids)) as string[]
     return redis.lkEnd(keys.length, ...keys, ...sids)
@@ -213,7 +214,7 @@ export function createRedisSessions(
         return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
       }),
 
-    findUsername: (sub, sid) => mapErrors(async () => (await holder(sessionKey(sub, sid))) ?? undefined),
+    findUsername: (sub, sid) => mapErrors(async () => (await findUsername(sessionKey(sub, sid))) ?? undefined),
 
     list: (sub) =>
       mapErrors(async () => {
@@ -245,7 +246,7 @@ export function createRedisSessions(
         const key = clientRevocationKey(clientId)
         // What is no time covers nothing: the script puts a time in its place.
         const isNew = (parseWholeNumber(await redis.get(key)) ?? 0) < notBefore
-        if (isNew) await announce('sub', clientId, 'nbf', String(notBefore))
+        if (isNew) await publish('sub', clientId, 'nbf', String(notBefore))
         if (replicated) await replicated.run(scripts.lkRevokeClient.lua, [key], notBefore, LONGEST_LIFE)
         else if (isNew) await redis.lkRevokeClient(key, notBefore, LONGEST_LIFE)
         return isNew
@@ -291,7 +292,7 @@ export function createRedisSessions(
     async close() {
       replicated?.close()
       clearInterval(heartbeatTimer)
-      client.off('ready', beatIfAlive)
+      client.off('ready', heartbeatIfReady)
     },
   }
 }

@@ -24,6 +24,12 @@ export interface AccessTokenClaims {
   roles?: string[]
 }
 
+/**
+ * The `client_id` in the tokens of a person who signed in without a client of their own (RFC 9068 §2.2). Any client may refresh
+ * such a session, and no client can have this id.
+ */
+export const FIRST_PARTY_CLIENT_ID = 'latchkey'
+
 /** Why a token was refused. Stable: callers may switch on it. Never show it to who sent the token. */
 export type TokenErrorCode =
   | 'malformed'

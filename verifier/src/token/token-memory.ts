@@ -2,7 +2,7 @@
 const GENERATION = 5000
 /** First sightings until they are forgotten, all at once. */
 const MAX_SIGHTINGS = 8192
-const SIGHTING_SLOTS = 2 ** 16
+const DOORKEEPER_SLOTS = 2 ** 16
 
 /** What was found out about tokens that come again and again. */
 export interface TokenMemory<Finding> {
@@ -27,7 +27,7 @@ const endOf = (token: string) => token.slice(-22)
  * their signature, and then compared: to hash all of a token took 0.6 µs more.
  */
 export function createTokenMemory<Finding>(): TokenMemory<Finding> {
-  const sightings = new Uint8Array(SIGHTING_SLOTS)
+  const doorkeeper = new Uint8Array(DOORKEEPER_SLOTS)
   let sighted = 0
   let young = new Map<string, Kept<Finding>>()
   let old = new Map<string, Kept<Finding>>()
@@ -58,13 +58,13 @@ export function createTokenMemory<Finding>(): TokenMemory<Finding> {
       // kept too soon, and that is all.
       let slot = 0
       for (let i = token.length - 6; i < token.length - 1; i += 1)
-        slot = (slot * 37 + token.charCodeAt(i)) % SIGHTING_SLOTS
-      if (sightings[slot] === 0) {
+        slot = (slot * 37 + token.charCodeAt(i)) % DOORKEEPER_SLOTS
+      if (doorkeeper[slot] === 0) {
         if (sighted >= MAX_SIGHTINGS) {
-          sightings.fill(0)
+          doorkeeper.fill(0)
           sighted = 0
         }
-        sightings[slot] = 1
+        doorkeeper[slot] = 1
         sighted += 1
         return
       }
