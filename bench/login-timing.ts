@@ -91,6 +91,7 @@ async function makeAccounts(): Promise<void> {
           id: randomUUID(),
           username: `${kind}${i}`,
           username_key: `${kind}${i}`,
+          username_skeleton: `${kind}${i}`,
           disabled_at: kind === 'disabled' ? template.created_at : null,
         })
         .execute()

@@ -47,7 +47,7 @@ const reasons = {
   409: {
     description: 'The user name, or the id of the client, is taken',
     examples: [
-      body('username_taken', 'there is an account with this user name: choose another'),
+      body('username_taken', 'there is an account with this user name, or with one that looks like it: choose another'),
       body('client_id_taken', 'there is a client with this id: rotate gives it a new secret'),
     ],
   },
@@ -60,8 +60,11 @@ const reasons = {
     examples: [body('invalid_request', 'send application/json or application/x-www-form-urlencoded')],
   },
   429: {
-    description: 'Too many wrong passwords; `Retry-After` says when to try again',
-    examples: [body('temporarily_unavailable', 'too many wrong passwords: try again in 5 s')],
+    description: 'Too many wrong passwords, or too many sign-ups; `Retry-After` says when to try again',
+    examples: [
+      body('temporarily_unavailable', 'too many wrong passwords: try again in 5 s'),
+      body('temporarily_unavailable', 'too many sign-ups from this address: try again in 900 s'),
+    ],
   },
   500: {
     description: 'A fault of the service; the log has it under the request id',

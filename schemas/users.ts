@@ -19,6 +19,6 @@ export const SignUp = {
         examples: [{ id: example.user, username: example.username, created_at: example.time }],
       },
     ),
-    ...refusals(404, 409),
+    ...refusals(404, 409, 429),
   },
 }

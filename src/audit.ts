@@ -10,12 +10,13 @@ export type AuditEvent =
   | ({ event: 'user.disabled' | 'user.enabled' | 'user.password_reset'; sub: string } & Actor)
   | ({ event: 'user.roles_changed'; sub: string; roles: readonly string[] } & Actor)
   | { event: 'user.password_changed'; sub: string }
-  | { event: 'user.password_refused'; sub: string }
+  | { event: 'user.password_refused'; reason: string; sub: string }
+  | { event: 'user.create_refused'; reason: string }
   | { event: 'login.accepted'; sub: string; sid: string }
   | { event: 'login.refused'; reason: string; sub?: string | undefined }
   | { event: 'refresh.rotated'; sub: string; sid: string; generation: number }
   | { event: 'refresh.replayed'; sub: string; sid: string; generation: number }
-  | { event: 'refresh.reused'; sub: string; sid: string; generation: number }
+  | { event: 'refresh.reused'; sub: string; sid: string; generation: number; successor: 'unused' | 'used' }
   | { event: 'refresh.refused'; reason: string; sub?: string | undefined; sid?: string | undefined }
   | ({ event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd } & Actor)
   | ({ event: 'client.created'; client: string; scopes: readonly string[]; audiences: readonly string[] } & Actor)

@@ -193,7 +193,11 @@ export const settings = {
   ACCESS_TTL: setting('Life of an access token, 24h at most', '15m', positive(duration)),
   REFRESH_TTL: setting('A session ends when it is not refreshed for so long', '7d', positive(duration)),
   SESSION_MAX_AGE: setting('A session ends at this age, used or not; 0: never', '0', duration),
-  REFRESH_GRACE: setting('A refresh token presented again within this gets the same successor', '30s', duration),
+  REFRESH_GRACE: setting(
+    'A refresh token presented again within this gets the same successor; later, its session ends',
+    '30s',
+    duration,
+  ),
   SESSIONS_PER_USER: setting('Past it, the session unused longest ends', '100', wholeNumber(1, 10_000)),
   SIGNUP: setting('open: anyone may sign up; or closed, as in production if not set', 'open', oneOf('open', 'closed')),
   BOOTSTRAP_CLIENT: setting(
@@ -369,9 +373,8 @@ export function readStoresConfig(env: Environment): StoresConfig {
   const faults: string[] = []
   const config = readStores(reader(env, faults), faults)
   if (faults.length > 0) throw new ConfigError(faults)
-  // A revocation is kept, and the feed is trimmed, as long as the longest-lived token. Where nobody says how long that is,
-  // the default may be too short for the service: its verifiers would forget who has been signed out.
-  return env.ACCESS_TTL?.trim() ? config : { ...config, accessTtl: MAX_LIFETIME * 1000 }
+  // The command line issues no access token, so it has no say in how long the feed of revocations keeps its entries.
+  return { ...config, accessTtl: 0 }
 }
 
 /**
@@ -461,8 +464,15 @@ export function readConfig(env: Environment): Config {
   })
 }
 
-/** The text of a setting, from NAME or from the file that NAME_FILE names. Empty counts as not set. */
+/** Bytes that are not UTF-8 all become one replacement character: of 48 random bytes as a secret half would be known. */
 function textOf(name: keyof typeof settings, env: Environment): string | undefined {
+  const text = readText(name, env)
+  if (text?.includes('\uFFFD')) throw new Error('is not UTF-8: write it as text, random bytes for example as base64')
+  return text
+}
+
+/** The text of a setting, from NAME or from the file that NAME_FILE names. Empty counts as not set. */
+function readText(name: keyof typeof settings, env: Environment): string | undefined {
   const text = env[name]?.trim() || undefined
   const path = secretSettings.some((secret) => secret === name) ? env[`${name}_FILE`] : undefined
   if (!path) return text

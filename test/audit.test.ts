@@ -59,7 +59,10 @@ test('each way in which sessions end is an audit line with those that ended, and
     { sub, sids: [three.sid], reason: 'logout_all' },
     { sub, sids: [last.sid], reason: 'user_deleted' },
   ])
-  expectEvents(t, audited('user.password_refused'), [{ sub }, { sub }])
+  expectEvents(t, audited('user.password_refused'), [
+    { sub, reason: 'wrong_password' },
+    { sub, reason: 'wrong_password' },
+  ])
   expectEvents(t, audited('user.password_changed'), [{ sub }])
   expectEvents(t, audited('user.deleted'), [{ sub }])
 })
@@ -72,10 +75,25 @@ for (const store of stores) {
     const { refresh_token: second } = (await api.refresh(stolen)).body
     await api.refresh(second)
     await Promise.all(Array.from({ length: 5 }, () => api.refresh(stolen)))
-    expectEvents(t, audited('refresh.reused'), [{ sid, generation: 0 }])
+    expectEvents(t, audited('refresh.reused'), [{ sid, generation: 0, successor: 'used' }])
     t.equal(audited('refresh.reused').length, 1)
     expectEvents(t, audited('session.ended'), [{ sids: [sid], reason: 'reuse' }])
     t.equal(audited('session.ended').length, 1)
+  })
+
+  test(`${store}: reuse tells a successor that was never used, as after a lost answer, from one that was`, async (t) => {
+    const { api, audited } = await startService(t, store, { REFRESH_GRACE: '0' })
+    await api.signUp('ada', PASSWORD)
+    const { sid, refresh_token: first } = await api.tokens('ada', PASSWORD)
+    const { refresh_token: second } = (await api.refresh(first)).body
+    t.equal((await api.refresh(second)).status, 200, 'and the answer is lost')
+    // The store's clock has whole milliseconds, and a grace of none is over in the next.
+    await new Promise((resolve) => setTimeout(resolve, 5))
+
+    t.equal((await api.refresh(second)).status, 400, 'the retry comes after the grace')
+
+    expectEvents(t, audited('refresh.reused'), [{ sid, generation: 1, successor: 'unused' }])
+    expectEvents(t, audited('session.ended'), [{ sids: [sid], reason: 'reuse' }])
   })
 }
 
@@ -103,6 +121,34 @@ test('a refusal is in the audit log, with why; a name that nobody has never is',
   await api.call('/introspect', { form: { token: 'x', client_id: 'todo', client_secret: 'wrong' } })
   t.equal(audited('client.refused').length, 2)
   t.notMatch(JSON.stringify(log), /my secret pass phrase|a wrong password/)
+})
+
+test('an audit line of throttling names the account where there is one, and the caller is not told', async (t) => {
+  const { api, audited } = await startService(t, 'sqlite')
+  const sub: string = (await api.signUp('ada', PASSWORD)).body.id
+  const { access_token: bearer } = await api.tokens('ada', PASSWORD)
+  const answers: string[] = []
+  for (const name of ['ada', 'nobody']) {
+    for (let i = 0; i < 5; i += 1) await api.login(name, `wrong ${i}`)
+    const { status, text } = await api.login(name, PASSWORD)
+    answers.push(`${status} ${text}`)
+  }
+  expectEvents(
+    t,
+    audited('login.refused').filter(({ reason }) => reason === 'throttled'),
+    [{ sub }, { sub: undefined }],
+  )
+  t.equal(answers[0], answers[1])
+  t.match(answers[0], /^429 /)
+
+  const json = { current_password: 'wrong', new_password: `${PASSWORD}!` }
+  for (let i = 0; i < 5; i += 1) await api.call('/users/me/password', { bearer, json })
+  t.equal((await api.call('/users/me/password', { bearer, json })).status, 429)
+  t.equal((await api.call('/users/me', { method: 'DELETE', bearer, json: { password: PASSWORD } })).status, 429)
+  expectEvents(t, audited('user.password_refused').slice(5), [
+    { sub, reason: 'throttled' },
+    { sub, reason: 'throttled' },
+  ])
 })
 
 test('an audit line carries the id of its request, given by the caller or made', async (t) => {

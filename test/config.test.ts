@@ -21,7 +21,7 @@ function faultsOf(env: Environment): readonly string[] {
   }
 }
 
-function file(t: Test, content: string): string {
+function file(t: Test, content: string | Buffer): string {
   const path = join(temporaryFolder(t), 'secret')
   writeFileSync(path, content)
   return path
@@ -232,7 +232,7 @@ test('every secret may come from a file, without the line break at its end', asy
   t.equal(readConfig({ ...SECRETS, PORT_FILE: file(t, '8080') }).port, 3000, 'what is no secret comes from no file')
 })
 
-test('a secret set twice, or in a file that cannot be read or is empty, is a fault', async (t) => {
+test('a secret set twice, or in a file that cannot be read, is empty or is not UTF-8, is a fault', async (t) => {
   for (const name of secretSettings) {
     const { [name]: _, ...others } = SECRETS as Environment
     const rows: [Environment, string][] = [
@@ -240,6 +240,10 @@ test('a secret set twice, or in a file that cannot be read or is empty, is a fau
       [{ [`${name}_FILE`]: '/nowhere/secret' }, `${name}: ${name}_FILE cannot be read: ENOENT`],
       [{ [`${name}_FILE`]: temporaryFolder(t) }, `${name}: ${name}_FILE cannot be read: EISDIR`],
       [{ [`${name}_FILE`]: file(t, ' \n') }, `${name}: ${name}_FILE names a file that is empty`],
+      [
+        { [`${name}_FILE`]: file(t, Buffer.from('9fKq2Lx7Zr4Vb1Nc\xff8Mw5Td3Hs6Gp0Yj9fKq2Lx7', 'latin1')) },
+        `${name}: is not UTF-8: write it as text, random bytes for example as base64`,
+      ],
     ]
     for (const [env, fault] of rows) {
       t.strictSame(faultsOf({ ...others, ...env }), [fault])

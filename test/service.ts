@@ -81,10 +81,19 @@ export interface RunningService {
 
 /** The service in this process, on real ports, talked to over HTTP. Ends with the test. */
 export async function startService(t: Test | TAP, store: Store, overrides: Environment = {}): Promise<RunningService> {
-  const service = await startServiceWith(t, await environment(t, store, overrides))
-  // It listens before its Redis has answered: the first request might come too early.
-  await eventually(async () => (await fetch(`${service.managementUrl}/readyz`)).ok)
+  return startReady(t, await environment(t, store, overrides))
+}
+
+/** The same with settings that are there already, once it is ready. */
+export async function startReady(t: Test | TAP, env: Environment): Promise<RunningService> {
+  const service = await startServiceWith(t, env)
+  await untilReady(service.managementUrl)
   return service
+}
+
+/** It listens before its Redis has answered: the first request might come too early. */
+export async function untilReady(managementUrl: string): Promise<void> {
+  await eventually(async () => (await fetch(`${managementUrl}/readyz`)).ok)
 }
 
 /** The same with settings that are there already: a second replica, or a restart. */

@@ -1,7 +1,8 @@
 -- Sign-ins, one line of a file after the other, as fast as they are answered; who is refused comes again ten times a second,
--- where Retry-After asks for a second, and not in step with the others. Argument: the file. Prints how the sign-ins were answered,
+-- where Retry-After asks for a second, and not in step with the others. Arguments: the file, and, if wanted, 'one' or 'many': the
+-- addresses that X-Forwarded-For tells of. Prints how the sign-ins were answered,
 -- and how many were refused without Retry-After
-local lines, n, wait = {}, 0, 0
+local lines, n, wait, from = {}, 0, 0
 accepted, busy, other, rude = 0, 0, 0, 0
 local thread
 
@@ -11,10 +12,13 @@ function init(args)
   for line in io.lines(args[1]) do lines[#lines + 1] = line end
   wrk.method = 'POST'
   wrk.headers['Content-Type'] = 'application/x-www-form-urlencoded'
+  from = args[2]
+  if from == 'one' then wrk.headers['X-Forwarded-For'] = '192.0.2.1' end
 end
 
 function request()
   n = n % #lines + 1
+  if from == 'many' then wrk.headers['X-Forwarded-For'] = '198.18.0.' .. n end
   return wrk.format(nil, nil, nil, lines[n])
 end
 

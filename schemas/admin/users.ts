@@ -20,7 +20,7 @@ export const ListUsers = {
     cursor: Type.Optional(
       Type.String({
         minLength: 1,
-        maxLength: 1024,
+        maxLength: 2048,
         pattern: '^[\\w-]+$',
         description: '`next` of the page before',
         'x-rule': CURSOR_RULE,

@@ -34,9 +34,12 @@ export async function resetPassword(
   { users, sessions }: Needs,
   id: string,
   secret: { password: string } | { passwordHash: string },
+  address?: string,
 ): Promise<string[] | undefined> {
   const isSet =
-    'password' in secret ? users.setPassword(id, secret.password) : users.setPasswordHash(id, secret.passwordHash)
+    'password' in secret
+      ? users.setPassword(id, secret.password, address)
+      : users.setPasswordHash(id, secret.passwordHash)
   return (await isSet) ? sessions.endAll(id) : undefined
 }
 

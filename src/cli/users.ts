@@ -25,7 +25,8 @@ const create = command({
       if (passwordRule) throw new CommandError(passwordRuleText(passwordRule, minLength))
       return users.create(username, password, roles)
     })
-    if (user === 'taken') throw new CommandError('there is an account with this user name')
+    if (user === 'taken')
+      throw new CommandError('there is an account with this user name, or with one that looks like it')
     return told('is made', user)
   },
 })

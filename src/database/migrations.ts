@@ -69,4 +69,27 @@ export const migrations: Record<string, Migration> = {
         CREATE INDEX users_disabled ON users (username_key ${byCodePoint}) WHERE disabled_at IS NOT NULL`.execute(db)
     },
   },
+  // No two accounts whose names look alike. A name in ASCII is its own skeleton; any other that is there already has none.
+  '0003-skeletons-of-user-names': {
+    async up(db: Kysely<unknown>) {
+      const isPostgres = db.getExecutor().adapter instanceof PostgresAdapter
+      const bytes = isPostgres ? sql`octet_length(username_key)` : sql`length(CAST(username_key AS blob))`
+      await sql`ALTER TABLE users ADD COLUMN username_skeleton text`.execute(db)
+      await sql`UPDATE users SET username_skeleton = username_key WHERE ${bytes} = length(username_key)`.execute(db)
+      await sql`CREATE UNIQUE INDEX users_by_skeleton ON users (username_skeleton)`.execute(db)
+    },
+  },
+  '0004-session-store': {
+    async up(db: Kysely<unknown>) {
+      await sql`
+        CREATE TABLE session_store (
+          one bigint PRIMARY KEY,
+          id text NOT NULL,
+          kind text NOT NULL,
+          address text NOT NULL,
+          ready bigint NOT NULL,
+          question text NOT NULL
+        )`.execute(db)
+    },
+  },
 }

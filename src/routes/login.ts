@@ -37,12 +37,14 @@ export const login: FastifyPluginAsyncTypebox<Needs> = async (app, needs) => {
     if (!audiences.includes(audience)) throw refusal.invalidTarget()
     const clientId = presentsClient(request) ? (await authenticateClient(request, needs)).id : FIRST_PARTY
 
-    const who = { account: usernameKey(username), address: request.ip }
-    const tried = await users.signIn(username, password, (check) =>
-      throttle.attempt(who, check, ({ outcome }) => outcome === 'accepted'),
-    )
+    const address = request.ip
+    const tried = await users.signIn(username, password, address, async (sub, check) => {
+      const account = sub === undefined ? { unknownUsername: usernameKey(username) } : { sub }
+      const who = { account, at: 'sign-in', address } as const
+      return { sub, ...(await throttle.attempt(who, check, ({ outcome }) => outcome === 'accepted')) }
+    })
     if ('wait' in tried) {
-      audit(request, { event: 'login.refused', reason: 'throttled' })
+      audit(request, { event: 'login.refused', reason: 'throttled', sub: tried.sub })
       throw refusal.tooManyAttempts(tried.wait)
     }
     const signIn = tried.answer

@@ -11,8 +11,8 @@ export interface OwnPasswordNeeds {
 }
 
 /**
- * Guard: the person's own password, asked again before what a stolen token must not do. Guesses are counted as those at
- * sign-in are, under the user's id.
+ * Guard: the person's own password, asked again before what a stolen token must not do. Guesses count together
+ * with those at sign-in, over all addresses; what one address has to wait for, each by itself.
  */
 export async function requireOwnPassword(
   request: FastifyRequest,
@@ -21,12 +21,15 @@ export async function requireOwnPassword(
   { users, throttle, audit }: OwnPasswordNeeds,
 ): Promise<void> {
   const tried = await throttle.attempt(
-    { account: sub, address: request.ip },
-    () => users.isPassword(sub, password),
+    { account: { sub }, at: 'own password', address: request.ip },
+    () => users.isPassword(sub, password, request.ip),
     (isRight) => isRight,
   )
-  if ('wait' in tried) throw refusal.tooManyAttempts(tried.wait)
+  if ('wait' in tried) {
+    audit(request, { event: 'user.password_refused', reason: 'throttled', sub })
+    throw refusal.tooManyAttempts(tried.wait)
+  }
   if (tried.answer) return
-  audit(request, { event: 'user.password_refused', sub })
+  audit(request, { event: 'user.password_refused', reason: 'wrong_password', sub })
   throw refusal.wrongPassword()
 }

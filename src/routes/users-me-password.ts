@@ -23,8 +23,8 @@ export const changePassword: FastifyPluginAsyncTypebox<Needs> = async (app, need
     await requireOwnPassword(request, sub, current, needs)
 
     // The password first: a sign-in with the old one that comes in between finds it changed, and ends its own session.
-    if (!(await users.changePassword(user, next))) {
-      audit(request, { event: 'user.password_refused', sub })
+    if (!(await users.changePassword(user, next, request.ip))) {
+      audit(request, { event: 'user.password_refused', reason: 'wrong_password', sub })
       throw refusal.wrongPassword()
     }
     audit(request, { event: 'user.password_changed', sub })

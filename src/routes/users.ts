@@ -2,12 +2,14 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { SignUp } from '../../schemas/users.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../errors.js'
+import type { Throttle } from '../throttle/throttle.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
 import type { Users } from '../users/users.js'
 
 interface Needs {
   users: Users
+  throttle: Throttle
   signUp: 'open' | 'closed'
   passwordMinLength: number
   audit: Audit
@@ -26,7 +28,12 @@ export const signUp: FastifyPluginAsyncTypebox<Needs> = async (
     const passwordRule = await brokenPasswordRule(password, { username, minLength })
     if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
 
-    const user = await users.create(username, password)
+    const wait = await needs.throttle.signUp(request.ip)
+    if (wait > 0) {
+      needs.audit(request, { event: 'user.create_refused', reason: 'throttled' })
+      throw refusal.tooManySignUps(wait)
+    }
+    const user = await users.create(username, password, [], request.ip)
     if (user === 'taken') throw refusal.usernameTaken()
 
     needs.audit(request, { event: 'user.created', sub: user.id })

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Cluster, Redis } from 'ioredis'
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
+import { networkOf } from '../network.js'
 import { Unavailable } from '../unavailable.js'
 
-/** Who may try a password again, and when. */
+/** Who may try a password again, or sign up again, and when. */
 export interface Throttle {
   /**
    * Compares a password, if one of this account may be tried from this address now, and counts what comes of it.
@@ -16,11 +17,21 @@ export interface Throttle {
     compare: () => Promise<Answer>,
     isRight: (answer: Answer) => boolean,
   ): Promise<{ answer: Answer } | { wait: number }>
+  /** Counts a sign-up from this address. Answers the seconds to wait before another one is taken; 0: this one is. */
+  signUp(address: string): Promise<number>
 }
 
+/**
+ * The one key under which all guesses at a password count, whatever route they come by: the account's id. A user name stands
+ * only for an account that does not exist: the same rule holds for both. The two are different keys, even where somebody's
+ * user name is the id of another account.
+ */
+export type AccountKey = { sub: string } | { unknownUsername: string }
+
 export interface Attempt {
-  /** The key of a user name, or anything that stands for one: the same rule holds whether or not there is an account. */
-  account: string
+  account: AccountKey
+  /** Where: what one address may be wrong at one of them, and its wait, says nothing of the other. */
+  at: 'sign-in' | 'own password'
   /** An IP address. */
   address: string
 }
@@ -37,6 +48,9 @@ const ACCOUNT_WINDOW = 60 * 60
 // One address may be wrong so often, over all accounts. Wide: a whole company may be behind one.
 const ADDRESS_FAILURES = 1500
 const ADDRESS_WINDOW = 10 * 60
+// One address may sign up so often: each sign-up costs a hash, and tells whether a name is taken.
+const SIGN_UPS = 300
+const SIGN_UP_WINDOW = 60 * 60
 const KNOWN_FOR = 20 * 24 * 60 * 60
 
 /** Seconds. As many passwords as may be wrong are being compared: that is over in a moment. */
@@ -53,6 +67,7 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   const accounts = counter('a', ACCOUNT_FAILURES, ACCOUNT_WINDOW)
   const addresses = counter('i', ADDRESS_FAILURES, ADDRESS_WINDOW)
   const known = counter('k', 1, KNOWN_FOR)
+  const signUps = counter('u', SIGN_UPS, SIGN_UP_WINDOW)
 
   // The library asks for both of these in a transaction, of four commands: in a storm that was a quarter of all garbage.
   async function countOf(counter: RateLimiterAbstract, key: string): Promise<number> {
@@ -75,28 +90,32 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   }
 
   // How many are being compared in this process: a burst would else be admitted whole, before the first of it has failed.
-  const compared = new Map<string, number>()
+  // One map for accounts and one for addresses: no text of a caller's is a key of both.
+  const compared = { account: new Map<string, number>(), address: new Map<string, number>() }
 
-  function enter(key: string): number {
-    const place = (compared.get(key) ?? 0) + 1
-    compared.set(key, place)
+  function enter(places: Map<string, number>, key: string): number {
+    const place = (places.get(key) ?? 0) + 1
+    places.set(key, place)
     return place
   }
 
-  function leave(key: string): void {
-    const others = (compared.get(key) ?? 0) - 1
-    if (others > 0) compared.set(key, others)
-    else compared.delete(key)
+  function leave(places: Map<string, number>, key: string): void {
+    const others = (places.get(key) ?? 0) - 1
+    if (others > 0) places.set(key, others)
+    else places.delete(key)
   }
 
   /**
    * Seconds to wait before a password may be tried; 0: now. `places` are those among the passwords that are compared: all
    * before may turn out wrong. And for how many seconds the account will be known at the address; 0: it is not.
    */
-  async function waitOf({ pair, account, address }: Keys, places: Places): Promise<{ wait: number; knownFor: number }> {
+  async function waitOf(
+    { pair, home, account, address }: Keys,
+    places: Places,
+  ): Promise<{ wait: number; knownFor: number }> {
     const [own, knownFor, ofAccount, ofAddress] = await Promise.all([
       secondsLeft(waits, pair),
-      secondsLeft(known, pair),
+      secondsLeft(known, home),
       countOf(accounts, account),
       countOf(addresses, address),
     ])
@@ -123,14 +142,17 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   }
 
   /** From now on the address is one that the account is known at. To say so each time would cost as much as to ask. */
-  async function succeeded({ pair }: Keys, knownFor: number): Promise<void> {
-    await Promise.all([failures.delete(pair), knownFor < KNOWN_FOR / 2 && known.set(pair, 1, KNOWN_FOR)])
+  async function succeeded({ pair, home }: Keys, knownFor: number): Promise<void> {
+    await Promise.all([failures.delete(pair), knownFor < KNOWN_FOR / 2 && known.set(home, 1, KNOWN_FOR)])
   }
 
   return {
     async attempt(who, compare, isRight) {
       const keys = keysOf(who)
-      const places = { account: enter(keys.account), address: enter(keys.address) }
+      const places = {
+        account: enter(compared.account, keys.account),
+        address: enter(compared.address, keys.address),
+      }
       try {
         const { wait, knownFor } = await ask(() => waitOf(keys, places))
         if (wait > 0) return { wait }
@@ -138,9 +160,14 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
         await ask(() => (isRight(answer) ? succeeded(keys, knownFor) : failed(keys)))
         return { answer }
       } finally {
-        leave(keys.account)
-        leave(keys.address)
+        leave(compared.account, keys.account)
+        leave(compared.address, keys.address)
       }
+    },
+
+    async signUp(address) {
+      const { consumedPoints, msBeforeNext } = await ask(() => signUps.penalty(networkOf(address)))
+      return consumedPoints > SIGN_UPS ? Math.max(1, Math.ceil(msBeforeNext / 1000)) : 0
     },
   }
 }
@@ -151,34 +178,19 @@ interface Places {
 }
 
 interface Keys {
+  /** Of what waits: this account, asked for there, from this network. */
   pair: string
+  /** Of what is known: this account and this network. */
+  home: string
   account: string
   address: string
 }
 
 /** Hashed: a user name is as long as its sender likes, and now and then it is a password. */
-function keysOf({ account, address }: Attempt): Keys {
-  const hash = (text: string) => createHash('sha256').update(text).digest('base64url').slice(0, 22)
+function keysOf({ account, at, address }: Attempt): Keys {
+  const hash = (...parts: string[]) =>
+    createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)
+  const key = 'sub' in account ? ['sub', account.sub] : ['unknown username', account.unknownUsername]
   const network = networkOf(address)
-  return { pair: hash(`${account}\0${network}`), account: hash(account), address: network }
-}
-
-/**
- * An IPv4 address, or the /64 that an IPv6 address is in: one customer has all of it. Some proxies write the port behind it
- * (Azure's Application Gateway, IIS): a caller has another one with each connection.
- */
-function networkOf(from: string): string {
-  const address = from.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  if (mapped) return mapped
-  if (!address.includes(':')) return address
-  const [head = '', tail] = address.toLowerCase().split('::')
-  const front = head.split(':').filter(Boolean)
-  const back = tail?.split(':').filter(Boolean) ?? []
-  const gap: string[] = Array(Math.max(0, 8 - front.length - back.length)).fill('0')
-  const groups = tail === undefined ? front : [...front, ...gap, ...back]
-  return groups
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
-    .join(':')
+  return { pair: hash(at, ...key, network), home: hash(...key, network), account: hash(...key), address: network }
 }

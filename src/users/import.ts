@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Database } from '../database/database.js'
 import { readPasswordHash } from './password-hash.js'
 import { brokenRoleRule } from './role.js'
-import { brokenUsernameRule, usernameKey, usernameRules } from './username.js'
+import { brokenUsernameRule, shownUsername, usernameKey, usernameRules, usernameSkeleton } from './username.js'
 
 /** An account as another system had it. */
 export interface ImportedAccount {
@@ -22,7 +22,7 @@ export interface ImportedAccount {
 export type ImportOutcome = 'imported' | 'present' | 'name_taken' | 'id_taken'
 
 export const importOutcomes: Record<Exclude<ImportOutcome, 'imported' | 'present'>, string> = {
-  name_taken: 'there is another account with this user name',
+  name_taken: 'there is another account with this user name, or one that looks like it',
   id_taken: 'there is another account, or a client, with this id',
 }
 
@@ -107,13 +107,15 @@ export async function importAccounts(
 async function addAccounts({ db, now }: Database, accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]> {
   if (accounts.length === 0) return []
   const keys = accounts.map(({ username }) => usernameKey(username))
+  const skeletons = accounts.map(({ username }) => usernameSkeleton(username))
   const inserted = await db
     .insertInto('users')
     .values(
       accounts.map(({ id, username, passwordHash, roles, disabled, createdAt }, index) => ({
         id,
-        username: username.normalize('NFC'),
+        username: shownUsername(username),
         username_key: keys[index] as string,
+        username_skeleton: skeletons[index] as string,
         password_hash: passwordHash,
         password_version: 1,
         roles: JSON.stringify(roles),
@@ -127,10 +129,15 @@ async function addAccounts({ db, now }: Database, accounts: readonly ImportedAcc
   const added = new Set(inserted.map(({ id }) => id))
   if (added.size === accounts.length) return accounts.map(() => 'imported')
 
-  const there = await db.selectFrom('users').select(['id', 'username_key']).where('username_key', 'in', keys).execute()
+  const there = await db
+    .selectFrom('users')
+    .select(['id', 'username_key', 'username_skeleton'])
+    .where((where) => where.or([where('username_key', 'in', keys), where('username_skeleton', 'in', skeletons)]))
+    .execute()
   const idOfKey = new Map(there.map(({ id, username_key }) => [username_key, id]))
+  const idOfSkeleton = new Map(there.map(({ id, username_skeleton }) => [username_skeleton, id]))
   return accounts.map(({ id }, index) => {
-    const holder = idOfKey.get(keys[index] as string)
+    const holder = idOfKey.get(keys[index] as string) ?? idOfSkeleton.get(skeletons[index] as string)
     if (holder === undefined) return 'id_taken'
     if (holder !== id) return 'name_taken'
     // Given twice, it is added once.

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Algorithm, hash, type Options } from '@node-rs/argon2'
 import pLimit from 'p-limit'
 import { Unavailable } from '../unavailable.js'
 import { type PasswordHash, readPasswordHash } from './password-hash.js'
+import { createTurns } from './turns.js'
 
 export type HashCost = 'full' | 'test'
 
@@ -23,25 +23,28 @@ const dummyHash = ({ memoryCost, timeCost }: Cost) =>
   ) as PasswordHash
 
 /**
- * For each that is hashed at once, so many sign-ins may be begun in so many milliseconds. Of a hundred that come together the
- * look-ups would else be made together, and nothing else be answered meanwhile. It is twice as many as a core can hash.
+ * For each that is hashed at once, so many sign-ins are begun and not done: one is hashed, and the look-ups of the next ones
+ * are made meanwhile. Of a hundred that come together the look-ups would otherwise be made together, and nothing else be
+ * answered meanwhile. And what is begun keeps its place: only those that wait can give way to another network.
  */
 const BEGUN_AT_ONCE = 4
-const PACE = 20
 
-export interface PasswordHashing extends Passwords {
+export interface PasswordHashing {
   /**
    * Does what leads to a comparison, and the comparison, when its turn comes.
    *
-   * @throws Unavailable at once where no more may wait; and where a store failed while it waited, with that failure: what
-   * is not there is not asked for by one after the other.
+   * @param address of the caller: callers share the queue by their networks
+   * @throws Unavailable at once where no more may wait, or later where the place is given to another network; and where a
+   * store failed while it waited, with that failure: what is not there is not asked for by one after the other.
    */
-  inTurn<Result>(work: (passwords: Passwords) => Promise<Result>): Promise<Result>
+  inTurn<Result>(address: string | undefined, work: (passwords: Passwords) => Promise<Result>): Promise<Result>
+  /** {@link Passwords.hash} in a turn of its own. */
+  hash(password: string, address?: string): Promise<string>
   /** How many are at work, and how many wait. */
   load(): { active: number; waiting: number }
 }
 
-/** Each waits for its own turn, unless it is within one. */
+/** What may be done within a turn. */
 export interface Passwords {
   /** A PHC string of the password, with a random salt and the parameters of today. */
   hash(password: string): Promise<string>
@@ -84,34 +87,30 @@ export function createPasswordHashing({
   const dummy = dummyHash(COSTS[cost])
   const isOutdated = (stored: string) => isWeaker(stored, COSTS[cost])
   const hashing = pLimit(concurrency)
-  const beginning = pLimit(concurrency * BEGUN_AT_ONCE)
-  // p-limit starts a task a microtask after it is handed in, so its own counters lag behind a burst.
-  let inside = 0
+  const turns = createTurns({
+    atOnce: concurrency * BEGUN_AT_ONCE,
+    places: concurrency + queue,
+    refusal() {
+      times?.refused()
+      return new Unavailable('hashing', 'too many passwords wait to be hashed')
+    },
+  })
   let lastFailure = { at: Number.NEGATIVE_INFINITY, error: undefined as unknown }
 
-  async function inTurn<Result>(work: (passwords: Passwords) => Promise<Result>): Promise<Result> {
-    if (inside >= concurrency + queue) {
-      times?.refused()
-      throw new Unavailable('hashing', 'too many passwords wait to be hashed')
-    }
-    inside += 1
+  function inTurn<Result>(
+    address: string | undefined,
+    work: (passwords: Passwords) => Promise<Result>,
+  ): Promise<Result> {
     const arrived = performance.now()
-    try {
-      return await new Promise<Result>((resolve, reject) => {
-        beginning(async () => {
-          if (lastFailure.at >= arrived) return reject(lastFailure.error)
-          const done = work(passwordsOf(performance.now() - arrived))
-          resolve(done)
-          const ended = done.catch((error) => {
-            if (error instanceof Unavailable) lastFailure = { at: performance.now(), error }
-          })
-          // What ends sooner makes room at once: guesses that the throttle refuses must not fill the line.
-          await Promise.race([sleep(PACE), ended])
-        })
-      })
-    } finally {
-      inside -= 1
-    }
+    return turns.take(address, async () => {
+      if (lastFailure.at >= arrived) throw lastFailure.error
+      try {
+        return await work(passwordsOf(performance.now() - arrived))
+      } catch (error) {
+        if (error instanceof Unavailable) lastFailure = { at: performance.now(), error }
+        throw error
+      }
+    })
   }
 
   /** Of a turn that came after so many milliseconds. */
@@ -149,10 +148,8 @@ export function createPasswordHashing({
 
   return {
     inTurn,
-    hash: (password) => inTurn(({ hash }) => hash(password)),
-    verify: (stored, password) => inTurn(({ verify }) => verify(stored, password)),
-    isOutdated,
-    load: () => ({ active: hashing.activeCount, waiting: inside - hashing.activeCount }),
+    hash: (password, address) => inTurn(address, ({ hash }) => hash(password)),
+    load: () => ({ active: hashing.activeCount, waiting: turns.taken() - hashing.activeCount }),
   }
 }
 

@@ -4,7 +4,7 @@ import { sql } from '../database/kysely.js'
 import type { UserRow } from '../database/schema.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
 import type { PasswordHashing } from './password.js'
-import { usernameKey } from './username.js'
+import { shownUsername, usernameKey, usernameSkeleton } from './username.js'
 
 export interface User {
   id: string
@@ -21,8 +21,12 @@ export type SignIn = { outcome: 'accepted'; user: User } | { outcome: 'refused';
 export type RefusedSignIn = 'unknown_user' | 'wrong_password' | 'disabled'
 
 export interface Users {
-  /** Makes an account, or answers `taken`. The name and the password have been checked against their rules. */
-  create(username: string, password: string, roles?: readonly string[]): Promise<User | 'taken'>
+  /**
+   * Makes an account, or answers `taken`. The name and the password have been checked against their rules.
+   *
+   * @param address of the caller, here and below: callers share the queue of passwords to hash by their networks
+   */
+  create(username: string, password: string, roles?: readonly string[], address?: string): Promise<User | 'taken'>
   find(id: string): Promise<User | undefined>
   findByName(username: string): Promise<User | undefined>
   /** A page of the accounts, in the order of their names. */
@@ -31,12 +35,13 @@ export interface Users {
    * Checks a user name and a password, when the turn of this sign-in comes. Takes the same time for an unknown, a wrong and
    * a disabled one.
    *
-   * @param around is done then, with the check in the middle
+   * @param around is done then, with the check in the middle; it is told the id of the account, undefined where there is none
    */
   signIn<Answer>(
     username: string,
     password: string,
-    around: (check: () => Promise<SignIn>) => Promise<Answer>,
+    address: string,
+    around: (sub: string | undefined, check: () => Promise<SignIn>) => Promise<Answer>,
   ): Promise<Answer>
   /**
    * Whether a sign-in that was accepted as `user` still holds: the account lives, is enabled, has the same password, and
@@ -44,14 +49,14 @@ export interface Users {
    * first and ends its sessions after: so either we see it here, or they see our session.
    */
   isCurrent(user: User): Promise<boolean>
-  isPassword(id: string, password: string): Promise<boolean>
+  isPassword(id: string, password: string, address: string): Promise<boolean>
   /**
    * Answers whether it did: not where the password has changed since `user` was read. Of two changes at once the first
    * holds, and the second, which knew an old password alone, cannot undo it.
    */
-  changePassword(user: User, password: string): Promise<boolean>
+  changePassword(user: User, password: string, address: string): Promise<boolean>
   /** Sets the password, whatever it was. Answers whether there is such an account. End its sessions after, not before. */
-  setPassword(id: string, password: string): Promise<boolean>
+  setPassword(id: string, password: string, address?: string): Promise<boolean>
   /** The same with a hash of another system, which has been read. */
   setPasswordHash(id: string, passwordHash: string): Promise<boolean>
   /** The roles have been checked. Answers whether there is such an account. */
@@ -85,7 +90,12 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     const name = usernameKey(username)
     // Postgres refuses a NUL in a text, and no account has one in its name.
     if (name.includes('\0')) return undefined
-    return db.selectFrom('users').selectAll().where('username_key', '=', name).executeTakeFirst()
+    // One row whether there is such an account or not: guesses that the throttle refuses come here too, they are answered soon,
+    // and 5 µs more for a row that is read would tell who has an account.
+    const { rows } = await sql<UserRow | { id: null }>`
+      SELECT users.* FROM (SELECT 1) AS always LEFT JOIN users ON username_key = ${name}`.execute(db)
+    const [found] = rows
+    return found?.id ? found : undefined
   }
 
   async function replaceHash(id: string, passwordHash: string): Promise<boolean> {
@@ -98,24 +108,34 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
   }
 
   return {
-    async create(username, password, roles = []) {
-      const inserted = await db
-        .insertInto('users')
-        .values({
-          id: randomUUID(),
-          username: username.normalize('NFC'),
-          username_key: usernameKey(username),
-          password_hash: await hashing.hash(password),
-          password_version: 1,
-          roles: JSON.stringify(roles),
-          disabled_at: null,
-          created_at: now,
-        })
-        .onConflict((conflict) => conflict.column('username_key').doNothing())
-        .returningAll()
-        .executeTakeFirst()
-      return inserted ? toUser(inserted) : 'taken'
-    },
+    create: (username, password, roles = [], address) =>
+      hashing.inTurn(address, async ({ hash }) => {
+        // A name that is taken costs no hash.
+        const skeleton = usernameSkeleton(username)
+        const twin = await db
+          .selectFrom('users')
+          .select('id')
+          .where((where) => where.or({ username_key: usernameKey(username), username_skeleton: skeleton }))
+          .executeTakeFirst()
+        if (twin) return 'taken'
+        const inserted = await db
+          .insertInto('users')
+          .values({
+            id: randomUUID(),
+            username: shownUsername(username),
+            username_key: usernameKey(username),
+            username_skeleton: skeleton,
+            password_hash: await hash(password),
+            password_version: 1,
+            roles: JSON.stringify(roles),
+            disabled_at: null,
+            created_at: now,
+          })
+          .onConflict((conflict) => conflict.doNothing())
+          .returningAll()
+          .executeTakeFirst()
+        return inserted ? toUser(inserted) : 'taken'
+      }),
 
     async find(id) {
       const found = await row(id)
@@ -142,18 +162,18 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       return rows.map(toUser)
     },
 
-    signIn: (username, password, around) =>
-      hashing.inTurn((passwords) =>
-        around(async () => {
-          const found = await rowByName(username)
+    signIn: (username, password, address, around) =>
+      hashing.inTurn(address, async (passwords) => {
+        const found = await rowByName(username)
+        return around(found?.id, async () => {
           const matches = await passwords.verify(found?.password_hash, password)
           if (!found) return { outcome: 'refused', reason: 'unknown_user' }
           if (!matches) return { outcome: 'refused', reason: 'wrong_password', sub: found.id }
           if (found.disabled_at !== null) return { outcome: 'refused', reason: 'disabled', sub: found.id }
           if (passwords.isOutdated(found.password_hash)) await rehash(found, await passwords.hash(password))
           return { outcome: 'accepted', user: toUser(found) }
-        }),
-      ),
+        })
+      }),
 
     async isCurrent(user) {
       const found = await row(user.id)
@@ -162,15 +182,14 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       return user.roles.every((role) => roles.includes(role))
     },
 
-    async isPassword(id, password) {
-      return hashing.verify((await row(id))?.password_hash, password)
-    },
+    isPassword: (id, password, address) =>
+      hashing.inTurn(address, async ({ verify }) => verify((await row(id))?.password_hash, password)),
 
-    async changePassword({ id, passwordVersion }, password) {
+    async changePassword({ id, passwordVersion }, password, address) {
       const { numUpdatedRows } = await db
         .updateTable('users')
         .set({
-          password_hash: await hashing.hash(password),
+          password_hash: await hashing.hash(password, address),
           password_version: sql<number>`password_version + 1`,
         })
         .where('id', '=', id)
@@ -179,8 +198,8 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       return numUpdatedRows > 0n
     },
 
-    async setPassword(id, password) {
-      return replaceHash(id, await hashing.hash(password))
+    async setPassword(id, password, address) {
+      return replaceHash(id, await hashing.hash(password, address))
     },
 
     setPasswordHash: replaceHash,

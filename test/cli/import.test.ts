@@ -42,6 +42,9 @@ for (const setting of settings) {
       ['{"username":', /^it is no JSON$/],
       ['[]', /^it is no JSON object$/],
       [{ username: 'a b', password_hash: BCRYPT }, /^username may have letters/],
+      ['{"username":"bob\\ud800","password_hash":"x"}', /^username may have letters/],
+      ['{"username":"bob","password_hash":"$2b$04$\\ud800"}', /^password_hash: /],
+      [`{"username":"bob","password_hash":"${BCRYPT}","roles":["\\udfff"]}`, /^roles: a role has/],
       [{ password_hash: BCRYPT }, /^username is missing/],
       [{ username: 'bob' }, /^password_hash is missing/],
       [{ username: 'bob', password: 'secret' }, /^password: passwords are not taken/],
@@ -52,8 +55,14 @@ for (const setting of settings) {
       [{ username: 'bob', password_hash: BCRYPT, disabled: 1 }, /^disabled must be/],
       [{ username: 'bob', password_hash: BCRYPT, created_at: 1.5 }, /^created_at must be/],
       [{ username: 'bob', password_hash: BCRYPT, id: 'todo' }, /^id must be a UUID/],
-      [{ username: 'THERE', password_hash: BCRYPT }, /^there is another account with this user name$/],
-      [{ username: 'ADA', password_hash: BCRYPT }, /^there is another account with this user name$/],
+      [
+        { username: 'THERE', password_hash: BCRYPT },
+        /^there is another account with this user name, or one that looks like it$/,
+      ],
+      [
+        { username: 'ADA', password_hash: BCRYPT },
+        /^there is another account with this user name, or one that looks like it$/,
+      ],
       [{ username: 'carl', password_hash: BCRYPT, id }, /^there is another account, or a client, with this id$/],
       [
         { username: 'carl', password_hash: BCRYPT, id: backend },
@@ -70,7 +79,7 @@ for (const setting of settings) {
     const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
 
     t.equal(ran.code, 1, 'for some were left out')
-    t.strictSame(ran.json, { lines: 21, imported: 3, present: 0, rejected: 18 })
+    t.strictSame(ran.json, { lines: 24, imported: 3, present: 0, rejected: 21 })
     const told = ran.stderr
       .trimEnd()
       .split('\n')
@@ -88,7 +97,7 @@ for (const setting of settings) {
     t.equal((await api.login('eve', PASSWORD)).status, 401, 'she is disabled')
     t.equal((await api.login('Zoe\u0308', PASSWORD)).status, 200)
     const again = await latchkey(['users', 'import', file], shellOf(env))
-    t.match(again, { code: 1, stdout: '21 lines: 0 imported, 3 there already, 18 left out\n' })
+    t.match(again, { code: 1, stdout: '24 lines: 0 imported, 3 there already, 21 left out\n' })
     t.match(again.stderr, /^line 4: it is no JSON$/m)
     t.match((await latchkey(['users', 'list', '--json'], shellOf(env))).json.users, [
       { username: 'ada', id, roles: ['editor'], disabled: false, created_at: 1_600_000_000 },
@@ -96,6 +105,27 @@ for (const setting of settings) {
       { username: 'there' },
       { username: 'zoë', roles: [] },
     ])
+  })
+
+  test(`${setting}: users import brings people whose user names are e-mail addresses, and of names that look alike the first`, async (t) => {
+    const env = await environmentOf(t, setting)
+    const { api } = await startServiceWith(t, env)
+    const long = `${'x'.repeat(64)}@${'y'.repeat(189)}`
+    const lines = ["o'brien@example.com", long, 'علي', 'علی', 'ɡrace', 'αβγ@example.com'].map((username) => ({
+      username,
+      password_hash: BCRYPT,
+    }))
+    const file = fileOf(t, lines)
+
+    const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
+
+    t.strictSame(ran.json, { lines: 6, imported: 3, present: 0, rejected: 3 })
+    t.match(ran.stderr, /"line":4,"reason":"there is another account with this user name, or one that looks like it"/)
+    t.match(ran.stderr, /"line":5,"reason":"username has a character that Unicode does not recommend/)
+    t.match(ran.stderr, /"line":6,"reason":"username has only letters that look like Latin ones/)
+    for (const name of ["O'Brien@Example.com", long, 'علي'])
+      t.equal((await api.login(name, PASSWORD)).status, 200, name)
+    t.match((await latchkey(['users', 'import', file, '--json'], shellOf(env))).json, { present: 3, rejected: 3 })
   })
 
   if (!isAll) continue

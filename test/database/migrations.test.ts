@@ -2,9 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { sql } from 'kysely'
 import { type Test, test } from 'tap'
+import { openDatabase } from '../../src/database/database.js'
+import { withAccounts } from '../accounts.js'
 import { createPostgresDatabase } from '../servers/postgres.js'
-import { temporaryFolder } from '../service.js'
+import { PASSWORD, temporaryFolder } from '../service.js'
 import { isAll } from '../size.js'
 
 const PROCESSES = 6
@@ -27,6 +30,29 @@ for (const [kind, create] of Object.entries(newDatabase)) {
       t.strictSame(await openAtOnce(t, url), Array(PROCESSES).fill('opened 0'))
       t.strictSame(await openAtOnce(t, url), Array(PROCESSES).fill('opened 0'))
     }
+  })
+}
+
+for (const [kind, create] of Object.entries(newDatabase)) {
+  test(`${kind}: accounts whose names look alike from before there was a rule stay, and nobody new looks like one in ASCII`, async (t) => {
+    const url = await create(t)
+    const before = await openDatabase(url, () => {})
+    await sql`DROP INDEX users_by_skeleton`.execute(before.db)
+    await sql`ALTER TABLE users DROP COLUMN username_skeleton`.execute(before.db)
+    await sql`DROP TABLE session_store`.execute(before.db)
+    await sql`DELETE FROM kysely_migration WHERE name >= '0003'`.execute(before.db)
+    const names = ['aegir', 'علي', 'علی']
+    for (const name of names) {
+      await sql`INSERT INTO users (id, username, username_key, password_hash, password_version, roles, created_at)
+        VALUES (${name}, ${name}, ${name}, '', 1, '[]', 0)`.execute(before.db)
+    }
+    await before.close()
+
+    await withAccounts({ DATABASE_URL: url }, async (users) => {
+      for (const name of names) t.equal((await users.findByName(name))?.id, name)
+      t.equal(await users.create('ægir', PASSWORD), 'taken')
+      t.not(await users.create('bob', PASSWORD), 'taken')
+    })
   })
 }
 

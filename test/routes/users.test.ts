@@ -70,6 +70,14 @@ for (const store of accountStores) {
       ['adα', /scripts/], // Greek α
       ['асе', /look like Latin/], // all Cyrillic
       ['ο', /look like Latin/], // Greek omicron
+      ['սոօ', /look like Latin/], // all Armenian
+      ['סוס', /look like Latin/], // Hebrew: olo
+      ['٥٥', /look like Latin/], // Arabic-Indic fives
+      ['a〇b', /look like Latin/], // a Han zero among Latin letters
+      ['аррӏе@example.com', /look like Latin/], // Cyrillic before the @
+      ['ɡrace', /Unicode does not recommend/], // a phonetic letter
+      ['ᴀdmin', /Unicode does not recommend/], // a small capital
+      ['ᎪᎠᎪ', /Unicode does not recommend/], // Cherokee
       ['b०b', /scripts/], // Devanagari zero
       ['ad٥', /scripts/], // Arabic-Indic five
       ['ada\u200b', /invisible/], // zero width space
@@ -86,7 +94,13 @@ for (const store of accountStores) {
       ['ada\u0000', /letters/],
       ['<ada>', /letters/],
       ['\ud800', /letters/],
+      ["o'brien", /letters/], // an atom of RFC 5322, but no address
+      ["o'brien@", /letters/],
+      ["o'brien@example..com", /letters/],
+      ["o'brien@ex'ample.com", /letters/],
+      ['"o brien"@example.com', /letters/],
       ['x'.repeat(65), /64/],
+      [`${'x'.repeat(64)}@${'y'.repeat(190)}`, /254/],
       ['ﷺ'.repeat(4), /64|space/], // 18 letters each, once unfolded
     ]
     for (const [name, rule] of names) {
@@ -98,6 +112,77 @@ for (const store of accountStores) {
       )
       t.equal((await api.login(name, PASSWORD)).status, 401, JSON.stringify(name))
     }
+  })
+
+  test(`${store}: L4: of two names that look alike and are no twins in ASCII the first is taken, as a name is`, async (t) => {
+    const { api } = await startService(t, store)
+    const twins = [
+      ['علي', 'علی'], // Arabic and Persian yeh
+      ['φφ', 'фф'], // Greek and Cyrillic
+      ['カエ', '力工'], // Katakana and Han
+      ['ægir', 'aegir'],
+      ["o'hara@example.com", 'oʼhara@example.com'], // an apostrophe that is a letter
+      ['Şükrü', 'Șükrü'], // cedilla and comma below
+    ] as const
+    for (const [i, pair] of twins.entries()) {
+      // Either may come first.
+      const [first, second] = i % 2 ? [pair[1], pair[0]] : pair
+      t.equal((await api.signUp(first, PASSWORD)).status, 201, first)
+      t.match(await api.signUp(second, PASSWORD), { status: 409, body: { error: 'username_taken' } }, second)
+      t.equal((await api.login(second, PASSWORD)).status, 401, `${second} is another name`)
+    }
+    for (const name of ['paul', 'pau1', 'paui', 'modern', 'modem', 'bob', 'b0b']) {
+      t.equal((await api.signUp(name, PASSWORD)).status, 201, `${name}: ASCII names are told apart by their letters`)
+    }
+  })
+
+  test(`${store}: L4: of twins that sign up at once one makes the account`, async (t) => {
+    const { api } = await startService(t, store)
+    const names = ['علي', 'علی']
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => api.signUp(names[i % 2] as string, PASSWORD)),
+    )
+    t.strictSame(answers.map(({ status }) => status).sort(), [201, ...Array(9).fill(409)])
+  })
+
+  test(`${store}: L4: a name that reads like a Latin one by its capitals alone is shown in small letters`, async (t) => {
+    const { api } = await startService(t, store)
+    for (const [written, shown] of [
+      ['Μαρία', 'μαρία'],
+      ['АННА', 'анна'],
+      ['Анна2', 'Анна2'],
+    ] as const) {
+      t.match(await api.signUp(written, PASSWORD), { status: 201, body: { username: shown } })
+      t.equal((await api.login(written, PASSWORD)).status, 200, 'and signs in as it was written')
+    }
+  })
+
+  test(`${store}: a user name may be an e-mail address: RFC 5322 atoms, up to 254 characters`, async (t) => {
+    const { api } = await startService(t, store)
+    const addresses = [
+      "o'brien@example.com",
+      'a+b@example.com',
+      "!#$%&'*+-/=?^_`{|}~@example.com",
+      'first.last@sub.example.co.uk',
+      'мария@example.com',
+      'мария@почта.рф',
+      `${'x'.repeat(64)}@${'y'.repeat(189)}`,
+      `${'名'.repeat(64)}@${'例'.repeat(189)}`,
+    ]
+    for (const address of addresses) {
+      t.match(await api.signUp(address, PASSWORD), { status: 201, body: { username: address } }, address)
+      t.equal((await api.signUp(address.toUpperCase(), PASSWORD)).status, 409, 'in any case')
+      const { access_token } = await api.tokens(address, PASSWORD)
+      t.equal((await api.introspect(access_token)).body.username, address)
+    }
+    const headers = { authorization: `Basic ${btoa(`${api.client.id}:${api.client.secret}`)}` }
+    const listed: string[] = []
+    for (let query = 'limit=1', next: string | null = ''; next !== null; query = `limit=1&cursor=${next}`) {
+      const { body } = await api.call(`/admin/users?${query}`, { headers })
+      listed.push(...body.users.map(({ username }: { username: string }) => username))
+      next = body.next
+    }
+    t.strictSame(listed.sort(), [...addresses].sort(), 'a page of accounts may end with any of them')
   })
 
   test(`${store}: names of every script that people have make accounts`, async (t) => {
@@ -112,6 +197,32 @@ for (const store of accountStores) {
       'محمد٥',
       'שרה',
       'सीता१',
+      'Анна',
+      'Тамара',
+      'Оксана',
+      'Νίκος',
+      'Γιώργος',
+      'Արամ',
+      'ნინო',
+      'รัตนา',
+      'ສົມ',
+      'សុខ',
+      'မောင်',
+      'བསོད',
+      'አበበ',
+      'தமிழ்',
+      'రాము',
+      'ಕನ್ನಡ',
+      'മലയാളം',
+      'සිංහල',
+      'ગીતા',
+      'বাংলা',
+      'އަލީ',
+      'ㄅㄆ',
+      'Nguyễn',
+      'Łukasz',
+      'Þór',
+      'ʻIolani',
       'o.brien+x@example.com',
       '007',
     ]

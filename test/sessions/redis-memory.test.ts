@@ -11,6 +11,7 @@ const IPHONE =
 test('a session with long values is one string in Redis, not a table, and comes back as it was', async (t) => {
   const store = await openRedisStore(t)
   await keeps(t, store, {
+    username: `${'名'.repeat(64)}@${'例'.repeat(189)}`,
     clientId: 'c'.repeat(64),
     scope: Array.from({ length: 100 }, (_, i) => `scope:${i}`).join(' '),
     audience: `https://${'long.'.repeat(30)}example`,
@@ -24,7 +25,13 @@ test('a session with long values is one string in Redis, not a table, and comes 
 test('values are cut anywhere, also in a character, and at every length about a cut', async (t) => {
   const store = await openRedisStore(t)
   for (const length of [61, 62, 63, 64, 65, 125, 126, 127, 189]) {
-    await keeps(t, store, { scope: 's'.repeat(length), audience: 'a'.repeat(length + 1), roles: ['r'.repeat(length)] })
+    const username = 'u'.repeat(length)
+    await keeps(t, store, {
+      username,
+      scope: 's'.repeat(length),
+      audience: 'a'.repeat(length + 1),
+      roles: ['r'.repeat(length)],
+    })
   }
   for (const before of ['', 'x', 'xx', 'xxx']) {
     const text = before + 'é𝕒'.repeat(60)

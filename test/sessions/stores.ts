@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
+import { epochKey, feedKey, feedRetentionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import type { Test } from 'tap'
@@ -112,7 +112,7 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
     replica: async () => replica(await connect()),
     async age(milliseconds) {
       for (const key of await client.keys('lk1:*')) {
-        if (key === feedKey || key === epochKey) continue
+        if ([feedKey, feedRetentionKey, epochKey].includes(key)) continue
         if (key.endsWith(':i')) {
           for (const sid of await client.zrange(key, '0', '-1')) await client.zincrby(key, -milliseconds, sid)
         } else {

@@ -24,9 +24,9 @@ test('a store that fails empties the line of those who wait, and of nobody who c
     await sleep(20)
     throw new Unavailable('redis', 'it stalls')
   }
-  const working = () => hashing.inTurn(async () => 'done')
+  const working = () => hashing.inTurn(undefined, async () => 'done')
   let after: Promise<string>[] = []
-  const before = Array.from({ length: 50 }, () => hashing.inTurn(failing))
+  const before = Array.from({ length: 50 }, () => hashing.inTurn(undefined, failing))
   before[0]?.catch(() => {
     // While the line is still being emptied.
     after = Array.from({ length: 5 }, working)

@@ -27,7 +27,9 @@ export async function startSetting(t: Test, overrides: Environment = {}): Promis
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   await seedFeed(redis.url)
-  return settingOn(t, redis, overrides)
+  const setting = await settingOn(t, redis, overrides)
+  await ageEpoch(setting.admin)
+  return setting
 }
 
 export async function settingOn(t: Test, redis: RedisServer, overrides: Environment = {}): Promise<Setting> {
@@ -51,6 +53,11 @@ export function adminOf(t: Test, url: string): Redis {
   admin.on('error', () => {})
   t.teardown(() => admin.disconnect())
   return admin
+}
+
+/** A service begins the epoch of a Redis that is new to it: that was an hour ago. */
+export async function ageEpoch(admin: Redis): Promise<void> {
+  await admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
 }
 
 /** What an hour of use leaves in Redis. */

@@ -17,7 +17,7 @@ export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminNeeds> = async (
     if (!user) throw refusal.noSuch('account')
     const secret = await read(request.body, user.username)
 
-    const sids = await resetPassword(needs, sub, secret)
+    const sids = await resetPassword(needs, sub, secret, request.ip)
     if (!sids) throw refusal.noSuch('account')
     audit(request, { event: 'user.password_reset', sub, by })
     audit(request, { event: 'session.ended', sub, sids, reason: 'password_reset', by })

@@ -41,20 +41,22 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminNeeds> = async (app, ne
     }
 
     const user =
-      password === undefined ? await adopt(username, passwordHash, roles) : await make(username, password, roles)
+      password === undefined
+        ? await adopt(username, passwordHash, roles)
+        : await make(username, password, roles, request.ip)
 
     audit(request, { event: 'user.created', sub: user.id, by })
     return reply.code(201).send(userBody(user))
   })
 
-  async function make(username: string, password: string, roles: string[]): Promise<User> {
+  async function make(username: string, password: string, roles: string[], address: string): Promise<User> {
     const usernameRule = brokenUsernameRule(username)
     if (usernameRule) throw refusal.invalidRequest(usernameRules[usernameRule])
     const roleRule = brokenRoleRule(roles)
     if (roleRule) throw refusal.invalidRequest(roleRule)
     const passwordRule = await brokenPasswordRule(password, { username, minLength })
     if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
-    const user = await users.create(username, password, roles)
+    const user = await users.create(username, password, roles, address)
     if (user === 'taken') throw refusal.usernameTaken()
     return user
   }

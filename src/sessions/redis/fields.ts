@@ -12,7 +12,7 @@ import { packDevice, unpackDevice } from './device.js'
     d   device name, address and user agent, packed
 
   Redis keeps a hash whose values have at most 64 bytes as one string, and any other one as a table, of three times the
-  memory. So what may be long is cut: after `s` come `s1`, `s2` and so on. Pieces of 63 bytes have the shorter header.
+  memory. So what may be long (`un`, `s`, `a`, `o`, `d`) is cut: after `s` come `s1`, `s2` and so on. Pieces of 63 bytes have the shorter header.
   The names `g`, `r`, `n` and `e` are the scripts', which read the others too.
 */
 const PIECE = 63
@@ -21,7 +21,7 @@ const PIECE = 63
 export function toFields(session: NewSession): (string | Buffer)[] {
   const { username, clientId, scope, audience, roles } = session
   return [
-    ...['un', username],
+    ...cut('un', Buffer.from(username)),
     ...(clientId === FIRST_PARTY ? [] : ['c', clientId]),
     ...cut('s', Buffer.from(scope)),
     ...cut('a', Buffer.from(audience)),
@@ -52,7 +52,7 @@ export function toSession(
   return {
     sub,
     sid,
-    username: String(hash.un),
+    username: String(join(hash, 'un')),
     clientId: String(hash.c ?? FIRST_PARTY),
     scope: String(join(hash, 's')),
     audience: String(join(hash, 'a')),

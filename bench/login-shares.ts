@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { createAccounts, PASSWORD, writeSignIns } from './accounts.js'
+import { owned } from './owned.js'
+import { BASIC, startSetting } from './setting.js'
+
+/**
+ * Who suffers from a storm of sign-ins on 100 connections, that comes from one address or from 100? Introspection, by its 99th
+ * percentile in milliseconds at 200 a second; and others who sign in, each from an address of their own, four a second.
+ *
+ *     node dist/bench/login-shares.js [CHECKOUT]      # a checkout that is built, to compare with
+ */
+const SECONDS = 5
+const STORM = 100
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3)
+
+const setting = await startSetting()
+try {
+  Object.assign(setting.env, { TRUST_PROXY: '127.0.0.1' })
+  const names = await createAccounts(setting, STORM + 1)
+  const bodies = writeSignIns(setting, names.slice(0, STORM))
+  const { url } = await setting.startService(process.argv[2], '0,1')
+  const signIn = (name: string | undefined, address: string) =>
+    fetch(`${url}/login`, {
+      method: 'POST',
+      body: new URLSearchParams({ username: name as string, password: PASSWORD }),
+      headers: { 'x-forwarded-for': address },
+    })
+  const { access_token: TOKEN } = (await (await signIn(names[0], '192.0.2.2')).json()) as { access_token: string }
+  const script = (path: string) => fileURLToPath(new URL(path, import.meta.url))
+  const probe = owned(
+    spawn(process.execPath, [script('./probe.js')], {
+      env: { URL_TO_ASK: `${url}/introspect`, BASIC, TOKEN },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    }),
+  )
+  const answers = createInterface({ input: probe.stdout })[Symbol.asyncIterator]()
+  let others = 0
+
+  async function measure(): Promise<string> {
+    const statuses: Promise<number>[] = []
+    probe.stdin.write(`${SECONDS}\n`)
+    for (let i = 0; i < SECONDS * 4; i += 1) {
+      others += 1
+      statuses.push(signIn(names.at(-1), `10.1.${others >> 8}.${others & 255}`).then(({ status }) => status))
+      await sleep(250)
+    }
+    const { p99 } = JSON.parse((await answers.next()).value)
+    const accepted = (await Promise.all(statuses)).filter((status) => status === 200).length
+    return `introspection's p99 ${p99.toFixed(1)} ms, ${accepted} of ${statuses.length} others signed in`
+  }
+
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    const told = [`no storm: ${await measure()}`]
+    for (const from of ['one', 'many']) {
+      const args = ['-t1', `-c${STORM}`, `-d${SECONDS + 1}s`, '-s', script('../../bench/wrk/storm.lua'), `${url}/login`]
+      const storm = owned(spawn('wrk', [...args, '--', bodies, from], { stdio: ['ignore', 'pipe', 'inherit'] }))
+      let printed = ''
+      storm.stdout.on('data', (chunk) => {
+        printed += chunk
+      })
+      const ended = once(storm, 'close')
+      await sleep(500)
+      told.push(`${from}: ${await measure()}`)
+      await ended
+      told.push(`  of the storm ${printed.match(/^(accepted|busy)=\d+/gm)?.join(', ')}`)
+    }
+    // The first round is the compiler's.
+    if (round > 0) process.stdout.write(`${told.join('\n')}\n\n`)
+  }
+  probe.stdin.end()
+} finally {
+  await setting.stop()
+}

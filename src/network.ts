@@ -1,0 +1,19 @@
+/**
+ * The network of a caller, who may have all of its addresses: an IPv4 address, or the /64 that an IPv6 address is in. Some
+ * proxies write the port behind it (Azure's Application Gateway, IIS): a caller has another one with each connection.
+ */
+export function networkOf(from: string): string {
+  const address = from.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
+  if (mapped) return mapped
+  if (!address.includes(':')) return address
+  const [head = '', tail] = address.toLowerCase().split('::')
+  const front = head.split(':').filter(Boolean)
+  const back = tail?.split(':').filter(Boolean) ?? []
+  const gap: string[] = Array(Math.max(0, 8 - front.length - back.length)).fill('0')
+  const groups = tail === undefined ? front : [...front, ...gap, ...back]
+  return groups
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')
+}

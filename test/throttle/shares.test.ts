@@ -1,0 +1,71 @@
+import { test } from 'tap'
+import type { Answer, Api } from '../api.js'
+import { PASSWORD, startService, stores } from '../service.js'
+
+const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_CONCURRENCY: '1', HASH_QUEUE: '64' }
+const from = (address: string) => ({ 'x-forwarded-for': address })
+const login = (api: Api, address: string, username: string) =>
+  api.call('/login', { json: { username, password: PASSWORD }, headers: from(address) })
+
+const CALLERS = 80
+const OTHERS = 30
+
+/** What somebody sends from so many connections, one request after the other on each. */
+const storms: [string, (api: Api, bearer: string) => Promise<Answer>][] = [
+  ['right sign-ins', (api) => login(api, '192.0.2.1', 'eve')],
+  [
+    'right sign-ins from one /64',
+    (api) => login(api, `2001:db8::${Math.floor(Math.random() * 65_536).toString(16)}`, 'eve'),
+  ],
+  [
+    'sign-ups for a name that is taken',
+    (api) => api.call('/users', { json: { username: 'eve', password: PASSWORD }, headers: from('192.0.2.1') }),
+  ],
+  [
+    'deletions with a wrong password',
+    (api, bearer) =>
+      api.call('/users/me', { method: 'DELETE', bearer, json: { password: 'wrong' }, headers: from('192.0.2.1') }),
+  ],
+]
+
+for (const store of stores) {
+  // The queue is in the process: what may fill it does not depend on the store.
+  for (const [name, send] of store === 'sqlite' ? storms : storms.slice(0, 1)) {
+    test(`${store}: L10: of those who sign in while one address sends ${CALLERS} ${name} at once, nine in ten do`, async (t) => {
+      const { api } = await startService(t, store, PROXIED)
+      for (const username of ['ada', 'eve']) await api.signUp(username, PASSWORD)
+      const { access_token } = (await login(api, '192.0.2.1', 'eve')).body
+      let isOver = false
+      const storm: Answer[] = []
+      const callers = Array.from({ length: CALLERS }, async () => {
+        while (!isOver) storm.push(await send(api, access_token))
+      })
+      while (storm.length < CALLERS) await api.introspect(access_token)
+
+      const statuses: number[] = []
+      for (let i = 0; i < OTHERS; i += 6) {
+        const answers = Array.from({ length: 6 }, (_, j) => login(api, `198.51.100.${i + j}`, 'ada'))
+        statuses.push(...(await Promise.all(answers)).map(({ status }) => status))
+      }
+      isOver = true
+      await Promise.all(callers)
+
+      const signedIn = statuses.filter((status) => status === 200).length
+      t.ok(signedIn >= OTHERS * 0.9, `${signedIn} of ${OTHERS} signed in`)
+      const rude = storm.filter(
+        ({ status, headers }) => status >= 429 && !/^[1-9]\d*$/.test(String(headers['retry-after'])),
+      )
+      t.strictSame(rude, [], 'who is refused is told when to come again')
+    })
+  }
+
+  test(`${store}: an address that is alone may take every place in the queue`, async (t) => {
+    const { api } = await startService(t, store, { HASH_CONCURRENCY: '1', HASH_QUEUE: '64' })
+    await api.signUp('ada', PASSWORD)
+    const answers = await Promise.all(Array.from({ length: 65 }, () => api.login('ada', PASSWORD)))
+    t.strictSame(
+      answers.map(({ status }) => status),
+      Array(65).fill(200),
+    )
+  })
+}
