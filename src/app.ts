@@ -11,6 +11,8 @@ import { registerBodies } from './bodies.js'
 import { createClients } from './clients/clients.js'
 import { type Config, parseProductionKeys } from './config.js'
 import { createErrorHandler, refusal, sendRefusal } from './errors.js'
+import { ambiguityOf } from './http/ambiguous-requests.js'
+import { createPipelines, type Pipelines } from './http/pipelines.js'
 import { createMetrics } from './metrics/metrics.js'
 import { admin } from './routes/admin/admin.js'
 import { health } from './routes/health.js'
@@ -31,6 +33,7 @@ import { verify } from './routes/verify.js'
 import { buildSerializer } from './serializers.js'
 import type { RedisClient } from './sessions/redis/client.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
+import { standardOutput } from './standard-output.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
 import { createAccessTokens, type SignClaims } from './tokens/access-tokens.js'
@@ -55,6 +58,8 @@ const BODY_LIMIT = 16 * 1024
 const HEADER_LIMIT = 8 * 1024
 /** A caller that takes longer to send its headers, or its request, is cut off. Milliseconds. */
 const RECEIVE_TIMEOUT = 5000
+/** A caller that takes nothing of an answer for so long is cut off. Milliseconds. */
+const SEND_TIMEOUT = 10_000
 
 /** The whole machine, wired by hand: the only place that knows how the rooms fit together. */
 export async function createService(config: Config, logger: Logger): Promise<Service> {
@@ -74,6 +79,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     config,
     logger,
     tracing?.traceDatabase(metrics.databaseTimes) ?? metrics.databaseTimes,
+    'service',
   )
   const timed = metrics.timeSessions(stores.sessions)
   const sessions = tracing?.traceSessions(timed) ?? timed
@@ -84,6 +90,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const hashing = createPasswordHashing({
     concurrency: config.hashConcurrency,
     queue: config.hashQueue,
+    cost: config.hashCost,
     times: tracing?.traceHashing(metrics.hashingTimes) ?? metrics.hashingTimes,
   })
   void lowerPoolPriority()
@@ -141,8 +148,10 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     refuseOtherMethods()
   })
 
-  const checks = { database: database.ping, ...(redis && { redis: sessions.ping }) }
-  metrics.readParts({ sessions, hashing, hashQueue: config.hashQueue, checks })
+  // Without Redis the database has the sessions too.
+  const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
+  const { hashQueue } = config
+  metrics.readParts({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
   const management = createServer(config, logger)
   await management.register(health, { checks, isDraining: () => isDraining })
   await management.register(metricsRoute, { render: metrics.render })
@@ -169,6 +178,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
 /** @param countUnrouted is told the status of each answer that no route gives */
 function createServer(config: Config, logger: Logger, countUnrouted = (_status: number) => {}): FastifyInstance {
   const handleError = createErrorHandler(logger)
+  const pipelines = createPipelines()
   const app = Fastify({
     loggerInstance: logger as FastifyBaseLogger,
     // A line a request would cost half a request: `debug` has it. What matters is in the audit log.
@@ -179,6 +189,7 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
     // Past Fastify's 100 characters there would be no such address: 404, where the schema says what is wrong.
     routerOptions: { maxParamLength: HEADER_LIMIT },
     requestTimeout: RECEIVE_TIMEOUT,
+    connectionTimeout: SEND_TIMEOUT,
     http: {
       maxHeaderSize: HEADER_LIMIT,
       headersTimeout: RECEIVE_TIMEOUT,
@@ -216,11 +227,17 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
       },
     },
     schemaController: { compilersFactory: { buildSerializer } },
-    frameworkErrors: (error, request, reply) => countUnrouted(handleError(error, request, reply).statusCode),
-    clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, countUnrouted),
+    frameworkErrors: (error, request, reply) =>
+      inTurn(pipelines, request.raw, reply.raw, () =>
+        countUnrouted(handleError(ambiguityOf(request) ?? error, request, reply).statusCode),
+      ),
+    clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, pipelines, countUnrouted),
   })
   const methods = new Set<string | undefined>(app.supportedMethods)
-  app.server.on('checkExpectation', refuseExpectation)
+  app.server.on('checkExpectation', (request, response) =>
+    inTurn(pipelines, request, response, () => refuseExpectation(response)),
+  )
+  app.server.on('timeout', closeUnlessAtWork)
   app.setErrorHandler(handleError)
   app.setNotFoundHandler((_request, reply) => {
     countUnrouted(404)
@@ -229,7 +246,9 @@ function createServer(config: Config, logger: Logger, countUnrouted = (_status: 
   // Hooks that never wait take a callback: each promise would cost a microsecond a request.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
-    done()
+    // Null while an earlier answer has the connection.
+    if (reply.raw.socket === null) pipelines.takeTurn(request.raw, reply.raw, () => done(ambiguityOf(request)))
+    else done(ambiguityOf(request))
   })
   if (logger.isLevelEnabled('debug')) {
     app.addHook('onResponse', (request, reply, done) => {
@@ -318,10 +337,27 @@ function collectAddresses(app: FastifyInstance): () => void {
 }
 
 /** `Expect:` with anything but `100-continue` (RFC 9110 §10.1.1). Node's own answer has no body. */
-function refuseExpectation(_request: IncomingMessage, response: ServerResponse): void {
+function refuseExpectation(response: ServerResponse): void {
   response
     .writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' })
     .end(errorBody('the only expectation that can be met is 100-continue'))
+}
+
+/** What is answered outside of Fastify's hooks waits for its turn as well. */
+function inTurn(pipelines: Pipelines, request: IncomingMessage, response: ServerResponse, answer: () => void): void {
+  if (response.socket === null) pipelines.takeTurn(request, response, answer)
+  else answer()
+}
+
+/** The answer that Node sends on a connection now. */
+const answerOf = (socket: Socket) => (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage
+
+/** Nothing moved on a connection for `SEND_TIMEOUT`. Where the answer has not begun yet, the caller has nothing to read. */
+function closeUnlessAtWork(socket: Socket): void {
+  const answer = answerOf(socket)
+  if (!answer) return void socket.destroy()
+  // A reset, not an end: behind an end the kernel would keep for minutes what the caller does not take.
+  if (answer.headersSent || socket.writableLength > 0) socket.resetAndDestroy()
 }
 
 function errorBody(description: string): string {
@@ -332,12 +368,14 @@ function errorBody(description: string): string {
 function refuseUnreadable(
   error: Error & { code?: string },
   socket: Socket,
+  pipelines: Pipelines,
   countUnrouted: (status: number) => void,
 ): void {
+  // The request was cut in two because this service stopped reading: the caller is not slow to send it.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && pipelines.isHeld(socket)) return
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   // The headers may have been refused already, and the body be what cannot be read: one request, one answer.
-  const { _httpMessage: answer } = socket as Socket & { _httpMessage?: ServerResponse | null }
-  if (answer?.headersSent) return void socket.destroySoon()
+  if (answerOf(socket)?.headersSent) return void socket.destroySoon()
   const status =
     error.code === 'HPE_HEADER_OVERFLOW'
       ? '431 Request Header Fields Too Large'

@@ -2,13 +2,11 @@ import formbody from '@fastify/formbody'
 import { parse as parseQuery } from 'fast-querystring'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { refusal } from './errors.js'
-import { countHeader } from './headers.js'
 
 /** What a request may carry, and the refusal of all that two readers could read in two ways. */
 export async function registerBodies(app: FastifyInstance): Promise<void> {
   app.addHook('onRequest', (request, _reply, done) => {
     try {
-      refuseAmbiguousHeaders(request)
       refuseSecretsInQuery(request)
       refuseRepeatedQuery(request)
       refuseEncodedBody(request)
@@ -20,7 +18,7 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
   // No body is a body without parameters: what is missing is then said by name.
   app.addHook('preValidation', (request, _reply, done) => {
     request.body ??= {}
-    done()
+    done(asciiForms.has(request) && !isAscii(request.body) ? refusal.unsupportedMediaType(SEND_UTF8) : undefined)
   })
 
   const parseJson = app.getDefaultJsonParser('error', 'error')
@@ -31,6 +29,11 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
     refuseOtherThanUtf8(text as string)
     parseJson(request, text as string, (error, body) => {
       if (error) return done(refusal.invalidRequest('the body is not JSON, or names __proto__'))
+      if (hasLoneSurrogate(text as string)) {
+        return done(
+          refusal.invalidRequest('the body has half of a surrogate pair (\\ud800 to \\udfff): send both halves'),
+        )
+      }
       if (countMembers(body) < countWrittenMembers(text as string)) {
         return done(refusal.invalidRequest('the body names a parameter twice'))
       }
@@ -39,23 +42,6 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
   })
 
   await app.register(formbody, { parser: parseForm })
-}
-
-const STAND_ONCE = ['host', 'authorization', 'content-type']
-
-/**
- * Node takes the first of two headers that may stand once, and a list of transfer codings that ends in `chunked`. A proxy
- * before us may have read the other one, or another end of the body: then it let through what we do not see.
- */
-function refuseAmbiguousHeaders({ raw: { rawHeaders, headers, httpVersion } }: FastifyRequest): void {
-  for (const name of STAND_ONCE) {
-    if (countHeader(rawHeaders, name) > 1) throw refusal.ambiguous(`${name} is given twice`)
-  }
-  if (headers.host === undefined && httpVersion === '1.1') throw refusal.ambiguous('host is missing')
-  const coding = headers['transfer-encoding']
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
-    throw refusal.ambiguous('the only Transfer-Encoding is chunked')
-  }
 }
 
 const SECRETS = [
@@ -84,20 +70,71 @@ function refuseRepeatedQuery({ query }: FastifyRequest): void {
   }
 }
 
-function refuseEncodedBody({ headers }: FastifyRequest): void {
+function refuseEncodedBody(request: FastifyRequest): void {
+  const { headers } = request
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
     throw refusal.unsupportedMediaType('send the body as it is, with no Content-Encoding')
   }
-  const charset = /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(headers['content-type'] ?? '')?.[1]
-  if (charset !== undefined && charset.toLowerCase() !== 'utf-8') {
-    throw refusal.unsupportedMediaType('send the body as UTF-8')
+  const contentType = headers['content-type']
+  if (contentType !== undefined && /charset/i.test(contentType)) refuseCharset(request, contentType)
+}
+
+const SEND_UTF8 = 'send the body as UTF-8'
+/** A parameter of a media type, its value as a token or as a quoted string (RFC 9110 §5.6.6). */
+const PARAMETER = /;\s*([^\s=;]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)/g
+/** Forms that name a charset which is like UTF-8 for ASCII, and for nothing else. */
+const asciiForms = new WeakSet<FastifyRequest>()
+
+/**
+ * UTF-8 under each of its names. A form may also name Latin-1 or ASCII, as old libraries do, while all of it is ASCII when its
+ * percent-encoding is decoded: then it is the same text in both. Of two charsets, another reader may take the other.
+ */
+function refuseCharset(request: FastifyRequest, contentType: string): void {
+  const charsets = [...contentType.matchAll(PARAMETER)].flatMap(([, name = '', value = '']) =>
+    name.toLowerCase() === 'charset' ? [value.trim().replace(/^(["'])(.*)\1$/, '$2')] : [],
+  )
+  if (charsets.length > 1) throw refusal.ambiguous('Content-Type names its charset twice')
+  const [charset] = charsets
+  if (charset === undefined) return
+  const encoding = encodingOf(charset)
+  if (encoding === 'utf-8') return
+  const isForm = /^\s*application\/x-www-form-urlencoded\s*;/i.test(contentType)
+  if (!isForm || encoding !== 'windows-1252') throw refusal.unsupportedMediaType(SEND_UTF8)
+  asciiForms.add(request)
+}
+
+/** The encoding of a label: the web's list has `utf8` for UTF-8, and windows-1252 for `iso-8859-1` and `us-ascii`. */
+function encodingOf(label: string): string | undefined {
+  try {
+    return new TextDecoder(label).encoding
+  } catch {
+    return undefined
   }
+}
+
+function isAscii(body: unknown): boolean {
+  const text = JSON.stringify(body)
+  return Buffer.byteLength(text) === text.length
 }
 
 /** Bytes that are no UTF-8 would all become one replacement character, and so different passwords one and the same. */
 function refuseOtherThanUtf8(text: string): void {
   if (text.includes('\uFFFD')) throw refusal.invalidRequest('the body is not UTF-8')
+}
+
+/** An escape in a JSON text: a surrogate pair, half of a pair, or any other. */
+const ESCAPE = /\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F])|.)/g
+
+/**
+ * Half of a surrogate pair is no character. Encoded as UTF-8 every half becomes the replacement character, and so different
+ * passwords one and the same.
+ */
+function hasLoneSurrogate(json: string): boolean {
+  // Most bodies have no such escape.
+  if (!/\\u[dD][89a-fA-F]/.test(json)) return false
+  for (const [, half] of json.matchAll(ESCAPE)) if (half !== undefined) return true
+  return false
 }
 
 function parseForm(text: string): Record<string, unknown> {

@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { standardOutput } from './standard-output.js'
 
 /** What carries a secret, wherever it stands in what is logged. We log none of these; a library or a mistake might. */
 const SECRETS = [
@@ -15,7 +16,7 @@ const SECRETS = [
 ]
 
 /** One JSON line an event, on standard output. */
-export function createLogger(level: string, destination: DestinationStream = standardOutput()): Logger {
+export function createLogger(level: string, destination: DestinationStream = standardOutput): Logger {
   const options = {
     level,
     timestamp: pino.stdTimeFunctions.isoTime,
@@ -25,32 +26,15 @@ export function createLogger(level: string, destination: DestinationStream = sta
     },
     serializers: { err: describeError },
   }
-  return pino(options, destination)
-}
-
-let theStandardOutput: DestinationStream | undefined
-
-/** Lines of one turn of the event loop leave in one write: of 50 refreshes at once, 50 system calls become one. */
-function standardOutput(): DestinationStream {
-  if (theStandardOutput) return theStandardOutput
-  const output = pino.destination({ fd: 1, sync: true, maxLength: 1_000_000 })
-  // A disk that is full must not end the service: what cannot be written is kept, up to a megabyte.
-  output.on('error', () => {})
-  let lines = ''
-  const flush = () => {
-    const all = lines
-    lines = ''
-    if (all !== '') output.write(all)
+  const logger = pino(options, destination)
+  if (destination === standardOutput) {
+    // Whatever the level is: a gap in the audit log must be seen.
+    const gaps = logger.child({}, { level: 'warn' })
+    standardOutput.onRecovered((lines) =>
+      gaps.warn({ lines }, 'log lines were dropped: their reader had stopped reading'),
+    )
   }
-  // What stops the process now must not lose the line that says why.
-  process.on('exit', flush)
-  theStandardOutput = {
-    write(line) {
-      if (lines === '') setImmediate(flush)
-      lines += line
-    },
-  }
-  return theStandardOutput
+  return logger
 }
 
 /**

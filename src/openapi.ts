@@ -73,7 +73,12 @@ export async function registerDocs(app: FastifyInstance): Promise<void> {
     // Whether there is TLS only the gateway knows.
     strictTransportSecurity: false,
   })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  // One buffer for all answers: the document has 200 KB.
+  let document: Buffer | undefined
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+    document ??= Buffer.from(JSON.stringify(app.swagger()))
+    return reply.type('application/json; charset=utf-8').send(document)
+  })
   await app.register(swaggerUi, { routePrefix: '/docs' })
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { createOwnerFolder, restrictToOwner } from './file-mode.js'
 
 export interface DevelopmentSecrets {
   /** Where they are kept. */
@@ -19,7 +20,8 @@ const FILE = 'development-secrets.json'
 export function developmentSecrets(directory: string): DevelopmentSecrets | Error {
   const file = join(directory, FILE)
   try {
-    mkdirSync(directory, { recursive: true })
+    createOwnerFolder(directory)
+    restrictToOwner(file)
     return read(file) ?? make(file)
   } catch (error) {
     return error as Error

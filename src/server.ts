@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createService, type Service } from './app.js'
 import { type Config, ConfigError, readConfig } from './config.js'
 import { createLogger } from './log.js'
+import { SessionStoreRefused } from './sessions/registration.js'
+import { standardOutput } from './standard-output.js'
 import { Unavailable } from './unavailable.js'
 import { welcome } from './welcome.js'
 
@@ -9,16 +11,26 @@ import { welcome } from './welcome.js'
 const DRAIN_TIME = 5000
 /** A request that is not done by then is cut off. Milliseconds. */
 const CLOSE_TIME = 10_000
+/** The first of them ends the process when its requests are answered, the second at once. */
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const
+
+// Before anything else, for they end a process that does not listen for them, or open a debugger (SIGUSR1) to every user of
+// the machine. A log rotation or a terminal that closes sends them; SIGHUP reads the key file again, where there is one.
+for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => {})
 
 const config = readConfigOrExit()
 const logger = createLogger(config.logLevel)
+// Node would write them to standard error, and wait there for a reader that has stopped reading.
+process.removeAllListeners('warning')
+process.on('warning', (err) => logger.warn({ err }, 'warning of Node'))
 // A request whose promise nobody awaited has failed by itself; the others go on.
 process.on('unhandledRejection', (err) => logger.error({ err }, 'unhandled rejection'))
 
 const { service, address } = await startOrExit()
 process.once('SIGTERM', () => stop('SIGTERM', config.production ? DRAIN_TIME : 0))
+process.once('SIGQUIT', () => stop('SIGQUIT', config.production ? DRAIN_TIME : 0))
 process.once('SIGINT', () => stop('SIGINT', 0))
-if (!config.production) process.stdout.write(welcome(config, address))
+if (!config.production) standardOutput.write(welcome(config, address))
 
 async function startOrExit(): Promise<{ service: Service; address: string }> {
   try {
@@ -32,8 +44,7 @@ async function startOrExit(): Promise<{ service: Service; address: string }> {
 
 async function stop(signal: NodeJS.Signals, drainTime: number): Promise<void> {
   // Asked twice: at once.
-  process.once('SIGTERM', () => process.exit(1))
-  process.once('SIGINT', () => process.exit(1))
+  for (const again of STOP_SIGNALS) process.removeAllListeners(again).once(again, () => process.exit(1))
   logger.info({ signal, drainTime }, 'stopping')
   service.drain()
   await sleep(drainTime)
@@ -60,6 +71,7 @@ function describeStartFailure(error: NodeJS.ErrnoException): string {
     return `port ${(error as { port?: number }).port} is taken: set PORT or MANAGEMENT_PORT to another`
   }
   if (error instanceof Unavailable) return `${error.message}: check DATABASE_URL, and that the server runs`
+  if (error instanceof SessionStoreRefused) return error.message
   if (error.syscall === 'listen' || error.syscall === 'getaddrinfo') return `${error.message}: check HOST and the ports`
   return error.stack ?? error.message
 }

@@ -1,33 +1,65 @@
 import type { Logger } from 'pino'
 import type { StoresConfig } from './config.js'
 import { type Database, type DatabaseTimes, openDatabase } from './database/database.js'
+import type { SessionStoreRow } from './database/schema.js'
 import type { RedisClient } from './sessions/redis/client.js'
+import { createRegistration, type Registration } from './sessions/registration.js'
 import type { SessionStore } from './sessions/session.js'
-import { createSqlSessions } from './sessions/sql.js'
+import { createRegistrableDatabase, createSqlSessions, deleteSessions } from './sessions/sql.js'
 
 /** Where everything is kept: the database of accounts and clients, and sessions in Redis where there is one. */
 export interface Stores {
   database: Database
   redis: RedisClient | undefined
+  /** Answers only while it is the store that the database registers. */
   sessions: SessionStore
   close(): Promise<void>
 }
 
-/** Opens what the configuration names, for the service and for the command line. Does not wait for Redis. */
-export async function openStores(config: StoresConfig, logger: Logger, times?: DatabaseTimes): Promise<Stores> {
+/**
+ * Opens what the configuration names, for the service and for the command line. Does not wait for Redis.
+ *
+ * @throws SessionStoreRefused for a service, where another instance keeps the sessions in another store
+ */
+export async function openStores(
+  config: StoresConfig,
+  logger: Logger,
+  times?: DatabaseTimes,
+  role: 'service' | 'command' = 'command',
+): Promise<Stores & Pick<Registration, 'confirm'>> {
   const onError = (err: Error) => logger.warn({ err }, 'a database connection failed')
   const database = await openDatabase(config.databaseUrl, onError, times)
-  // Loaded where there is one: it takes a twentieth of the start.
-  const redis = config.redis && (await import('./sessions/redis/open.js')).openRedis(config.redis, config, logger)
-  const sessions = redis?.sessions ?? createSqlSessions(database, config)
-  return {
-    database,
-    redis: redis?.client,
-    sessions,
-    async close() {
-      await sessions.close()
-      redis?.client.disconnect()
-      await database.close()
-    },
+  const { sessions, redis, registrable } = await openSessions(config, database, logger, () =>
+    registration.isConfirmed(),
+  )
+  async function leave(before: SessionStoreRow): Promise<void> {
+    if (before.kind === 'database') await deleteSessions(database)
+    else await (await import('./sessions/redis/registrable.js')).emptyLeftBehind(before)
   }
+  const registration = createRegistration(database, registrable, leave, logger, role)
+
+  async function close(): Promise<void> {
+    await registration.close()
+    await sessions.close()
+    redis?.disconnect()
+    await database.close()
+  }
+  try {
+    if (role === 'service') await registration.start()
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { database, redis, sessions: registration.guard(sessions), confirm: registration.confirm, close }
+}
+
+async function openSessions(config: StoresConfig, database: Database, logger: Logger, isConfirmed: () => boolean) {
+  if (!config.redis) {
+    const sessions = createSqlSessions(database, config)
+    return { sessions, redis: undefined, registrable: createRegistrableDatabase(database, sessions) }
+  }
+  // Loaded where there is one: it takes a twentieth of the start.
+  const { openRedis } = await import('./sessions/redis/open.js')
+  const { client, sessions, registrable } = openRedis(config.redis, config, logger, isConfirmed)
+  return { sessions, redis: client, registrable }
 }

@@ -21,7 +21,7 @@ function faultsOf(env: Environment): readonly string[] {
   }
 }
 
-function file(t: Test, content: string): string {
+function file(t: Test, content: string | Buffer): string {
   const path = join(temporaryFolder(t), 'secret')
   writeFileSync(path, content)
   return path
@@ -51,6 +51,7 @@ test('with nothing but its secrets set, every setting has its documented default
     passwordMinLength: 15,
     hashConcurrency: Math.max(1, availableParallelism() - 1),
     hashQueue: 64,
+    hashCost: 'full',
     trustProxy: undefined,
     logLevel: 'info',
     tracesEndpoint: undefined,
@@ -231,7 +232,7 @@ test('every secret may come from a file, without the line break at its end', asy
   t.equal(readConfig({ ...SECRETS, PORT_FILE: file(t, '8080') }).port, 3000, 'what is no secret comes from no file')
 })
 
-test('a secret set twice, or in a file that cannot be read or is empty, is a fault', async (t) => {
+test('a secret set twice, or in a file that cannot be read, is empty or is not UTF-8, is a fault', async (t) => {
   for (const name of secretSettings) {
     const { [name]: _, ...others } = SECRETS as Environment
     const rows: [Environment, string][] = [
@@ -239,6 +240,10 @@ test('a secret set twice, or in a file that cannot be read or is empty, is a fau
       [{ [`${name}_FILE`]: '/nowhere/secret' }, `${name}: ${name}_FILE cannot be read: ENOENT`],
       [{ [`${name}_FILE`]: temporaryFolder(t) }, `${name}: ${name}_FILE cannot be read: EISDIR`],
       [{ [`${name}_FILE`]: file(t, ' \n') }, `${name}: ${name}_FILE names a file that is empty`],
+      [
+        { [`${name}_FILE`]: file(t, Buffer.from('9fKq2Lx7Zr4Vb1Nc\xff8Mw5Td3Hs6Gp0Yj9fKq2Lx7', 'latin1')) },
+        `${name}: is not UTF-8: write it as text, random bytes for example as base64`,
+      ],
     ]
     for (const [env, fault] of rows) {
       t.strictSame(faultsOf({ ...others, ...env }), [fault])
@@ -282,6 +287,14 @@ test('C4: production refuses to start without its secrets', async (t) => {
     'REFRESH_SECRET: must be set in production: make one with  openssl rand -base64 48',
   ])
   t.strictSame(faultsOf({ NODE_ENV: 'production', JWT_SECRET, REFRESH_SECRET }), [], 'a client need not be made')
+})
+
+test('production refuses password hashes of no strength', async (t) => {
+  const fault = 'HASH_COST: test is refused in production: set full, or leave it out'
+  t.strictSame(faultsOf({ ...PRODUCTION, HASH_COST: 'test' }), [fault])
+  t.strictSame(faultsOf({ ...PRODUCTION, HASH_COST: 'full' }), [])
+  t.strictSame(faultsOf({ ...SECRETS, HASH_COST: 'none' }), ['HASH_COST: write one of: full, test'])
+  t.equal(readConfig({ ...SECRETS, HASH_COST: 'test' }).hashCost, 'test')
 })
 
 test('C4: production refuses a secret that is short, or equal to the other', async (t) => {

@@ -5,6 +5,9 @@ import { CommandError } from './command.js'
 /** A password from standard input: asked for without showing it where a person types, else the first and only line. */
 export async function readPassword(): Promise<string> {
   const password = process.stdin.isTTY ? await ask('Password: ') : await readLine()
+  // Bytes that are not UTF-8 would all become this one character, and different passwords one and the same.
+  if (password.includes('\uFFFD'))
+    throw new CommandError('the password is not UTF-8: write it to standard input as UTF-8')
   if (password === '') throw new CommandError('the password is empty: write it to standard input')
   return password
 }

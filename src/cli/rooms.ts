@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clients, createClients } from '../clients/clients.js'
 import { readStoresConfig, type StoresConfig } from '../config.js'
 import { createLogger } from '../log.js'
+import { SessionStoreRefused } from '../sessions/registration.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { Stores } from '../stores.js'
 import { Unavailable } from '../unavailable.js'
@@ -35,13 +36,17 @@ export async function withRooms<Result>(act: (rooms: Rooms) => Promise<Result>):
   }
 }
 
-/** The service starts without Redis and heals; a command has nothing to wait for but the first connection. */
+/**
+ * The service starts without Redis and heals; a command has nothing to wait for but the first connection. A command never
+ * works on another store than the service: what it says has ended would live on there.
+ */
 async function untilConnected({ sessions, redis }: Stores): Promise<void> {
   const deadline = Date.now() + PATIENCE
   for (;;) {
     try {
       return await sessions.ping()
     } catch (error) {
+      if (error instanceof SessionStoreRefused) throw error
       if (Date.now() > deadline) throw redis ? new Unavailable('redis', 'Redis does not answer', error) : error
       await sleep(20)
     }

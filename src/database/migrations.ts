@@ -79,4 +79,17 @@ export const migrations: Record<string, Migration> = {
       await sql`CREATE UNIQUE INDEX users_by_skeleton ON users (username_skeleton)`.execute(db)
     },
   },
+  '0004-session-store': {
+    async up(db: Kysely<unknown>) {
+      await sql`
+        CREATE TABLE session_store (
+          one bigint PRIMARY KEY,
+          id text NOT NULL,
+          kind text NOT NULL,
+          address text NOT NULL,
+          ready bigint NOT NULL,
+          question text NOT NULL
+        )`.execute(db)
+    },
+  },
 }

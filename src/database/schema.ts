@@ -7,6 +7,7 @@ export interface Tables {
   clients: ClientRow
   sessions: SessionRow
   client_revocations: ClientRevocationRow
+  session_store: SessionStoreRow
 }
 
 export interface UserRow {
@@ -67,6 +68,21 @@ export interface ClientRevocationRow {
   client_id: string
   /** Unix seconds: tokens issued at or before it have ended. */
   not_before: number
-  /** When the last of those tokens has expired anyway. */
+  /** When the last of those tokens has expired anyway, however long it lived. */
   expires_at: number
+}
+
+/** One row: which store the sessions are in. */
+export interface SessionStoreRow {
+  /** Always 1. */
+  one: number
+  /** Random. Each store that comes into use gets a new id, also one that was in use before. */
+  id: string
+  kind: 'database' | 'redis'
+  /** Where Redis is, for people: without credentials. */
+  address: string
+  /** 0: the process that registered the store is still emptying it. */
+  ready: number
+  /** A starting process with another store writes a random text; a running instance clears it. */
+  question: string
 }

@@ -1,6 +1,6 @@
-import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import SqliteDatabase from 'libsql'
+import { createOwnerFile, createOwnerFolder, restrictToOwner } from '../file-mode.js'
 import { Unavailable } from '../unavailable.js'
 import type { DatabaseTimes, Opened } from './database.js'
 import { guarded, withPing } from './guarded.js'
@@ -11,7 +11,10 @@ import type { Tables } from './schema.js'
 export function openSqlite(path: string, times: DatabaseTimes | undefined): Opened {
   let file: SqliteDatabase.Database
   try {
-    mkdirSync(dirname(path), { recursive: true })
+    createOwnerFolder(dirname(path))
+    createOwnerFile(path)
+    // Password hashes are in these files. SQLite gives new -wal and -shm files the mode of the database file.
+    for (const name of [path, `${path}-wal`, `${path}-shm`]) restrictToOwner(name)
     file = new SqliteDatabase(path)
     // A second process may hold the write lock for a moment: wait for it, but for no longer than a caller would.
     file.pragma('busy_timeout = 1000')

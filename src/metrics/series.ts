@@ -62,6 +62,11 @@ export function counter(name: string, help: string): Counter {
   return { ...metric(name, help, 'counter', read), with: (labels) => family.with(labels) }
 }
 
+/** A count that somebody else keeps, read when it is scraped. */
+export function counterOf(name: string, help: string, read: () => number): Metric {
+  return metric(name, help, 'counter', () => [{ labels: {}, value: read() }])
+}
+
 /** Seconds, sorted into buckets. */
 export class Distribution {
   sum = 0

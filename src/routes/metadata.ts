@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply } from 'fastify'
 import { Jwks, Metadata } from '../../schemas/metadata.js'
-import type { KeyRing } from '../tokens/key-ring.js'
+import type { KeyRing, SigningKey } from '../tokens/key-ring.js'
 
 interface Needs {
   issuer: string
@@ -28,14 +29,36 @@ export const metadata: FastifyPluginAsyncTypebox<Needs> = async (app, { issuer, 
     revocation_endpoint_auth_methods_supported: AUTHENTICATION,
   }
 
+  const send = (reply: FastifyReply, document: Buffer) =>
+    reply.header('cache-control', CACHE_CONTROL).type('application/json; charset=utf-8').send(document)
+
+  // One buffer for all answers: a caller that asks and never reads costs no copy.
+  const document = Buffer.from(JSON.stringify(answer))
   for (const name of ['oauth-authorization-server', 'openid-configuration']) {
-    app.get(`/.well-known/${name}`, { schema: Metadata }, async (_request, reply) =>
-      reply.header('cache-control', CACHE_CONTROL).send(answer),
-    )
+    app.get(`/.well-known/${name}`, { schema: Metadata }, async (_request, reply) => send(reply, document))
+    for (const url of addressesForPath(name, base)) {
+      app.get(url, { schema: { ...Metadata, hide: true } }, async (_request, reply) => send(reply, document))
+    }
   }
 
+  let current: { keys: readonly SigningKey[]; jwks: Buffer } | undefined
   app.get('/.well-known/jwks.json', { schema: Jwks }, async (_request, reply) => {
-    const keys = ring.keys().flatMap(({ publicJwk }) => (publicJwk ? [publicJwk as Record<string, string>] : []))
-    return reply.header('cache-control', CACHE_CONTROL).send({ keys })
+    const keys = ring.keys()
+    if (current?.keys !== keys) {
+      const publicKeys = keys.flatMap(({ publicJwk }) => (publicJwk ? [publicJwk] : []))
+      current = { keys, jwks: Buffer.from(JSON.stringify({ keys: publicKeys })) }
+    }
+    return send(reply, current.jwks)
   })
+}
+
+/**
+ * Where clients look for the metadata of an issuer with a path: behind the well-known part (RFC 8414 §3.1) or before it
+ * (OpenID Connect Discovery §4). A gateway that takes the path off leads to the plain address.
+ */
+function addressesForPath(name: string, base: string): string[] {
+  // The router compares decoded addresses; to the router a colon begins a parameter, and two colons are one.
+  const path = decodeURI(new URL(base).pathname).replace(/\/$/, '').replaceAll(':', '::')
+  // An asterisk stands for any path, and cannot be escaped.
+  return path === '' || path.includes('*') ? [] : [`/.well-known/${name}${path}`, `${path}/.well-known/${name}`]
 }

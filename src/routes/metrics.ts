@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 
 interface Needs {
   /** All metrics, and the media type that they are written in. */
-  render: () => Promise<{ type: string; text: string }>
+  render: () => Promise<{ type: string; text: Buffer }>
 }
 
 /** `GET /metrics`, on the management port, for Prometheus. */

@@ -12,7 +12,7 @@ import { nearlyNarrowing } from './parameters.js'
  * on of the caller's request (its type, its encoding, its query) is none of our business.
  */
 export const verify: FastifyPluginAsyncTypebox<LiveTokenNeeds> = async (app, needs) => {
-  const answer = { onRequest: admit, handler: async () => {} }
+  const answer = { config: { forwardAuth: true }, onRequest: admit, handler: async () => {} }
   for (const url of ['/verify', '/verify/*']) {
     // OpenAPI has no word for "any method": the page shows GET.
     app.route({ url, method: 'GET', schema: Verify, ...answer })

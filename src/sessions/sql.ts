@@ -2,7 +2,15 @@ import type { Expression, SqlBool } from 'kysely'
 import type { Database } from '../database/database.js'
 import { sql } from '../database/kysely.js'
 import type { SessionRow } from '../database/schema.js'
-import { FIRST_PARTY, type Rotation, type Session, type SessionStore, type StoreOptions } from './session.js'
+import type { RegistrableStore } from './registration.js'
+import {
+  FIRST_PARTY,
+  LONGEST_LIFE,
+  type Rotation,
+  type Session,
+  type SessionStore,
+  type StoreOptions,
+} from './session.js'
 
 /** How often rows of ended sessions are deleted, in milliseconds. They count for nothing from the moment they expire. */
 const SWEEP_INTERVAL = 60_000
@@ -10,10 +18,12 @@ const SWEEP_INTERVAL = 60_000
 const COUNT_LIMIT = 100_000
 /** Rows deleted at once: few enough to be done within the time that a statement has. */
 const SWEEP_BATCH = 1000
+/** In the place of a client's id, which it cannot be: a revocation of every client's tokens. */
+const EVERY_CLIENT = '*'
 
 /** Sessions in the database of accounts: for one instance without Redis, or for several on one Postgres. */
 export function createSqlSessions({ db, now, forUpdate, ping }: Database, options: StoreOptions): SessionStore {
-  const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
+  const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser } = options
   const isLiving: Expression<SqlBool> = sql`expires_at > ${now}`
 
   // Failing now, it runs again in a minute; who needs the database hears of it from the request.
@@ -114,8 +124,9 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
         .where(isLiving)
         .executeTakeFirst()
       if (!row) return { outcome: 'unknown' }
-      const isRetry = row.generation === generation + 1 && row.age <= refreshGrace
-      return isRetry ? { outcome: 'replayed', session: toSession(row), age: row.age } : { outcome: 'reused' }
+      const isPrevious = row.generation === generation + 1
+      if (isPrevious && row.age <= refreshGrace) return { outcome: 'replayed', session: toSession(row), age: row.age }
+      return { outcome: 'reused', successor: isPrevious ? 'unused' : 'used' }
     },
 
     async holder(sub, sid) {
@@ -149,23 +160,26 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
     },
 
     async revokeClient(clientId, notBefore) {
-      const row = { not_before: notBefore, expires_at: sql<number>`${now} + ${sql.lit(accessTtl)}` }
-      await db
+      const issuedAt = sql<number>`${sql.lit(notBefore * 1000)}`
+      const from = sql<number>`CASE WHEN ${issuedAt} > ${now} THEN ${issuedAt} ELSE ${now} END`
+      const row = { not_before: notBefore, expires_at: sql<number>`${from} + ${sql.lit(LONGEST_LIFE)}` }
+      const { numInsertedOrUpdatedRows } = await db
         .insertInto('client_revocations')
         .values({ client_id: clientId, ...row })
         .onConflict((conflict) =>
           conflict.column('client_id').doUpdateSet(row).where('client_revocations.not_before', '<', notBefore),
         )
-        .execute()
+        .executeTakeFirstOrThrow()
+      return (numInsertedOrUpdatedRows ?? 0n) > 0n
     },
 
     async clientNotBefore(clientId) {
-      const row = await db
+      const rows = await db
         .selectFrom('client_revocations')
         .select('not_before')
-        .where('client_id', '=', clientId)
-        .executeTakeFirst()
-      return row?.not_before ?? 0
+        .where('client_id', 'in', [clientId, EVERY_CLIENT])
+        .execute()
+      return Math.max(0, ...rows.map((row) => row.not_before))
     },
 
     async count() {
@@ -184,6 +198,35 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
       clearInterval(sweeper)
     },
   }
+}
+
+/** The database as the store that it registers. */
+export function createRegistrableDatabase({ db }: Database, sessions: SessionStore): RegistrableStore {
+  return {
+    kind: 'database',
+    address: '',
+    connect: async () => {},
+    watchConnection: () => {},
+    readId: async (registered) => (registered?.kind === 'database' ? registered.id : undefined),
+    async initialize() {
+      await deleteSessions({ db })
+      // A token of this second may be a new one.
+      await sessions.revokeClient(EVERY_CLIENT, Math.floor(Date.now() / 1000) - 1)
+    },
+    writeId: async () => {},
+    isInUseElsewhere: async () => false,
+  }
+}
+
+/** Empties the tables of a store that is left behind, or comes into use again. */
+export async function deleteSessions({ db }: Pick<Database, 'db'>): Promise<void> {
+  for (;;) {
+    const some = await db.selectFrom('sessions').select('sid').limit(SWEEP_BATCH).execute()
+    if (some.length === 0) break
+    const sids = some.map(({ sid }) => sid)
+    await db.deleteFrom('sessions').where('sid', 'in', sids).execute()
+  }
+  await db.deleteFrom('client_revocations').execute()
 }
 
 function toSession(row: SessionRow): Session {

@@ -1,6 +1,6 @@
 import { verify } from '@node-rs/argon2'
 import { test } from 'tap'
-import { latchkey } from './latchkey.js'
+import { environmentOf, latchkey, shellOf } from './latchkey.js'
 
 test('hash: a password from standard input becomes a PHC string, composed as at sign-in', async (t) => {
   const decomposed = 'cafe\u0301 cafe\u0301 cafe\u0301'
@@ -19,4 +19,13 @@ test('hash: nothing, or more than a line, is a mistake and says so', async (t) =
   t.match(await latchkey(['hash'], {}, '\n'), { code: 1, stdout: '', stderr: /^latchkey: the password is empty.*\n$/ })
   t.match(await latchkey(['hash'], {}, 'one\ntwo\n'), { code: 1, stdout: '', stderr: /^latchkey: .*one line.*\n$/ })
   t.match(await latchkey(['hash', 'pass phrase'], {}), { code: 1, stderr: /^latchkey: what is "pass phrase"\?.*\n$/ })
+})
+
+test('a password that is not UTF-8 is refused, wherever the command line takes one', async (t) => {
+  const env = shellOf(await environmentOf(t, 'sqlite'))
+  const latin1 = Buffer.from('a latin-1 passwörd of some length', 'latin1')
+  for (const args of [['hash'], ['users', 'create', 'ada'], ['users', 'reset-password', 'ada']]) {
+    const ran = await latchkey(args, env, latin1)
+    t.match(ran, { code: 1, stdout: '', stderr: /^latchkey: the password is not UTF-8: .*\n$/ }, args.join(' '))
+  }
 })

@@ -33,7 +33,7 @@ export function shellOf({ DATABASE_URL, REDIS_URL }: Environment): Environment {
 export const PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 
 /** Runs the real program, as its name on the PATH would. */
-export async function latchkey(args: string[], env: Environment = {}, stdin = ''): Promise<Ran> {
+export async function latchkey(args: string[], env: Environment = {}, stdin: string | Buffer = ''): Promise<Ran> {
   const child = spawn(PROGRAM, args, { env: { PATH: process.env.PATH, ...env } })
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk) => (stdout += chunk))

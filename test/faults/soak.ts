@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
+import { epochKey, feedKey, storeIdKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { startRedis } from '../servers/redis.js'
@@ -107,7 +107,7 @@ export async function soak(t: Test, seconds: number, tell: (line: string) => voi
     keys: {
       base: keys.length,
       end: (await keysNow()).length,
-      endless: all.filter((key, i) => ttls[i] === -1 && key !== feedKey && key !== epochKey),
+      endless: all.filter((key, i) => ttls[i] === -1 && ![feedKey, epochKey, storeIdKey].includes(key)),
     },
   }
 }

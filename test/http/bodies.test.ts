@@ -1,12 +1,12 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { test } from 'tap'
-import { PASSWORD, startService, stores } from '../service.js'
+import { anyStore, PASSWORD, startService } from '../service.js'
 import { exchange, parseAnswer } from './socket.js'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 const FORM_TYPE = { 'content-type': 'application/x-www-form-urlencoded' }
 
-for (const store of stores) {
+for (const store of anyStore) {
   test(`${store}: H1: a body of an odd content type is validated like any other, or is 415`, async (t) => {
     const { api } = await startService(t, store)
     // If the type got it past the schema, it would reach the sign-in without a password.
@@ -81,7 +81,9 @@ for (const store of stores) {
     const body = JSON.stringify({ username: 'ada', password: PASSWORD })
     for (const charset of ['utf-16', 'UTF-16LE', 'utf-7', 'iso-8859-1', '"utf-16"', 'utf-8x', '']) {
       const raw = Buffer.from(body, charset.includes('16') ? 'utf16le' : 'utf8')
-      for (const type of ['application/json', 'application/x-www-form-urlencoded']) {
+      // A form that names Latin-1 and is ASCII has a rule of its own, below.
+      const types = charset === 'iso-8859-1' ? [] : ['application/x-www-form-urlencoded']
+      for (const type of ['application/json', ...types]) {
         const { status } = await api.call('/login', { raw, headers: { 'content-type': `${type}; charset=${charset}` } })
         t.equal(status, 415, `${type} ${charset}`)
       }
@@ -251,3 +253,110 @@ for (const store of stores) {
     t.match(missing, { status: 400, body: { error_description: 'password is missing' } })
   })
 }
+
+test('UTF-8 is taken under each of its names', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  const labels = ['utf8', 'UTF8', 'Utf-8', '"UTF-8"', '"utf8"', "'utf-8'", ' utf-8 ', 'unicode-1-1-utf-8']
+  for (const label of labels) {
+    for (const [raw, type] of [
+      ['{"username":"ada"}', 'application/json'],
+      ['username=ada', 'application/x-www-form-urlencoded'],
+    ] as const) {
+      const headers = { 'content-type': `${type}; Charset=${label}; x=1` }
+      t.match(
+        await api.call('/login', { raw, headers }),
+        { status: 400, body: { error_description: 'password is missing' } },
+        label,
+      )
+    }
+  }
+  const inside = { 'content-type': 'application/json; note="; charset=utf-16"' }
+  t.equal((await api.call('/login', { raw: '{}', headers: inside })).status, 400, 'a text that looks like a parameter')
+})
+
+test('a form that names Latin-1 or ASCII is taken while all of it is ASCII, decoded as well, and is 415 otherwise', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const send = (raw: string, charset: string, path = '/login') =>
+    api.call(path, { raw, headers: { 'content-type': `application/x-www-form-urlencoded; charset=${charset}` } })
+  const right = `username=ada&password=${PASSWORD.replaceAll(' ', '+')}`
+  for (const charset of ['ISO-8859-1', 'iso8859-1', 'latin1', 'us-ascii', 'ASCII', 'windows-1252']) {
+    t.equal((await send(right, charset)).status, 200, charset)
+    t.equal((await send(right.replaceAll('+', '%20'), charset)).status, 200, charset)
+    // In the one it is two letters, in the other one.
+    for (const path of ['/login', '/users']) {
+      const { status, body } = await send('username=eve&password=correct+horse+caf%C3%A9+staple', charset, path)
+      t.match(
+        { status, body },
+        { status: 415, body: { error: 'invalid_request', error_description: /UTF-8/ } },
+        charset,
+      )
+    }
+    t.equal((await send('username=eve&password=caf%E9', charset)).status, 400)
+  }
+  t.equal((await send(right, 'utf-16')).status, 415)
+})
+
+test('of two charsets the first does not count: 400, and the connection closes', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  for (const type of [
+    'application/json; charset=utf-8; charset=utf-8',
+    'application/json; charset=utf-8; CHARSET=utf-16',
+    'application/x-www-form-urlencoded;charset="utf-8";charset=iso-8859-1',
+  ]) {
+    const { status, headers, body } = await api.call('/login', { raw: '{}', headers: { 'content-type': type } })
+    t.match(
+      { status, connection: headers.connection, body },
+      { status: 400, connection: 'close', body: { error: 'invalid_request', error_description: /twice/ } },
+      type,
+    )
+  }
+})
+
+test('half of a surrogate pair is 400 in every string of every body, names too; a whole pair is a character', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  const [whole, half] = ['\\ud83d\\ude00', '\\ud800']
+  const password = (text: string) => `correct horse ${text} staple`
+  const signUp = (text: string) =>
+    api.call('/users', { raw: `{"username":"ada","password":"${password(text)}"}`, headers: JSON_TYPE })
+  for (const text of [
+    half,
+    '\\uD83D',
+    '\\udC00',
+    '\\ude00\\ud83d',
+    `${half}${whole}`,
+    `${whole}\\udfff`,
+    `\\\\${half}`,
+  ]) {
+    t.match(
+      await signUp(text),
+      { status: 400, body: { error: 'invalid_request', error_description: /surrogate/ } },
+      text,
+    )
+  }
+  t.equal((await signUp(`${whole}\\\\ud800\\uD83D\\uDE00`)).status, 201, 'pairs, and a text that looks like an escape')
+  t.equal((await api.login('ada', password('😀\\ud800😀'))).status, 200)
+
+  const { access_token: bearer } = await api.tokens('ada', password('😀\\ud800😀'))
+  const authorization = `Basic ${Buffer.from(`${api.client.id}:${api.client.secret}`).toString('base64')}`
+  for (const [method, path, headers] of [
+    ['POST', '/login', {}],
+    ['POST', '/refresh', {}],
+    ['POST', '/logout', {}],
+    ['POST', '/introspect', { authorization }],
+    ['POST', '/revoke', { authorization }],
+    ['POST', '/token', { authorization }],
+    ['POST', '/users/me/password', { authorization: `Bearer ${bearer}` }],
+    ['DELETE', '/users/me', { authorization: `Bearer ${bearer}` }],
+    ['POST', '/admin/users', { authorization }],
+    ['POST', '/admin/clients', { authorization }],
+  ] as const) {
+    for (const raw of [`{"a":"${half}"}`, `{"${half}":1}`, `{"a":[{"b":["${half}"]}]}`]) {
+      const { status, body } = await api.call(path, { method, raw, headers: { ...JSON_TYPE, ...headers } })
+      t.match({ status, body }, { status: 400, body: { error_description: /surrogate/ } }, `${method} ${path} ${raw}`)
+    }
+    const { status } = await api.call(path, { method, raw: 'a=%ED%A0%80', headers: { ...FORM_TYPE, ...headers } })
+    t.equal(status, 400, `${method} ${path}, as a form`)
+  }
+  t.equal((await api.call('/sessions/%ED%A0%80', { method: 'DELETE', bearer })).status, 400, 'in a path')
+})

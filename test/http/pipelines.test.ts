@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
-import { test } from 'tap'
-import { environment, spawnService } from '../service.js'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Test, test } from 'tap'
+import { environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
+import { until } from '../verifier/setting.js'
 import { exchange, parseAnswer } from './socket.js'
 
 const COUNT = 10_000
 
 test('H9: 10,000 pipelined requests are answered in order, with bounded memory, also to a caller who does not read', async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
-  const memory = () =>
-    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${service.process.pid}/status`, 'utf8'))?.[1]) / 1024
+  const memory = () => residentMemory(service)
   // Its code is compiled, and its heap has grown, by a round that does not count.
   await pipeline(service.api.url, 'warm', 0)
   const before = memory()
@@ -25,6 +26,120 @@ test('H9: 10,000 pipelined requests are answered in order, with bounded memory, 
     t.ok(unread <= 64, `${Math.round(unread)} MB more before anything was read`)
     t.ok(memory() - before <= 64, `${Math.round(memory() - before)} MB more afterwards`)
   }
+})
+
+/** In MB. */
+const residentMemory = (service: SpawnedService) =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${service.process.pid}/status`, 'utf8'))?.[1]) / 1024
+
+/** Pipelines requests without end on a connection, and never reads an answer. */
+function flood(t: Test, url: string, request: string): Socket {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  t.teardown(() => socket.destroy())
+  socket.pause().on('error', () => {})
+  const requests = request.repeat(Math.ceil(65_536 / request.length))
+  const write = () =>
+    void (socket.destroyed || (socket.write(requests) ? setImmediate(write) : socket.once('drain', write)))
+  socket.once('connect', write)
+  return socket
+}
+
+for (const [what, count, path, port] of [
+  ['a large document', 4, '/openapi.json', 'service'],
+  ['small answers', 200, '/.well-known/jwks.json', 'service'],
+  ['an address that is not there', 40, '/nope', 'service'],
+  ['an address that cannot be read', 40, '/%zz', 'service'],
+  ['the metrics', 40, '/metrics', 'management'],
+] as const) {
+  test(`requests without end for ${what}, whose answers are never read, take bounded memory, and the connections are closed`, async (t) => {
+    // Past this the process would end: garbage that is not collected yet does not count.
+    const options = { LOG_LEVEL: 'error', NODE_OPTIONS: '--max-old-space-size=160' }
+    const service = await spawnService(t, await environment(t, 'sqlite', options))
+    const before = residentMemory(service)
+    const url = port === 'service' ? service.api.url : service.managementUrl
+    const sockets = Array.from({ length: count }, () => flood(t, url, `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`))
+    let peak = 0
+    await until(() => {
+      peak = Math.max(peak, residentMemory(service))
+      return sockets.every(({ destroyed }) => destroyed)
+    }, 240_000)
+    t.ok(peak - before <= 128, `${Math.round(peak - before)} MB more`)
+    t.equal((await service.api.signUp('ada', PASSWORD)).status, 201, 'others are served')
+  })
+}
+
+test('a caller that reads slowly gets all of its answers, also of requests that it pipelined', async (t) => {
+  const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
+  const { hostname, port } = new URL(service.api.url)
+  const document = (await service.api.call('/openapi.json')).text.length
+  const socket = connect(Number(port), hostname)
+  t.teardown(() => socket.destroy())
+  // More than the buffers of the system hold, and more requests than one chunk: the last one is cut in two.
+  const count = 1600
+  socket.write('GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(count - 40))
+  socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(40))
+  let answers = 0
+  let bytes = 0
+  let isOver = false
+  socket.on('close', () => {
+    isOver = true
+  })
+  socket.on('data', (chunk) => {
+    bytes += chunk.length
+    answers += String(chunk).split('HTTP/1.1 200 OK').length - 1
+  })
+  for (let i = 0; i < 8; i += 1) {
+    // Longer than a request may take to arrive.
+    socket.pause()
+    await sleep(1000)
+    socket.resume()
+    await sleep(10)
+  }
+  await until(() => isOver || bytes > 40 * document, 60_000)
+  t.equal(isOver, false)
+  t.ok(answers >= count - 40, `${answers} answers`)
+})
+
+test('a request behind an answer that closes the connection is never begun', async (t) => {
+  const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
+  const signUp = (username: string, headers: string) => {
+    const body = JSON.stringify({ username, password: PASSWORD })
+    return `POST /users HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n${headers}\r\n${body}`
+  }
+  const { text, isClosed } = await exchange(
+    service.api.url,
+    signUp('ada', 'Host: x\r\nHost: y\r\n') + signUp('eve', 'Host: x\r\n'),
+    { patience: 3000 },
+  )
+  t.equal(isClosed, true)
+  t.equal(parseAnswer(text).status, 400)
+  t.equal((await service.api.login('eve', PASSWORD)).status, 401, 'there is no such account')
+})
+
+test('pipelined requests with bodies are answered in order, each with its own body', async (t) => {
+  const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
+  const requests = Array.from({ length: 50 }, (_, i) => {
+    const body = i % 2 ? JSON.stringify({ username: `u${i}` }) : '{}'
+    const framing =
+      i % 3
+        ? `Content-Length: ${body.length}\r\n\r\n${body}`
+        : `Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+    return `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${framing}`
+  }).join('')
+  const { text } = await exchange(
+    service.api.url,
+    `${requests}GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+    {
+      patience: 10_000,
+    },
+  )
+  const missing = [...text.matchAll(/"error_description":"(\w+) is missing"/g)].map(([, name]) => name)
+  t.strictSame(
+    missing,
+    Array.from({ length: 50 }, (_, i) => (i % 2 ? 'password' : 'username')),
+  )
+  t.match(text.slice(text.lastIndexOf('HTTP/1.1 ')), /^HTTP\/1\.1 404/)
 })
 
 const idsOf = (name: string) => Array.from({ length: COUNT }, (_, i) => `${name}-${i}`)

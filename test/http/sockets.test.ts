@@ -124,6 +124,50 @@ test('H11: two Host headers are 400, and so are two of any header that names the
   t.equal(parseAnswer(old.text).status, 200, 'HTTP/1.0 needs no host')
 })
 
+test('H10, H11: what is ambiguous is 400 on every address of both ports, and the connection closes', async (t) => {
+  const { api, managementUrl } = await startService(t, 'sqlite', { DOCS: 'on' })
+  const ambiguous: Record<string, (path: string) => string> = {
+    'no host': (path) => `GET ${path} HTTP/1.1\r\n\r\n`,
+    'two hosts': (path) => `GET ${path} HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n`,
+    'TE gzip': (path) => `POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`,
+    'TE of HTTP/1.0': (path) =>
+      `POST ${path} HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+  }
+  const addresses: [string, string][] = [
+    ...['/login', '/verify', '/verify/x', '/docs', '/openapi.json', '/nope', '/%zz', '/.well-known/jwks.json'].map(
+      (path): [string, string] => [api.url, path],
+    ),
+    ...['/livez', '/readyz', '/metrics', '/nope', '/%zz'].map((path): [string, string] => [managementUrl, path]),
+  ]
+  for (const [url, path] of addresses) {
+    for (const [name, request] of Object.entries(ambiguous)) {
+      const { text, isClosed } = await exchange(url, `${request(path)}GET /nope HTTP/1.1\r\nHost: x\r\n\r\n`)
+      t.equal(isClosed, true, `${path}, ${name}: closed`)
+      const { status, headers, body } = parseAnswer(text)
+      t.match({ status, connection: headers.connection }, { status: 400, connection: 'close' }, `${path}, ${name}`)
+      t.match(JSON.parse(body), { error: 'invalid_request', error_description: String })
+      t.equal(text.split('HTTP/1.1 ').length, 2, `${path}, ${name}: one answer`)
+    }
+  }
+  const old = await exchange(managementUrl, 'GET /livez HTTP/1.0\r\n\r\n')
+  t.equal(parseAnswer(old.text).status, 200, 'HTTP/1.0 needs no host')
+})
+
+test('/verify takes what a gateway passes on of its caller: two content types, and a body that never comes', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const { access_token } = await api.tokens('ada', PASSWORD)
+  for (const version of ['1.0', '1.1']) {
+    const { text } = await exchange(
+      api.url,
+      `POST /verify HTTP/${version}\r\nHost: x\r\nAuthorization: Bearer ${access_token}\r\nContent-Length: 10\r\n` +
+        'Content-Type: text/plain\r\nContent-Type: text/html; charset=x; charset=y\r\n\r\n',
+      { until: 'answered' },
+    )
+    t.equal(parseAnswer(text).status, 200, `HTTP/${version}`)
+  }
+})
+
 test('H11: a gateway that passes on two Authorization headers is told 401', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)

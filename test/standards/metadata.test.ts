@@ -33,6 +33,48 @@ test('metadata is that of RFC 8414, under either name, and leads to what is ther
   }
 })
 
+test('the metadata of an issuer with a path is where RFC 8414 and OpenID Connect look for it', async (t) => {
+  for (const [issuer, path] of [
+    ['https://auth.example.com/tenant/one', '/tenant/one'],
+    ['https://auth.example.com/tenant/', '/tenant'],
+    ['https://auth.example.com/a:b/c%20d', '/a:b/c%20d'],
+  ] as const) {
+    const { api } = await startService(t, 'sqlite', { ISSUER: issuer })
+    const { text } = await api.call('/.well-known/oauth-authorization-server')
+    for (const name of ['oauth-authorization-server', 'openid-configuration']) {
+      for (const address of [`/.well-known/${name}${path}`, `${path}/.well-known/${name}`]) {
+        const answer = await api.call(address)
+        t.match(answer, { status: 200, text }, address)
+        t.match(answer.headers, { 'content-type': /^application\/json/, 'cache-control': 'public, max-age=300' })
+        t.match(await api.call(address, { method: 'POST' }), { status: 405, headers: { allow: 'GET, HEAD' } }, address)
+      }
+      for (const address of [
+        `/.well-known/${name}/other`,
+        `/.well-known/${name}${path}/x`,
+        `/other/.well-known/${name}`,
+      ]) {
+        t.equal((await api.call(address)).status, 404, address)
+      }
+      t.equal((await api.call(`/.well-known/${name}`)).status, 200)
+    }
+  }
+  const { api } = await startService(t, 'sqlite', { ISSUER: 'https://auth.example.com/a*b' })
+  t.equal((await api.call('/.well-known/oauth-authorization-server/axb')).status, 404, 'an asterisk is not a pattern')
+
+  // As a client of the library looks for it.
+  const issuer = new URL('http://latchkey.test/tenant')
+  const service = await startService(t, 'sqlite', { ISSUER: issuer.href })
+  const fetchFromService: typeof fetch = (input) => fetch(new URL(new URL(String(input)).pathname, service.api.url))
+  for (const algorithm of ['oauth2', 'oidc'] as const) {
+    const response = await oauth.discoveryRequest(issuer, {
+      algorithm,
+      [oauth.allowInsecureRequests]: true,
+      [oauth.customFetch]: (url) => fetchFromService(url),
+    })
+    t.match(await oauth.processDiscoveryResponse(issuer, response), { issuer: issuer.href }, algorithm)
+  }
+})
+
 test('the JWKS has the public keys alone: no private member, no shared secret (RFC 7517)', async (t) => {
   const keys = await Promise.all(algorithms.map(makeKey))
   const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, ...keys)))

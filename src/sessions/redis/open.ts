@@ -1,16 +1,23 @@
 import type { Logger } from 'pino'
+import type { RegistrableStore } from '../registration.js'
 import type { SessionStore, StoreOptions } from '../session.js'
 import { connectRedis, type RedisClient, type RedisLocation } from './client.js'
 import { findFault } from './health.js'
+import { createRegistrableRedis } from './registrable.js'
 import { createReplicated } from './replicated.js'
 import { createRedisSessions } from './sessions.js'
 
-/** Connects, and does not wait for it. `waitReplicas`: how many hold a revocation before it is acknowledged. */
+/**
+ * Connects, and does not wait for it. `waitReplicas`: how many hold a revocation before it is acknowledged.
+ *
+ * @param isConfirmed whether this Redis is the store that the database registers
+ */
 export function openRedis(
   location: RedisLocation & { waitReplicas: number },
   options: StoreOptions,
   logger: Logger,
-): { client: RedisClient; sessions: SessionStore } {
+  isConfirmed: () => boolean,
+): { client: RedisClient; sessions: SessionStore; registrable: RegistrableStore } {
   const onError = (err: Error) => logger.warn({ reason: err.message }, 'the connection to Redis failed')
   const client = connectRedis(location, onError)
   // With each connection: after a failover it may lead to another Redis, with other settings.
@@ -20,5 +27,9 @@ export function openRedis(
   })
   const { waitReplicas } = location
   const replicated = waitReplicas > 0 ? createReplicated(connectRedis(location, onError), waitReplicas) : undefined
-  return { client, sessions: createRedisSessions(client, options, replicated) }
+  return {
+    client,
+    sessions: createRedisSessions(client, options, replicated, isConfirmed),
+    registrable: createRegistrableRedis(client, location),
+  }
 }

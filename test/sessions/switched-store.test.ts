@@ -1,0 +1,206 @@
+import type { Verifier } from '@latchkey/verifier'
+import { type Test, test } from 'tap'
+import { latchkey, shellOf } from '../cli/latchkey.js'
+import { basic, makeClient } from '../clients.js'
+import { type RedisServer, startRedis } from '../servers/redis.js'
+import { startTcpProxy } from '../servers/tcp-proxy.js'
+import { type Environment, environment, PASSWORD, type RunningService, spawnService, startReady } from '../service.js'
+import { countSessionRows, redisKeys, withRedis } from '../stored.js'
+import { until, verdict, verifierOf } from '../verifier/setting.js'
+
+const RENEWED = 'seven tame otters hum'
+const databases = ['sqlite', 'postgres'] as const
+
+async function redisOf(t: Test, args: string[] = []): Promise<RedisServer> {
+  const redis = await startRedis({ args })
+  t.teardown(() => redis.stop())
+  return redis
+}
+
+const isReady = async (managementUrl: string) => (await fetch(`${managementUrl}/readyz`)).ok
+
+for (const database of databases) {
+  test(`${database}: O2 sessions move to Redis and back: what ended does not live again`, async (t) => {
+    const redis = await redisOf(t)
+    const plain = await environment(t, database)
+    await switches(t, plain, { ...plain, REDIS_URL: redis.url })
+  })
+
+  test(`${database}: O2 back on Redis, which could not be reached meanwhile: what ended does not live again`, async (t) => {
+    const redis = await redisOf(t)
+    const wire = await startTcpProxy(redis.port)
+    t.teardown(() => wire.stop())
+    const plain = await environment(t, database)
+    await switches(t, { ...plain, REDIS_URL: `redis://127.0.0.1:${wire.port}` }, plain, {
+      away: () => wire.cut(),
+      back: () => wire.restore(),
+    })
+  })
+
+  test(`${database}: O2 an instance that was suspended while the others moved serves no session, and says why`, async (t) => {
+    const redis = await redisOf(t)
+    const plain = await environment(t, database)
+    const old = await spawnService(t, plain)
+    await old.api.signUp('ada', PASSWORD)
+    const before = await old.api.tokens('ada', PASSWORD)
+    old.process.kill('SIGSTOP')
+
+    const { api } = await startReady(t, { ...plain, REDIS_URL: redis.url })
+    const after = await api.tokens('ada', PASSWORD)
+    old.process.kill('SIGCONT')
+
+    // The very first answers, before any timer.
+    const answers = await Promise.all([
+      old.api.introspect(before.access_token),
+      old.api.login('ada', PASSWORD),
+      old.api.refresh(before.refresh_token),
+      old.api.logout(before.access_token),
+    ])
+    t.strictSame(
+      answers.map(({ status }) => status),
+      [503, 503, 503, 503],
+    )
+    t.equal(await isReady(old.managementUrl), false)
+    t.match(await (await fetch(`${old.managementUrl}/readyz`)).text(), /the sessions are in the Redis at/)
+    t.equal(await api.isActive(before.access_token), false)
+    t.equal(await api.isActive(after.access_token), true)
+  })
+}
+
+test('O2 from one Redis to another and back: what ended does not live again', async (t) => {
+  const [one, two] = [await redisOf(t), await redisOf(t)]
+  const plain = await environment(t, 'sqlite')
+  await switches(t, { ...plain, REDIS_URL: one.url }, { ...plain, REDIS_URL: two.url })
+})
+
+/** From one store to the other and back. `reach` takes the first one away while the other is in use. */
+async function switches(
+  t: Test,
+  first: Environment,
+  second: Environment,
+  reach: { away(): void; back(): void } = { away: () => {}, back: () => {} },
+): Promise<void> {
+  const client = await makeClient(first, 'backend', { scopes: ['todo:read'] })
+  const ask = async ({ api }: RunningService): Promise<string> =>
+    (await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })).body.access_token
+  const revoke = ({ api }: RunningService, token: string) =>
+    api.call('/revoke', { form: { token }, headers: basic(client) })
+
+  let service = await startReady(t, first)
+  for (const name of ['ada', 'bob', 'eve']) await service.api.signUp(name, PASSWORD)
+  const old = await Promise.all(['ada', 'bob', 'eve'].map((name) => service.api.tokens(name, PASSWORD)))
+  const oldOfClient = await ask(service)
+  t.equal(await service.api.isActive(oldOfClient), true)
+  await service.close()
+  reach.away()
+
+  service = await startReady(t, second)
+  for (const { access_token, refresh_token } of old) {
+    t.equal(await service.api.isActive(access_token), false, 'who was signed in has to sign in again')
+    t.equal((await service.api.logout(access_token)).status, 204)
+    t.equal((await service.api.refresh(refresh_token)).status, 400)
+  }
+  const renewed = await service.api.tokens('ada', PASSWORD)
+  t.equal((await service.api.call('/logout-all', { method: 'POST', bearer: renewed.access_token })).status, 204)
+  const bob = await service.api.tokens('bob', PASSWORD)
+  const change = { current_password: PASSWORD, new_password: RENEWED }
+  t.equal((await service.api.call('/users/me/password', { json: change, bearer: bob.access_token })).status, 204)
+  t.match(await latchkey(['users', 'disable', 'eve'], shellOf(second)), { code: 0, stdout: /its sessions have ended/ })
+  t.equal((await revoke(service, oldOfClient)).status, 200)
+  const newOfClient = await ask(service)
+  t.equal(await service.api.isActive(newOfClient), true)
+  await service.close()
+  reach.back()
+
+  service = await startReady(t, first)
+  for (const { access_token, refresh_token } of [...old, renewed, bob]) {
+    t.equal(await service.api.isActive(access_token), false, 'it does not live again')
+    t.equal((await service.api.refresh(refresh_token)).status, 400)
+  }
+  t.equal(await service.api.isActive(oldOfClient), false)
+  t.equal(await service.api.isActive(newOfClient), false)
+  t.equal(await service.api.isActive(await ask(service)), true, 'a new one is good')
+  const again = await service.api.tokens('bob', RENEWED)
+  t.equal(await service.api.isActive(again.access_token), true)
+  await service.close()
+
+  service = await startReady(t, first)
+  t.equal(await service.api.isActive(again.access_token), true, 'a restart on the same store signs nobody out')
+}
+
+test('O2 several instances that start at once on another store agree, and serve', async (t) => {
+  const redis = await redisOf(t)
+  const plain = await environment(t, 'postgres')
+  const before = await startReady(t, plain)
+  await before.api.signUp('ada', PASSWORD)
+  await before.close()
+
+  const instances = await Promise.all([1, 2, 3].map(() => startReady(t, { ...plain, REDIS_URL: redis.url })))
+
+  const { access_token } = await (instances[0] as RunningService).api.tokens('ada', PASSWORD)
+  for (const { api } of instances) t.equal(await api.isActive(access_token), true)
+})
+
+test('O2 a Redis that comes back under a running service with an older id is not believed: it is emptied, and heals', async (t) => {
+  const redis = await redisOf(t)
+  const { api, managementUrl, log } = await startReady(t, await environment(t, 'sqlite', { REDIS_URL: redis.url }))
+  await api.signUp('ada', PASSWORD)
+  const { access_token } = await api.tokens('ada', PASSWORD)
+
+  await withRedis(redis.url, (admin) => admin.set('lk1:store', 'of-an-older-backup'))
+
+  await until(async () => (await api.introspect(access_token)).status === 503)
+  t.match(await (await fetch(`${managementUrl}/readyz`)).text(), /does not hold them/)
+  await until(() => isReady(managementUrl), 20_000)
+  t.equal(await api.isActive(access_token), false)
+  t.equal((await api.login('ada', PASSWORD)).status, 200)
+  t.ok(log.some(({ level, msg }) => level === 50 && /^no sessions are served: /.test(String(msg))))
+})
+
+test('O2 a Redis that is left behind is emptied: services that look sessions up there refuse them', async (t) => {
+  const redis = await redisOf(t)
+  const plain = await environment(t, 'sqlite')
+  const before = await startReady(t, { ...plain, REDIS_URL: redis.url })
+  await before.api.signUp('ada', PASSWORD)
+  const { access_token } = await before.api.tokens('ada', PASSWORD)
+  const verifiers = [
+    await verifierOf(t, { mode: 'lookup', redis: redis.url }),
+    await verifierOf(t, { mode: 'follow', redis: redis.url }),
+  ]
+  for (const verifier of verifiers) t.equal(await verdict(verifier, access_token), 'good')
+  await before.close()
+
+  await startReady(t, plain)
+
+  await until(async () => (await verdict(verifiers[1] as Verifier, access_token)) !== 'good')
+  for (const verifier of verifiers) t.not(await verdict(verifier, access_token), 'good')
+})
+
+test('O2 a Redis that is left behind and cannot be emptied is told, without its password', async (t) => {
+  const redis = await redisOf(t, ['--requirepass', 'canary-password'])
+  const plain = await environment(t, 'sqlite')
+  const url = redis.url.replace('//', '//:canary-password@')
+  await (await startReady(t, { ...plain, REDIS_URL: url })).close()
+
+  const { log } = await startReady(t, plain)
+
+  const told = log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  t.match(told, [/^sessions are in the database from now on/, /is left behind, and could not be emptied: NOAUTH/])
+  t.notMatch(JSON.stringify(log), /canary/)
+})
+
+test('O2 when sessions move to Redis, the tables of the database are emptied; of what Redis holds the id alone is new', async (t) => {
+  const redis = await redisOf(t)
+  const plain = await environment(t, 'sqlite')
+  const before = await startReady(t, plain)
+  await before.api.signUp('ada', PASSWORD)
+  await before.api.tokens('ada', PASSWORD)
+  await before.close()
+  t.equal(await countSessionRows(plain), 1)
+
+  await startReady(t, { ...plain, REDIS_URL: redis.url })
+
+  t.equal(await countSessionRows(plain), 0)
+  const withoutTtl = (await redisKeys(redis.url)).filter(({ ttl }) => ttl === -1).map(({ key }) => key)
+  t.strictSame(withoutTtl.sort(), ['lk1:epoch', 'lk1:feed', 'lk1:store'])
+})
