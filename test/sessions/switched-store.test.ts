@@ -5,11 +5,12 @@ import { basic, makeClient } from '../clients.js'
 import { type RedisServer, startRedis } from '../servers/redis.js'
 import { startTcpProxy } from '../servers/tcp-proxy.js'
 import { type Environment, environment, PASSWORD, type RunningService, spawnService, startReady } from '../service.js'
+import { isAll } from '../size.js'
 import { countSessionRows, redisKeys, withRedis } from '../stored.js'
 import { until, verdict, verifierOf } from '../verifier/setting.js'
 
 const RENEWED = 'seven tame otters hum'
-const databases = ['sqlite', 'postgres'] as const
+const databases = isAll ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
 
 async function redisOf(t: Test, args: string[] = []): Promise<RedisServer> {
   const redis = await startRedis({ args })
