@@ -8,8 +8,9 @@ const body = Fields({ token: Type.Optional(Token) }, { examples: [{ token: examp
 export const Logout = {
   summary: 'Sign out',
   description:
-    'Ends the session of an access or refresh token, of any audience, given as the bearer token or in the body. ' +
-    'Answers 204 also when the session has ended before.',
+    'Ends the session of an access or refresh token, of any audience, given as the bearer token or in the body. The token ' +
+    'may have expired. Answers 204 also when the session has ended before, and for a token that is not ours. Answers 401 ' +
+    'where the token was made with a key that the service does not have: refresh, and sign out with the new token.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],
   body,

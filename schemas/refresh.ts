@@ -17,8 +17,8 @@ export const SameAudience = Type.String({
 export const Refresh = {
   summary: 'Rotate the refresh token',
   description:
-    'Exactly once: the same token presented again within `REFRESH_GRACE` gets the same successor; later, it proves ' +
-    'reuse and ends the session. The token comes in the body or as the bearer token.',
+    'Exactly once: the same token presented again within `REFRESH_GRACE` (30 seconds unless set otherwise) gets the same ' +
+    'successor; later, it counts as reuse and ends the session. The token comes in the body or as the bearer token.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],
   body: Fields(

@@ -7,7 +7,8 @@ export const Revoke = {
   summary: 'Revoke a token',
   description:
     'Ends the session of an access or refresh token, and so every token of it; of a token that a client got for ' +
-    'itself, the client’s tokens issued until then. Answers 200 also for an unknown token. Whoever holds the token may ' +
+    'itself, the client’s tokens issued until then. Answers 200 also for an unknown token, and 400 ' +
+    '`unsupported_token_type` where the token was made with a key that the service does not have. Whoever holds the token may ' +
     'ask; client credentials are not needed, but when sent they must be right.',
   tags: ['services'],
   security: [{ basic: [] }, {}],

@@ -90,6 +90,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const hashing = createPasswordHashing({
     concurrency: config.hashConcurrency,
     queue: config.hashQueue,
+    cost: config.hashCost,
     times: tracing?.traceHashing(metrics.hashingTimes) ?? metrics.hashingTimes,
   })
   void lowerPoolPriority()

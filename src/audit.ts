@@ -16,7 +16,7 @@ export type AuditEvent =
   | { event: 'login.refused'; reason: string; sub?: string | undefined }
   | { event: 'refresh.rotated'; sub: string; sid: string; generation: number }
   | { event: 'refresh.replayed'; sub: string; sid: string; generation: number }
-  | { event: 'refresh.reused'; sub: string; sid: string; generation: number }
+  | { event: 'refresh.reused'; sub: string; sid: string; generation: number; successor: 'unused' | 'used' }
   | { event: 'refresh.refused'; reason: string; sub?: string | undefined; sid?: string | undefined }
   | ({ event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd } & Actor)
   | ({ event: 'client.created'; client: string; scopes: readonly string[]; audiences: readonly string[] } & Actor)

@@ -193,7 +193,11 @@ export const settings = {
   ACCESS_TTL: setting('Life of an access token, 24h at most', '15m', positive(duration)),
   REFRESH_TTL: setting('A session ends when it is not refreshed for so long', '7d', positive(duration)),
   SESSION_MAX_AGE: setting('A session ends at this age, used or not; 0: never', '0', duration),
-  REFRESH_GRACE: setting('A refresh token presented again within this gets the same successor', '30s', duration),
+  REFRESH_GRACE: setting(
+    'A refresh token presented again within this gets the same successor; later, its session ends',
+    '30s',
+    duration,
+  ),
   SESSIONS_PER_USER: setting('Past it, the session unused longest ends', '100', wholeNumber(1, 10_000)),
   SIGNUP: setting('open: anyone may sign up; or closed, as in production if not set', 'open', oneOf('open', 'closed')),
   BOOTSTRAP_CLIENT: setting(
@@ -208,6 +212,11 @@ export const settings = {
   ),
   HASH_CONCURRENCY: setting('Passwords hashed at once; one less than the cores if not set', '', wholeNumber(1, 1024)),
   HASH_QUEUE: setting('Passwords that may wait to be hashed; past it, 503', '64', wholeNumber(0, 100_000)),
+  HASH_COST: setting(
+    'full; or test, which makes password hashes of no strength, for a test suite: refused in production',
+    'full',
+    oneOf('full', 'test'),
+  ),
   TRUST_PROXY: setting('Addresses or CIDRs whose X-Forwarded-For is believed, comma-separated', '', cidrs),
   LOG_LEVEL: setting('How much is logged', 'info', oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent')),
   OTEL_EXPORTER_OTLP_ENDPOINT: setting(
@@ -261,6 +270,7 @@ export interface Config {
   readonly passwordMinLength: number
   readonly hashConcurrency: number
   readonly hashQueue: number
+  readonly hashCost: 'full' | 'test'
   readonly trustProxy: readonly string[] | undefined
   readonly logLevel: string
   /** Where traces are sent. */
@@ -363,9 +373,8 @@ export function readStoresConfig(env: Environment): StoresConfig {
   const faults: string[] = []
   const config = readStores(reader(env, faults), faults)
   if (faults.length > 0) throw new ConfigError(faults)
-  // A revocation is kept, and the feed is trimmed, as long as the longest-lived token. Where nobody says how long that is,
-  // the default may be too short for the service: its verifiers would forget who has been signed out.
-  return env.ACCESS_TTL?.trim() ? config : { ...config, accessTtl: MAX_LIFETIME * 1000 }
+  // The command line issues no access token, so it has no say in how long the feed of revocations keeps its entries.
+  return { ...config, accessTtl: 0 }
 }
 
 /**
@@ -392,6 +401,7 @@ export function readConfig(env: Environment): Config {
     host: read('HOST') ?? '127.0.0.1',
     audiences: (read('AUDIENCE') ?? [issuer]) as [string, ...string[]],
     signUp: read('SIGNUP') ?? (production ? 'closed' : 'open'),
+    hashCost: read('HASH_COST') ?? 'full',
     trustProxy: read('TRUST_PROXY'),
     logLevel: read('LOG_LEVEL') ?? 'info',
     tracesEndpoint: read('OTEL_EXPORTER_OTLP_ENDPOINT'),
@@ -421,6 +431,7 @@ export function readConfig(env: Environment): Config {
       const weakness = findWeakness(secrets ?? [])
       if (weakness) faults.push(`${name}: a secret can be guessed: ${weakness}: ${MAKE_SECRET}`)
     }
+    if (values.hashCost === 'test') faults.push('HASH_COST: test is refused in production: set full, or leave it out')
     const ofFile = findWeakness(keysOfFile?.secrets ?? [])
     if (ofFile) faults.push(`JWT_KEYS_FILE: a shared secret can be guessed: ${ofFile}: ${MAKE_KEY}`)
     const ofClient = bootstrapClient && weaknessOf(bootstrapClient.secret)

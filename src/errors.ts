@@ -19,6 +19,9 @@ export class WireError extends Error {
 }
 
 const REALM = 'realm="latchkey"'
+const UNKNOWN_KEY =
+  'the token was made with a key that this service does not have, so its session was not ended: ' +
+  'send another token of the session, such as the refresh token'
 
 /** Every refusal there is. */
 export const refusal = {
@@ -71,6 +74,16 @@ export const refusal = {
     new WireError(401, 'invalid_token', 'the token is not valid, or its session has ended', {
       'www-authenticate': `Bearer ${REALM}, error="invalid_token"`,
     }),
+
+  /**
+   * A sign-out. The token says that it is ours, and no key that is here made it: its session may be alive, so 204 could be a
+   * lie. 401, because most callers refresh at a 401 and ask again: the new token is one that this instance can read.
+   */
+  unknownKey: () =>
+    new WireError(401, 'invalid_token', UNKNOWN_KEY, { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` }),
+
+  /** The same at the revocation endpoint (RFC 7009 §2.2.1), where 401 means that the client is not who it says. */
+  unsupportedTokenType: () => new WireError(400, 'unsupported_token_type', UNKNOWN_KEY),
 
   invalidClient: () =>
     new WireError(

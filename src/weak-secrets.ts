@@ -20,15 +20,17 @@ export function weaknessOf(secret: string | Uint8Array): string | undefined {
  */
 const PUBLISHED: ReadonlySet<string> = new Set(
   `
-  -SgwuZDK7Tj 2wSFLfzq0IO 48EsnNujOEd 53yP8Gb4931 5RtUje8ivd0 5aZe2o_9jeZ 6EXVP_WJc1C 6Nnyqh-N6QC 8FyspmlC9aI
-  992Hy-m5wc8 9BwIj9FfoyZ 9_EaGVCI62T AXB-T11IZXv AoYjNP7qcac CZ2kdaVKrLr E9Melhoa2Ow F0n4yGW9_NX FEaep35hq56
-  HrYJN0aPQu8 IQNhnMvf36V ImTi8iz6St3 JRLjzDl7KlP K5OF0iETYqt Lh_fgp-RgOh M0lFFEp-rm4 MTQOdACzM7R MkQ3ILWU7wz
-  MpCqlsKbgme MvV5RMdTny7 N_b8EqUAwN1 Qe2GsnGFyJB RMzAfWzRwGg RPQ6K726ldV R_DTpH724Le U03L5SxlsP7 Ub3rirBl4dz
-  UjD5kzrQF3F Vw2tQ94a9Mk WCzHnNUqVA8 WHdNQyMkzrm WhSoOhtKJpc WpRb4RRN22E X4LmZZJ0JXu X98pjpoMolT ZgzNldSWVCw
-  _nCho33JWH5 a8F8isEdL6H aQJPIemtF1l bxrkBXCsw5J cH43Xh6ZqEC caOEjJZoOrS e0G9vAFKR5f eDp8RLBH6Lm fOg-PFbZbao
-  fRojPIZbg71 g6nIipBUGfo gM0EBqd4Eou gpMWDoxPXxf hIzN7rF5Ls0 hZHp81Shjwo iOSwKgv6p54 inwMgbw6ylm nl0ghQZNvWF
-  oLUoKYwCCen o_aMAkPwdTc oyK68sVZOju pEXyBcaC0iG pRfv3L9fCDH rYUfbJBuyvE rq8oJXNBTQW scAa_rksV2c uB4slEslrAp
-  LpTPJcrw27- vIJCK1fHCGG vmAy36brHfv yrwkqz8DBnc zg8mYJlIpIZ
+  -SgwuZDK7Tj 0ORzTlcnyMx 2wSFLfzq0IO 48EsnNujOEd 53yP8Gb4931 5Egtdz4upsY 5RtUje8ivd0 5aZe2o_9jeZ 6EXVP_WJc1C
+  6Nnyqh-N6QC 7fQPPUGfV2z 8FyspmlC9aI 93M0rT3w2BN 992Hy-m5wc8 9BwIj9FfoyZ 9_EaGVCI62T ACzaWEX7aNK AXB-T11IZXv
+  AoYjNP7qcac CZ2kdaVKrLr E9Melhoa2Ow F0n4yGW9_NX FEaep35hq56 HrYJN0aPQu8 IQNhnMvf36V ImTi8iz6St3 JRLjzDl7KlP
+  K5OF0iETYqt LXOnGwdmuCw Lh_fgp-RgOh LpTPJcrw27- M0lFFEp-rm4 M1vaKlzwXCq MTQOdACzM7R MkQ3ILWU7wz MpCqlsKbgme
+  MvV5RMdTny7 N_b8EqUAwN1 OJKyua2IX2h QUmdk9Pc4jH Qe2GsnGFyJB R7LGfLYgl6t RMzAfWzRwGg RPQ6K726ldV R_DTpH724Le
+  S_EfTOv3uVK U03L5SxlsP7 Ub3rirBl4dz UjD5kzrQF3F Vw2tQ94a9Mk WCzHnNUqVA8 WHdNQyMkzrm WMWksKi5Iyx WhSoOhtKJpc
+  WpRb4RRN22E WxQNfIfmHNH X4LmZZJ0JXu X98pjpoMolT YuaP9ChaKVQ ZgzNldSWVCw _Eiqxv3TZBn _nCho33JWH5 a8F8isEdL6H
+  aQJPIemtF1l bxrkBXCsw5J cH43Xh6ZqEC cLMpC8JHKZC cUewGjkoSvG caOEjJZoOrS e0G9vAFKR5f eDp8RLBH6Lm fOg-PFbZbao
+  fRojPIZbg71 ff7qYNioY9E g6nIipBUGfo gM0EBqd4Eou gpMWDoxPXxf hIzN7rF5Ls0 hZHp81Shjwo iOSwKgv6p54 inwMgbw6ylm
+  nMfQXzYa8V8 nl0ghQZNvWF oLUoKYwCCen o_aMAkPwdTc oyK68sVZOju pEXyBcaC0iG pRfv3L9fCDH pp5ocuUSdmD rYUfbJBuyvE
+  rq8oJXNBTQW scAa_rksV2c tjw2ot-aXoL uB4slEslrAp vIJCK1fHCGG vmAy36brHfv wk6Q5STHGpz yrwkqz8DBnc zg8mYJlIpIZ
 `
     .trim()
     .split(/\s+/),

@@ -75,10 +75,25 @@ for (const store of stores) {
     const { refresh_token: second } = (await api.refresh(stolen)).body
     await api.refresh(second)
     await Promise.all(Array.from({ length: 5 }, () => api.refresh(stolen)))
-    expectEvents(t, audited('refresh.reused'), [{ sid, generation: 0 }])
+    expectEvents(t, audited('refresh.reused'), [{ sid, generation: 0, successor: 'used' }])
     t.equal(audited('refresh.reused').length, 1)
     expectEvents(t, audited('session.ended'), [{ sids: [sid], reason: 'reuse' }])
     t.equal(audited('session.ended').length, 1)
+  })
+
+  test(`${store}: reuse tells a successor that was never used, as after a lost answer, from one that was`, async (t) => {
+    const { api, audited } = await startService(t, store, { REFRESH_GRACE: '0' })
+    await api.signUp('ada', PASSWORD)
+    const { sid, refresh_token: first } = await api.tokens('ada', PASSWORD)
+    const { refresh_token: second } = (await api.refresh(first)).body
+    t.equal((await api.refresh(second)).status, 200, 'and the answer is lost')
+    // The store's clock has whole milliseconds, and a grace of none is over in the next.
+    await new Promise((resolve) => setTimeout(resolve, 5))
+
+    t.equal((await api.refresh(second)).status, 400, 'the retry comes after the grace')
+
+    expectEvents(t, audited('refresh.reused'), [{ sid, generation: 1, successor: 'unused' }])
+    expectEvents(t, audited('session.ended'), [{ sids: [sid], reason: 'reuse' }])
   })
 }
 

@@ -51,6 +51,7 @@ test('with nothing but its secrets set, every setting has its documented default
     passwordMinLength: 15,
     hashConcurrency: Math.max(1, availableParallelism() - 1),
     hashQueue: 64,
+    hashCost: 'full',
     trustProxy: undefined,
     logLevel: 'info',
     tracesEndpoint: undefined,
@@ -286,6 +287,14 @@ test('C4: production refuses to start without its secrets', async (t) => {
     'REFRESH_SECRET: must be set in production: make one with  openssl rand -base64 48',
   ])
   t.strictSame(faultsOf({ NODE_ENV: 'production', JWT_SECRET, REFRESH_SECRET }), [], 'a client need not be made')
+})
+
+test('production refuses password hashes of no strength', async (t) => {
+  const fault = 'HASH_COST: test is refused in production: set full, or leave it out'
+  t.strictSame(faultsOf({ ...PRODUCTION, HASH_COST: 'test' }), [fault])
+  t.strictSame(faultsOf({ ...PRODUCTION, HASH_COST: 'full' }), [])
+  t.strictSame(faultsOf({ ...SECRETS, HASH_COST: 'none' }), ['HASH_COST: write one of: full, test'])
+  t.equal(readConfig({ ...SECRETS, HASH_COST: 'test' }).hashCost, 'test')
 })
 
 test('C4: production refuses a secret that is short, or equal to the other', async (t) => {

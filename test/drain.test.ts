@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
+import { eventually } from './eventually.js'
 import { environment, PASSWORD, type SpawnedService, spawnService } from './service.js'
 
 test('SIGTERM in production: not ready, still serving, in-flight requests answered, exit 0', async (t) => {
@@ -11,7 +12,7 @@ test('SIGTERM in production: not ready, still serving, in-flight requests answer
 
   const ended = service.end('SIGTERM')
 
-  await poll(async () => (await fetch(`${service.managementUrl}/readyz`)).status === 503)
+  await eventually(async () => (await fetch(`${service.managementUrl}/readyz`)).status === 503)
   t.match(await (await fetch(`${service.managementUrl}/readyz`)).json(), { status: 'draining' })
   t.equal((await fetch(`${service.managementUrl}/livez`)).status, 200)
   // Those who have not heard of it yet are served, and sent elsewhere next time.
@@ -31,7 +32,7 @@ test('SIGTERM outside production: in-flight requests are answered, exit 0 withou
   const slow = await beginRefresh(t, service, token)
 
   const ended = service.end('SIGTERM')
-  await poll(async () => service.output().includes('"msg":"stopping"'))
+  await eventually(async () => service.output().includes('"msg":"stopping"'))
   await sleep(100)
 
   t.match(await slow.finish(), /^HTTP\/1\.1 200 OK\r\n/)
@@ -39,7 +40,7 @@ test('SIGTERM outside production: in-flight requests are answered, exit 0 withou
 })
 
 test('SIGTERM while passwords are hashed: each sign-in is answered', async (t) => {
-  const { service } = await start(t, { HASH_CONCURRENCY: '1' })
+  const { service } = await start(t, { HASH_COST: 'full', HASH_CONCURRENCY: '1' })
   const signIns = Array.from({ length: 10 }, () => service.api.login('ada', PASSWORD))
   await sleep(30)
 
@@ -59,7 +60,7 @@ test('F26 a second SIGTERM ends it at once', async (t) => {
   const { service, token } = await start(t)
   await beginRefresh(t, service, token)
   const first = service.end('SIGTERM')
-  await poll(async () => service.output().includes('"msg":"stopping"'))
+  await eventually(async () => service.output().includes('"msg":"stopping"'))
 
   service.process.kill('SIGTERM')
 
@@ -98,9 +99,4 @@ async function beginRefresh(t: Test, { api }: SpawnedService, token: string): Pr
       return answer
     },
   }
-}
-
-async function poll(isSo: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(20)) if (await isSo()) return
-  throw new Error('it did not come about in ten seconds')
 }

@@ -58,7 +58,7 @@ function check(t: Test, schema: Record<string, unknown>, value: unknown, what: s
 }
 
 async function readDocument(t: Test): Promise<Document> {
-  const { api } = await startService(t, 'sqlite')
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   return (await api.call('/openapi.json')).body
 }
 
@@ -143,7 +143,7 @@ test('every answer has a schema and an example that passes, and every refusal ha
 })
 
 test('what the document says needs credentials is refused without them', async (t) => {
-  const { api } = await startService(t, 'sqlite')
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const document: Document = (await api.call('/openapi.json')).body
   const guarded = operations(document).filter(([, { security }]) => security)
   t.ok(guarded.length >= 8)
@@ -159,7 +159,13 @@ test('what the document says needs credentials is refused without them', async (
 test('real answers are what the document says', async (t) => {
   // A client's own token is tried too: it opens something only where a private key signs.
   const keys = withKeyFile(keyFile(t, await makeKey('ES256')))
-  const { api } = await startService(t, 'sqlite', { HASH_CONCURRENCY: '1', HASH_QUEUE: '8', ...keys })
+  const { api } = await startService(t, 'sqlite', {
+    DOCS: 'on',
+    HASH_COST: 'full',
+    HASH_CONCURRENCY: '1',
+    HASH_QUEUE: '8',
+    ...keys,
+  })
   const closedService = await startService(t, 'sqlite', { SIGNUP: 'closed' })
   const document: Document = (await api.call('/openapi.json')).body
   const seen = new Set<string>()
@@ -290,7 +296,7 @@ test('real answers are what the document says', async (t) => {
 })
 
 test('the page loads the document', async (t) => {
-  const { api } = await startService(t, 'sqlite')
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const page = await api.call('/docs')
   t.equal(page.status, 200)
   t.match(page.headers['content-type'], /^text\/html/)
@@ -300,10 +306,10 @@ test('the page loads the document', async (t) => {
 
 test('in production the document and its page are there only with DOCS=on, elsewhere unless DOCS=off', async (t) => {
   const rows = [
-    { overrides: { NODE_ENV: 'production' }, status: 404 },
+    { overrides: { NODE_ENV: 'production', DOCS: '' }, status: 404 },
     { overrides: { NODE_ENV: 'production', DOCS: 'on' }, status: 200 },
     { overrides: { DOCS: 'off' }, status: 404 },
-    { overrides: {}, status: 200 },
+    { overrides: { DOCS: '' }, status: 200 },
   ]
   for (const { overrides, status } of rows) {
     const { api } = await startService(t, 'sqlite', overrides as Record<string, string>)

@@ -1,38 +1,80 @@
 import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { installServers } from './servers/install.js'
 import { startPostgres } from './servers/postgres.js'
 
 /**
- * `npm test`: installs what is missing, starts Postgres once for all test files, runs them, and stops it.
- * Arguments go to tap: `npm test -- dist/test/config.test.js`. In a log, which has TAP, the last line is the sum in words.
+ * `npm test` runs every test file that is not slow. `npm run test:all` (`--all`) runs every file, some with more rounds, and measures coverage.
+ * Other arguments go to tap: `npm test -- dist/test/config.test.js`. Missing servers are installed, and one Postgres serves all files.
+ * In a log the output is TAP, and its last line is the sum: N passed, N failed.
  */
-installServers()
-const postgres = await startPostgres()
+const args = process.argv.slice(2)
+const isAll = args.includes('--all')
+const byTap = ['npx', 'tap', ...args.filter((arg) => arg !== '--all')]
+const bySuite = [process.execPath, fileURLToPath(new URL('suite.js', import.meta.url))]
+const [program = '', ...rest] = isAll
+  ? [...byTap, ...testFiles()]
+  : args.length > 0
+    ? byTap
+    : [...bySuite, ...testFiles().filter((file) => !isSlow(file))]
+
+installServers(isAll || args.some(isSlow) ? 'all' : 'stores')
+const postgres = await startPostgres({ durable: false })
 const stop = () => postgres.stop()
 process.on('SIGINT', stop).on('SIGTERM', stop)
-// A terminal gets tap's own report, with its sum.
 const isTerminal = process.stdout.isTTY
-let end = ''
+const isTapReport = isTerminal && program === 'npx'
+let totals = ''
 try {
-  process.exitCode = await new Promise<number>((resolve, reject) => {
-    const tap = spawn('npx', ['tap', ...process.argv.slice(2)], {
-      stdio: ['inherit', isTerminal ? 'inherit' : 'pipe', 'inherit'],
-      env: { ...process.env, LATCHKEY_TEST_POSTGRES: postgres.url },
-    })
-    tap.stdout?.on('data', (chunk) => {
-      process.stdout.write(chunk)
-      end = (end + chunk).slice(-1000)
-    })
-    tap.on('error', reject).on('close', (code) => resolve(code ?? 1))
+  const child = spawn(program, rest, {
+    stdio: ['inherit', isTapReport ? 'inherit' : 'pipe', 'inherit'],
+    env: { ...process.env, LATCHKEY_TEST_POSTGRES: postgres.url, ...(isAll && { LATCHKEY_TEST_ALL: '1' }) },
   })
+  const ended = new Promise<number>((resolve, reject) => {
+    child.on('error', reject).on('close', (code) => resolve(code ?? 1))
+  })
+  if (child.stdout) totals = await print(child.stdout)
+  process.exitCode = await ended
 } finally {
   stop()
-  if (!isTerminal) process.stdout.write(`\n${describe(end)}\n`)
+  if (!isTapReport) process.stdout.write(`\n${describe(totals)}\n`)
 }
 
-/** From TAP's closing comment: `# { total: 27, pass: 27 }`. */
-function describe(end: string): string {
-  const totals = /^# \{ total: .*\}$/m.exec(end)?.[0] ?? ''
+/** Found by their sources, because an old build may hold files that are gone. */
+function testFiles(): string[] {
+  return readdirSync('test', { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => `dist/test/${file.replace(/\.ts$/, '.js')}`)
+    .sort()
+}
+
+/** Slow are these folders, which need minutes, a browser, a gateway or Prometheus, and every other file that is called `*.slow.test.ts`. */
+function isSlow(file: string): boolean {
+  return /^dist\/test\/(deploy|examples|faults|gateways)\/|\.slow\.test\.js$/.test(file)
+}
+
+/** Prints TAP. On a terminal: one line for each file, and everything from a file that failed. Returns the line with the totals. */
+async function print(tap: NodeJS.ReadableStream): Promise<string> {
+  let block: string[] = []
+  let totals = ''
+  for await (const line of createInterface({ input: tap })) {
+    if (line.startsWith('# { total: ')) totals = line
+    if (!isTerminal) {
+      process.stdout.write(`${line}\n`)
+    } else if (/^(not )?ok /.test(line)) {
+      process.stdout.write(`${line.startsWith('not') ? `${block.join('\n')}\n` : ''}${line}\n`)
+      block = []
+    } else {
+      block.push(line)
+    }
+  }
+  return totals
+}
+
+/** Reads TAP's closing comment: `# { total: 27, pass: 27 }`. */
+function describe(totals: string): string {
   const count = (name: string) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(totals)?.[1] ?? 0)
   const skipped = count('skip') + count('todo')
   return `${count('pass')} passed, ${count('fail')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`

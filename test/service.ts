@@ -10,13 +10,19 @@ import { createService } from '../src/app.js'
 import { type Config, readConfig } from '../src/config.js'
 import { createLogger } from '../src/log.js'
 import { Api } from './api.js'
+import { eventually } from './eventually.js'
 import { freePort } from './servers/ports.js'
 import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
+import { isAll } from './size.js'
 
 /** Where accounts and sessions live: SQLite for both, Postgres for both, or accounts in SQLite and sessions in Redis. */
 export const stores = ['sqlite', 'postgres', 'redis'] as const
 export type Store = (typeof stores)[number]
+/** For a rule in which the store plays no part: one store in `npm test`, every store in `npm run test:all`. */
+export const anyStore: readonly Store[] = isAll ? stores : ['sqlite']
+/** For a rule about accounts alone: with sessions in Redis, accounts are in SQLite again. */
+export const accountStores: readonly Store[] = isAll ? stores : ['sqlite', 'postgres']
 
 export const CLIENT = { id: 'todo', secret: 'h8Wq7fQ2vT9kZ4xN8mB3jR6pL1sD5hG0yCu' }
 export const JWT_SECRET = 'jwt-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'
@@ -35,6 +41,10 @@ export async function environment(t: Test | TAP, store: Store, overrides: Enviro
     BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,
     PORT: '0',
     MANAGEMENT_PORT: '0',
+    // The API document is a third of a start. Tests that read it ask for it.
+    DOCS: 'off',
+    // Production refuses the cheap hashes. Tests that are about hashing ask for `full`.
+    HASH_COST: overrides.NODE_ENV === 'production' ? 'full' : 'test',
   }
   if (store === 'postgres') {
     const { url, drop } = await createPostgresDatabase()
@@ -82,15 +92,8 @@ export async function startReady(t: Test | TAP, env: Environment): Promise<Runni
 }
 
 /** It listens before its Redis has answered: the first request might come too early. */
-async function untilReady(managementUrl: string): Promise<void> {
-  const deadline = Date.now() + 10_000
-  for (;;) {
-    const answer = await fetch(`${managementUrl}/readyz`)
-    const text = await answer.text()
-    if (answer.ok) return
-    if (Date.now() > deadline) throw new Error(`the service did not become ready: ${text}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
+export async function untilReady(managementUrl: string): Promise<void> {
+  await eventually(async () => (await fetch(`${managementUrl}/readyz`)).ok)
 }
 
 /** The same with settings that are there already: a second replica, or a restart. */
@@ -158,15 +161,12 @@ export async function spawnService(
   }
   t.teardown(() => end('SIGKILL'))
   const managementUrl = `http://127.0.0.1:${managementPort}`
-  const deadline = Date.now() + 120_000
-  for (;;) {
-    const isReady = await fetch(`${managementUrl}/${until}z`).then(
+  await eventually(async () => {
+    if (child.exitCode !== null) throw new Error(`the service did not start:\n${output}`)
+    return fetch(`${managementUrl}/${until}z`).then(
       ({ ok }) => ok,
       () => false,
     )
-    if (isReady) break
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`the service did not start:\n${output}`)
-    await new Promise((resolve) => setTimeout(resolve, 25))
-  }
+  }, 120_000)
   return { api: new Api(`http://127.0.0.1:${port}`, CLIENT), managementUrl, process: child, output: () => output, end }
 }

@@ -68,7 +68,7 @@ export interface ClientRevocationRow {
   client_id: string
   /** Unix seconds: tokens issued at or before it have ended. */
   not_before: number
-  /** When the last of those tokens has expired anyway. */
+  /** When the last of those tokens has expired anyway, however long it lived. */
   expires_at: number
 }
 

@@ -68,16 +68,17 @@ export async function redeemRefreshToken(
       audit(request, { event: 'refresh.replayed', ...grant })
       return tokenAnswer({ ...rotation.session, ...(scope !== undefined && { scope }) }, needs, rotation.age)
     case 'reused': {
+      const reused = { event: 'refresh.reused', ...grant, successor: rotation.successor } as const
       let sids: string[]
       try {
         sids = await sessions.end(sub, [sid])
       } catch (error) {
         // It may have ended all the same, and then nobody else tells of it: better twice than never.
-        audit(request, { event: 'refresh.reused', ...grant })
+        audit(request, reused)
         throw error
       }
       // Of many that present it at once, the one that ended the session tells of it.
-      if (sids.length > 0) audit(request, { event: 'refresh.reused', ...grant })
+      if (sids.length > 0) audit(request, reused)
       audit(request, { event: 'session.ended', sub, sids, reason: 'reuse' })
       throw refusal.invalidGrant()
     }

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Revoke } from '../../schemas/revoke.js'
+import { refusal } from '../errors.js'
 import { requireValid } from './bearer.js'
 import { authenticateClient, presentsClient } from './client.js'
 import type { LiveTokenNeeds } from './live-token.js'
@@ -12,7 +13,7 @@ export const revoke: FastifyPluginAsyncTypebox<LogoutNeeds & LiveTokenNeeds> = a
     if (presentsClient(request)) await authenticateClient(request, needs)
     requireValid(request)
 
-    await endByToken(request, request.body.token, needs)
+    if (!(await endByToken(request, request.body.token, needs))) throw refusal.unsupportedTokenType()
     return reply.header('cache-control', 'no-store').send()
   })
 }

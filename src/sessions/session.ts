@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import type { RefreshGrant } from './refresh-token.js'
 
 /**
@@ -44,17 +45,27 @@ export interface StoreOptions {
   sessionMaxAge: number
   refreshGrace: number
   sessionsPerUser: number
-  /** How long what is revoked could have lived. */
+  /** How long the access tokens live that this process issues. 0: it issues none. */
   accessTtl: number
 }
+
+/**
+ * How long any access token of a client may live, in milliseconds, whatever `ACCESS_TTL` was when it was issued, and what
+ * clocks may differ by. So long is kept that a client's tokens have ended: that ends all of them that were issued before, and
+ * one of these may outlive the one that was presented.
+ */
+export const LONGEST_LIFE = (MAX_LIFETIME + 60) * 1000
 
 export type Rotation =
   /** The generation was the current one and has been moved on by one. */
   | { outcome: 'rotated'; session: SessionGrant }
   /** The generation was moved on within the grace, `age` milliseconds ago: the same successor again. Nothing has changed. */
   | { outcome: 'replayed'; session: SessionGrant; age: number }
-  /** The generation was left behind: it has been stolen, or kept. The session lives still: the caller ends it. */
-  | { outcome: 'reused' }
+  /**
+   * The generation was left behind: it has been stolen, or kept. The session lives still: the caller ends it. Where its
+   * successor was never used, an answer may have been lost, and the retry have come after the grace.
+   */
+  | { outcome: 'reused'; successor: 'unused' | 'used' }
   /** There is no such session, or it has ended. */
   | { outcome: 'unknown' }
 
@@ -82,16 +93,17 @@ export interface SessionStore {
   /**
    * Ends these sessions of the user and answers with those that this call ended. Once it has answered, no introspection
    * that starts, on any replica, finds one of them; nor does one after a failover, where replicas are waited for. That
-   * holds too for those that ended before: so with no ids it makes sure of them alone.
+   * holds too for those that ended before: so with no ids it makes sure of them alone. Of a session that is not there nobody
+   * is told.
    */
   end(sub: string, sids: readonly string[]): Promise<string[]>
   /** Ends every session of the user but `except`, likewise. */
   endAll(sub: string, except?: string): Promise<string[]>
   /**
    * Ends the tokens that a client got for itself, issued at or before `notBefore` (Unix seconds): they have no session.
-   * Acknowledged as `end` is.
+   * Acknowledged as `end` is. Answers whether this call ended any: not where they had ended before.
    */
-  revokeClient(clientId: string, notBefore: number): Promise<void>
+  revokeClient(clientId: string, notBefore: number): Promise<boolean>
   /** Up to which time of issue, in Unix seconds, the client's own tokens have ended; 0: none has. */
   clientNotBefore(clientId: string): Promise<number>
   /** How many sessions live in the whole store: about, and cheaply, for a dial. */

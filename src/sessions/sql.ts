@@ -3,7 +3,14 @@ import type { Database } from '../database/database.js'
 import { sql } from '../database/kysely.js'
 import type { SessionRow } from '../database/schema.js'
 import type { RegistrableStore } from './registration.js'
-import { FIRST_PARTY, type Rotation, type Session, type SessionStore, type StoreOptions } from './session.js'
+import {
+  FIRST_PARTY,
+  LONGEST_LIFE,
+  type Rotation,
+  type Session,
+  type SessionStore,
+  type StoreOptions,
+} from './session.js'
 
 /** How often rows of ended sessions are deleted, in milliseconds. They count for nothing from the moment they expire. */
 const SWEEP_INTERVAL = 60_000
@@ -16,7 +23,7 @@ const EVERY_CLIENT = '*'
 
 /** Sessions in the database of accounts: for one instance without Redis, or for several on one Postgres. */
 export function createSqlSessions({ db, now, forUpdate, ping }: Database, options: StoreOptions): SessionStore {
-  const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
+  const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser } = options
   const isLiving: Expression<SqlBool> = sql`expires_at > ${now}`
 
   // Failing now, it runs again in a minute; who needs the database hears of it from the request.
@@ -117,8 +124,9 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
         .where(isLiving)
         .executeTakeFirst()
       if (!row) return { outcome: 'unknown' }
-      const isRetry = row.generation === generation + 1 && row.age <= refreshGrace
-      return isRetry ? { outcome: 'replayed', session: toSession(row), age: row.age } : { outcome: 'reused' }
+      const isPrevious = row.generation === generation + 1
+      if (isPrevious && row.age <= refreshGrace) return { outcome: 'replayed', session: toSession(row), age: row.age }
+      return { outcome: 'reused', successor: isPrevious ? 'unused' : 'used' }
     },
 
     async holder(sub, sid) {
@@ -152,14 +160,17 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
     },
 
     async revokeClient(clientId, notBefore) {
-      const row = { not_before: notBefore, expires_at: sql<number>`${now} + ${sql.lit(accessTtl)}` }
-      await db
+      const issuedAt = sql<number>`${sql.lit(notBefore * 1000)}`
+      const from = sql<number>`CASE WHEN ${issuedAt} > ${now} THEN ${issuedAt} ELSE ${now} END`
+      const row = { not_before: notBefore, expires_at: sql<number>`${from} + ${sql.lit(LONGEST_LIFE)}` }
+      const { numInsertedOrUpdatedRows } = await db
         .insertInto('client_revocations')
         .values({ client_id: clientId, ...row })
         .onConflict((conflict) =>
           conflict.column('client_id').doUpdateSet(row).where('client_revocations.not_before', '<', notBefore),
         )
-        .execute()
+        .executeTakeFirstOrThrow()
+      return (numInsertedOrUpdatedRows ?? 0n) > 0n
     },
 
     async clientNotBefore(clientId) {

@@ -57,8 +57,11 @@ export interface AccessTokens {
   check(token: string): CheckedToken
   /** Whether other services have the key that signed this token too. Ask it of a token that has passed the check. */
   hasSharedKey(token: string): boolean
-  /** The claims of a token of ours that may have expired: good enough to end its session, and for nothing else. */
-  readExpired(token: string): AccessTokenClaims | undefined
+  /**
+   * The claims of a genuine token, whatever its time and audience: good enough to end its session, and for nothing else.
+   * `unknown_key`: the token says that it is ours, and no key that is here made it. Undefined: the token is not ours.
+   */
+  readForRevocation(token: string): AccessTokenClaims | 'unknown_key' | undefined
 }
 
 /** Access tokens: JWTs of the RFC 9068 profile. */
@@ -68,7 +71,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     ? options.audiences
     : [...options.audiences, issuer]
   let keys: Keys | undefined
-  let checks: { check: Check; checkAllButExpiry: Check }
+  let checks: { check: Check; checkOrigin: Check }
 
   /** The checks for the keys of now: made anew when the ring has changed, so that a key that left it verifies nothing. */
   function current() {
@@ -79,7 +82,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       const rules = { issuer, audiences, keys: keysOfRules, isGenuine: jtis.isOurs, now }
       checks = {
         check: createAccessTokenCheck(rules),
-        checkAllButExpiry: createAccessTokenCheck({ ...rules, acceptExpired: true }),
+        checkOrigin: createAccessTokenCheck({ ...rules, ignoreTimeAndAudience: true }),
       }
     }
     return checks
@@ -123,13 +126,23 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       return (JSON.parse(header) as { alg: unknown }).alg === 'HS256'
     },
 
-    readExpired(token) {
+    readForRevocation(token) {
       try {
-        return current().checkAllButExpiry(token)
+        return current().checkOrigin(token)
       } catch (error) {
-        if (error instanceof TokenError) return undefined
-        throw error
+        if (!(error instanceof TokenError)) throw error
+        // The key was removed, or this instance has not read it yet. The session may be alive either way.
+        return error.code === 'unknown_key' && unverifiedIssuer(token) === issuer ? 'unknown_key' : undefined
       }
     },
+  }
+}
+
+/** What a token says of its issuer. Anybody can write that: it decides nothing but which words refuse the token. */
+function unverifiedIssuer(token: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString('utf8')).iss
+  } catch {
+    return undefined
   }
 }

@@ -4,18 +4,23 @@ import { Unavailable } from '../unavailable.js'
 import { type PasswordHash, readPasswordHash } from './password-hash.js'
 import { createTurns } from './turns.js'
 
-/** OWASP's and RFC 9106's second recommendation for argon2id. 10 ms of a core, here. */
-const PARAMETERS = {
-  algorithm: 2 satisfies Algorithm.Argon2id,
-  memoryCost: 19_456,
-  timeCost: 2,
-  parallelism: 1,
-} as const
+export type HashCost = 'full' | 'test'
 
-/** What a user that does not exist is checked against: the same parameters, so the same work. No password has this hash. */
-const dummy = readPasswordHash(
-  '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA',
-) as PasswordHash
+/**
+ * `full` is the recommendation of OWASP, and the second one of RFC 9106, for argon2id: 10 ms of a core. `test` is the least that argon2
+ * allows: a test suite hashes thousands of passwords. Production refuses it.
+ */
+const COSTS = {
+  full: { memoryCost: 19_456, timeCost: 2 },
+  test: { memoryCost: 8, timeCost: 1 },
+} as const
+type Cost = (typeof COSTS)[HashCost]
+
+/** A user that does not exist is checked against this hash: the same parameters, so the same work. No password has it. */
+const dummyHash = ({ memoryCost, timeCost }: Cost) =>
+  readPasswordHash(
+    `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA`,
+  ) as PasswordHash
 
 /**
  * For each that is hashed at once, so many sign-ins are begun and not done: one is hashed, and the look-ups of the next ones
@@ -48,6 +53,8 @@ export interface Passwords {
    * the work that ours takes, and answers no.
    */
   verify(stored: string | undefined, password: string): Promise<boolean>
+  /** Whether the hash is of another algorithm, or of weaker parameters, than those of today. */
+  isOutdated(stored: string): boolean
 }
 
 /** Told of each password, in milliseconds. */
@@ -62,6 +69,7 @@ export interface PasswordHashingOptions {
   concurrency: number
   /** How many may wait. Past it, hashing throws {@link Unavailable} at once: a queue that only grows helps nobody. */
   queue: number
+  cost?: HashCost
   times?: HashingTimes
 }
 
@@ -69,7 +77,15 @@ export interface PasswordHashingOptions {
  * Hashing behind a gate: argon2id, and what an import has brought. Without the gate a storm of sign-ins takes every core
  * and every thread of the pool, and introspection, which needs neither, waits with it.
  */
-export function createPasswordHashing({ concurrency, queue, times }: PasswordHashingOptions): PasswordHashing {
+export function createPasswordHashing({
+  concurrency,
+  queue,
+  cost = 'full',
+  times,
+}: PasswordHashingOptions): PasswordHashing {
+  const parameters = { algorithm: 2 satisfies Algorithm.Argon2id, parallelism: 1, ...COSTS[cost] } as Options
+  const dummy = dummyHash(COSTS[cost])
+  const isOutdated = (stored: string) => isWeaker(stored, COSTS[cost])
   const hashing = pLimit(concurrency)
   const turns = createTurns({
     atOnce: concurrency * BEGUN_AT_ONCE,
@@ -100,7 +116,7 @@ export function createPasswordHashing({ concurrency, queue, times }: PasswordHas
   /** Of a turn that came after so many milliseconds. */
   function passwordsOf(waited: number): Passwords {
     return {
-      hash: (password) => gate(() => hash(normalize(password), PARAMETERS as Options)),
+      hash: (password) => gate(() => hash(normalize(password), parameters)),
       async verify(stored, password) {
         const own = normalize(password)
         const read = stored === undefined ? undefined : readPasswordHash(stored)
@@ -115,6 +131,7 @@ export function createPasswordHashing({ concurrency, queue, times }: PasswordHas
           return false
         })
       },
+      isOutdated,
     }
 
     function gate<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -136,10 +153,9 @@ export function createPasswordHashing({ concurrency, queue, times }: PasswordHas
   }
 }
 
-/** Whether the hash is of another algorithm, or of weaker parameters, than those of today. */
-export function isOutdated(stored: string): boolean {
+function isWeaker(stored: string, { memoryCost, timeCost }: Cost): boolean {
   const match = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=\d+\$/.exec(stored)
-  return !match || Number(match[1]) < PARAMETERS.memoryCost || Number(match[2]) < PARAMETERS.timeCost
+  return !match || Number(match[1]) < memoryCost || Number(match[2]) < timeCost
 }
 
 /** Keyboards differ in how they compose a letter; the password is the same (NIST SP 800-63B-4 §3.1.1.2). */

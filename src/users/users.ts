@@ -3,7 +3,7 @@ import type { Database } from '../database/database.js'
 import { sql } from '../database/kysely.js'
 import type { UserRow } from '../database/schema.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
-import { isOutdated, type PasswordHashing } from './password.js'
+import type { PasswordHashing } from './password.js'
 import { shownUsername, usernameKey, usernameSkeleton } from './username.js'
 
 export interface User {
@@ -170,7 +170,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
           if (!found) return { outcome: 'refused', reason: 'unknown_user' }
           if (!matches) return { outcome: 'refused', reason: 'wrong_password', sub: found.id }
           if (found.disabled_at !== null) return { outcome: 'refused', reason: 'disabled', sub: found.id }
-          if (isOutdated(found.password_hash)) await rehash(found, await passwords.hash(password))
+          if (passwords.isOutdated(found.password_hash)) await rehash(found, await passwords.hash(password))
           return { outcome: 'accepted', user: toUser(found) }
         })
       }),

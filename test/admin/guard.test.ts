@@ -5,7 +5,7 @@ import { PASSWORD, startService, stores } from '../service.js'
 import { ROUTES, USER } from './admin.js'
 
 test('the list of routes here is that of the document', async (t) => {
-  const { api } = await startService(t, 'sqlite')
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const { paths } = (await api.call('/openapi.json')).body
   const documented = Object.entries(paths as Record<string, object>)
     .filter(([path]) => path.startsWith('/admin'))

@@ -33,7 +33,7 @@ for (const store of stores) {
   })
 
   test(`${store}: R6: of sign-ins and refreshes that race an administrator no token survives`, async (t) => {
-    const { api } = await startService(t, store, { HASH_QUEUE: '1000' })
+    const { api } = await startService(t, store, { HASH_COST: 'full', HASH_QUEUE: '1000' })
     const admin = adminOf(api)
     const acts: [what: string, act: (id: string) => Promise<Answer>][] = [
       ['disabled', (id) => admin('POST', `/users/${id}/disable`)],

@@ -8,9 +8,10 @@ import { openDatabase } from '../../src/database/database.js'
 import { withAccounts } from '../accounts.js'
 import { createPostgresDatabase } from '../servers/postgres.js'
 import { PASSWORD, temporaryFolder } from '../service.js'
+import { isAll } from '../size.js'
 
 const PROCESSES = 6
-const ROUNDS = 3
+const ROUNDS = isAll ? 3 : 1
 
 const newDatabase = {
   sqlite: async (t: Test) => `sqlite:${join(temporaryFolder(t), 'folder', 'latchkey.db')}`,

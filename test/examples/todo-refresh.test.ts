@@ -1,5 +1,6 @@
 import type { Page, Request } from 'playwright-core'
 import { test } from 'tap'
+import { eventually } from '../eventually.js'
 import { addTodo, desk, openDevice, openTab, signUp, todo, welcome } from './browser.js'
 import { startTodo } from './todo-service.js'
 
@@ -13,7 +14,7 @@ test('two tabs renew at once: one of them does it for both, and both stay signed
   const second = await openTab(first.context(), url)
   await desk(second).waitFor()
 
-  await until(() => new Set(presented).size >= 4)
+  await eventually(() => new Set(presented).size >= 4, 40_000)
 
   // Once may happen, on a machine so busy that one tab's storage is late in the other. Without the lock it is each time.
   t.ok(presented.length - new Set(presented).size <= 1, 'no refresh token is presented twice')
@@ -33,7 +34,7 @@ test('two tabs without locks present the same refresh token at once, and both st
   const second = await openTab(first.context(), url)
   await desk(second).waitFor()
 
-  await until(() => tokenService.audited('refresh.replayed').length >= 2)
+  await eventually(() => tokenService.audited('refresh.replayed').length >= 2, 40_000)
 
   t.equal(tokenService.audited('refresh.reused').length, 0)
   await addTodo(second, 'still here')
@@ -48,7 +49,7 @@ test('signing out in one tab signs the other out, and no renewal under way bring
   const second = await openTab(first.context(), url)
   await desk(second).waitFor()
 
-  await until(() => presented.length >= 1)
+  await eventually(() => presented.length >= 1, 40_000)
   await second.getByRole('button', { name: 'Sign out', exact: true }).first().click()
 
   for (const page of [first, second]) await welcome(page).waitFor()
@@ -101,12 +102,4 @@ function watchRefreshes(page: Page): string[] {
     await route.fulfill({ response })
   })
   return presented
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  const deadline = Date.now() + 40_000
-  while (!isSo()) {
-    if (Date.now() > deadline) throw new Error('it did not come about')
-    await new Promise((resolve) => setTimeout(resolve, 25))
-  }
 }

@@ -83,6 +83,10 @@ test('F22 the clocks of two instances are 10 minutes apart: grace and sessions r
       for (const each of [mine, theirs]) t.equal(await api.isActive(each), false)
       t.equal((await api.refresh(token)).status, 400)
     }
+    const ahead = await wrong.api.tokens('ada', PASSWORD)
+    t.equal((await right.api.logout(ahead.access_token)).status, 204, 'where the token is not in its time')
+    t.equal(await wrong.api.isActive(ahead.access_token), false)
+    t.equal((await wrong.api.refresh(ahead.refresh_token)).status, 400)
   }
 })
 

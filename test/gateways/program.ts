@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { chmodSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { Test } from 'tap'
+import { eventually } from '../eventually.js'
 import { gatewayProgram } from '../servers/install.js'
 import { temporaryFolder } from '../service.js'
 
@@ -60,11 +61,10 @@ export async function startProgram(
       // They were all gone.
     }
   })
-  const deadline = Date.now() + 20_000
-  while (!(await accepts(port))) {
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`${program} did not start:\n${output}`)
-    await new Promise((resolve) => setTimeout(resolve, 25))
-  }
+  await eventually(async () => {
+    if (child.exitCode !== null) throw new Error(`${program} did not start:\n${output}`)
+    return accepts(port)
+  }, 20_000)
   return { output: () => output }
 }
 

@@ -2,10 +2,11 @@ import fc from 'fast-check'
 import { test } from 'tap'
 import { makeClient } from '../clients.js'
 import { startService, stores } from '../service.js'
+import { isAll } from '../size.js'
 import { createNursery, operationsOf, requests, send } from './fuzz.js'
 
 /** `npm run fuzz:http` sets it to 100,000, on SQLite. */
-const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? 700)
+const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? (isAll ? 700 : 200))
 const STORES = process.env.LATCHKEY_TEST_FUZZ ? (['sqlite'] as const) : stores
 /** So many that each operation is called with success. */
 const ENOUGH = 20_000
@@ -15,6 +16,7 @@ const NURSE_EVERY = 15
 for (const store of STORES) {
   test(`${store}: ${COUNT} requests made from the OpenAPI document, and bent: no 5xx, and no answer outside the document`, async (t) => {
     const { api, env, log } = await startService(t, store, {
+      DOCS: 'on',
       LOG_LEVEL: 'warn',
       TRUST_PROXY: '127.0.0.1',
       // One request at a time: the hash cannot be saturated, and a 503 is a fault.

@@ -1,8 +1,8 @@
 import { test } from 'tap'
 import { withAccounts } from '../accounts.js'
-import { PASSWORD, startService, stores } from '../service.js'
+import { accountStores, PASSWORD, startService } from '../service.js'
 
-for (const store of stores) {
+for (const store of accountStores) {
   test(`${store}: a sign-up answers 201 with the account, and the name is taken from then on`, async (t) => {
     const { api } = await startService(t, store)
 

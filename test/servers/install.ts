@@ -4,11 +4,19 @@ import { delimiter, join } from 'node:path'
 
 export const APACHE_MODULES = '/usr/lib/apache2/modules'
 
-const NEEDED = [
-  { program: 'redis-server', package: 'redis-server', folders: [] },
+// Debian keeps the programs of Postgres off the PATH.
+const POSTGRES = {
+  program: 'postgres',
+  package: 'postgresql',
+  folders: ['/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/17/bin'],
+}
+
+/** What `npm test` needs. */
+const STORES = [{ program: 'redis-server', package: 'redis-server', folders: [] }, POSTGRES]
+
+/** What `npm run test:all` needs besides. */
+const OTHERS = [
   { program: 'chromium', package: 'chromium', folders: [] },
-  // Debian keeps the server's programs off the PATH.
-  { program: 'postgres', package: 'postgresql', folders: ['/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/17/bin'] },
   {
     program: 'libfaketime.so.1',
     package: 'libfaketime',
@@ -27,15 +35,18 @@ const NEEDED = [
   ].map((gateway) => ({ ...gateway, folders: ['/usr/sbin', APACHE_MODULES] })),
 ]
 
-/** Installs the servers that the tests start, where they are missing: as root on Debian. Elsewhere it says what to install. */
-export function installServers(): void {
-  const missing = NEEDED.filter(({ program, folders }) => !locate(program, folders)).map(({ package: name }) => name)
+/** Installs missing servers: as root on Debian. Elsewhere it says what to install. */
+export function installServers(which: 'stores' | 'all'): void {
+  const needed = which === 'all' ? [...STORES, ...OTHERS] : STORES
+  const missing = needed.filter(({ program, folders }) => !locate(program, folders)).map(({ package: name }) => name)
   if (missing.length === 0) return
   if (process.getuid?.() !== 0 || !locate('apt-get', [])) {
     process.stderr.write(`The tests start real servers of their own. Install first: ${missing.join(', ')}\n`)
     process.exit(1)
   }
-  process.stdout.write(`Installing what the tests need: ${missing.join(', ')}\n`)
+  process.stdout.write(
+    `The tests start real servers. These packages are missing, and are installed now with apt-get: ${missing.join(', ')}\n`,
+  )
   const apt = (...args: string[]) =>
     execFileSync('apt-get', args, {
       stdio: ['ignore', 'ignore', 'inherit'],
@@ -73,7 +84,7 @@ export function gatewayProgram(program: string): string {
 
 /** The path of one of Postgres's own programs. */
 export function postgresProgram(program: string): string {
-  const path = locate(program, NEEDED.find(({ program }) => program === 'postgres')?.folders ?? [])
+  const path = locate(program, POSTGRES.folders)
   if (!path) throw new Error(`${program} is not installed`)
   return path
 }

@@ -16,8 +16,15 @@ export interface PostgresServer {
   stop(): void
 }
 
-/** A Postgres of our own on a free port, its data in a folder that goes with it. Durable, as in production. */
-export async function startPostgres(): Promise<PostgresServer> {
+const NOT_DURABLE = ' -c fsync=off -c synchronous_commit=off -c full_page_writes=off'
+
+/** With it, as in production, a commit waits for the disk. A server that no test kills does without. */
+interface PostgresOptions {
+  durable?: boolean
+}
+
+/** Starts a Postgres of our own on a free port. Its data is in a folder that `stop` deletes. */
+export async function startPostgres({ durable = true }: PostgresOptions = {}): Promise<PostgresServer> {
   const directory = mkdtempSync(join(tmpdir(), 'latchkey-postgres-'))
   // Postgres refuses to run as root.
   const identity = process.getuid?.() === 0 ? postgresUser() : undefined
@@ -40,7 +47,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     '-l',
     join(directory, 'log'),
     '-o',
-    `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200`,
+    `-p ${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200${durable ? '' : NOT_DURABLE}`,
     'start',
   )
   let isRunning = true

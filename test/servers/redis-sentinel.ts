@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
+import { eventually } from '../eventually.js'
 import { temporaryFolder } from '../service.js'
 import { freePort } from './ports.js'
 import { type RedisServer, startRedis } from './redis.js'
@@ -121,10 +122,6 @@ async function infoOf(server: RedisServer): Promise<string> {
   }
 }
 
-export async function poll(isSo: () => Promise<boolean>, timeout = 30_000): Promise<void> {
-  for (const deadline = Date.now() + timeout; Date.now() < deadline; ) {
-    if (await isSo()) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  throw new Error(`it did not come about in ${timeout} ms`)
-}
+/** Elections and full synchronizations take seconds. */
+export const poll = (condition: () => Promise<boolean>, within = 30_000): Promise<number> =>
+  eventually(condition, within)

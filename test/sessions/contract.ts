@@ -82,7 +82,11 @@ export function sessionContract(store: Store): void {
     t.equal(later.generation, 1)
     t.equal(later.expiresAt, rotated.expiresAt - 25_000, 'a replay extends nothing')
     await age(5000 + 1)
-    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'reused' }, 'the grace is over')
+    t.strictSame(
+      await present(sessions, session.sub, session.sid, 0),
+      { outcome: 'reused', successor: 'unused' },
+      'late',
+    )
     t.match(
       await present(sessions, session.sub, session.sid, 1),
       { outcome: 'rotated' },
@@ -96,7 +100,7 @@ export function sessionContract(store: Store): void {
     await present(sessions, session.sub, session.sid, 0)
     await present(sessions, session.sub, session.sid, 1)
 
-    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'reused' })
+    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'reused', successor: 'used' })
 
     t.equal(await sessions.holder(session.sub, session.sid), 'ada')
     t.match(await present(sessions, session.sub, session.sid, 1), { outcome: 'replayed' })
@@ -125,7 +129,7 @@ export function sessionContract(store: Store): void {
 
     t.equal(moved.generation, 8)
     t.strictSame(rotatedSession(await present(sessions, session.sub, session.sid, 7), 'replayed'), moved)
-    t.strictSame(await present(sessions, session.sub, session.sid, 6), { outcome: 'reused' })
+    t.strictSame(await present(sessions, session.sub, session.sid, 6), { outcome: 'reused', successor: 'used' })
     t.match(await present(sessions, session.sub, session.sid, 8), { outcome: 'rotated', session: { generation: 9 } })
   })
 
@@ -281,6 +285,19 @@ export function sessionContract(store: Store): void {
     t.strictSame((await sessions.create(newSession(sub))).excess, [])
     await sessions.end(sub, [session.sid])
     t.strictSame((await sessions.create(newSession(sub))).excess, [])
+  })
+
+  test(`${store}: a client's tokens end up to a time of issue, and an earlier one ends no more of them`, async (t) => {
+    const { sessions, replica } = await openStore(t, store)
+    const now = Math.floor(Date.now() / 1000)
+
+    t.equal(await sessions.revokeClient('backend', now), true)
+    t.equal(await (await replica()).revokeClient('backend', now), false)
+    t.equal(await sessions.revokeClient('backend', now - 60), false)
+    t.equal(await sessions.clientNotBefore('backend'), now)
+    t.equal(await sessions.revokeClient('backend', now + 60), true)
+    t.equal(await sessions.clientNotBefore('backend'), now + 60)
+    t.ok((await sessions.clientNotBefore('another')) < now + 60)
   })
 
   test(`${store}: answers a ping`, async (t) => {

@@ -137,7 +137,7 @@ for (const store of stores) {
   })
 
   test(`${store}: a password that was changed ends every other session; of two changes at once one wins`, async (t) => {
-    const { api } = await startService(t, store, { HASH_CONCURRENCY: '2' })
+    const { api } = await startService(t, store, { HASH_COST: 'full', HASH_CONCURRENCY: '2' })
     for (let round = 0; round < 5; round += 1) {
       const name = `ada-${round}`
       await api.signUp(name, PASSWORD)

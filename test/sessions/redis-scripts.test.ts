@@ -6,6 +6,7 @@ import { newUser, openRedisStore } from './stores.js'
 
 const TTL = 60_000
 const GRACE = 30_000
+const RETENTION = 'lk1:retention:test'
 
 /** Runs a script as it lies beside the store. */
 async function open(t: Test) {
@@ -182,10 +183,10 @@ test('rotate: reused, a millisecond past the grace or two generations back; noth
   await client.hincrby(session, 'r', -(GRACE + 1))
   const before = await client.hgetall(session)
 
-  t.strictSame(await rotate(0), ['reused'])
+  t.strictSame(await rotate(0), ['reused', 'unused'])
   t.strictSame(await client.hgetall(session), before)
   await rotate(1)
-  t.strictSame(await rotate(0), ['reused'])
+  t.strictSame(await rotate(0), ['reused', 'used'])
   t.equal((await rotate(1))[0], 'replayed')
 })
 
@@ -196,7 +197,7 @@ test('rotate: a newer generation moves the session on to it, at any height', asy
   t.equal((await rotate(2 ** 48 - 3))[0], 'rotated')
   t.equal(await client.hget(session, 'g'), String(2 ** 48 - 2))
   t.equal((await rotate(2 ** 48 - 3))[0], 'replayed')
-  t.strictSame(await rotate(5), ['reused'])
+  t.strictSame(await rotate(5), ['reused', 'used'])
 })
 
 test('rotate: unknown to another client; nothing is changed', async (t) => {
@@ -256,7 +257,7 @@ test('end: names those that lived, and leaves the others', async (t) => {
 test('announce: answers with the id of the entry, whose fields are those given', async (t) => {
   const { client, run } = await open(t)
 
-  const id = (await run('announce', ['lk1:feed:test'], 60_000, 'sid', 'A', 'sid', 'B')) as string
+  const id = (await run('announce', ['lk1:feed:test', RETENTION], 60_000, 'sid', 'A', 'sid', 'B')) as string
 
   t.strictSame(await client.xrange('lk1:feed:test', '-', '+'), [[id, ['sid', 'A', 'sid', 'B']]])
 })
@@ -276,7 +277,7 @@ test('announce, heartbeat: cut off what is older than entries are kept, by the c
     ['heartbeat', 250, 60_000, 'a-word'],
   ] as const) {
     await fill()
-    await run(script, [feed], ...args)
+    await run(script, [feed, RETENTION], ...args)
     const left = (await client.xrange(feed, '-', '+')).map(([, [, sid]]) => sid)
     // Redis drops whole nodes of a hundred.
     t.ok(left.length <= 102, `${script}: ${left.length} are left`)
@@ -284,10 +285,71 @@ test('announce, heartbeat: cut off what is older than entries are kept, by the c
   }
 })
 
+test('announce, heartbeat: keep entries for as long as the instance that needs them for longest', async (t) => {
+  const { client, run } = await open(t)
+  const feed = 'lk1:feed:test'
+  const now = await redisTime(client)
+  for (const [script, ...args] of [
+    ['announce', 60_000, 'sid', 'NEW'],
+    ['heartbeat', 250, 60_000, 'a-word'],
+  ] as const) {
+    await client.del(feed)
+    await client.zadd(RETENTION, now - 1, 300_000, now + 60_000, 200_000, now + 70_000, 100)
+    for (let i = 0; i < 500; i += 1) await client.xadd(feed, `${now - 100_000 + i}-0`, 'sid', `OLD${i}`)
+    await run(script, [feed, RETENTION], ...args)
+    t.equal(await client.xlen(feed), 501, script)
+    t.equal(await client.zscore(RETENTION, 200_000), String(now + 60_000), 'a shorter need does not prolong it')
+  }
+  t.match((await client.xrevrange(feed, '+', '-', 'COUNT', 1))[0]?.[1], ['hb', '200000'])
+})
+
+test('heartbeat: notes what its instance needs, also where another one beat, and again before it is forgotten', async (t) => {
+  const { client, run } = await open(t)
+  const feed = 'lk1:feed:test'
+  const heartbeat = (kept: number) => run('heartbeat', [feed, RETENTION], 60_000, kept, 'a-word')
+  /** For how many seconds more each is needed. */
+  const noted = async () => {
+    const now = await redisTime(client)
+    const all = await client.zrange(RETENTION, '0', '-1', 'WITHSCORES')
+    const left = (until: string | undefined) => Math.ceil((Number(until) - now) / 1000)
+    return Object.fromEntries(all.flatMap((kept, i) => (i % 2 === 0 ? [[kept, left(all[i + 1])]] : [])))
+  }
+
+  t.equal(await heartbeat(60_000), 1)
+  t.match(await noted(), { 60000: 60 })
+  t.equal(await heartbeat(100_000), 0)
+  t.match(await noted(), { 60000: Number, 100000: 100 })
+  t.ok((await client.pttl(RETENTION)) > 95_000, 'it goes when the last is over')
+  const until = (await redisTime(client)) + 95_000
+  await client.zadd(RETENTION, until, 100_000, until - 200_000, 7000)
+  await heartbeat(100_000)
+  t.equal(await client.zscore(RETENTION, 100_000), String(until), 'not with each heartbeat')
+  await client.zadd(RETENTION, until - 10_000, 100_000)
+  await heartbeat(60_000)
+  t.equal(await client.zscore(RETENTION, 100_000), String(until - 10_000))
+  await heartbeat(100_000)
+  t.match(await noted(), { 100000: 100 })
+  t.equal(await client.zscore(RETENTION, 7000), null, 'what is over is forgotten')
+})
+
+test('revoke-client: answers with the time that holds now, and keeps it for as long as a token may live', async (t) => {
+  const { client, run } = await open(t)
+  const key = 'lk1:{backend}:n'
+  const now = Math.floor((await redisTime(client)) / 1000)
+  const keptFrom = async () => Math.round(((await client.pexpiretime(key)) - 1_000_000) / 1000)
+
+  t.equal(await run('revoke-client', [key], now - 3600, 1_000_000), now - 3600)
+  t.ok(Math.abs((await keptFrom()) - now) <= 5, 'from now')
+  t.equal(await run('revoke-client', [key], now + 600, 1_000_000), now + 600)
+  t.equal(await keptFrom(), now + 600, 'from the time of issue, where that is ahead')
+  t.equal(await run('revoke-client', [key], now, 1_000_000), now + 600, 'never an earlier one')
+  t.equal(await client.get(key), String(now + 600))
+})
+
 test('heartbeat: 1 where the feed was silent, 0 where anyone wrote within the interval', async (t) => {
   const { client, run } = await open(t)
   const feed = 'lk1:feed:test'
-  const heartbeat = (interval: number) => run('heartbeat', [feed], interval, 60_000, 'a-word')
+  const heartbeat = (interval: number) => run('heartbeat', [feed, RETENTION], interval, 60_000, 'a-word')
 
   t.equal(await heartbeat(60_000), 1)
   t.equal(await heartbeat(60_000), 0)

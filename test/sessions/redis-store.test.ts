@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import {
+  clientRevocationKey,
+  epochKey,
+  feedKey,
+  feedRetentionKey,
+  sessionIndexKey,
+  sessionKey,
+} from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import { connectRedis } from '../../src/sessions/redis/client.js'
@@ -115,7 +122,8 @@ test('scripts that Redis has forgotten are sent again', async (t) => {
   const forget = () => client.script('FLUSH')
   const { session } = await sessions.create(newSession(sub))
   await present(sessions, sub, session.sid, 0)
-  await sessions.end(sub, ['another'])
+  const { session: another } = await sessions.create(newSession(sub))
+  await sessions.end(sub, [another.sid])
 
   await forget()
   t.match(await sessions.create(newSession(sub)), { excess: [] })
@@ -140,8 +148,9 @@ test('F30 every key has an end, but the feed, which is trimmed, and the epoch', 
     await store.end(sub, [second])
   }
 
+  await poll(t, async () => (await client.exists(feedRetentionKey)) === 1)
   const keys = (await client.keys('*')).sort()
-  t.equal(keys.length, 3 * 3 + 2, 'a user has the two sessions and the index; the rest is feed and epoch')
+  t.equal(keys.length, 3 * 3 + 3, 'a user has the two sessions and the index; the rest is feed, retention and epoch')
   for (const key of keys) {
     t.match(key, /^lk1:/)
     t.equal((await client.pttl(key)) > 0, key !== feedKey && key !== epochKey, key)
@@ -155,7 +164,8 @@ test('F30 when the last session ends nothing of the user is left', async (t) => 
 
   await sessions.endAll(sub)
 
-  t.strictSame((await client.keys('*')).sort(), [epochKey, feedKey])
+  await poll(t, async () => (await client.exists(feedRetentionKey)) === 1)
+  t.strictSame((await client.keys('*')).sort(), [epochKey, feedKey, feedRetentionKey])
 })
 
 test('a user’s keys share a slot, and every script touches one slot alone', async (t) => {
@@ -199,6 +209,17 @@ test('a user may end more sessions than Lua takes arguments', async (t) => {
   t.equal(new Set(ended).size, 5000)
   t.strictSame(new Set((await told(client)).flatMap((fields) => fields.filter((_, i) => i % 2))), new Set(sids))
   t.strictSame(await client.keys('lk1:{*'), [])
+})
+
+test('a revocation that Redis does not hold as a time covers none: the next one is told, and takes its place', async (t) => {
+  const { client, sessions } = await openRedisStore(t)
+  const now = Math.floor(Date.now() / 1000)
+  for (const value of ['', 'x', 'NaN', '-1', '99999999999999999999', 'Infinity']) {
+    await client.set(clientRevocationKey('backend'), value)
+    t.equal(await sessions.revokeClient('backend', now), true, value)
+    t.equal(await sessions.clientNotBefore('backend'), now)
+  }
+  t.equal((await told(client)).length, 6)
 })
 
 test('without Redis each question says so, and none hangs', async (t) => {

@@ -35,7 +35,13 @@ export async function startReplicas(
   sessionsIn: 'redis' | 'postgres',
   overrides: Environment = {},
 ): Promise<Replicas> {
-  const env = await environment(t, 'postgres', { HASH_CONCURRENCY: '4', HASH_QUEUE: '1000', DOCS: 'off', ...overrides })
+  const env = await environment(t, 'postgres', {
+    HASH_COST: 'full',
+    HASH_CONCURRENCY: '4',
+    HASH_QUEUE: '1000',
+    DOCS: 'off',
+    ...overrides,
+  })
   if (sessionsIn === 'redis') {
     const redis = await startRedis()
     t.teardown(() => redis.stop())

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
+import { epochKey, feedKey, feedRetentionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import type { Test } from 'tap'
@@ -18,6 +17,7 @@ import {
   type StoreOptions,
 } from '../../src/sessions/session.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
+import { eventually } from '../eventually.js'
 import { createPostgresDatabase } from '../servers/postgres.js'
 import { startRedis } from '../servers/redis.js'
 import { type Store, temporaryFolder } from '../service.js'
@@ -112,7 +112,7 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
     replica: async () => replica(await connect()),
     async age(milliseconds) {
       for (const key of await client.keys('lk1:*')) {
-        if (key === feedKey || key === epochKey) continue
+        if ([feedKey, feedRetentionKey, epochKey].includes(key)) continue
         if (key.endsWith(':i')) {
           for (const sid of await client.zrange(key, '0', '-1')) await client.zincrby(key, -milliseconds, sid)
         } else {
@@ -148,8 +148,6 @@ export const newUser = (): string => randomUUID()
 export const present = (sessions: SessionStore, sub: string, sid: string, generation: number): Promise<Rotation> =>
   sessions.rotate({ sub, sid, generation }, FIRST_PARTY)
 
-/** Waits until it is so, or fails the test. */
-export async function poll(t: Test, isSo: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(10)) if (await isSo()) return
-  t.fail('it did not come about in ten seconds')
+export async function poll(_t: Test, condition: () => Promise<boolean>): Promise<void> {
+  await eventually(condition)
 }

@@ -133,7 +133,7 @@ test('JWT_SECRET and JWT_KEYS_FILE together are a fault, however the secret is g
 })
 
 test('C4: in production a secret of the key file must not be a guessable one, nor that of refresh tokens', async (t) => {
-  const env = { ...(await environment(t, 'sqlite')), NODE_ENV: 'production', ISSUER: 'https://auth.example.com' }
+  const env = await environment(t, 'sqlite', { NODE_ENV: 'production', ISSUER: 'https://auth.example.com' })
   const faultOf = (...keys: object[]) => faultsOf({ ...env, ...withKeyFile(keyFile(t, ...keys)) })
   const ec = await makeKey('ES256')
 

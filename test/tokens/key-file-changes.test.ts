@@ -2,6 +2,7 @@ import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSy
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
+import { eventually } from '../eventually.js'
 import { headerOf, keyFile, keySet, makeKey, type PrivateKey, withKeyFile } from '../keys.js'
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../service.js'
 
@@ -9,14 +10,6 @@ const READ = 'the key file was read: the first key signs'
 const BROKEN = 'the key file is broken: the keys before it stay in use'
 
 const linesOf = ({ log }: RunningService, msg: string) => log.filter((line) => line.msg === msg)
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('it did not come about')
-    await sleep(10)
-  }
-}
 
 /** Signs in: shows which key signs. */
 async function signingKid({ api }: RunningService): Promise<string> {
@@ -36,7 +29,7 @@ async function seesChange(t: Test, service: RunningService, change: () => void, 
   const read = linesOf(service, READ).length
   const started = Date.now()
   change()
-  await until(() => linesOf(service, READ).length > read)
+  await eventually(() => linesOf(service, READ).length > read)
   t.comment(`read again after ${Date.now() - started} ms`)
 
   t.strictSame(linesOf(service, READ).at(-1)?.kids, [after.kid])
@@ -98,7 +91,7 @@ test('a change in the moment of the start is not missed', async (t) => {
   writeFileSync(path, keySet(after))
   const service = await starting
   await service.api.signUp('ada', PASSWORD)
-  await until(async () => (await signingKid(service)) === after.kid)
+  await eventually(async () => (await signingKid(service)) === after.kid)
   t.equal(linesOf(service, BROKEN).length, 0)
 })
 
@@ -109,13 +102,13 @@ test('SIGHUP reads the key file at once', async (t) => {
   writeFileSync(path, keySet(after, before))
   process.kill(process.pid, 'SIGHUP')
   // The signal is handled in this very process: two turns of its loop, and no look of the poll in between.
-  await until(() => linesOf(service, READ).length > 0)
+  await eventually(() => linesOf(service, READ).length > 0)
   t.strictSame(linesOf(service, READ)[0]?.kids, [after.kid, before.kid])
   t.equal(await signingKid(service), after.kid)
 
   writeFileSync(path, 'canary')
   process.kill(process.pid, 'SIGHUP')
-  await until(() => linesOf(service, BROKEN).length > 0)
+  await eventually(() => linesOf(service, BROKEN).length > 0)
   t.equal(await signingKid(service), after.kid)
 })
 
@@ -135,7 +128,7 @@ test('a broken file keeps the keys before it, and says so once, without repeatin
   ] as const) {
     writeFileSync(path, text)
     told += 1
-    await until(() => broken().length >= told)
+    await eventually(() => broken().length >= told)
     t.match(broken().at(-1)?.reason, reason)
     await sleep(1000)
     t.equal(broken().length, told, 'it is told once, not at each look')
@@ -143,12 +136,12 @@ test('a broken file keeps the keys before it, and says so once, without repeatin
     t.equal(await signingKid(service), before.kid)
   }
   rmSync(path)
-  await until(() => broken().length > told)
+  await eventually(() => broken().length > told)
   t.match(broken().at(-1)?.reason, /cannot be read: ENOENT/)
   t.equal(await service.api.isActive(token), true)
 
   writeFileSync(path, keySet(before))
-  await until(() => linesOf(service, READ).length === 1)
+  await eventually(() => linesOf(service, READ).length === 1)
   t.equal(await service.api.isActive(token), true, 'and when it is whole again, that is told too')
   const everything = JSON.stringify(service.log)
   for (const secret of [before.d, after.d, 'canary', 'Y2FuYXJ5']) t.notOk(everything.includes(secret as string))
@@ -167,7 +160,7 @@ test('a file that is being written is left alone until it has been', async (t) =
     appendFileSync(path, text.slice(at, at + size))
     await sleep(100)
   }
-  await until(() => linesOf(service, READ).length > 0)
+  await eventually(() => linesOf(service, READ).length > 0)
 
   t.strictSame(linesOf(service, READ)[0]?.kids, [after.kid, before.kid])
   t.equal(linesOf(service, BROKEN).length, 0, 'no alarm for half of it')
@@ -182,7 +175,7 @@ test('a new key under an old kid signs and verifies', async (t) => {
   const { access_token: old } = await service.api.tokens('ada', PASSWORD)
 
   writeFileSync(path, keySet(after))
-  await until(() => linesOf(service, READ).length > 0)
+  await eventually(() => linesOf(service, READ).length > 0)
 
   t.equal(await service.api.isActive((await service.api.tokens('ada', PASSWORD)).access_token), true)
   t.equal(await service.api.isActive(old), false)

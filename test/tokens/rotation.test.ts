@@ -5,6 +5,7 @@ import { decodeJwt, importJWK, type JWK, SignJWT } from 'jose'
 import { type Test, test } from 'tap'
 import { type Algorithm, addKey, generateKey, promoteKey, removeKey } from '../../src/tokens/key-file.js'
 import type { Tokens } from '../api.js'
+import { eventually } from '../eventually.js'
 import { headerOf, withKeyFile } from '../keys.js'
 import { environment, PASSWORD, type SpawnedService, spawnService, temporaryFolder } from '../service.js'
 import { stampedClaims } from '../stamped.js'
@@ -33,11 +34,11 @@ test('F27: keys rotated twice under load on two replicas: nothing fails, and a r
     for (const { api } of replicas) t.equal(await api.isActive(old), true)
 
     const next = add(alg)
-    for (const { api } of replicas) await until(async () => (await publishedKids(api)).includes(next))
+    for (const { api } of replicas) await eventually(async () => (await publishedKids(api)).includes(next))
     t.equal(await signingKid(replicas[0]), current, 'second in the file: known, and not signing')
 
     promoteKey(path, next)
-    for (const replica of replicas) await until(async () => (await signingKid(replica)) === next)
+    for (const replica of replicas) await eventually(async () => (await signingKid(replica)) === next)
     for (const { api } of replicas) t.equal(await api.isActive(old), true, 'what the old key signed lives on')
     await sleep(ACCESS_TTL)
 
@@ -45,7 +46,7 @@ test('F27: keys rotated twice under load on two replicas: nothing fails, and a r
     const removed = Date.now()
     for (const [index, { api, output }] of replicas.entries()) {
       const answers: { at: number; active: boolean }[] = []
-      await until(async () => {
+      await eventually(async () => {
         const at = Date.now()
         answers.push({ at, active: await api.isActive(old) })
         return answers.at(-1)?.active === false
@@ -125,7 +126,7 @@ async function publishedKids(api: SpawnedService['api']): Promise<string[]> {
 /** When the service's log says that it has these keys and no others, in Unix milliseconds. */
 async function readAt(output: () => string, kids: string[]): Promise<number> {
   let time: number | undefined
-  await until(() => {
+  await eventually(() => {
     const lines = output()
       .split('\n')
       .filter((line) => line.includes('the key file was read'))
@@ -134,12 +135,4 @@ async function readAt(output: () => string, kids: string[]): Promise<number> {
     return time !== undefined
   })
   return time as unknown as number
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 30_000
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error('it did not come about')
-    await sleep(20)
-  }
 }

@@ -10,7 +10,7 @@ const niceness = () =>
   })
 
 test('the threads that hash give way to the one that answers', { skip: process.platform !== 'linux' }, async (t) => {
-  const { api } = await startService(t, 'sqlite')
+  const { api } = await startService(t, 'sqlite', { HASH_COST: 'full' })
   const own = niceness()[0] as number
   await api.signUp('ada', PASSWORD)
   const deadline = Date.now() + 5000

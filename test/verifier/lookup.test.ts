@@ -4,7 +4,18 @@ import { Cluster, Redis } from 'ioredis'
 import { test } from 'tap'
 import { startRedis } from '../servers/redis.js'
 import { startTcpProxy } from '../servers/tcp-proxy.js'
-import { adminOf, callsOf, inTime, seedFeed, settingOn, startSetting, until, verdict, verifierOf } from './setting.js'
+import {
+  adminOf,
+  ageEpoch,
+  callsOf,
+  inTime,
+  seedFeed,
+  settingOn,
+  startSetting,
+  until,
+  verdict,
+  verifierOf,
+} from './setting.js'
 
 test('a look-up is one EXISTS, and the revocation counts from the moment it was acknowledged', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
@@ -132,6 +143,7 @@ test('a cluster is asked and followed through a client of it', async (t) => {
   await seedFeed(node.url)
   // The service's own client knows nothing of clusters: to it, a cluster of one is a Redis.
   const { admin, service, signIn } = await settingOn(t, node)
+  await ageEpoch(admin)
   const { access_token } = await signIn()
   const cluster = new Cluster([node.url])
   t.teardown(() => cluster.disconnect())

@@ -4,6 +4,7 @@ import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import type { Tokens } from '../api.js'
+import { eventually } from '../eventually.js'
 import { type RedisServer, startRedis } from '../servers/redis.js'
 import { type Environment, JWT_SECRET, PASSWORD, type RunningService, startService } from '../service.js'
 
@@ -27,8 +28,7 @@ export async function startSetting(t: Test, overrides: Environment = {}): Promis
   t.teardown(() => redis.stop())
   await seedFeed(redis.url)
   const setting = await settingOn(t, redis, overrides)
-  // To this service the Redis was new: it has begun an epoch.
-  await setting.admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
+  await ageEpoch(setting.admin)
   return setting
 }
 
@@ -53,6 +53,11 @@ export function adminOf(t: Test, url: string): Redis {
   admin.on('error', () => {})
   t.teardown(() => admin.disconnect())
   return admin
+}
+
+/** A service begins the epoch of a Redis that is new to it: that was an hour ago. */
+export async function ageEpoch(admin: Redis): Promise<void> {
+  await admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
 }
 
 /** What an hour of use leaves in Redis. */
@@ -83,22 +88,15 @@ export async function verdict(verifier: Verifier, token: string): Promise<string
   }
 }
 
+export const until = (condition: () => boolean | Promise<boolean>, within = 5000): Promise<number> =>
+  eventually(condition, within)
+
 /**
  * The answer, or `late`. A process that was kept waiting for a core sees its timers go off in the order in which they are
  * due: what ends by a time limit of its own, well before this one, is in time however busy the machine is.
  */
 export function inTime<Value>(answer: Promise<Value>, milliseconds: number): Promise<Value | 'late'> {
   return Promise.race([answer, sleep(milliseconds, 'late' as const)])
-}
-
-/** Polls until the condition holds; answers with how many milliseconds that took. */
-export async function until(condition: () => boolean | Promise<boolean>, timeout = 5000): Promise<number> {
-  const began = performance.now()
-  while (!(await condition())) {
-    if (performance.now() - began > timeout) throw new Error(`it did not come to pass within ${timeout} ms`)
-    await sleep(2)
-  }
-  return performance.now() - began
 }
 
 /** How often Redis has run a command. */

@@ -17,11 +17,18 @@ export const sessionIndexKey = (sub: string): string => `lk1:{${sub}}:i`
 export const clientRevocationKey = (clientId: string): string => `lk1:{${clientId}}:n`
 
 /**
- * Revocations of the last access-token lifetime (stream). An entry is one of
+ * Revocations of the last access-token lifetime, of the longest that is in use (stream). An entry is one of
  * `sid` (repeated once for each session that ended), `sub` with `nbf`, or `hb`: a writer's heartbeat, which says for how
  * many milliseconds entries are kept, with a random word `n`, so that no two are alike.
  */
 export const feedKey = 'lk1:feed'
+
+/**
+/**
+ * For how many milliseconds instances need the feed to keep its entries (sorted set: by until when, Unix milliseconds). The most
+ * of them counts. In a cluster it is beside the feed.
+ */
+export const feedRetentionKey = `lk1:retention:{${feedKey}}`
 
 /**
  * A number as the service writes it here, for example a time. Undefined for any other value: `Number` would read an empty

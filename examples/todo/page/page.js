@@ -94,8 +94,8 @@ function renew(stale) {
     if (response.ok) {
       return keep(answer, { username: session.username, renewals: session.renewals + 1, renewedBy: TAB })
     }
-    // The one answer that means that the session is over. After any other we may ask again: nobody is signed out
-    // because a server was restarting.
+    // The one answer that means that the session is over. After any other we may ask again: within REFRESH_GRACE, 30 seconds,
+    // nobody is signed out because a server was restarting.
     if (answer.error === 'invalid_grant') {
       forget('elsewhere')
       throw new SignedOut()

@@ -2,7 +2,8 @@
   Tells the followers of the feed.
 
   KEYS[1]  the feed               lk1:feed
-  ARGV[1]  how long entries are kept, ms
+  KEYS[2]  its retention          lk1:retention:{lk1:feed}
+  ARGV[1]  how long the caller needs entries to be kept, ms: they are, or longer where another instance needs it
   ARGV[2…] fields and values of the entry
 
   Returns  the entry's id
@@ -11,4 +12,6 @@
 ]]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-return redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', now - tonumber(ARGV[1])), '*', unpack(ARGV, 2))
+local kept = tonumber(ARGV[1])
+for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', now)) do kept = math.max(kept, tonumber(other)) end
+return redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', now - kept), '*', unpack(ARGV, 2))

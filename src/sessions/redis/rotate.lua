@@ -9,7 +9,8 @@
 
   Returns   for each, in the same order:
             { 'unknown' }                          there is no such session, or it is another client's
-            { 'reused' }                           the generation was left behind; nothing is changed
+            { 'reused', 'unused' or 'used' }       the generation was left behind, and whether its successor was ever used;
+                                                   nothing is changed
             { 'replayed', now, expires, moved on, client, scope, audience, roles }
                                                    moved on within the grace; nothing is changed
             { 'rotated', … }                       moved on now
@@ -47,7 +48,8 @@ local function rotate(session, index, sid, presented, asking)
 
   local outcome, expires = 'rotated', nil
   if presented < generation then
-    if presented ~= generation - 1 or now - rotated > grace then return { 'reused' } end
+    if presented ~= generation - 1 then return { 'reused', 'used' } end
+    if now - rotated > grace then return { 'reused', 'unused' } end
     outcome, expires = 'replayed', redis.call('PEXPIRETIME', session)
   else
     expires = now + ttl

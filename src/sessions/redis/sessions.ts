@@ -5,6 +5,7 @@ import {
   clientRevocationKey,
   epochKey,
   feedKey,
+  feedRetentionKey,
   parseWholeNumber,
   sessionIndexKey,
   sessionKey,
@@ -12,7 +13,7 @@ import {
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshGrant } from '../refresh-token.js'
-import { FIRST_PARTY, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
+import { FIRST_PARTY, LONGEST_LIFE, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
@@ -26,10 +27,10 @@ const scripts = {
   lkRotate: { lua: lua('rotate') },
   lkEnd: { lua: lua('end') },
   lkHolders: { lua: lua('holders') },
-  lkAnnounce: { lua: lua('announce'), numberOfKeys: 1 },
+  lkAnnounce: { lua: lua('announce'), numberOfKeys: 2 },
   lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
   lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
-  lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 1 },
+  lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 2 },
 }
 
 /** What `defineCommand` adds to the client. */
@@ -42,13 +43,13 @@ interface Scripts {
   lkRotate(keys: number, ...args: (string | number)[]): Promise<RotationAnswer[]>
   lkEnd(keys: number, ...args: string[]): Promise<string[]>
   lkHolders(keys: number, ...sessions: string[]): Promise<(string | null)[]>
-  lkAnnounce(feed: string, kept: number, ...fields: string[]): Promise<string>
+  lkAnnounce(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkEpoch(epoch: string): Promise<number>
-  lkHeartbeat(feed: string, interval: number, kept: number, word: string): Promise<number>
+  lkHeartbeat(feed: string, retention: string, interval: number, kept: number, word: string): Promise<number>
 }
 type Times = [now: number, expiresAt: number, rotatedAt: number]
-type RotationAnswer = Rotated | ['reused' | 'unknown']
+type RotationAnswer = Rotated | ['reused', successor: 'unused' | 'used'] | ['unknown']
 type Rotated = ['rotated' | 'replayed', ...Times, owner: string, scope: string, audience: string, roles: string]
 
 /** A follower of the feed is stale past one second by default: four chances to hear of us within it. */
@@ -90,6 +91,7 @@ export function createRedisSessions(
   const redis = client as RedisClient & Scripts
   const inCluster = isCluster(client)
   const limit = commandTimeout(client)
+  /** How long the feed must keep its entries for the tokens of this process. Another may need them for longer. */
   const feedKept = accessTtl + FEED_SLACK
 
   /**
@@ -124,7 +126,8 @@ export function createRedisSessions(
     // An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before.
     await redis.lkEpoch(epochKey)
     // A little less than the interval: a timer that fires early must not let a beat pass.
-    await redis.lkHeartbeat(feedKey, HEARTBEAT_INTERVAL * 0.8, feedKept, randomBytes(6).toString('base64url'))
+    const word = randomBytes(6).toString('base64url')
+    await redis.lkHeartbeat(feedKey, feedRetentionKey, HEARTBEAT_INTERVAL * 0.8, feedKept, word)
   }
   let beating = false
   async function beatIfAlive(): Promise<void> {
@@ -144,20 +147,22 @@ export function createRedisSessions(
    * have of the other.
    */
   async function announce(...fields: string[]): Promise<void> {
-    if (replicated && inCluster) await replicated.run(scripts.lkAnnounce.lua, [feedKey], feedKept, ...fields)
-    else await redis.lkAnnounce(feedKey, feedKept, ...fields)
+    const keys = [feedKey, feedRetentionKey] as const
+    if (replicated && inCluster) await replicated.run(scripts.lkAnnounce.lua, keys, feedKept, ...fields)
+    else await redis.lkAnnounce(...keys, feedKept, ...fields)
   }
 
   async function end(sub: string, sids: readonly string[]): Promise<string[]> {
-    // Nothing to end: what is gone already may still have to reach the replicas.
-    if (sids.length === 0) {
-      await replicated?.run(scripts.lkEnd.lua, [sessionIndexKey(sub)])
-      return []
-    }
     const ended: string[] = []
     for (let i = 0; i < sids.length; i += END_BATCH) {
-      ended.push(...(await endBatch(sub, sids.slice(i, i + END_BATCH))))
+      // Sent together: one round trip. Without it anybody with an old token could fill the feed, which every follower reads.
+      const batch = sids.slice(i, i + END_BATCH)
+      const isThere = await Promise.all(batch.map((sid) => redis.exists(sessionKey(sub, sid))))
+      const living = batch.filter((_, i) => isThere[i] === 1)
+      if (living.length > 0) ended.push(...(await endBatch(sub, living)))
     }
+    // What is gone already may still have to reach the replicas.
+    if (ended.length === 0) await replicated?.run(scripts.lkEnd.lua, [sessionIndexKey(sub)])
     return ended
   }
 
@@ -191,7 +196,8 @@ export function createRedisSessions(
     rotate: (grant, clientId) =>
       ask(async (): Promise<Rotation> => {
         const answer = await rotate({ grant, clientId })
-        if (answer.length === 1) return { outcome: answer[0] }
+        if (answer[0] === 'unknown') return { outcome: 'unknown' }
+        if (answer[0] === 'reused') return { outcome: 'reused', successor: answer[1] }
         const [outcome, now, expiresAt, lastSeenAt, owner, scope, audience, roles] = answer
         const session = {
           sub: grant.sub,
@@ -236,10 +242,13 @@ export function createRedisSessions(
 
     revokeClient: (clientId, notBefore) =>
       ask(async () => {
-        await announce('sub', clientId, 'nbf', String(notBefore))
         const key = clientRevocationKey(clientId)
-        if (replicated) await replicated.run(scripts.lkRevokeClient.lua, [key], notBefore, feedKept)
-        else await redis.lkRevokeClient(key, notBefore, feedKept)
+        // What is no time covers nothing: the script puts a time in its place.
+        const isNew = (parseWholeNumber(await redis.get(key)) ?? 0) < notBefore
+        if (isNew) await announce('sub', clientId, 'nbf', String(notBefore))
+        if (replicated) await replicated.run(scripts.lkRevokeClient.lua, [key], notBefore, LONGEST_LIFE)
+        else if (isNew) await redis.lkRevokeClient(key, notBefore, LONGEST_LIFE)
+        return isNew
       }),
 
     clientNotBefore: (clientId) =>

@@ -3,7 +3,7 @@ import { browser } from './examples/browser.js'
 import { startService } from './service.js'
 
 test('/docs works in a browser under its own policy: no script but ours, no frame, no other host', async (t) => {
-  const { api } = await startService(t, 'sqlite')
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const { headers } = await api.call('/docs')
   t.match(headers, {
     'content-security-policy': /^default-src 'none';script-src 'self';.*frame-ancestors 'none'$/,
@@ -34,7 +34,7 @@ test('/docs works in a browser under its own policy: no script but ours, no fram
 })
 
 test('without CORS no page of another origin reads an answer', async (t) => {
-  const { api } = await startService(t, 'sqlite')
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const asked = { origin: 'https://evil.example', 'access-control-request-method': 'POST' }
   for (const [method, path] of [
     ['OPTIONS', '/login'],

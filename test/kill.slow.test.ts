@@ -58,7 +58,7 @@ test(`F20 embedded: what was acknowledged outlives a kill -9 that comes at once,
 })
 
 test(`R11 embedded: killed while many refresh at once, every token can be presented again, × ${KILLS}`, async (t) => {
-  const env = await environment(t, 'sqlite', { HASH_CONCURRENCY: '4' })
+  const env = await environment(t, 'sqlite', { HASH_COST: 'full', HASH_CONCURRENCY: '4' })
   let service = await spawnService(t, env)
   await service.api.signUp('ada', PASSWORD)
   const devices = await Promise.all(

@@ -1,0 +1,146 @@
+import { type Test, test } from 'tap'
+import type { Api, Tokens } from '../api.js'
+import { basic, makeClient } from '../clients.js'
+import { claimsOf, Forger } from '../hostile-tokens.js'
+import { keyFile, makeKey, withKeyFile } from '../keys.js'
+import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores, untilReady } from '../service.js'
+
+const ANOTHER = 'another-2Lx7Zr4Vb1Nc8Mw5Td9fKq3Hs6Gp'
+
+/** The two ways to end what a token stands for, and what each answers when it is done. */
+const ways: Record<string, { ask(api: Api, token: string): ReturnType<Api['logout']>; done: number }> = {
+  '/logout': { ask: (api, token) => api.logout(token), done: 204 },
+  '/revoke': { ask: (api, token) => api.call('/revoke', { form: { token } }), done: 200 },
+}
+
+for (const store of stores) {
+  for (const [way, { ask, done }] of Object.entries(ways)) {
+    test(`${store}: F22 to end a session by ${way} no time in the token counts`, async (t) => {
+      const { api } = await startService(t, store)
+      await api.signUp('ada', PASSWORD)
+      const now = Math.floor(Date.now() / 1000)
+      const ahead = (seconds: number) => ({ iat: now + seconds, exp: now + seconds + 900 })
+      const times: Record<string, object> = {
+        'issued by an instance that is 7 s ahead': ahead(7),
+        'issued by an instance that is a day ahead': ahead(86_400),
+        'not to be used for an hour': { nbf: now + 3600 },
+        'expired in 2001': { iat: 1_000_000_000, exp: 1_000_000_900 },
+        'of another order of times': { iat: now + 7200, exp: now + 3600, nbf: now + 9000 },
+      }
+      for (const [what, claims] of Object.entries(times)) {
+        const tokens = await api.tokens('ada', PASSWORD)
+        const token = new Forger(JWT_SECRET, claimsOf(tokens.access_token), '').withClaims(claims)
+        t.equal(await api.isActive(token), false, `${what}: opens nothing`)
+
+        t.equal((await ask(api, token)).status, done, what)
+
+        await isDead(t, api, tokens)
+      }
+    })
+
+    test(`${store}: O5 a token for an audience that AUDIENCE no longer lists still ends its session by ${way}`, async (t) => {
+      const before = await startService(t, store, { AUDIENCE: 'todo,bills' })
+      await before.api.signUp('ada', PASSWORD)
+      const tokens = await before.api.tokens('ada', PASSWORD, { audience: 'bills' })
+      await before.close()
+      const { api, close, managementUrl } = await startServiceWith(t, { ...before.env, AUDIENCE: 'todo' })
+      await untilReady(managementUrl)
+      t.equal(await api.isActive(tokens.access_token), false, 'it opens nothing')
+
+      t.equal((await ask(api, tokens.access_token)).status, done)
+
+      await close()
+      const after = await startServiceWith(t, before.env)
+      await untilReady(after.managementUrl)
+      await isDead(t, after.api, tokens)
+    })
+  }
+
+  test(`${store}: a token under a key that is not here is not signed out by a 204`, async (t) => {
+    const home = await startService(t, store)
+    await home.api.signUp('ada', PASSWORD)
+    const tokens = await home.api.tokens('ada', PASSWORD)
+    const token = tokens.access_token
+    // On the same stores: the key was rotated out here, or has not come yet.
+    const { api, managementUrl } = await startServiceWith(t, { ...home.env, JWT_SECRET: ANOTHER })
+    await untilReady(managementUrl)
+    const why = /was made with a key that this service does not have.* send another token of the session/
+
+    t.match(await api.logout(token), {
+      status: 401,
+      headers: { 'www-authenticate': /^Bearer .*error="invalid_token"/ },
+      body: { error: 'invalid_token', error_description: why },
+    })
+    t.match(await api.call('/logout', { json: { token } }), { status: 401, body: { error_description: why } })
+    for (const headers of [basic(api.client), {}]) {
+      t.match(await api.call('/revoke', { form: { token }, headers }), {
+        status: 400,
+        body: { error: 'unsupported_token_type', error_description: why },
+      })
+    }
+    t.match(await api.call('/logout-all', { method: 'POST', bearer: token }), { status: 401 })
+    t.match(await api.call(`/sessions/${tokens.sid}`, { method: 'DELETE', bearer: token }), { status: 401 })
+    const change = { current_password: PASSWORD, new_password: 'a password of another kind' }
+    t.match(await api.call('/users/me/password', { json: change, bearer: token }), { status: 401 })
+    t.strictSame((await api.introspect(token)).body, { active: false }, 'in doubt it is not active')
+    t.equal(await home.api.isActive(token), true, 'the session lives, as nobody said that it ended')
+
+    // What callers do at a 401: refresh, and ask again.
+    const { access_token: fresh } = (await api.refresh(tokens.refresh_token)).body
+    t.equal((await api.logout(fresh)).status, 204)
+    t.equal(await home.api.isActive(token), false)
+  })
+
+  test(`${store}: a refresh token under a key that is not here is not signed out by a 204`, async (t) => {
+    const home = await startService(t, store)
+    await home.api.signUp('ada', PASSWORD)
+    const { access_token, refresh_token: token } = await home.api.tokens('ada', PASSWORD)
+    const { api, managementUrl } = await startServiceWith(t, { ...home.env, REFRESH_SECRET: ANOTHER })
+    await untilReady(managementUrl)
+
+    t.match(await api.logout(token), { status: 401, body: { error: 'invalid_token' } })
+    t.match(await api.call('/revoke', { form: { token } }), { status: 400, body: { error: 'unsupported_token_type' } })
+    t.match(await api.refresh(token), { status: 400, body: { error: 'invalid_grant' } })
+
+    t.equal(await home.api.isActive(access_token), true)
+    t.match(await api.logout(access_token), { status: 401 }, 'whose jti is a MAC under that secret as well')
+    t.equal(await home.api.isActive(access_token), true)
+    t.equal((await home.api.logout(token)).status, 204)
+    t.equal(await home.api.isActive(access_token), false)
+  })
+
+  test(`${store}: a client’s own token of an instance that is ahead is ended too; one from far ahead waits`, async (t) => {
+    const { api, env } = await startService(t, store)
+    const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
+    const grant = () => api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
+    const { access_token: token } = (await grant()).body
+    const now = Math.floor(Date.now() / 1000)
+    const forger = new Forger(JWT_SECRET, claimsOf(token), '')
+    const issued = (iat: number) => forger.withClaims({ iat, exp: iat + 900 })
+
+    t.match(await api.call('/revoke', { form: { token: issued(now + 60) } }), { status: 503 })
+    t.equal(await api.isActive(token), true, 'which is no acknowledgement')
+    t.equal((await grant()).status, 200, 'and shuts the client out of nothing')
+
+    t.equal((await api.call('/revoke', { form: { token: issued(now + 7) } })).status, 200)
+    t.equal(await api.isActive(token), false, 'with all that were issued before')
+  })
+}
+
+test('a token under a key that was taken out of the key file is not signed out by a 204, and its refresh token is', async (t) => {
+  const [old, next] = [await makeKey('ES256'), await makeKey('ES256')]
+  const home = await startService(t, 'sqlite', withKeyFile(keyFile(t, old)))
+  await home.api.signUp('ada', PASSWORD)
+  const tokens = await home.api.tokens('ada', PASSWORD)
+  const { api } = await startServiceWith(t, { ...home.env, ...withKeyFile(keyFile(t, next)) })
+
+  t.equal((await api.logout(tokens.access_token)).status, 401)
+  t.equal(await home.api.isActive(tokens.access_token), true)
+  t.equal((await api.logout(tokens.refresh_token)).status, 204)
+  t.equal(await home.api.isActive(tokens.access_token), false)
+})
+
+async function isDead(t: Test, api: Api, { access_token, refresh_token }: Tokens): Promise<void> {
+  t.strictSame((await api.introspect(access_token)).body, { active: false })
+  t.equal((await api.refresh(refresh_token)).status, 400)
+}
