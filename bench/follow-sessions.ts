@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
-import { readConfig } from '../src/config/config.js'
+import { readConfig } from '../src/config/read.js'
 import { connectRedis } from '../src/sessions/redis/client.js'
 import { createRedisSessions } from '../src/sessions/redis/sessions.js'
 

@@ -1,4 +1,4 @@
-import { readConfig } from '../src/config/config.js'
+import { readConfig } from '../src/config/read.js'
 import { begin } from './footprint.js'
 import { cpuOf, load } from './load.js'
 import { inTurns, type Pair, pairs } from './measure.js'

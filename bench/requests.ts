@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readConfig } from '../src/config/config.js'
+import { readConfig } from '../src/config/read.js'
 import { freePort } from '../test/support/servers/ports.js'
 import { cpuOf, FORM, type Load } from './load.js'
 import { inTurns, type Pair } from './measure.js'

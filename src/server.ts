@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createService, type Service } from './app.js'
-import { type Config, ConfigError, readConfig } from './config/config.js'
+import type { Config } from './config/config.js'
+import { ConfigError, readConfig } from './config/read.js'
 import { createLogger } from './log.js'
 import { SessionStoreRefused } from './sessions/registration.js'
 import { standardOutput } from './standard-output.js'

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { ConfigError } from '../config/config.js'
+import { ConfigError } from '../config/read.js'
 import { Unavailable } from '../unavailable.js'
 import { clients } from './clients.js'
 import { group } from './command.js'

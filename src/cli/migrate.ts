@@ -1,4 +1,4 @@
-import { readStoresConfig } from '../config/config.js'
+import { readStoresConfig } from '../config/read.js'
 import { command } from './command.js'
 
 export const migrate = command({

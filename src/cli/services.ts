@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clients, createClients } from '../clients/clients.js'
-import { readStoresConfig, type StoresConfig } from '../config/config.js'
+import type { StoresConfig } from '../config/config.js'
+import { readStoresConfig } from '../config/read.js'
 import { createLogger } from '../log.js'
 import { SessionStoreRefused } from '../sessions/registration.js'
 import type { SessionStore } from '../sessions/session.js'

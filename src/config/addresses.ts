@@ -1,3 +1,5 @@
+import { list } from './list.js'
+
 /** `http:` and `https:` addresses that others are told of, or that requests are sent to. */
 export function httpUrl(text: string): string {
   const { username, password } = parseUrl(text, 'http:', 'https:')
@@ -9,8 +11,7 @@ export function httpUrl(text: string): string {
 
 /** One address, or those of several nodes. */
 export function redisUrls(text: string): [string, ...string[]] {
-  const items = text.split(',').map((item) => item.trim())
-  if (items.includes('')) throw new Error('an item of the list is empty: look for a doubled or trailing comma')
+  const items = list(text)
   if (items.slice(1).some((item) => !item.includes('://'))) {
     throw new Error('a comma stands between addresses: in a user name or a password it must be written as %2C')
   }
@@ -24,7 +25,7 @@ export function redisUrls(text: string): [string, ...string[]] {
   if (urls.some(({ search }) => search !== '')) {
     throw new Error('takes no parameters: leave out the ? and what follows; TLS is rediss://, a database is /1')
   }
-  return items as [string, ...string[]]
+  return items
 }
 
 /** `sqlite:PATH`, or what node-postgres takes, less what it would misread or ignore. */

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
 
+/** Why one of these secrets can be guessed. Undefined when none can. */
+export function findWeakness(secrets: readonly (string | Uint8Array)[]): string | undefined {
+  return secrets.map(weaknessOf).find((weakness) => weakness !== undefined)
+}
+
 /**
  * Why a secret can be guessed, in words. Undefined for every secret that a random generator made.
  *

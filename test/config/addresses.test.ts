@@ -1,7 +1,7 @@
 import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { ConfigError, readConfig } from '../../src/config/config.js'
+import { ConfigError, readConfig } from '../../src/config/read.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'
 import {
   environment,

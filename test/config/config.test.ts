@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
-import { ConfigError, readConfig, secretSettings, type settings } from '../../src/config/config.js'
+import { ConfigError, readConfig } from '../../src/config/read.js'
+import { secretSettings, type settings } from '../../src/config/settings.js'
 import { type Environment, JWT_SECRET, REFRESH_SECRET, temporaryFolder } from '../support/service.js'
 
 const CLIENT = 'todo:u5Ty8Rk2-Xn4Vd7Gq0Jw3Lb6Zs9Hc1Fm5P'
@@ -169,8 +170,8 @@ test('each fault says what to write', async (t) => {
     ['HASH_CONCURRENCY', '0', /from 1 to/],
     ['TRUST_PROXY', '10.0.0.0/33', /addresses or ranges/],
     ['TRUST_PROXY', '10.0.0.0/8/8', /addresses or ranges/],
-    ['TRUST_PROXY', '0.0.0.0/0', /would believe every caller/],
-    ['TRUST_PROXY', '::/0', /would believe every caller/],
+    ['TRUST_PROXY', '0.0.0.0/0', /would trust every caller/],
+    ['TRUST_PROXY', '::/0', /would trust every caller/],
     ['DOCS', 'true', /one of: on, off/],
     ['MANAGEMENT_PORT', '3000', /must differ from PORT/],
   ]
@@ -192,11 +193,14 @@ test('Redis by its mode: several nodes, one master name, replicas only where the
     [{ REDIS_URL: 'redis://one,rediss://two', REDIS_MODE: 'cluster' }, /^REDIS_URL: the nodes differ in TLS/],
     [{ REDIS_URL: 'redis://one/main' }, /^REDIS_URL: what follows the host must be the number/],
     [{ REDIS_URL: 'redis://:50%off@one' }, /^REDIS_URL: a % in the user name or the password must be written as %25$/],
-    [{ REDIS_URL: 'redis://one/1', REDIS_MODE: 'cluster' }, /^REDIS_URL: a cluster has no database but 0/],
+    [{ REDIS_URL: 'redis://one/1', REDIS_MODE: 'cluster' }, /^REDIS_URL: a cluster has only database 0/],
     [{ REDIS_URL: 'redis://one', REDIS_MODE: 'sentinel' }, /^REDIS_SENTINEL_MASTER: must be set/],
-    [{ REDIS_URL: 'redis://one', REDIS_SENTINEL_MASTER: 'mymaster' }, /^REDIS_SENTINEL_MASTER: is set, and/],
-    [{ REDIS_MODE: 'cluster' }, /^REDIS_URL: must be set where REDIS_MODE is cluster/],
-    [{ REDIS_WAIT_REPLICAS: '1' }, /^REDIS_WAIT_REPLICAS: is set, and REDIS_URL is not/],
+    [
+      { REDIS_URL: 'redis://one', REDIS_SENTINEL_MASTER: 'mymaster' },
+      /^REDIS_SENTINEL_MASTER: is set without REDIS_MODE=sentinel/,
+    ],
+    [{ REDIS_MODE: 'cluster' }, /^REDIS_URL: must be set when REDIS_MODE is cluster/],
+    [{ REDIS_WAIT_REPLICAS: '1' }, /^REDIS_WAIT_REPLICAS: is set without REDIS_URL/],
     [{ REDIS_URL: 'localhost', REDIS_MODE: 'cluster', REDIS_WAIT_REPLICAS: '1' }, /^REDIS_URL: write an address/],
   ]
   for (const [env, fault] of rows) {

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { type Config, readConfig } from '../../src/config/config.js'
+import type { Config } from '../../src/config/config.js'
+import { readConfig } from '../../src/config/read.js'
 import { type Environment, JWT_SECRET, REFRESH_SECRET, temporaryFolder } from '../support/service.js'
 
 const FILE = 'development-secrets.json'
@@ -94,7 +95,7 @@ test('processes that start at once agree on one set', async (t) => {
 
 async function readInProcess(env: Environment, at: number): Promise<string> {
   const program = `
-    const { readConfig } = await import(${JSON.stringify(new URL('../../src/config/config.js', import.meta.url).href)})
+    const { readConfig } = await import(${JSON.stringify(new URL('../../src/config/read.js', import.meta.url).href)})
     while (Date.now() < ${at});
     const { jwtSecrets, refreshSecrets, bootstrapClient } = readConfig(process.env)
     console.log(JSON.stringify({ jwtSecrets, refreshSecrets, bootstrapClient }))`

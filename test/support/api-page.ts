@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createService } from '../../src/app.js'
-import { readConfig } from '../../src/config/config.js'
+import { readConfig } from '../../src/config/read.js'
 import { createLogger } from '../../src/log.js'
 
 interface Schema {
