@@ -1,9 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { dirname } from 'node:path'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import type { Config, RedisConfig, StoresConfig } from './config.js'
-import { developmentSecrets } from './development-secrets.js'
 import { MAKE_KEY, MAKE_SECRET } from './parsers.js'
 import { type Context, NODE_ENVS, type SettingName, secretSettings, settings } from './settings.js'
 import { findWeakness, weaknessOf } from './weak-secrets.js'
@@ -18,17 +16,23 @@ export class ConfigError extends Error {
   }
 }
 
+/** A configuration as the environment gives it. Outside production some secrets may be missing. */
+export interface EnvironmentConfig extends Omit<Config, 'jwtSecrets' | 'refreshSecrets' | 'generated'> {
+  readonly jwtSecrets: readonly string[]
+  readonly refreshSecrets: readonly string[]
+  readonly missing: readonly ('JWT_SECRET' | 'REFRESH_SECRET' | 'BOOTSTRAP_CLIENT')[]
+}
+
 type Environment = Readonly<Record<string, string | undefined>>
 type Value<Name extends SettingName> = ReturnType<(typeof settings)[Name]['parse']>
 type Read = <Name extends SettingName>(name: Name) => Value<Name>
 
 /**
- * Reads the environment, once. Outside production, secrets that are not set are generated and kept beside the
- * database, so that a restart signs nobody out.
+ * Reads the environment, and the files that it names. Writes nothing.
  *
  * @throws {ConfigError} with every fault at once
  */
-export function readConfig(env: Environment): Config {
+export function readConfig(env: Environment): EnvironmentConfig {
   const faults: string[] = []
   const context = { production: false, port: 0, issuer: '' }
   const read = createReader(env, context, faults)
@@ -42,10 +46,10 @@ export function readConfig(env: Environment): Config {
   context.issuer = issuer
   const managementPort = read('MANAGEMENT_PORT')
   const stores = readStores(read, faults)
-  let jwtSecrets = read('JWT_SECRET')
+  const jwtSecrets = read('JWT_SECRET')
   const keyFile = read('JWT_KEYS_FILE')
-  let refreshSecrets = read('REFRESH_SECRET')
-  let bootstrapClient = read('BOOTSTRAP_CLIENT')
+  const refreshSecrets = read('REFRESH_SECRET')
+  const bootstrapClient = read('BOOTSTRAP_CLIENT')
   const values = {
     host: read('HOST'),
     audiences: read('AUDIENCE'),
@@ -71,7 +75,6 @@ export function readConfig(env: Environment): Config {
     faults.push('REFRESH_SECRET: must differ from the secrets of JWT_KEYS_FILE, which other services know')
   }
 
-  let generated: Config['generated']
   if (production) {
     for (const [name, secrets] of Object.entries({ JWT_SECRET: jwtSecrets, REFRESH_SECRET: refreshSecrets })) {
       if (isMissing(name) && !(name === 'JWT_SECRET' && !isMissing('JWT_KEYS_FILE'))) {
@@ -85,31 +88,27 @@ export function readConfig(env: Environment): Config {
     if (keyWeakness) faults.push(`JWT_KEYS_FILE: a shared secret can be guessed: ${keyWeakness}: ${MAKE_KEY}`)
     const clientWeakness = bootstrapClient && weaknessOf(bootstrapClient.secret)
     if (clientWeakness) faults.push(`BOOTSTRAP_CLIENT: the secret can be guessed: ${clientWeakness}: ${MAKE_SECRET}`)
-  } else if (faults.length === 0 && !((jwtSecrets ?? keyFile) && refreshSecrets && bootstrapClient)) {
-    const made = developmentSecrets(secretsDirectory(stores.databaseUrl))
-    if (made instanceof Error) {
-      faults.push(`JWT_SECRET, REFRESH_SECRET: not set, and none could be generated: ${made.message}`)
-    } else {
-      generated = { file: made.file, client: bootstrapClient ? undefined : made.client }
-      if (keyFile === undefined) jwtSecrets ??= [made.jwtSecret]
-      refreshSecrets ??= [made.refreshSecret]
-      bootstrapClient ??= made.client
-    }
   }
   if (faults.length > 0) throw new ConfigError(faults)
 
+  const missing: EnvironmentConfig['missing'][number][] = []
+  if (!production) {
+    if (!jwtSecrets && !keyFile) missing.push('JWT_SECRET')
+    if (!refreshSecrets) missing.push('REFRESH_SECRET')
+    if (!bootstrapClient) missing.push('BOOTSTRAP_CLIENT')
+  }
   return Object.freeze({
     production,
     port,
     managementPort,
     issuer,
     jwtKeysFile: keyFile?.path,
-    jwtSecrets: (jwtSecrets ?? []) as unknown as [string, ...string[]],
-    refreshSecrets: refreshSecrets as [string, ...string[]],
+    jwtSecrets: jwtSecrets ?? [],
+    refreshSecrets: refreshSecrets ?? [],
     bootstrapClient,
     ...stores,
     ...values,
-    generated,
+    missing,
   })
 }
 
@@ -205,8 +204,4 @@ function readSecretFile(name: SettingName, path: string): string {
   }
   if (content === '') throw new Error(`${name}_FILE names a file that is empty`)
   return content
-}
-
-function secretsDirectory(databaseUrl: string): string {
-  return databaseUrl.startsWith('sqlite:') ? dirname(databaseUrl.slice('sqlite:'.length)) : 'data'
 }

@@ -57,13 +57,13 @@ test('with nothing but its secrets set, every setting has its documented default
     logLevel: 'info',
     tracesEndpoint: undefined,
     docs: true,
-    generated: undefined,
+    missing: [],
   })
   t.ok(Object.isFrozen(config))
 })
 
 test('in production sign-up is closed and the documentation off unless they are set', async (t) => {
-  t.match(readConfig(PRODUCTION), { production: true, signUp: 'closed', docs: false, generated: undefined })
+  t.match(readConfig(PRODUCTION), { production: true, signUp: 'closed', docs: false, missing: [] })
   t.match(readConfig({ ...PRODUCTION, SIGNUP: 'open', DOCS: 'on' }), { signUp: 'open', docs: true })
 })
 
@@ -262,7 +262,7 @@ test('a file of private keys stands in for JWT_SECRET, and its faults are found 
   const oct = (k: string) => JSON.stringify({ keys: [{ kty: 'oct', k: Buffer.from(k).toString('base64url') }] })
   const path = file(t, oct(JWT_SECRET))
   t.match(readConfig({ ...others, JWT_KEYS_FILE: path }), { jwtKeysFile: path, jwtSecrets: [] })
-  t.match(readConfig({ ...others, NODE_ENV: 'development', JWT_KEYS_FILE: path }), { generated: undefined })
+  t.match(readConfig({ ...others, NODE_ENV: 'development', JWT_KEYS_FILE: path }), { missing: [] })
 
   const rows: [string, RegExp][] = [
     ['/nowhere/keys.json', /the file cannot be read: ENOENT/],

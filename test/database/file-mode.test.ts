@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import SqliteDatabase from 'libsql'
 import { test } from 'tap'
+import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
 import { readConfig } from '../../src/config/read.js'
 import { withAccounts } from '../support/accounts.js'
 import { latchkey } from '../support/latchkey.js'
@@ -41,7 +42,7 @@ test('files with a wider mode, as earlier versions made them, are narrowed at th
 
 test('the file of the development secrets is narrowed too', async (t) => {
   const folder = temporaryFolder(t)
-  const read = () => readConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db` })
+  const read = () => addDevelopmentSecrets(readConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db` }))
   const { generated } = read()
   chmodSync(generated?.file as string, 0o644)
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { TAP, Test } from 'tap'
 import { createService } from '../../src/app.js'
 import type { Config } from '../../src/config/config.js'
+import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
 import { readConfig } from '../../src/config/read.js'
 import { createLogger } from '../../src/log.js'
 import { Api } from './api.js'
@@ -99,7 +100,7 @@ export async function untilReady(managementUrl: string): Promise<void> {
 
 /** The same with settings that are there already: a second replica, or a restart. */
 export async function startServiceWith(t: Test | TAP, env: Environment): Promise<RunningService> {
-  const config = readConfig(env)
+  const config = addDevelopmentSecrets(readConfig(env))
   const log: Record<string, unknown>[] = []
   const sink = new Writable({
     write(line, _encoding, done) {
