@@ -50,7 +50,7 @@ function gatewaysPage(): string {
 }
 
 /** Rooms that many use and that use nothing: their arrows would hide the others. */
-const LEAVES = ['file-mode', 'log', 'network', 'standard-output', 'unavailable']
+const LEAVES = ['file-mode', 'log', 'network', 'secret-fields', 'standard-output', 'unavailable', 'version']
 
 /** The page as it is, with its picture of the rooms drawn anew. */
 function architecturePage(): string {

@@ -17,7 +17,7 @@ const secretsOf = ({ jwtSecrets, refreshSecrets, bootstrapClient }: Config) => (
   bootstrapClient,
 })
 
-test('outside production missing secrets are made, and kept beside the database for its owner alone', async (t) => {
+test('outside production missing secrets are generated and kept beside the database, with mode 0600', async (t) => {
   const folder = join(temporaryFolder(t), 'made', 'here')
   const config = completeConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db` })
 
@@ -31,19 +31,19 @@ test('outside production missing secrets are made, and kept beside the database 
   t.strictSame(readdirSync(folder), [FILE], 'no draft is left')
 })
 
-test('they are used again at the next start: a restart signs nobody out', async (t) => {
+test('the next start uses the same secrets: a restart signs nobody out', async (t) => {
   const env = { DATABASE_URL: `sqlite:${temporaryFolder(t)}/latchkey.db` }
   t.strictSame(secretsOf(completeConfig(env)), secretsOf(completeConfig(env)))
 })
 
-test('what is set is used, and what is not is made', async (t) => {
+test('a secret that is set is used, and a missing secret is generated', async (t) => {
   const folder = temporaryFolder(t)
   const config = completeConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db`, JWT_SECRET })
   t.strictSame(config.jwtSecrets, [JWT_SECRET])
   t.equal(config.refreshSecrets[0], JSON.parse(readFileSync(join(folder, FILE), 'utf8')).refreshSecret)
 })
 
-test('where all are set, nothing is made', async (t) => {
+test('when all secrets are set, nothing is generated', async (t) => {
   const folder = temporaryFolder(t)
   const config = completeConfig({
     DATABASE_URL: `sqlite:${folder}/latchkey.db`,
@@ -55,7 +55,7 @@ test('where all are set, nothing is made', async (t) => {
   t.strictSame(readdirSync(folder), [])
 })
 
-test('nothing is made in production, nor beside another fault', async (t) => {
+test('nothing is generated in production, or when the configuration has another fault', async (t) => {
   const folder = temporaryFolder(t)
   const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
   t.throws(() => completeConfig({ ...env, NODE_ENV: 'production' }), /must be set in production/)
@@ -63,7 +63,7 @@ test('nothing is made in production, nor beside another fault', async (t) => {
   t.strictSame(readdirSync(folder), [])
 })
 
-test('reading the configuration names the missing secrets, and makes no folder and no file', async (t) => {
+test('reading the configuration names the missing secrets, and creates no folder and no file', async (t) => {
   const folder = join(temporaryFolder(t), 'made')
   const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
   const missing = ['JWT_SECRET', 'REFRESH_SECRET', 'BOOTSTRAP_CLIENT']
@@ -72,7 +72,7 @@ test('reading the configuration names the missing secrets, and makes no folder a
   t.notOk(existsSync(folder))
 })
 
-test('a damaged file is a fault that says what to do, and is not overwritten', async (t) => {
+test('a damaged file is a fault that says what to do, and the file is not overwritten', async (t) => {
   const folder = temporaryFolder(t)
   const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
   const path = join(folder, FILE)
@@ -83,7 +83,7 @@ test('a damaged file is a fault that says what to do, and is not overwritten', a
   }
 })
 
-test('where they cannot be kept, the fault says so', async (t) => {
+test('secrets that cannot be stored are a fault that says why', async (t) => {
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'file'), '')
   t.throws(
@@ -92,11 +92,11 @@ test('where they cannot be kept, the fault says so', async (t) => {
   )
 })
 
-test('processes that start at once agree on one set', async (t) => {
+test('processes that start at the same time use the same secrets', async (t) => {
   for (let round = 0; round < 3; round += 1) {
     const folder = temporaryFolder(t)
     const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
-    // Each waits for the same moment, so that all look for the file before any has made it.
+    // All processes wait for the same moment, so that each looks for the file before another has created it.
     const at = Date.now() + 1500
     const found = await Promise.all(Array.from({ length: 4 }, () => readInProcess(env, at)))
     t.equal(new Set(found).size, 1, 'all have the same')
