@@ -11,10 +11,11 @@ import {
   startServiceWith,
   temporaryFolder,
 } from '../support/service.js'
+import { isAll } from '../support/size.js'
 import { withRedis } from '../support/store-inspection.js'
 
 const RENEWED = 'seven tame otters hum'
-const databases = ['sqlite', 'postgres'] as const
+const databases = isAll ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
 
 async function redisOf(t: Test, args: string[] = []): Promise<RedisServer> {
   const redis = await startRedis({ args })
