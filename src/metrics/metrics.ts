@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import { type AuditEvent, SESSION_ENDS } from '../audit.js'
@@ -6,6 +5,7 @@ import type { DatabaseObserver } from '../database/database.js'
 import type { SessionStore } from '../sessions/session.js'
 import { wrapOperations } from '../sessions/wrap-operations.js'
 import type { HashingObserver, PasswordHashing } from '../users/password.js'
+import { readVersion } from '../version.js'
 import {
   type Count,
   type Counter,
@@ -166,9 +166,9 @@ export function createMetrics(): Metrics {
       }),
 
     databaseObserver: {
-      queried: (milliseconds) => queryTimes.add(milliseconds / 1000),
-      connected: (milliseconds) => connectionWaits.add(milliseconds / 1000),
-      failed: () => queryErrors.add(),
+      onQuery: (milliseconds) => queryTimes.add(milliseconds / 1000),
+      onConnection: (milliseconds) => connectionWaits.add(milliseconds / 1000),
+      onFailure: () => queryErrors.add(),
     },
 
     hashingObserver: {
@@ -178,10 +178,9 @@ export function createMetrics(): Metrics {
     },
 
     registerGauges({ sessions, hashing, hashQueue, droppedLogLines, checks }) {
-      const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
       const gauges = [
         gauge('latchkey_build_info', 'What runs here: always 1.', () => [
-          [{ version, node: process.versions.node }, 1],
+          [{ version: readVersion(), node: process.versions.node }, 1],
         ]),
         gauge('latchkey_hash_active', 'Passwords that are hashed now.', () => [[{}, hashing.load().active]]),
         gauge('latchkey_hash_waiting', 'Passwords that wait to be hashed.', () => [[{}, hashing.load().waiting]]),
