@@ -15,6 +15,7 @@ import { createErrorHandler, refusal, sendRefusal } from './http/errors.js'
 import { createPipelines, type Pipelines } from './http/pipelines.js'
 import { createMetrics } from './metrics/metrics.js'
 import { admin } from './routes/admin/admin.js'
+import { decorateCallers } from './routes/guards/caller.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
 import { login } from './routes/login.js'
@@ -130,6 +131,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   await app.register(verify, { clients, sessions, tokens })
   await app.register(async (api) => {
     await registerBodies(api)
+    decorateCallers(api)
     const refuseOtherMethods = collectAddresses(api)
     const { issuer, passwordMinLength } = config
     await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Introspect } from '../../schemas/introspect.js'
 import type { Audit } from '../audit.js'
 import type { Client } from '../clients/clients.js'
-import { requireValid } from './guards/bearer.js'
+import { callingClient } from './guards/caller.js'
 import { requireClient } from './guards/client.js'
 import { findLiveToken, type LiveTokenDependencies } from './guards/live-token.js'
 
@@ -12,9 +12,10 @@ interface Dependencies extends LiveTokenDependencies {
 
 /** `POST /introspect` (RFC 7662): whether an access token is live, at this moment. A refresh token is none. */
 export const introspect: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  app.post('/introspect', { schema: Introspect, attachValidation: true }, async (request, reply) => {
-    const client = await requireClient(request, 'introspect', dependencies)
-    requireValid(request)
+  const preValidation = requireClient('introspect', dependencies)
+
+  app.post('/introspect', { schema: Introspect, preValidation }, async (request, reply) => {
+    const client = callingClient(request)
     reply.header('cache-control', 'no-store')
 
     const live = await findLiveToken(request.body.token, dependencies)

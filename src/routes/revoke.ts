@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Revoke } from '../../schemas/revoke.js'
 import { refusal } from '../http/errors.js'
-import { requireValid } from './guards/bearer.js'
-import { authenticateClient, presentsClient } from './guards/client.js'
+import { checkClientSecret } from './guards/client.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
 import { endByToken, type LogoutDependencies } from './logout.js'
 
@@ -11,11 +10,10 @@ export const revoke: FastifyPluginAsyncTypebox<LogoutDependencies & LiveTokenDep
   app,
   dependencies,
 ) => {
-  app.post('/revoke', { schema: Revoke, attachValidation: true }, async (request, reply) => {
-    // Holding the token is right enough to end it; a client that says who it is must be who it says.
-    if (presentsClient(request)) await authenticateClient(request, dependencies)
-    requireValid(request)
+  // Whoever holds the token may end it. A client that sends credentials must send the right ones.
+  const preValidation = checkClientSecret(dependencies)
 
+  app.post('/revoke', { schema: Revoke, preValidation }, async (request, reply) => {
     if (!(await endByToken(request, request.body.token, dependencies))) throw refusal.unsupportedTokenType()
     return reply.header('cache-control', 'no-store').send()
   })

@@ -3,8 +3,8 @@ import type { FastifyRequest } from 'fastify'
 import { type ClientTokenResponse, TokenRequest } from '../../schemas/token.js'
 import { type Client, RESERVED_SCOPES } from '../clients/clients.js'
 import { refusal } from '../http/errors.js'
-import { requireValid } from './guards/bearer.js'
-import { authenticateClient } from './guards/client.js'
+import { callingClient } from './guards/caller.js'
+import { requireClientSecret } from './guards/client.js'
 import { refuseIgnoredLimits } from './guards/ignored-limits.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
 import { type RefreshDependencies, redeemRefreshToken } from './refresh.js'
@@ -18,10 +18,10 @@ const MAX_AHEAD = 1
 export const token: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const { tokens, sessions, audit } = dependencies
   const { issuer, audiences } = tokens
+  const preValidation = requireClientSecret(dependencies)
 
-  app.post('/token', { schema: TokenRequest, attachValidation: true }, async (request, reply) => {
-    const client = await authenticateClient(request, dependencies)
-    requireValid(request)
+  app.post('/token', { schema: TokenRequest, preValidation }, async (request, reply) => {
+    const client = callingClient(request)
     refuseIgnoredLimits(request)
     reply.header('cache-control', 'no-store')
 

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ChangePassword } from '../../schemas/users-me-password.js'
 import { refusal } from '../http/errors.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
-import { requireValid } from './guards/bearer.js'
+import { callingPerson } from './guards/caller.js'
 import { type LiveTokenDependencies, requirePerson } from './guards/live-token.js'
 import { type OwnPasswordDependencies, requireOwnPassword } from './guards/own-password.js'
 
@@ -11,10 +11,10 @@ type Dependencies = LiveTokenDependencies & OwnPasswordDependencies & { password
 /** `POST /users/me/password`: a person changes their password, and every other session of theirs ends. */
 export const changePassword: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const { users, sessions, passwordMinLength: minLength, audit } = dependencies
+  const preValidation = requirePerson(dependencies)
 
-  app.post('/users/me/password', { schema: ChangePassword, attachValidation: true }, async (request, reply) => {
-    const { sub, sid } = await requirePerson(request, dependencies)
-    requireValid(request)
+  app.post('/users/me/password', { schema: ChangePassword, preValidation }, async (request, reply) => {
+    const { sub, sid } = callingPerson(request)
     const { current_password: current, new_password: next } = request.body
     const user = await users.find(sub)
     if (!user) throw refusal.invalidToken()

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteAccount } from '../../schemas/users-me.js'
 import { deleteAccount as removeAccount } from '../lifecycle/accounts.js'
-import { requireValid } from './guards/bearer.js'
+import { callingPerson } from './guards/caller.js'
 import { type LiveTokenDependencies, requirePerson } from './guards/live-token.js'
 import { type OwnPasswordDependencies, requireOwnPassword } from './guards/own-password.js'
 
@@ -10,10 +10,10 @@ type Dependencies = LiveTokenDependencies & OwnPasswordDependencies
 /** `DELETE /users/me`: a person deletes their account, and every session of theirs ends. */
 export const deleteAccount: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const { users, sessions, audit } = dependencies
+  const preValidation = requirePerson(dependencies)
 
-  app.delete('/users/me', { schema: DeleteAccount, attachValidation: true }, async (request, reply) => {
-    const { sub, sid } = await requirePerson(request, dependencies)
-    requireValid(request)
+  app.delete('/users/me', { schema: DeleteAccount, preValidation }, async (request, reply) => {
+    const { sub, sid } = callingPerson(request)
     await requireOwnPassword(request, sub, request.body.password, dependencies)
 
     await removeAccount(users, sub, async () => {

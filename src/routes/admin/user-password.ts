@@ -4,14 +4,15 @@ import { refusal } from '../../http/errors.js'
 import { resetPassword } from '../../lifecycle/accounts.js'
 import { brokenPasswordRule, passwordRuleText } from '../../users/password.js'
 import { readPasswordHash } from '../../users/password-hash.js'
-import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { callingClient } from '../guards/caller.js'
+import type { AdminDependencies } from './dependencies.js'
 
 /** `POST /admin/users/:id/password`: an account gets another password, and every session of it ends. */
 export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { users, audit, passwordMinLength: minLength } = dependencies
 
-  app.post('/admin/users/:id/password', { schema: ResetPassword, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.post('/admin/users/:id/password', { schema: ResetPassword }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { id: sub } = request.params
     const user = await users.find(sub)
     if (!user) throw refusal.noSuch('account')

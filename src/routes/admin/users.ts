@@ -6,15 +6,15 @@ import { brokenPasswordRule, passwordRuleText } from '../../users/password.js'
 import { brokenRoleRule } from '../../users/role.js'
 import { brokenUsernameRule, usernameRules } from '../../users/username.js'
 import type { User } from '../../users/users.js'
-import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { callingClient } from '../guards/caller.js'
+import type { AdminDependencies } from './dependencies.js'
 import { parseList } from './parse-list.js'
 
 /** `GET /admin/users`, `POST /admin/users`: accounts are listed and made. */
 export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { users, audit, passwordMinLength: minLength } = dependencies
 
-  app.get('/admin/users', { schema: ListUsers, attachValidation: true }, async (request) => {
-    await requireAdmin(request, dependencies)
+  app.get('/admin/users', { schema: ListUsers }, async (request) => {
     const { cursor, username, username_prefix: prefix } = request.query
     const limit = Number(request.query.limit ?? 100)
     const disabled = request.query.disabled && request.query.disabled === 'true'
@@ -32,8 +32,8 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (
     return { users: page.map(userBody), next: last ? writeCursor(last.username) : null }
   })
 
-  app.post('/admin/users', { schema: CreateUser, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.post('/admin/users', { schema: CreateUser }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { username, password, password_hash: passwordHash } = request.body
     const roles = parseList(request.body.roles)
     if ((password === undefined) === (passwordHash === undefined)) {

@@ -31,8 +31,3 @@ export function presentedToken(
   }
   return bearer
 }
-
-/** Guard: the body and the query passed their schema, for routes that ask first who calls. */
-export function requireValid({ validationError }: FastifyRequest): void {
-  if (validationError) throw validationError
-}

@@ -54,18 +54,17 @@ export async function requireLiveToken(
 }
 
 /**
- * Guard: the person, on the device, whose live token for this service a request bears; or 401. A client's own token is no
- * person's, and a token for another audience ends its own session alone: the service that it is for must not act here in the
- * person's name. A route that also takes a body sets `attachValidation`, so that who calls is asked before what they sent.
+ * `preValidation` hook: a person calls, with a live token for this service. Otherwise the answer is 401. A client's own token
+ * does not belong to a person. A service must not use a token for its own audience to act here in the person's name: such a
+ * token can only end its own session.
  */
-export async function requirePerson(
-  request: FastifyRequest,
-  dependencies: LiveTokenDependencies,
-): Promise<{ sub: string; sid: string }> {
-  const { sub, sid, aud } = (await requireLiveToken(request, dependencies)).claims
-  if (sid === undefined) throw refusal.invalidToken()
-  requireOwnAudience(aud, dependencies.tokens)
-  return { sub, sid }
+export function requirePerson(dependencies: LiveTokenDependencies): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    const { sub, sid, aud } = (await requireLiveToken(request, dependencies)).claims
+    if (sid === undefined) throw refusal.invalidToken()
+    requireOwnAudience(aud, dependencies.tokens)
+    request.person = { sub, sid }
+  }
 }
 
 /**
