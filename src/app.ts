@@ -137,7 +137,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(deleteAccount, { users, throttle, clients, sessions, tokens, audit })
-    await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audit })
+    await api.register(login, { users, hashing, throttle, clients, sessions, tokens, refreshTokens, audit })
     await api.register(refresh, { sessions, tokens, refreshTokens, audit })
     await api.register(logout, { sessions, tokens, refreshTokens, audit })
     await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })

@@ -16,23 +16,35 @@ const storeHash = (env: Environment, id: string, phc: string) =>
     db.updateTable('users').set({ password_hash: phc }).where('id', '=', id).execute(),
   )
 
-test('a store that fails empties the line of those who wait, and of nobody who comes after', async (t) => {
+test('a store failure rejects the callers that wait, and no later caller', async (t) => {
   const hashing = createPasswordHashing({ concurrency: 1, queue: 64 })
-  let begun = 0
-  const failing = async () => {
-    begun += 1
-    await sleep(20)
-    throw new Unavailable('redis', 'it stalls')
+  let started = 0
+  const fail = async () => {
+    const slot = await hashing.acquire()
+    try {
+      started += 1
+      await sleep(20)
+      throw new Unavailable('redis', 'it stalls')
+    } catch (error) {
+      slot.noteFailure(error)
+      throw error
+    } finally {
+      slot.release()
+    }
   }
-  const working = () => hashing.inTurn(undefined, async () => 'done')
+  const succeed = async () => {
+    const slot = await hashing.acquire()
+    slot.release()
+    return 'done'
+  }
   let after: Promise<string>[] = []
-  const before = Array.from({ length: 50 }, () => hashing.inTurn(undefined, failing))
+  const before = Array.from({ length: 50 }, fail)
   before[0]?.catch(() => {
-    // While the line is still being emptied.
-    after = Array.from({ length: 5 }, working)
+    // The queue still rejects the callers before these.
+    after = Array.from({ length: 5 }, succeed)
   })
   for (const one of await Promise.allSettled(before)) t.match(one, { reason: { message: 'it stalls' } })
-  t.ok(begun < 10, `${begun} of 50 were begun`)
+  t.ok(started < 10, `${started} of 50 started`)
   t.strictSame(await Promise.all(after), Array(5).fill('done'))
   t.same(hashing.load(), { active: 0, waiting: 0 })
 })
