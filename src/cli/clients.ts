@@ -1,6 +1,7 @@
 import { generateClientSecret, isClientId } from '../clients/clients.js'
 import { duration } from '../config/duration.js'
 import { createClient, deleteClient } from '../lifecycle/clients.js'
+import { isScopeToken } from '../scope.js'
 import { CommandError, command, group, seconds, table, time } from './command.js'
 import { withServices } from './services.js'
 
@@ -96,7 +97,7 @@ when the service starts.`,
 /** Words may be given one by one, or several in one, as a token has them. */
 function words(given: readonly string[], name: string): string[] {
   const all = given.flatMap((text) => text.split(' ')).filter(Boolean)
-  const bad = all.find((word) => !/^[!#-[\]-~]+$/.test(word))
+  const bad = all.find((word) => !isScopeToken(word))
   if (bad !== undefined) throw new CommandError(`--${name} must be of printable ASCII, with no quote and no backslash`)
   return [...new Set(all)]
 }

@@ -4,7 +4,9 @@ import type { FastifyRequest } from 'fastify'
 import { Login } from '../../schemas/login.js'
 import type { Audit } from '../audit.js'
 import { RESERVED_SCOPES } from '../clients/clients.js'
+import { tokenResponse } from '../grants/token-response.js'
 import { refusal } from '../http/errors.js'
+import { parseScope } from '../scope.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import { newSid, type Session } from '../sessions/session.js'
 import type { AttemptResult, Throttle } from '../throttle/throttle.js'
@@ -14,7 +16,6 @@ import type { SignIn, User, Users } from '../users/users.js'
 import { authenticateClient, presentsClient } from './guards/client.js'
 import { refuseIgnoredLimits } from './guards/ignored-limits.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
-import { tokenResponse } from './responses/token-response.js'
 
 interface Dependencies extends LiveTokenDependencies {
   users: Users
@@ -35,7 +36,7 @@ export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, depend
   app.post('/login', { schema: Login }, async (request, reply) => {
     refuseIgnoredLimits(request)
     const { username, password, scope = '', audience = audiences[0], device_name: deviceName = null } = request.body
-    if (scope.split(' ').some((item) => RESERVED_SCOPES.has(item))) {
+    if (parseScope(scope).some((item) => RESERVED_SCOPES.has(item))) {
       throw refusal.invalidScope('scope has introspect or admin: only clients may have these scopes')
     }
     if (!audiences.includes(audience)) throw refusal.invalidTarget()

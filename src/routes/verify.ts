@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Verify } from '../../schemas/verify.js'
 import { refusal } from '../http/errors.js'
+import { parseScope } from '../scope.js'
 import { nearlyNarrowing } from './guards/ignored-limits.js'
 import { type LiveTokenDependencies, requireLiveToken } from './guards/live-token.js'
 
@@ -23,7 +24,7 @@ export const verify: FastifyPluginAsyncTypebox<LiveTokenDependencies> = async (a
   async function admit(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     if (announcesBody(request)) closeAfter(request, reply)
     const { claims } = await requireLiveToken(request, dependencies)
-    const scopes = claims.scope.split(' ')
+    const scopes = parseScope(claims.scope)
     const roles = claims.roles ?? []
     refuseMisspelt(request)
     if (!asked(request, 'aud').every((aud) => claims.aud === aud)) throw refusal.forbidden('audience')
@@ -81,5 +82,5 @@ function announcesBody({ headers }: FastifyRequest): boolean {
  */
 function asked({ query }: FastifyRequest, name: 'aud' | 'scope' | 'role'): string[] {
   const values = [(query as Record<string, string | string[] | undefined>)[name] ?? []].flat()
-  return values.flatMap((value) => value.split(' ')).filter(Boolean)
+  return values.flatMap(parseScope)
 }

@@ -3,6 +3,7 @@ import type { Audit } from '../../audit.js'
 import { hasPostedCredentials } from '../../clients/client-authentication.js'
 import type { Client } from '../../clients/clients.js'
 import { refusal } from '../../http/errors.js'
+import { parseScope } from '../../scope.js'
 import { bearerToken } from './bearer.js'
 import { findLiveToken, type LiveTokenDependencies } from './live-token.js'
 
@@ -63,7 +64,7 @@ async function findClient(request: FastifyRequest, scope: string, dependencies: 
     )
   }
   // The client may have lost the scope after the token was issued.
-  const isGranted = live.claims.scope.split(' ').includes(scope) && client.scopes.has(scope)
+  const isGranted = parseScope(live.claims.scope).includes(scope) && client.scopes.has(scope)
   if (!isGranted) throw refusal.insufficientScope(scope)
   return client
 }
