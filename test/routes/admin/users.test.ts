@@ -118,7 +118,7 @@ for (const store of stores) {
       [{ password: renewed, password_hash: BCRYPT }, /one of them/],
       [{ password: 'short' }, /too short/],
       [{ password: 'ada' }, /too short/],
-      [{ password_hash: 'md5:1' }, /of no format/],
+      [{ password_hash: 'md5:1' }, /format of the hash is unknown/],
       [{ password: 5 }, /must be string/],
     ] as const) {
       const { status, body } = await admin('POST', `/users/${id}/password`, { json })
