@@ -28,7 +28,7 @@ import { revoke } from './routes/revoke.js'
 import { sessionRoutes } from './routes/sessions.js'
 import { token } from './routes/token.js'
 import { signUp } from './routes/users.js'
-import { deleteAccount } from './routes/users-me.js'
+import { deleteOwnAccount } from './routes/users-me.js'
 import { changePassword } from './routes/users-me-password.js'
 import { verify } from './routes/verify.js'
 import { buildSerializer } from './serializers.js'
@@ -136,7 +136,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     const { issuer, passwordMinLength } = config
     await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
-    await api.register(deleteAccount, { users, throttle, clients, sessions, tokens, audit })
+    await api.register(deleteOwnAccount, { users, throttle, clients, sessions, tokens, audit })
     await api.register(login, { users, hashing, throttle, clients, sessions, tokens, refreshTokens, audit })
     await api.register(refresh, { sessions, tokens, refreshTokens, audit })
     await api.register(logout, { sessions, tokens, refreshTokens, audit })

@@ -10,7 +10,7 @@ interface Dependencies extends LiveTokenDependencies {
   audit: Audit
 }
 
-/** `POST /introspect` (RFC 7662): whether an access token is live, at this moment. A refresh token is none. */
+/** `POST /introspect` (RFC 7662): whether an access token is live now. A refresh token is never active here. */
 export const introspect: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const preValidation = requireClient('introspect', dependencies)
 
@@ -19,15 +19,15 @@ export const introspect: FastifyPluginAsyncTypebox<Dependencies> = async (app, d
     reply.header('cache-control', 'no-store')
 
     const live = await findLiveToken(request.body.token, dependencies)
-    // Never why: the answer for a forged, an expired, a revoked and another audience's token is the same (§2.2, §4).
-    if (!live || !isFor(client, live.claims.aud)) return { active: false }
+    // The answer is the same for a forged, an expired and a revoked token, and for another audience's token (§2.2, §4).
+    if (!live || !maySee(client, live.claims.aud)) return { active: false }
 
     const username = live.username === undefined ? {} : { username: live.username }
-    // What the token claims comes first: it has no say in whether it is active.
+    // The claims come first, so that no claim can overwrite `active`.
     return { ...live.claims, active: true, ...username, token_type: 'Bearer' as const }
   })
 }
 
-function isFor(client: Client, audience: string): boolean {
+function maySee(client: Client, audience: string): boolean {
   return client.audiences.size === 0 || client.audiences.has(audience)
 }

@@ -9,7 +9,7 @@ interface Dependencies extends LiveTokenDependencies {
   audit: Audit
 }
 
-/** `GET /sessions`, `DELETE /sessions/:sid`, `DELETE /sessions?except=current`: a person sees and ends their sessions. */
+/** `GET /sessions`, `DELETE /sessions/:sid`, `DELETE /sessions?except=current`: a person lists and ends their sessions. */
 export const sessionRoutes: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const { sessions, audit } = dependencies
   const preValidation = requirePerson(dependencies)

@@ -8,7 +8,7 @@ import { type OwnPasswordDependencies, requireOwnPassword } from './guards/own-p
 
 type Dependencies = LiveTokenDependencies & OwnPasswordDependencies & { passwordMinLength: number }
 
-/** `POST /users/me/password`: a person changes their password, and every other session of theirs ends. */
+/** `POST /users/me/password`: a person changes their password, and all their other sessions end. */
 export const changePassword: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const { users, sessions, passwordMinLength: minLength, audit } = dependencies
   const preValidation = requirePerson(dependencies)
@@ -22,7 +22,7 @@ export const changePassword: FastifyPluginAsyncTypebox<Dependencies> = async (ap
     if (rule) throw refusal.invalidRequest(passwordRuleText(rule, minLength))
     await requireOwnPassword(request, sub, current, dependencies)
 
-    // The password first: a sign-in with the old one that comes in between finds it changed, and ends its own session.
+    // The password changes first. A sign-in with the old password in between finds the change, and ends its own session.
     if (!(await users.changePassword(user, next, request.ip))) {
       audit(request, { event: 'user.password_refused', reason: 'wrong_password', sub })
       throw refusal.wrongPassword()

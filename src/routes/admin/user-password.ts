@@ -7,7 +7,7 @@ import { readPasswordHash } from '../../users/password-hash.js'
 import { callingClient } from '../guards/caller.js'
 import type { AdminDependencies } from './dependencies.js'
 
-/** `POST /admin/users/:id/password`: an account gets another password, and every session of it ends. */
+/** `POST /admin/users/:id/password`: an account gets another password, and all its sessions end. */
 export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { users, audit, passwordMinLength: minLength } = dependencies
 
@@ -16,7 +16,7 @@ export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = 
     const { id: sub } = request.params
     const user = await users.find(sub)
     if (!user) throw refusal.noSuch('account')
-    const secret = await read(request.body, user.username)
+    const secret = await readSecret(request.body, user.username)
 
     const sids = await resetPassword(dependencies, sub, secret, request.ip)
     if (!sids) throw refusal.noSuch('account')
@@ -25,7 +25,7 @@ export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = 
     return reply.code(204).send(null)
   })
 
-  async function read(
+  async function readSecret(
     { password, password_hash: passwordHash }: { password?: string; password_hash?: string },
     username: string,
   ): Promise<{ password: string } | { passwordHash: string }> {
@@ -35,7 +35,7 @@ export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = 
       return { password }
     }
     if (password !== undefined || passwordHash === undefined) {
-      throw refusal.invalidRequest('send a password or a password_hash, one of them')
+      throw refusal.invalidRequest('send either password or password_hash')
     }
     const read = readPasswordHash(passwordHash)
     if (typeof read === 'string') throw refusal.invalidRequest(`password_hash: ${read}`)

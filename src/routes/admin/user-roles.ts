@@ -7,7 +7,7 @@ import { callingClient } from '../guards/caller.js'
 import type { AdminDependencies } from './dependencies.js'
 import { parseList } from './parse-list.js'
 
-/** `PUT /admin/users/:id/roles`: an account has these roles, and no session has another. */
+/** `PUT /admin/users/:id/roles`: sets the roles of an account. Sessions with other roles end. */
 export const setRolesRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { audit } = dependencies
 

@@ -25,13 +25,13 @@ test('a query parameter that an admin route does not know is refused by its name
         { method, headers, ...(method !== 'GET' && { json: bodyOf(path) }) },
       )
       t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, `${method} ${path} ${name}`)
-      t.ok(body.error_description.startsWith(`query parameter ${JSON.stringify(name)} is not known: `), name)
+      t.ok(body.error_description.startsWith(`query parameter ${JSON.stringify(name)} is unknown: `), name)
     }
   }
   const { body } = await api.call('/admin/users?username_prefx=a', { headers })
   t.equal(
     body.error_description,
-    'query parameter "username_prefx" is not known: send limit, cursor, username, username_prefix, disabled',
+    'query parameter "username_prefx" is unknown: send limit, cursor, username, username_prefix, disabled',
   )
   t.equal(await api.isActive(tokens.access_token), true, 'and nothing was done')
 })
@@ -48,7 +48,7 @@ test('a member of a body that an admin route does not know is refused by its nam
     for (const send of [{ json }, { form: Object.fromEntries(Object.entries(json).map(([k, v]) => [k, String(v)])) }]) {
       const { status, body } = await api.call(ofAda, { method, headers, ...send })
       t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, `${method} ${path}`)
-      t.match(body.error_description, /^"role" is not known: send .*client_id, client_secret$/)
+      t.match(body.error_description, /^"role" is unknown: send .*client_id, client_secret$/)
     }
   }
   const admin = adminOf(api)
@@ -56,7 +56,7 @@ test('a member of a body that an admin route does not know is refused by its nam
   const refused = await admin('POST', '/users', { json: made })
   t.equal(
     refused.body.error_description,
-    '"role" is not known: send username, password, password_hash, roles, client_id, client_secret',
+    '"role" is unknown: send username, password, password_hash, roles, client_id, client_secret',
   )
   t.equal(await api.isActive(tokens.access_token), true, 'and nothing was done')
   // A client that proves itself in the body is no unknown member.
@@ -85,8 +85,8 @@ test('a value that an admin route cannot take is refused with the rule, in words
     [`cursor=${Buffer.from('a\0').toString('base64url')}`, cursor],
     [`cursor=${Buffer.from([0xed, 0xa0, 0x80]).toString('base64url')}`, cursor],
     ['disabled=yes', 'query parameter disabled must be true or false'],
-    ['username=ada&username_prefix=a', 'username names one account: send no cursor and no username_prefix with it'],
-    ['username=ada&cursor=YS1i', 'username names one account: send no cursor and no username_prefix with it'],
+    ['username=ada&username_prefix=a', 'username selects one account: send it without cursor and username_prefix'],
+    ['username=ada&cursor=YS1i', 'username selects one account: send it without cursor and username_prefix'],
   ]
   for (const [query, told] of rows) {
     const { status, body } = await admin('GET', `/users?${query}`)
