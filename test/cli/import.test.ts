@@ -48,26 +48,20 @@ for (const setting of settings) {
       [{ password_hash: BCRYPT }, /^username is missing/],
       [{ username: 'bob' }, /^password_hash is missing/],
       [{ username: 'bob', password: 'secret' }, /^password is not allowed/],
-      [{ username: 'bob', password_hash: '5f4dcc3b5aa765d61d8327deb882cf99' }, /^password_hash: the format of the hash is unknown/],
+      [
+        { username: 'bob', password_hash: '5f4dcc3b5aa765d61d8327deb882cf99' },
+        /^password_hash: the format of the hash is unknown/,
+      ],
       [{ username: 'bob', password_hash: BCRYPT.replace('04', '31') }, /^password_hash: .* costs too much/],
       [{ username: 'bob', password_hash: BCRYPT, roles: ['a,b'] }, /^roles: a role has/],
       [{ username: 'bob', password_hash: BCRYPT, roles: 'a' }, /^roles must be a list/],
       [{ username: 'bob', password_hash: BCRYPT, disabled: 1 }, /^disabled must be/],
       [{ username: 'bob', password_hash: BCRYPT, created_at: 1.5 }, /^created_at must be/],
       [{ username: 'bob', password_hash: BCRYPT, id: 'todo' }, /^id must be a UUID/],
-      [
-        { username: 'THERE', password_hash: BCRYPT },
-        /^another account has this user name, or one that looks like it$/,
-      ],
-      [
-        { username: 'ADA', password_hash: BCRYPT },
-        /^another account has this user name, or one that looks like it$/,
-      ],
+      [{ username: 'THERE', password_hash: BCRYPT }, /^another account has this user name, or one that looks like it$/],
+      [{ username: 'ADA', password_hash: BCRYPT }, /^another account has this user name, or one that looks like it$/],
       [{ username: 'carl', password_hash: BCRYPT, id }, /^another account, or a client, has this id$/],
-      [
-        { username: 'carl', password_hash: BCRYPT, id: backend },
-        /^another account, or a client, has this id$/,
-      ],
+      [{ username: 'carl', password_hash: BCRYPT, id: backend }, /^another account, or a client, has this id$/],
       [`{"username":"${'x'.repeat(20_000)}"}`, /^it is longer than/],
       [{ username: 'zoë', password_hash: BCRYPT, more: 'is ignored' }],
     ]

@@ -3,7 +3,7 @@ import { adminOf, ROUTES } from '../../support/admin-client.js'
 import { basic } from '../../support/clients.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
-/** A body that the route takes. */
+/** A valid body for the route. */
 function bodyOf(path: string): object {
   if (path === '/admin/users') return { username: 'bob', password: PASSWORD }
   if (path === '/admin/clients') return { id: 'backend' }
@@ -12,7 +12,7 @@ function bodyOf(path: string): object {
   return {}
 }
 
-test('a query parameter that an admin route does not know is refused by its name, on every route', async (t) => {
+test('every admin route refuses an unknown query parameter and names it', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const { id } = (await api.signUp('ada', PASSWORD)).body
   const tokens = await api.tokens('ada', PASSWORD)
@@ -36,7 +36,7 @@ test('a query parameter that an admin route does not know is refused by its name
   t.equal(await api.isActive(tokens.access_token), true, 'and nothing was done')
 })
 
-test('a member of a body that an admin route does not know is refused by its name, on every route', async (t) => {
+test('every admin route refuses an unknown member of a body and names it', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const { id } = (await api.signUp('ada', PASSWORD)).body
   const tokens = await api.tokens('ada', PASSWORD)
@@ -59,13 +59,13 @@ test('a member of a body that an admin route does not know is refused by its nam
     '"role" is unknown: send username, password, password_hash, roles, client_id, client_secret',
   )
   t.equal(await api.isActive(tokens.access_token), true, 'and nothing was done')
-  // A client that proves itself in the body is no unknown member.
+  // Client credentials in the body are not unknown members.
   const form = { client_id, client_secret }
   t.equal((await api.call(`/admin/users/${id}/disable`, { method: 'POST', form })).status, 204)
   t.equal((await api.call(`/admin/users/${id}/disable`, { method: 'POST', json: form })).status, 204)
 })
 
-test('a value that an admin route cannot take is refused with the rule, in words', async (t) => {
+test('an admin route refuses an invalid value and states the rule', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const admin = adminOf(api)
   const limit = 'query parameter limit must be a whole number from 1 to 1000'
@@ -99,7 +99,7 @@ test('a value that an admin route cannot take is refused with the rule, in words
 })
 
 for (const store of stores) {
-  test(`${store}: an account is found by its name, in any spelling, and no other is`, async (t) => {
+  test(`${store}: a search by name finds only that account, in any spelling`, async (t) => {
     const { api } = await startService(t, store)
     const admin = adminOf(api)
     for (const name of ['ada', 'adam', 'zoë']) await api.signUp(name, PASSWORD)
@@ -122,7 +122,7 @@ for (const store of stores) {
   })
 }
 
-test('a token that is blank is told so', async (t) => {
+test('the error for a blank token says that it is blank', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const { status, body } = await api.call('/introspect', { json: { token: ' ' }, headers: basic(api.client) })
   t.match({ status, body }, { status: 400, body: { error_description: 'token must not be blank' } })
