@@ -16,6 +16,7 @@ import { createErrorHandler, refusal, sendRefusal } from './http/errors.js'
 import { createPipelines, type Pipelines } from './http/pipelines.js'
 import { createMetrics } from './metrics/metrics.js'
 import { admin } from './routes/admin/admin.js'
+import { decorateCallers } from './routes/guards/caller.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
 import { login } from './routes/login.js'
@@ -28,7 +29,7 @@ import { revoke } from './routes/revoke.js'
 import { sessionRoutes } from './routes/sessions.js'
 import { token } from './routes/token.js'
 import { signUp } from './routes/users.js'
-import { deleteAccount } from './routes/users-me.js'
+import { deleteOwnAccount } from './routes/users-me.js'
 import { changePassword } from './routes/users-me-password.js'
 import { verify } from './routes/verify.js'
 import { buildSerializer } from './serializers.js'
@@ -131,12 +132,13 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   await app.register(verify, { clients, sessions, tokens })
   await app.register(async (api) => {
     await registerBodies(api)
+    decorateCallers(api)
     const refuseOtherMethods = collectAddresses(api)
     const { issuer, passwordMinLength } = config
     await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
-    await api.register(deleteAccount, { users, throttle, clients, sessions, tokens, audit })
-    await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audit })
+    await api.register(deleteOwnAccount, { users, throttle, clients, sessions, tokens, audit })
+    await api.register(login, { users, hashing, throttle, clients, sessions, tokens, refreshTokens, audit })
     await api.register(refresh, { sessions, tokens, refreshTokens, audit })
     await api.register(logout, { sessions, tokens, refreshTokens, audit })
     await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })

@@ -1,6 +1,7 @@
 import { generateClientSecret, isClientId } from '../clients/clients.js'
 import { duration } from '../config/duration.js'
 import { createClient, deleteClient } from '../lifecycle/clients.js'
+import { isScopeToken } from '../scope.js'
 import { CommandError, command, group, seconds, table, time } from './command.js'
 import { withServices } from './services.js'
 
@@ -110,7 +111,7 @@ when it starts.`,
 /** An option may be repeated, or hold several values with spaces between them, like a `scope` in a token. */
 function splitValues(given: readonly string[], name: string): string[] {
   const all = given.flatMap((text) => text.split(' ')).filter(Boolean)
-  const bad = all.find((value) => !/^[!#-[\]-~]+$/.test(value))
+  const bad = all.find((value) => !isScopeToken(value))
   if (bad !== undefined) throw new CommandError(`--${name} must be printable ASCII without quotes and backslashes`)
   return [...new Set(all)]
 }

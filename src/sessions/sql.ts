@@ -149,6 +149,9 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
       return sids.length === 0 ? [] : remove(sql`sub = ${sub} AND sid IN (${sql.join(sids)})`)
     },
 
+    // A commit is the confirmation.
+    confirmRevoked: async () => {},
+
     async revokeAll(sub, except = '') {
       return remove(sql`sub = ${sub} AND sid <> ${except}`)
     },
