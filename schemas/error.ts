@@ -1,5 +1,4 @@
-import type { Static } from 'typebox'
-import { Type } from './type.js'
+import { type Static, Type } from 'typebox'
 
 /** What every refusal looks like (RFC 6749 §5.2). */
 export const ErrorBody = Type.Object(

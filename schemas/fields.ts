@@ -1,5 +1,4 @@
-import type { TProperties, TSchemaOptions } from 'typebox'
-import { Type } from './type.js'
+import { type TProperties, type TSchemaOptions, Type } from 'typebox'
 
 /** A body, a query or a set of path parameters. Members that are not named are ignored, as RFC 6749 §3.2 asks. */
 export const Fields = <Properties extends TProperties>(properties: Properties, options: TSchemaOptions = {}) =>

@@ -1,4 +1,4 @@
-import { Type } from './type.js'
+import { Type } from 'typebox'
 
 const state = Type.Object({ status: Type.String() })
 

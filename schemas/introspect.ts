@@ -1,7 +1,6 @@
-import type { Static } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { refusals } from './error.js'
 import { example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
-import { Type } from './type.js'
 
 /** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
 export const IntrospectAnswer = Type.Object(

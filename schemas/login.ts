@@ -1,7 +1,7 @@
+import { Type } from 'typebox'
 import { refusals } from './error.js'
 import { example, Fields, Password, Scope, Username } from './fields.js'
 import { TokenResponse } from './token-response.js'
-import { Type } from './type.js'
 
 /** `POST /login` */
 export const Login = {

@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { refusals } from './error.js'
 import { example, Fields, Token } from './fields.js'
-import { Type } from './type.js'
 
 const body = Fields({ token: Type.Optional(Token) }, { examples: [{ token: example.accessToken }] })
 

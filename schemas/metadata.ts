@@ -1,5 +1,5 @@
+import { Type } from 'typebox'
 import { errorResponses } from './error.js'
-import { Type } from './type.js'
 
 const authentication = ['client_secret_basic', 'client_secret_post']
 const texts = Type.Array(Type.String())

@@ -1,7 +1,7 @@
+import { Type } from 'typebox'
 import { refusals } from './error.js'
 import { example, Fields, Scope, Token } from './fields.js'
 import { TokenResponse } from './token-response.js'
-import { Type } from './type.js'
 
 export const LessScope = Type.String({
   ...Scope,

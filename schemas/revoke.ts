@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { refusals } from './error.js'
 import { Empty, example, Fields, PostedCredentials, Token } from './fields.js'
-import { Type } from './type.js'
 
 /** `POST /revoke` (RFC 7009) */
 export const Revoke = {

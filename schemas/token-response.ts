@@ -1,6 +1,5 @@
-import type { Static } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { AccessToken, example, RefreshToken, Scope, SessionId } from './fields.js'
-import { Type } from './type.js'
 
 /** RFC 6749 §5.1, with the session and the refresh token's own lifetime. */
 export const TokenResponse = Type.Object(

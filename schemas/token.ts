@@ -1,7 +1,6 @@
-import type { Static } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { refusals } from './error.js'
 import { AccessToken, example, Fields, PostedCredentials, RefreshToken, Scope, SessionId, Token } from './fields.js'
-import { Type } from './type.js'
 
 /** RFC 6749 §5.1. A token that a client gets for itself has no refresh token and no session. */
 export const ClientTokenResponse = Type.Object(

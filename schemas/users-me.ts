@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { refusals } from './error.js'
 import { example, Fields, OWN_AUDIENCE, Password } from './fields.js'
-import { Type } from './type.js'
 
 /** `DELETE /users/me` */
 export const DeleteAccount = {

@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { refusals } from './error.js'
 import { example, Fields, Password, Time, Username } from './fields.js'
-import { Type } from './type.js'
 
 /** `POST /users` */
 export const SignUp = {

@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { refusals } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
-import { Type } from '../type.js'
 import { Client, ClientId, clientExample, Secret } from './clients.js'
 import { AdminBody, byAdmin, CredentialsAlone } from './fields.js'
 

@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { refusals } from '../error.js'
 import { example, Time } from '../fields.js'
-import { Type } from '../type.js'
 import { AdminBody, Audiences, byAdmin, Scopes } from './fields.js'
 
 export const ClientId = Type.String({

@@ -1,6 +1,5 @@
-import type { TProperties, TSchemaOptions, TString } from 'typebox'
+import { type TProperties, type TSchemaOptions, type TString, Type } from 'typebox'
 import { example, Fields, PostedCredentials, Time } from '../fields.js'
-import { Type } from '../type.js'
 
 /**
  * A query or a body below `/admin`. A member that is not named is refused: `?username=` misspelt would list everybody, and an

@@ -1,7 +1,7 @@
+import { Type } from 'typebox'
 import { refusals } from '../error.js'
 import { example, Fields, SessionIdParam } from '../fields.js'
 import { exampleSession, sessionFields } from '../sessions.js'
-import { Type } from '../type.js'
 import { byAdmin, CredentialsAlone, Exactly, UserId } from './fields.js'
 
 const querystring = Exactly({ sub: UserId })

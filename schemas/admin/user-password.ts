@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { refusals } from '../error.js'
 import { example, Password } from '../fields.js'
-import { Type } from '../type.js'
 import { AdminBody, byAdmin, PasswordHash, UserParams } from './fields.js'
 
 /** `POST /admin/users/:id/password` */

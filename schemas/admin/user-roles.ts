@@ -1,5 +1,5 @@
+import { Type } from 'typebox'
 import { refusals } from '../error.js'
-import { Type } from '../type.js'
 import { AdminBody, byAdmin, Roles, UserParams } from './fields.js'
 
 /** `PUT /admin/users/:id/roles` */

@@ -1,5 +1,5 @@
+import { Type } from 'typebox'
 import { refusals } from '../error.js'
-import { Type } from '../type.js'
 import { byAdmin, CredentialsAlone, User, UserParams, userExample } from './fields.js'
 
 const gone = Type.Null({ description: 'Done' })

@@ -1,6 +1,6 @@
+import { Type } from 'typebox'
 import { refusals } from '../error.js'
 import { example, Password, Username } from '../fields.js'
-import { Type } from '../type.js'
 import { AdminBody, byAdmin, Exactly, PasswordHash, Roles, User, userExample } from './fields.js'
 
 export const CURSOR_RULE = 'must be what next of the page before was'

@@ -1,5 +1,4 @@
-import type { Migration } from 'kysely'
-import { type Kysely, PostgresAdapter, sql } from './kysely.js'
+import { type Kysely, type Migration, PostgresAdapter, sql } from 'kysely'
 
 /**
  * Forward only, and never edited once released. Named in order. An older process runs beside a newer one while replicas

@@ -163,6 +163,8 @@ export const refusal = {
 
   methodNotAllowed: (allow: string) => new WireError(405, 'invalid_request', `this address takes ${allow}`, { allow }),
 
+  unknownMethod: () => new WireError(501, 'invalid_request', 'this service does not know the method'),
+
   unsupportedMediaType: (description: string) => new WireError(415, 'invalid_request', description),
 
   unavailable: () =>
@@ -182,7 +184,7 @@ export function createErrorHandler(logger: FastifyBaseLogger) {
       const { dependency, message: reason } = error
       unavailable.warn({ reqId: request.id, dependency, reason }, 'unavailable')
     }
-    return sendRefusal(reply, toWireError(error, request))
+    return sendRefusal(reply, toWireError(error, request, logger))
   }
 }
 
@@ -195,7 +197,7 @@ export function sendRefusal(reply: FastifyReply, { statusCode, code, message, he
     .send(body)
 }
 
-function toWireError(error: FastifyError, request: FastifyRequest): WireError {
+function toWireError(error: FastifyError, request: FastifyRequest, logger: FastifyBaseLogger): WireError {
   if (error instanceof WireError) return error
   if (error instanceof Unavailable) return refusal.unavailable()
   if (error.validation) return refusal.invalidRequest(describeValidation(error))
@@ -212,7 +214,7 @@ function toWireError(error: FastifyError, request: FastifyRequest): WireError {
     // Fastify's own words name its internals.
     return new WireError(error.statusCode, 'invalid_request', 'the request cannot be read')
   }
-  request.log.error({ reqId: request.id, err: error }, 'request failed')
+  logger.error({ reqId: request.id, err: error }, 'request failed')
   return refusal.fault(request.id)
 }
 

@@ -1,6 +1,19 @@
 import type { FastifyInstance } from 'fastify'
 import { refusal } from './errors.js'
 
+/** The methods that an address answers with 405 when it does not have them. Any other method is 501 (RFC 9110 §9.1). */
+export const KNOWN_METHODS: readonly string[] = [
+  'DELETE',
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'PATCH',
+  'POST',
+  'PUT',
+  'QUERY',
+  'TRACE',
+]
+
 /**
  * Answers 405 with `Allow` (RFC 9110 §15.5.6) to each method that an address does not have.
  *
@@ -11,11 +24,11 @@ export function collectAddresses(app: FastifyInstance): () => void {
   app.addHook('onRoute', ({ url }) => void addresses.add(url))
   return function refuseOtherMethods() {
     for (const url of addresses) {
-      const own = app.supportedMethods.filter((method) => app.hasRoute({ url, method }))
-      const allow = own.sort().join(', ')
+      const own = KNOWN_METHODS.filter((method) => app.hasRoute({ url, method }))
+      const allow = own.join(', ')
       app.route({
         url,
-        method: app.supportedMethods.filter((method) => !own.includes(method)),
+        method: KNOWN_METHODS.filter((method) => !own.includes(method)),
         schema: { hide: true },
         // `onRequest` runs before the body is read: the body does not matter.
         onRequest: async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { sql } from 'kysely'
 import type { Database } from '../database/database.js'
-import { sql } from '../database/kysely.js'
 import type { UserRow } from '../database/schema.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
 import type { PasswordHashing } from './password.js'
