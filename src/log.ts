@@ -1,7 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
 import { standardOutput } from './standard-output.js'
 
-/** What carries a secret, wherever it stands in what is logged. We log none of these; a library or a mistake might. */
+/** Members that hold a secret, at any depth up to three. We never log them, but a library or a mistake might. */
 const SECRETS = [
   'authorization',
   'cookie',
@@ -15,7 +15,7 @@ const SECRETS = [
   'secret',
 ]
 
-/** One JSON line an event, on standard output. */
+/** Writes one JSON line for each event to standard output. */
 export function createLogger(level: string, destination: DestinationStream = standardOutput): Logger {
   const options = {
     level,
@@ -28,7 +28,7 @@ export function createLogger(level: string, destination: DestinationStream = sta
   }
   const logger = pino(options, destination)
   if (destination === standardOutput) {
-    // Whatever the level is: a gap in the audit log must be seen.
+    // This child logs at every LOG_LEVEL, because a gap in the audit log must be visible.
     const gaps = logger.child({}, { level: 'warn' })
     standardOutput.onRecovered((lines) =>
       gaps.warn({ lines }, 'log lines were dropped: their reader had stopped reading'),
@@ -38,8 +38,8 @@ export function createLogger(level: string, destination: DestinationStream = sta
 }
 
 /**
- * What of an error is logged: name, message, code and stack, and the same of its causes. Not its other members: drivers
- * hang commands with their arguments, and connection strings, on their errors.
+ * The logged members of an error: name, message, code and stack, and those of its causes. Drivers add commands with their
+ * arguments and connection strings to their errors: these are not logged.
  */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error

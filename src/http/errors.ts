@@ -3,8 +3,8 @@ import type { ErrorBody } from '../../schemas/error.js'
 import { Unavailable } from '../unavailable.js'
 
 /**
- * A refusal as it goes over the wire (RFC 6749 §5.2, RFC 6750 §3.1): status, code, a sentence for the caller, headers.
- * Why, in detail, is for the log and never in here.
+ * An error response (RFC 6749 §5.2, RFC 6750 §3.1): status, code, a sentence for the caller, headers. The description holds
+ * no internal detail: only the log has it.
  */
 export class WireError extends Error {
   override readonly name = 'WireError'
@@ -23,31 +23,31 @@ const UNKNOWN_KEY =
   'the token was made with a key that this service does not have, so its session was not ended: ' +
   'send another token of the session, such as the refresh token'
 
-/** Every refusal there is. */
+/** Every error response of the service. */
 export const refusal = {
   invalidRequest: (description: string) => new WireError(400, 'invalid_request', description),
 
-  /** Where this request ends, or whose it is, can be read in two ways: what follows it on the connection is not read. */
+  /** Two readers could disagree on the end or the caller of this request, so the connection closes after the answer. */
   ambiguous: (description: string) => new WireError(400, 'invalid_request', description, { connection: 'close' }),
 
-  /** A sign-in: the same for an unknown user, a wrong password and a disabled account. */
+  /** At sign-in. An unknown user, a wrong password and a disabled account get the same answer. */
   signInFailed: () =>
     new WireError(401, 'invalid_grant', 'user name or password is wrong', {
       // Every 401 names a scheme (RFC 9110 §11.6.1). Not Basic: a browser would open its own dialog.
       'www-authenticate': `Bearer ${REALM}`,
     }),
 
-  /** A refresh: the same for every cause. */
+  /** At a refresh. Every cause gets the same answer. */
   invalidGrant: () => new WireError(400, 'invalid_grant', 'the refresh token is not valid: sign in again'),
 
   invalidScope: (description: string) => new WireError(400, 'invalid_scope', description),
 
-  /** RFC 8707 §2. Which audiences there are is not a stranger's business. */
+  /** RFC 8707 §2. The answer does not list the audiences, because the caller may be a stranger. */
   invalidTarget: () =>
     new WireError(
       400,
       'invalid_target',
-      'audience is not one that this service issues tokens for: send one of AUDIENCE, and of the client where it has its own',
+      'audience is not one that this service issues tokens for: send one of AUDIENCE that the client may have',
     ),
 
   /** At a refresh. */
@@ -64,7 +64,7 @@ export const refusal = {
   unsupportedGrantType: (supported: string) =>
     new WireError(400, 'unsupported_grant_type', `grant_type must be ${supported}`),
 
-  /** No credentials at all: RFC 6750 §3.1 wants no error code in the challenge. */
+  /** The request has no credentials: then RFC 6750 §3.1 wants no error code in the challenge. */
   missingToken: () =>
     new WireError(401, 'invalid_token', 'send a token: Authorization: Bearer …', {
       'www-authenticate': `Bearer ${REALM}`,
@@ -76,13 +76,13 @@ export const refusal = {
     }),
 
   /**
-   * A sign-out. The token says that it is ours, and no key that is here made it: its session may be alive, so 204 could be a
-   * lie. 401, because most callers refresh at a 401 and ask again: the new token is one that this instance can read.
+   * At a sign-out. The token names us as its issuer, but no key of this instance signed it. Its session may be alive, so 204
+   * could be false. Most callers refresh after 401 and retry: this instance can read the new token.
    */
   unknownKey: () =>
     new WireError(401, 'invalid_token', UNKNOWN_KEY, { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` }),
 
-  /** The same at the revocation endpoint (RFC 7009 §2.2.1), where 401 means that the client is not who it says. */
+  /** The same case at the revocation endpoint (RFC 7009 §2.2.1). There, 401 means that client authentication failed. */
   unsupportedTokenType: () => new WireError(400, 'unsupported_token_type', UNKNOWN_KEY),
 
   invalidClient: () =>
@@ -95,11 +95,11 @@ export const refusal = {
       },
     ),
 
-  /** A client's own token that opens nothing here, although it lives. */
+  /** A client's own token that is active but not accepted at this endpoint. */
   unusableClientToken: (description: string) =>
     new WireError(401, 'invalid_client', description, { 'www-authenticate': `Basic ${REALM}, charset="UTF-8"` }),
 
-  /** A person's token for another service. @param audiences those that would do */
+  /** A person's token for another service. @param audiences the accepted ones */
   wrongAudience: (audiences: readonly string[]) =>
     new WireError(
       401,
@@ -108,22 +108,22 @@ export const refusal = {
       { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` },
     ),
 
-  /** @param scope of RFC 6749's characters: it stands in a header */
+  /** @param scope in RFC 6749's characters, because it goes into a header */
   insufficientScope: (scope: string) =>
     new WireError(403, 'insufficient_scope', `the scope ${scope} is needed`, {
       'www-authenticate': `Bearer ${REALM}, error="insufficient_scope", scope="${scope}"`,
     }),
 
   /**
-   * RFC 6750 has no code of its own for an audience or a role that is missing. What was asked for is not repeated: at
-   * /verify part of it may come from whoever is to be kept out.
+   * RFC 6750 has no error code for a missing audience or role. The answer does not repeat the requested value: at /verify,
+   * the caller that the gateway asks about may have written part of it.
    */
   forbidden: (what: 'audience' | 'scope' | 'role') =>
-    new WireError(403, 'insufficient_scope', `the token lacks the ${what} that is asked for`, {
+    new WireError(403, 'insufficient_scope', `the token lacks the requested ${what}`, {
       'www-authenticate': `Bearer ${REALM}, error="insufficient_scope"`,
     }),
 
-  /** At /verify. As above, what was sent is not repeated. */
+  /** At /verify. The answer does not repeat what was sent, as above. */
   misspeltQuestion: (name: 'aud' | 'scope' | 'role') =>
     new WireError(
       403,
@@ -155,7 +155,7 @@ export const refusal = {
     new WireError(404, 'not_found', 'sign-up is closed: ask an administrator for an account, or set SIGNUP=open'),
 
   clientIdTaken: () =>
-    new WireError(409, 'client_id_taken', 'there is a client with this id: rotate gives it a new secret'),
+    new WireError(409, 'client_id_taken', 'a client has this id: choose another, or rotate the secret of that client'),
 
   noSuch: (what: 'account' | 'client') => new WireError(404, 'not_found', `there is no such ${what}`),
 
@@ -171,18 +171,18 @@ export const refusal = {
     new WireError(503, 'temporarily_unavailable', 'the service cannot answer now: try again', { 'retry-after': '1' }),
 
   fault: (requestId: string) =>
-    new WireError(500, 'server_error', `a fault of the service: its log has it under request id ${requestId}`),
+    new WireError(500, 'server_error', `internal error: the log of the service has it under request id ${requestId}`),
 }
 
-/** Fastify's error handler: whatever was thrown leaves in the one form that callers know. */
+/** Fastify's error handler: turns every thrown error into the error body of this service. */
 export function createErrorHandler(logger: FastifyBaseLogger) {
-  // Its members are three, and none is a secret. In a storm there is one for each request that is refused, and redaction made
-  // 46 KB of garbage for each: near half of all that there was.
-  const unavailable = logger.child({}, { redact: [] })
+  // Without redaction: the line has three members, and none is a secret. Under overload each refused request writes one
+  // line, and redaction made 46 KB of garbage for each.
+  const unredacted = logger.child({}, { redact: [] })
   return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     if (error instanceof Unavailable) {
       const { dependency, message: reason } = error
-      unavailable.warn({ reqId: request.id, dependency, reason }, 'unavailable')
+      unredacted.warn({ reqId: request.id, dependency, reason }, 'unavailable')
     }
     return sendRefusal(reply, toWireError(error, request, logger))
   }
@@ -207,22 +207,21 @@ function toWireError(error: FastifyError, request: FastifyRequest, logger: Fasti
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return refusal.unsupportedMediaType('send application/json or application/x-www-form-urlencoded')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-      return refusal.invalidRequest('the body is not as long as Content-Length says')
+      return refusal.invalidRequest('the length of the body differs from Content-Length')
     default:
   }
   if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
-    // Fastify's own words name its internals.
+    // Fastify's message names its internals.
     return new WireError(error.statusCode, 'invalid_request', 'the request cannot be read')
   }
   logger.error({ reqId: request.id, err: error }, 'request failed')
   return refusal.fault(request.id)
 }
 
-/** The first fault that the schema found, in the caller's terms. */
+/** Describes the first fault that the schema found, in the names that the caller sent. */
 function describeValidation(error: FastifyError): string {
   const faults = error.validation ?? []
-  // Of a field that may be one thing or another, the schema tells what is wrong with it as each of them. That it is of another
-  // type says the least.
+  // For a field with several allowed forms, Ajv reports a fault of each form. "Has another type" helps the caller least.
   const fault = faults.find(({ keyword }) => keyword !== 'type' && keyword !== 'anyOf') ?? faults[0]
   const place = error.validationContext === 'querystring' ? 'query parameter ' : ''
   const field = fault?.instancePath.slice(1).replaceAll('/', '.')
@@ -239,6 +238,6 @@ function describeValidation(error: FastifyError): string {
     const values = faults.filter(({ keyword }) => keyword === 'const').map(({ params }) => params.allowedValue)
     return `${place}${field} must be ${values.join(' or ')}`
   }
-  if (fault?.keyword === 'pattern') return `${place}${field} has characters that it may not have`
+  if (fault?.keyword === 'pattern') return `${place}${field} has forbidden characters`
   return `${place}${field} ${fault?.message}`
 }

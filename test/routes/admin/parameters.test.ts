@@ -69,7 +69,7 @@ test('a value that an admin route cannot take is refused with the rule, in words
   const { api } = await startService(t, 'sqlite')
   const admin = adminOf(api)
   const limit = 'query parameter limit must be a whole number from 1 to 1000'
-  const cursor = 'query parameter cursor must be what next of the page before was'
+  const cursor = 'query parameter cursor must be next of the previous page'
   const rows: [string, string][] = [
     ['limit=5000', limit],
     ['limit=0', limit],
