@@ -2,7 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
-import { readConfig } from '../src/config/config.js'
+import { addDevelopmentSecrets } from '../src/config/development-secrets.js'
+import { readConfig } from '../src/config/read.js'
 import { connectRedis } from '../src/sessions/redis/client.js'
 import { createRedisSessions } from '../src/sessions/redis/sessions.js'
 
@@ -23,7 +24,7 @@ export async function seedFeed(redisUrl: string): Promise<void> {
 
 /** Begins sessions straight in Redis, past the password, and signs their access tokens. It also beats, as a service does. */
 export async function openSessions(redisUrl: string) {
-  const config = readConfig(environment(redisUrl, 'sqlite:unused.db'))
+  const config = addDevelopmentSecrets(readConfig(environment(redisUrl, 'sqlite:unused.db')))
   const connection = connectRedis({ mode: 'single', urls: [redisUrl] }, () => {})
   if (connection.status !== 'ready') await new Promise((resolve) => connection.once('ready', resolve))
   const sessions = createRedisSessions(connection, config)

@@ -1,4 +1,5 @@
-import { readConfig } from '../src/config/config.js'
+import { addDevelopmentSecrets } from '../src/config/development-secrets.js'
+import { readConfig } from '../src/config/read.js'
 import { begin } from './footprint.js'
 import { cpuOf, load } from './load.js'
 import { inTurns, type Pair, pairs } from './measure.js'
@@ -20,7 +21,7 @@ export interface Growth {
 /** Needs a Redis with nothing in it. */
 export async function measureGrowth(setting: Setting, rounds: number, counts: readonly number[]): Promise<Growth> {
   const { folder } = setting
-  const config = readConfig(setting.env)
+  const config = addDevelopmentSecrets(readConfig(setting.env))
   const { redis, sessions, close } = await setting.openStores()
   const seeded = async (name: string, users: number, each: number) =>
     (await seedSessions(sessions, config, { users, each, folder, name })).accessTokens

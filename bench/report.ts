@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { readVersion } from '../src/version.js'
 import type { LocalVerification } from './follow-cost.js'
 import type { Footprint } from './footprint.js'
 import type { Growth } from './growth.js'
@@ -32,7 +32,6 @@ export function describeRequest({ name, against, ours, theirs, ratio }: RequestF
 /** docs/performance.md. */
 export function page(results: Results): string {
   const { requests, signIns, storm, local, footprint, growth, seconds } = results
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   const cost = (name: string) => figureOf(results, name, 'bare route').ours.median
   const [first, ...more] = growth.sessions
   const last = more.at(-1) ?? first
@@ -43,7 +42,7 @@ export function page(results: Results): string {
 
 <!-- Written by \`npm run bench\`. -->
 
-Latchkey ${version}, ${new Date().toISOString().slice(0, 10)}: Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim()}, Redis and the load on loopback. The bench took ${thousands(seconds)} s.
+Latchkey ${readVersion()}, ${new Date().toISOString().slice(0, 10)}: Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim()}, Redis and the load on loopback. The bench took ${thousands(seconds)} s.
 
 These machines are noisy: what counts is the ratio of two servers that are measured in turns, A B A B …, one kind after the
 other and then all of them again: its median and, in brackets, its lowest and highest round. The figure is the **CPU time that the server used for a request**, user and system, by

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { readConfig } from '../src/config/config.js'
+import { addDevelopmentSecrets } from '../src/config/development-secrets.js'
+import { readConfig } from '../src/config/read.js'
 import { freePort } from '../test/support/servers/ports.js'
 import { cpuOf, FORM, type Load } from './load.js'
 import { inTurns, type Pair } from './measure.js'
@@ -125,7 +126,7 @@ async function startPeer({ folder, redisUrl }: Setting, tokens: number): Promise
 /** Sessions, and files of tokens for the load: that live, that are revoked, that are forged, and that are there to be used up. */
 async function seed(setting: Setting, rounds: number): Promise<void> {
   const { folder } = setting
-  const config = readConfig(setting.env)
+  const config = addDevelopmentSecrets(readConfig(setting.env))
   const { sessions, close } = await setting.openStores()
   const some = (name: string, { users, each }: { users: number; each: number }) =>
     seedSessions(sessions, config, { users, each, folder, name })

@@ -33,11 +33,16 @@ const errors = {
     description:
       'The client lacks a scope; or the token lacks a requested scope, audience or role; or the query of a gateway has a ' +
       'misspelt parameter',
-    examples: [body('insufficient_scope', 'the scope introspect is needed')],
+    examples: [
+      body(
+        'insufficient_scope',
+        'this endpoint needs the scope introspect: ask for a token that has it, or give the client the scope',
+      ),
+    ],
   },
   404: {
     description: 'The resource does not exist',
-    examples: [body('not_found', 'there is nothing at this address'), body('not_found', 'there is no such account')],
+    examples: [body('not_found', 'this address does not exist'), body('not_found', 'this account does not exist')],
   },
   405: {
     description: 'The resource does not have this method; `Allow` lists its methods',
@@ -46,13 +51,13 @@ const errors = {
   409: {
     description: 'The user name, or the id of the client, is taken',
     examples: [
-      body('username_taken', 'there is an account with this user name, or with one that looks like it: choose another'),
-      body('client_id_taken', 'a client has this id: choose another, or rotate the secret of that client'),
+      body('username_taken', 'another account has this user name, or one that looks like it: choose another'),
+      body('client_id_taken', 'another client has this id: choose another, or rotate the secret of that client'),
     ],
   },
   413: {
-    description: 'The body is over 16 KiB',
-    examples: [body('invalid_request', 'the body is over 16 KiB')],
+    description: 'The body is larger than 16 KiB',
+    examples: [body('invalid_request', 'the body is larger than 16 KiB: send less')],
   },
   415: {
     description: 'The body is neither JSON nor a form, or it is compressed, or it is not UTF-8',
@@ -70,7 +75,7 @@ const errors = {
     examples: [
       body(
         'server_error',
-        'internal error: the log of the service has it under request id 0d2c9c8e-6a55-4c43-9a5e-3a6f2f6f3c1b',
+        'the service failed: its log has the cause under request id 0d2c9c8e-6a55-4c43-9a5e-3a6f2f6f3c1b',
       ),
     ],
   },

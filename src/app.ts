@@ -2,7 +2,8 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.js'
 import { createClients } from './clients/clients.js'
-import { type Config, parseProductionKeys } from './config/config.js'
+import type { Config } from './config/config.js'
+import { parseProductionKeys } from './config/parsers.js'
 import { registerBodies } from './http/bodies.js'
 import { createServer } from './http/create-server.js'
 import { registerJwt } from './http/jwt.js'
@@ -10,6 +11,7 @@ import { collectAddresses } from './http/other-methods.js'
 import { registerRedis } from './http/redis.js'
 import { createMetrics } from './metrics/metrics.js'
 import { admin } from './routes/admin/admin.js'
+import { decorateCallers } from './routes/guards/caller.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
 import { login } from './routes/login.js'
@@ -22,7 +24,7 @@ import { revoke } from './routes/revoke.js'
 import { sessionRoutes } from './routes/sessions.js'
 import { token } from './routes/token.js'
 import { signUp } from './routes/users.js'
-import { deleteAccount } from './routes/users-me.js'
+import { deleteOwnAccount } from './routes/users-me.js'
 import { changePassword } from './routes/users-me-password.js'
 import { verify } from './routes/verify.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
@@ -111,12 +113,13 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   await app.register(verify, { clients, sessions, tokens })
   await app.register(async (api) => {
     await registerBodies(api)
+    decorateCallers(api)
     const refuseOtherMethods = collectAddresses(api)
     const { issuer, passwordMinLength } = config
     await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
-    await api.register(deleteAccount, { users, throttle, clients, sessions, tokens, audit })
-    await api.register(login, { users, throttle, clients, sessions, tokens, refreshTokens, audit })
+    await api.register(deleteOwnAccount, { users, throttle, clients, sessions, tokens, audit })
+    await api.register(login, { users, hashing, throttle, clients, sessions, tokens, refreshTokens, audit })
     await api.register(refresh, { sessions, tokens, refreshTokens, audit })
     await api.register(logout, { sessions, tokens, refreshTokens, audit })
     await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })

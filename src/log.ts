@@ -1,19 +1,9 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { SECRET_PARAMETERS } from './secret-fields.js'
 import { standardOutput } from './standard-output.js'
 
-/** Members that hold a secret, at any depth up to three. We never log them, but a library or a mistake might. */
-const SECRETS = [
-  'authorization',
-  'cookie',
-  'password',
-  'current_password',
-  'new_password',
-  'token',
-  'access_token',
-  'refresh_token',
-  'client_secret',
-  'secret',
-]
+/** Fields that are redacted at every depth up to three. The service logs none of them; a library or a mistake might. */
+const REDACTED = [...SECRET_PARAMETERS, 'secret', 'authorization', 'cookie']
 
 /** Writes one JSON line for each event to standard output. */
 export function createLogger(level: string, destination: DestinationStream = standardOutput): Logger {
@@ -21,7 +11,7 @@ export function createLogger(level: string, destination: DestinationStream = sta
     level,
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: {
-      paths: SECRETS.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
+      paths: REDACTED.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
       censor: '[redacted]',
     },
     serializers: { err: describeError },

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createService, type Service } from './app.js'
-import { type Config, ConfigError, readConfig } from './config/config.js'
+import type { Config } from './config/config.js'
+import { addDevelopmentSecrets } from './config/development-secrets.js'
+import { ConfigError, readConfig } from './config/read.js'
 import { createLogger } from './log.js'
 import { SessionStoreRefused } from './sessions/registration.js'
 import { standardOutput } from './standard-output.js'
@@ -59,7 +61,7 @@ async function stop(signal: NodeJS.Signals, drainTime: number): Promise<void> {
 
 function readConfigOrExit(): Config {
   try {
-    return readConfig(process.env)
+    return addDevelopmentSecrets(readConfig(process.env))
   } catch (error) {
     if (error instanceof ConfigError) return exit(error.message)
     throw error

@@ -7,36 +7,36 @@ import { createRegistration, type Registration } from './sessions/registration.j
 import type { SessionStore } from './sessions/session.js'
 import { createRegistrableDatabase, createSqlSessions, deleteSessions } from './sessions/sql.js'
 
-/** Where everything is kept: the database of accounts and clients, and sessions in Redis where there is one. */
+/** The database of accounts and clients, and the store of sessions: Redis if the configuration names one. */
 export interface Stores {
   database: Database
   redis: RedisClient | undefined
-  /** Answers only while it is the store that the database registers. */
+  /** Answers only while the database registers this store. */
   sessions: SessionStore
   close(): Promise<void>
 }
 
 /**
- * Opens what the configuration names, for the service and for the command line. Does not wait for Redis.
+ * Opens the stores that the configuration names, for the service or a command. Does not wait for Redis.
  *
- * @throws SessionStoreRefused for a service, where another instance keeps the sessions in another store
+ * @throws {SessionStoreRefused} to a service while another instance keeps the sessions in another store
  */
 export async function openStores(
   config: StoresConfig,
   logger: Logger,
-  times?: DatabaseObserver,
+  observer?: DatabaseObserver,
   role: 'service' | 'command' = 'command',
 ): Promise<Stores & Pick<Registration, 'confirm'>> {
   const onError = (err: Error) => logger.warn({ err }, 'a database connection failed')
-  const database = await openDatabase(config.databaseUrl, onError, times)
+  const database = await openDatabase(config.databaseUrl, onError, observer)
   const { sessions, redis, registrable } = await openSessions(config, database, logger, () =>
     registration.isConfirmed(),
   )
-  async function leave(before: SessionStoreRow): Promise<void> {
+  async function emptyPrevious(before: SessionStoreRow): Promise<void> {
     if (before.kind === 'database') await deleteSessions(database)
     else await (await import('./sessions/redis/registrable.js')).emptyLeftBehind(before)
   }
-  const registration = createRegistration(database, registrable, leave, logger, role)
+  const registration = createRegistration(database, registrable, emptyPrevious, logger, role)
 
   async function close(): Promise<void> {
     await registration.close()
@@ -58,7 +58,7 @@ async function openSessions(config: StoresConfig, database: Database, logger: Lo
     const sessions = createSqlSessions(database, config)
     return { sessions, redis: undefined, registrable: createRegistrableDatabase(database, sessions) }
   }
-  // Loaded where there is one: it takes a twentieth of the start.
+  // Loading the Redis client takes 5% of the start.
   const { openRedis } = await import('./sessions/redis/open.js')
   const { client, sessions, registrable } = openRedis(config.redis, config, logger, isConfirmed)
   return { sessions, redis: client, registrable }

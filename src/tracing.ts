@@ -84,14 +84,14 @@ export function createTracing(endpoint: string, logger: Logger): Tracing {
         }
       }),
 
-    traceDatabase: (times) => ({
-      ...times,
-      queried(milliseconds) {
-        times.queried(milliseconds)
+    traceDatabase: (observer) => ({
+      ...observer,
+      onQuery(milliseconds) {
+        observer.onQuery(milliseconds)
         recordFinishedSpan('database.query', milliseconds)
       },
-      connected(milliseconds) {
-        times.connected(milliseconds)
+      onConnection(milliseconds) {
+        observer.onConnection(milliseconds)
         recordFinishedSpan('database.connection', milliseconds)
       },
     }),

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { secretSettings, settings } from '../src/config/config.js'
+import { defaultText, type SettingName, secretSettings, settings } from '../src/config/settings.js'
 import { apiPage } from './support/api-page.js'
 
 const root = new URL('../../', import.meta.url)
@@ -17,7 +17,9 @@ export const pages: Record<string, () => string | Promise<string>> = {
 export const readPage = (path: string): string => readFileSync(new URL(path, root), 'utf8')
 
 function envExample(): string {
-  const lines = Object.entries(settings).map(([name, { about, shown }]) => `# ${about}\n#${name}=${shown}\n`)
+  const lines = Object.entries(settings).map(
+    ([name, { description }]) => `# ${description}\n#${name}=${defaultText(name as SettingName)}\n`,
+  )
   return `# Every setting, with its default. Copy to .env, uncomment what you set, and start with
 #   node --env-file=.env dist/src/server.js
 # docs/configuration.md says more.
@@ -27,9 +29,10 @@ ${lines.join('\n')}`
 
 /** The page as it is, with its table made anew. */
 function configurationPage(): string {
-  const rows = Object.entries(settings).map(([name, { about, shown }]) => {
+  const rows = Object.entries(settings).map(([name, { description }]) => {
+    const value = defaultText(name as SettingName)
     const isSecret = secretSettings.some((secret) => secret === name)
-    return `| \`${name}\`${isSecret ? ' *' : ''} | ${shown && `\`${shown}\``} | ${about} |`
+    return `| \`${name}\`${isSecret ? ' *' : ''} | ${value && `\`${value}\``} | ${description} |`
   })
   const table = ['| name | default | meaning |', '| --- | --- | --- |', ...rows].join('\n')
   return readPage('docs/configuration.md').replace(
@@ -47,7 +50,7 @@ function gatewaysPage(): string {
 }
 
 /** Rooms that many use and that use nothing: their arrows would hide the others. */
-const LEAVES = ['file-mode', 'log', 'network', 'standard-output', 'unavailable']
+const LEAVES = ['file-mode', 'log', 'network', 'secret-fields', 'standard-output', 'unavailable', 'version']
 
 /** The page as it is, with its picture of the rooms drawn anew. */
 function architecturePage(): string {

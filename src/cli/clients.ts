@@ -1,30 +1,41 @@
 import { generateClientSecret, isClientId } from '../clients/clients.js'
 import { duration } from '../config/duration.js'
 import { createClient, deleteClient } from '../lifecycle/clients.js'
+import { isScopeToken } from '../scope.js'
 import { CommandError, command, group, seconds, table, time } from './command.js'
 import { withServices } from './services.js'
 
 const create = command({
-  about: 'Make a client, and show its secret, once',
+  about: 'Create a client, and show its secret once',
   details: `
-A client with the scope introspect may ask /introspect; with admin, /admin. Any other scope is for the tokens that it gets
-for itself. With audiences, introspection tells it of tokens for these alone.`,
+The scope introspect permits /introspect, and the scope admin permits /admin. The client's own tokens carry the other scopes.
+A client with audiences sees only the tokens for these audiences at introspection.`,
   names: ['ID'],
   options: {
-    scope: { type: 'string', multiple: true, value: 'SCOPE', about: 'a scope that it may have; may be repeated' },
-    audience: { type: 'string', multiple: true, value: 'AUDIENCE', about: 'an audience that it sees; may be repeated' },
+    scope: {
+      type: 'string',
+      multiple: true,
+      value: 'SCOPE',
+      about: 'a scope that the client may have; may be repeated',
+    },
+    audience: {
+      type: 'string',
+      multiple: true,
+      value: 'AUDIENCE',
+      about: 'an audience whose tokens it sees; may be repeated',
+    },
   },
   async run({ names: [id], options }) {
     if (!isClientId(id)) {
       throw new CommandError('ID must be 1 to 64 letters, digits, dots, dashes and underscores, and not latchkey')
     }
-    const scopes = words(options.scope, 'scope')
-    const audiences = words(options.audience, 'audience')
+    const scopes = splitValues(options.scope, 'scope')
+    const audiences = splitValues(options.audience, 'audience')
     const secret = generateClientSecret()
-    const isMade = await withServices((services) => createClient(services, { id, secret }, { scopes, audiences }))
-    if (!isMade) throw new CommandError(`there is a client ${id}: rotate gives it a new secret`)
+    const isCreated = await withServices((services) => createClient(services, { id, secret }, { scopes, audiences }))
+    if (!isCreated) throw new CommandError(`the client ${id} exists: rotate gives it a new secret`)
     return {
-      text: `The client ${id} is made. Its secret, which is not shown again:\n${secret}`,
+      text: `The client ${id} is created. Its secret is not shown again:\n${secret}`,
       json: { id, secret, scopes, audiences },
     }
   },
@@ -60,19 +71,23 @@ const list = command({
 })
 
 const rotate = command({
-  about: 'Give a client a new secret, and show it, once',
-  details:
-    'The old secret is good until the overlap ends, so that services change theirs one by one; the one before it is not.',
+  about: 'Give a client a new secret, and show it once',
+  details: `
+The old secret is valid until the overlap ends, so that you can update services one by one. A secret that was older ends now.`,
   names: ['ID'],
   options: {
-    overlap: { type: 'string', value: 'DURATION', about: 'such as 30m, 12h or 0; 1d if not given' },
+    overlap: {
+      type: 'string',
+      value: 'DURATION',
+      about: 'time that the old secret stays valid: 30m, 12h or 0; default 1d',
+    },
   },
   async run({ names: [id], options }) {
-    const overlap = overlapOf(options.overlap ?? '1d')
+    const overlap = parseOverlap(options.overlap ?? '1d')
     const secret = generateClientSecret()
     const until = await withServices(({ clients }) => clients.rotateSecret({ id, secret }, overlap))
     if (until === undefined) throw new CommandError(`there is no client ${id}`)
-    const old = overlap === 0 ? 'The old one is good no longer.' : `The old one is good until ${time(until)}.`
+    const old = overlap === 0 ? 'The old secret has ended.' : `The old secret is valid until ${time(until)}.`
     return {
       text: `The client ${id} has a new secret, which is not shown again. ${old}\n${secret}`,
       json: { id, secret, previous_secret_until: overlap === 0 ? null : seconds(until) },
@@ -81,10 +96,10 @@ const rotate = command({
 })
 
 const remove = command({
-  about: 'Delete a client, and end the tokens that it got for itself',
+  about: 'Delete a client, and end its own tokens',
   details: `
-Sessions of people that began by way of it can be refreshed no longer. A client that BOOTSTRAP_CLIENT names is made again
-when the service starts.`,
+User sessions that this client began can no longer be refreshed. The service creates the client of BOOTSTRAP_CLIENT again
+when it starts.`,
   names: ['ID'],
   async run({ names: [id] }) {
     const isDeleted = await withServices((services) => deleteClient(services, id))
@@ -93,15 +108,15 @@ when the service starts.`,
   },
 })
 
-/** Words may be given one by one, or several in one, as a token has them. */
-function words(given: readonly string[], name: string): string[] {
+/** An option may be repeated, or hold several values with spaces between them, like a `scope` in a token. */
+function splitValues(given: readonly string[], name: string): string[] {
   const all = given.flatMap((text) => text.split(' ')).filter(Boolean)
-  const bad = all.find((word) => !/^[!#-[\]-~]+$/.test(word))
-  if (bad !== undefined) throw new CommandError(`--${name} must be of printable ASCII, with no quote and no backslash`)
+  const bad = all.find((value) => !isScopeToken(value))
+  if (bad !== undefined) throw new CommandError(`--${name} must be printable ASCII without quotes and backslashes`)
   return [...new Set(all)]
 }
 
-function overlapOf(text: string): number {
+function parseOverlap(text: string): number {
   try {
     return duration(text)
   } catch (error) {
@@ -109,4 +124,9 @@ function overlapOf(text: string): number {
   }
 }
 
-export const clients = group('Services and gateways that call this service', { create, list, rotate, delete: remove })
+export const clients = group('Manage clients: the services and gateways that call this service', {
+  create,
+  list,
+  rotate,
+  delete: remove,
+})

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 
-/** What a command has to say: `text` to people, `json` to machines. */
+/** The answer of a command: `text` for people, `json` for programs. */
 export interface Output {
   text: string
   json: unknown
@@ -10,7 +10,7 @@ interface Option {
   type: 'string' | 'boolean'
   /** May be given several times. */
   multiple?: true
-  /** What stands for its value in the usage. */
+  /** The placeholder of its value in the usage. */
   value?: string
   about: string
 }
@@ -28,30 +28,30 @@ type Values<Given extends Options> = {
 interface Definition<Names extends readonly string[], Given extends Options> {
   /** One line. */
   about: string
-  /** What one must know before using it, for its own `--help`. */
+  /** What a caller must know before using the command. Shown by its own `--help`. */
   details?: string
-  /** What must be named, in this order. */
+  /** The required arguments, in this order. */
   names?: Names
-  /** What may be named after it, any number of times. */
+  /** An argument that may follow them any number of times. */
   more?: string
   options?: Given
-  run(named: {
+  run(given: {
     names: { [Name in keyof Names]: string }
     more: string[]
     options: Values<Given>
-    /** Whether machines read the answer. */
+    /** Whether a program reads the answer. */
     json: boolean
   }): Promise<Output | undefined>
 }
 
-/** A command of the command line, or a word with commands below it. */
+/** A command, or a group of commands. */
 export interface Command {
   about: string
-  /** Runs it, and answers with what it has to say. `path` is what it was called by, for the help. */
+  /** Runs the command and returns its answer. `path` is the name it was called by, for the help. */
   run(args: string[], path: string): Promise<string>
 }
 
-/** What the caller got wrong, in one line. */
+/** A mistake of the caller, in one line. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'
 }
@@ -64,8 +64,8 @@ export function command<const Names extends readonly string[] = [], const Given 
 
   function help(path: string): string {
     const usage = [path, ...names, ...(more ? [`[${more}…]`] : []), '[OPTIONS]'].join(' ')
-    const left = Object.entries(all).map(([name, { value }]) => `--${name}${value ? ` ${value}` : ''}`)
-    const right = Object.values(all).map((option) => option.about)
+    const flags = Object.entries(all).map(([name, { value }]) => `--${name}${value ? ` ${value}` : ''}`)
+    const abouts = Object.values(all).map((option) => option.about)
     return [
       about,
       '',
@@ -73,7 +73,7 @@ export function command<const Names extends readonly string[] = [], const Given 
       ...(details ? ['', details.trim()] : []),
       '',
       'Options:',
-      columns(left, right),
+      columns(flags, abouts),
     ].join('\n')
   }
 
@@ -85,7 +85,7 @@ export function command<const Names extends readonly string[] = [], const Given 
       const missing = names[positionals.length]
       if (missing !== undefined) throw new CommandError(`${missing} is missing: see ${path} --help`)
       if (positionals.length > names.length && !more) {
-        throw new CommandError(`what is ${JSON.stringify(positionals[names.length])}? See ${path} --help`)
+        throw new CommandError(`unexpected argument ${JSON.stringify(positionals[names.length])}: see ${path} --help`)
       }
       const output = await run({
         names: positionals.slice(0, names.length) as { [Name in keyof Names]: string },
@@ -104,11 +104,13 @@ export function command<const Names extends readonly string[] = [], const Given 
   }
 }
 
-/** A word with commands below it: `clients`, with `create` and `list`. */
+/** Commands under one name: `clients` has `create` and `list`. */
 export function group(about: string, commands: Readonly<Record<string, Command>>): Command {
   const help = (path: string) => {
     const abouts = Object.values(commands).map((each) => each.about)
-    return [about, '', columns(Object.keys(commands), abouts), '', `More on each: ${path} COMMAND --help`].join('\n')
+    return [about, '', columns(Object.keys(commands), abouts), '', `Help for one command: ${path} COMMAND --help`].join(
+      '\n',
+    )
   }
   return {
     about,
@@ -122,13 +124,13 @@ export function group(about: string, commands: Readonly<Record<string, Command>>
 }
 
 const common = {
-  json: { type: 'boolean', about: 'answer in JSON, for machines' },
-  help: { type: 'boolean', about: 'show this' },
+  json: { type: 'boolean', about: 'print JSON, for programs' },
+  help: { type: 'boolean', about: 'show this help' },
 } as const satisfies Options
 
-// One in 64 ids of keys and sessions begins with a dash: it is no option. Options are shorter.
+// One in 64 key and session ids begins with a dash. Such an id is longer than every option.
 const ID_WITH_DASH = /^-[\w-]{19,}$/
-/** Stands before such an id while Node parses: an argument cannot have it. */
+/** Precedes such an id while Node parses the arguments. No argument can contain this character. */
 const MARK = '\0'
 const unmarked = <Value>(value: Value) => (typeof value === 'string' ? value.replace(MARK, '') : value)
 
@@ -159,12 +161,15 @@ function columns(left: readonly string[], right: readonly string[]): string {
   return left.map((text, index) => `  ${text.padEnd(width)}   ${right[index]}`).join('\n')
 }
 
-/** Rows for people, each column as wide as its widest cell. */
-export function table(rows: readonly Readonly<Record<string, string>>[], none: string): string {
+/** A table for people. Each column is as wide as its widest cell. `empty` is the text of a table without rows. */
+export function table(rows: readonly Readonly<Record<string, string>>[], empty: string): string {
   const [first] = rows
-  if (!first) return none
+  if (!first) return empty
   const names = Object.keys(first)
-  const lines = [names.map((name) => name.toUpperCase()), ...rows.map((row) => names.map((name) => shown(row[name])))]
+  const lines = [
+    names.map((name) => name.toUpperCase()),
+    ...rows.map((row) => names.map((name) => printable(row[name]))),
+  ]
   const widths = names.map((_, column) => Math.max(...lines.map((line) => [...(line[column] as string)].length)))
   return lines
     .map((line) =>
@@ -176,8 +181,8 @@ export function table(rows: readonly Readonly<Record<string, string>>[], none: s
     .join('\n')
 }
 
-/** A cell: what callers have sent (device names, user agents) must not move the cursor or colour the terminal. */
-function shown(text = ''): string {
+/** The text of a cell. Text from callers (device names, user agents) must not move the cursor or colour the terminal. */
+function printable(text = ''): string {
   const plain = text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '�')
   return plain === '' ? '-' : plain.length > 60 ? `${plain.slice(0, 59)}…` : plain
 }

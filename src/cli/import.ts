@@ -4,42 +4,42 @@ import { Unavailable } from '../unavailable.js'
 import { type ImportedAccount, importOutcomes, readImportedAccount } from '../users/import.js'
 import type { Users } from '../users/users.js'
 import { CommandError, command } from './command.js'
-import { type Line, linesOf } from './lines.js'
+import { type Line, readLines } from './read-lines.js'
 import { withServices } from './services.js'
 
-/** Accounts in one statement, which holds the only write lock of SQLite for some 20 ms. */
+/** Accounts in one statement. The statement holds the only write lock of SQLite for about 20 ms. */
 const BATCH = 500
-/** How often a busy database is asked again, and how long after, in milliseconds. */
 const RETRIES = 10
+/** Milliseconds between two attempts while the database is busy. */
 const RETRY_AFTER = 500
+/** Milliseconds. */
 const PROGRESS_INTERVAL = 2000
 
 interface Counts {
   lines: number
   imported: number
-  /** Imported by an earlier run. */
+  /** Accounts that an earlier run imported. */
   present: number
   rejected: number
 }
 
 export const importUsers = command({
-  about: 'Import accounts with their password hashes, from a file with a JSON object a line',
+  about: 'Import accounts with their password hashes, from a file with one JSON object per line',
   names: ['FILE'],
   details: `
-FILE may be - for standard input. A line, of which username and password_hash must be there:
+FILE may be - for standard input. A line looks like this; username and password_hash are required:
 
   {"username":"ada","password_hash":"$2b$12$…","roles":["editor"],"disabled":false,"created_at":1700000000,"id":"UUID"}
 
-Hashes of argon2, bcrypt, scrypt and PBKDF2 are taken (docs/accounts.md has the formats), and replaced by argon2id at each
-account's first sign-in.
+The hash may be argon2, bcrypt, scrypt or PBKDF2 (docs/accounts.md has the formats). The first sign-in to an account replaces
+its hash by argon2id.
 
-A line that cannot be taken is told by its number, with the reason, and left out; the others are imported. What is told goes
-to standard error, with --json as objects. The status is 1 if any was left out.
+The command skips a line that it cannot import, and prints its number and the reason to standard error. It imports the other
+lines. With --json these messages are objects. The exit status is 1 if a line was skipped.
 
-Stopped in the middle, by whatever, it can be run again with the same FILE: accounts that are there already stay as they
-are.`,
+If an import was interrupted, run it again with the same FILE: it does not change accounts that exist.`,
   async run({ names: [file], json }) {
-    const counts = await withServices(({ users }) => importAll(file, users, reporter(json)))
+    const counts = await withServices(({ users }) => importAll(file, users, createReporter(json)))
     if (counts.rejected > 0) process.exitCode = 1
     return { text: describe(counts), json: counts }
   },
@@ -50,11 +50,11 @@ interface Reporter {
   rejected(line: number, reason: string): void
 }
 
-function reporter(json: boolean): Reporter {
-  const say = (text: string) => process.stderr.write(`${text}\n`)
+function createReporter(json: boolean): Reporter {
+  const print = (text: string) => process.stderr.write(`${text}\n`)
   return {
-    progress: (counts) => say(json ? JSON.stringify(counts) : describe(counts)),
-    rejected: (line, reason) => say(json ? JSON.stringify({ line, reason }) : `line ${line}: ${reason}`),
+    progress: (counts) => print(json ? JSON.stringify(counts) : describe(counts)),
+    rejected: (line, reason) => print(json ? JSON.stringify({ line, reason }) : `line ${line}: ${reason}`),
   }
 }
 
@@ -98,7 +98,7 @@ async function importAll(file: string, users: Users, report: Reporter): Promise<
 
 async function* read(file: string): AsyncGenerator<Line> {
   try {
-    yield* linesOf(file === '-' ? process.stdin : createReadStream(file))
+    yield* readLines(file === '-' ? process.stdin : createReadStream(file))
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException
     if (syscall === undefined) throw error
@@ -111,12 +111,12 @@ function readAccount(text: string): ImportedAccount | string {
   try {
     value = JSON.parse(text)
   } catch {
-    return 'it is no JSON'
+    return 'it is not JSON'
   }
   return readImportedAccount(value)
 }
 
-/** The service may hold the database for a moment. */
+/** Retries while a service holds the write lock of the database. */
 async function importBatch(users: Users, accounts: readonly ImportedAccount[]) {
   for (let retry = 0; ; retry += 1) {
     try {
@@ -129,5 +129,5 @@ async function importBatch(users: Users, accounts: readonly ImportedAccount[]) {
 }
 
 function describe({ lines, imported, present, rejected }: Counts): string {
-  return `${lines} lines: ${imported} imported, ${present} there already, ${rejected} left out`
+  return `${lines} lines: ${imported} imported, ${present} already present, ${rejected} skipped`
 }

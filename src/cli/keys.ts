@@ -11,31 +11,37 @@ import {
 import type { SigningKey } from '../tokens/key-ring.js'
 import { CommandError, command, group, type Output, table } from './command.js'
 
-const file = { type: 'string', value: 'FILE', about: 'the key file; JWT_KEYS_FILE if not given' } as const
+const file = { type: 'string', value: 'FILE', about: 'the key file; default: JWT_KEYS_FILE' } as const
 
 const generate = command({
-  about: 'Make a key that signs access tokens',
+  about: 'Generate a key that signs access tokens',
   details: `
-Without --into it prints a private JWK Set, for a secret store or a new file. Keep it secret.
+Without --into the command prints a private JWK Set, for a secret store or a new file. Keep it secret.
 
-With --into it adds the key to FILE, which the service then reads within a second. The first key of a file signs, all of
-them verify. The new key comes second: it verifies, so that every replica and every verifier gets to know it before it
-signs. When they do (the file has reached each replica, and JWKS caches of 5 minutes have run out), make it the first:
-latchkey keys promote KID. When the tokens of the old key have expired (ACCESS_TTL), remove that:
-latchkey keys remove KID.
+With --into it adds the key to FILE, and the service reads FILE within a second. The first key of a file signs, and all keys
+verify. The new key is the second: every replica and every verifier learns it before it signs.
 
---sign-now puts it first at once: for a first key, for a service that is alone, or when the old key has leaked; then remove
-the old one as well. Until they know the new key, others refuse its tokens.`,
+1. Wait until the file has reached each replica and JWKS caches of 5 minutes have expired.
+2. Make the new key the first:  latchkey keys promote KID
+3. Wait until the tokens of the old key have expired (ACCESS_TTL).
+4. Remove the old key:  latchkey keys remove KID
+
+--sign-now makes the new key the first at once. Use it for a first key, for a single instance, or after a key has leaked; then
+also remove the old key. Replicas and verifiers refuse tokens of the new key until they know it.`,
   options: {
-    alg: { type: 'string', value: 'ALG', about: `${algorithms.join(', ')}; ES256 if not given` },
-    into: { type: 'string', value: 'FILE', about: 'add it to this key file; made with mode 0600 if missing' },
-    'sign-now': { type: 'boolean', about: 'with --into: put it first, to sign from now on' },
+    alg: { type: 'string', value: 'ALG', about: `${algorithms.join(', ')}; default ES256` },
+    into: {
+      type: 'string',
+      value: 'FILE',
+      about: 'add the key to this file; a missing file is created with mode 0600',
+    },
+    'sign-now': { type: 'boolean', about: 'with --into: make it the first key, which signs from now on' },
   },
   async run({ options }) {
-    const key = generateKey(algorithmOf(options.alg ?? 'ES256'))
+    const key = generateKey(parseAlgorithm(options.alg ?? 'ES256'))
     const { kid, alg } = key
     if (options.into === undefined) {
-      if (options['sign-now']) throw new CommandError('--sign-now says where in a file: name it with --into')
+      if (options['sign-now']) throw new CommandError('--sign-now needs a key file: name it with --into')
       return { text: writeKeySet([key]).trimEnd(), json: { keys: [key] } }
     }
     addKey(options.into, key, options['sign-now'] ? 'first' : 'second')
@@ -48,50 +54,52 @@ the old one as well. Until they know the new key, others refuse its tokens.`,
 })
 
 const list = command({
-  about: 'List the keys of a file: no key is shown',
+  about: 'List the keys of a file, without the keys themselves',
   options: { file },
   async run({ options }) {
-    return listed(readKeyFile(fileOf(options.file)))
+    return describeKeys(readKeyFile(keyFilePath(options.file)))
   },
 })
 
 const promote = command({
   about: 'Make a key of a file the one that signs',
-  details: 'Do so when every replica and every verifier knows it; the key that signed until now goes on to verify.',
+  details: 'Use it when every replica and every verifier knows the key. The key that signed before still verifies.',
   names: ['KID'],
   options: { file },
   async run({ names: [kid], options }) {
-    const path = fileOf(options.file)
+    const path = keyFilePath(options.file)
     promoteKey(path, kid)
-    return listed(readKeyFile(path))
+    return describeKeys(readKeyFile(path))
   },
 })
 
 const remove = command({
-  about: 'Remove a key from a file: every token that it signed ends',
-  details: 'Wait for ACCESS_TTL after it last signed, unless it has leaked.',
+  about: 'Remove a key from a file, which ends every token that it signed',
+  details: 'Unless the key has leaked, wait for ACCESS_TTL after its last signature.',
   names: ['KID'],
   options: { file },
   async run({ names: [kid], options }) {
-    const path = fileOf(options.file)
+    const path = keyFilePath(options.file)
     removeKey(path, kid)
-    return listed(readKeyFile(path))
+    return describeKeys(readKeyFile(path))
   },
 })
 
 const exportPublic = command({
-  about: 'Print public keys, for verifiers that do not read the JWKS',
-  details: 'As a JWK Set, or with --pem as PEM (SPKI). A shared secret (HS256) has no public key and is left out.',
+  about: 'Print the public keys, for verifiers that do not read the JWKS',
+  details:
+    'The format is a JWK Set, or with --pem PEM (SPKI). A shared secret (HS256) has no public key, so it is omitted.',
   options: {
     file,
-    pem: { type: 'boolean', about: 'as PEM' },
-    kid: { type: 'string', value: 'KID', about: 'of this key alone' },
+    pem: { type: 'boolean', about: 'print PEM' },
+    kid: { type: 'string', value: 'KID', about: 'print only this key' },
   },
   async run({ options: { pem, kid, ...options } }) {
-    const keys = readKeyFile(fileOf(options.file)).filter((key) => kid === undefined || key.kid === kid)
+    const keys = readKeyFile(keyFilePath(options.file)).filter((key) => kid === undefined || key.kid === kid)
     if (keys.length === 0) throw new CommandError(`the file has no key ${kid}`)
     const exported = keys.flatMap(toPublic)
-    if (exported.length === 0) throw new CommandError('there is no public key: a shared secret (HS256) has none')
+    if (exported.length === 0)
+      throw new CommandError('there is no public key to print: a shared secret (HS256) has none')
     if (!pem) {
       const json = { keys: exported.map(({ jwk }) => jwk) }
       return { text: JSON.stringify(json, null, 2), json }
@@ -107,19 +115,19 @@ function toPublic({ kid, alg, verification, publicJwk }: SigningKey) {
   return verification.alg === 'HS256' ? [] : [{ kid, alg, pem: verification.publicKey, jwk: publicJwk }]
 }
 
-function algorithmOf(text: string): Algorithm {
+function parseAlgorithm(text: string): Algorithm {
   const alg = algorithms.find((each) => each === text)
   if (!alg) throw new CommandError(`--alg must be one of ${algorithms.join(', ')}`)
   return alg
 }
 
-function fileOf(option: string | undefined): string {
+function keyFilePath(option: string | undefined): string {
   const path = option ?? process.env.JWT_KEYS_FILE
-  if (!path) throw new CommandError('which file? Name it with --file, or set JWT_KEYS_FILE')
+  if (!path) throw new CommandError('the key file is missing: name it with --file, or set JWT_KEYS_FILE')
   return path
 }
 
-function listed(keys: readonly SigningKey[]): Output {
+function describeKeys(keys: readonly SigningKey[]): Output {
   const rows = keys.map(({ kid, alg }, index) => ({ kid, alg, signs: index === 0 }))
   return {
     text: table(
@@ -130,7 +138,7 @@ function listed(keys: readonly SigningKey[]): Output {
   }
 }
 
-export const keys = group('Keys that sign access tokens, in a file', {
+export const keys = group('Manage the file of the keys that sign access tokens', {
   generate,
   list,
   promote,

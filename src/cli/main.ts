@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
-import { ConfigError } from '../config/config.js'
+import { ConfigError } from '../config/read.js'
 import { Unavailable } from '../unavailable.js'
+import { readVersion } from '../version.js'
 import { clients } from './clients.js'
 import { group } from './command.js'
 import { hash } from './hash.js'
@@ -12,20 +12,19 @@ import { sessions } from './sessions.js'
 import { users } from './users.js'
 
 const latchkey = group(
-  `Latchkey, a token service. Commands work on the database and the Redis that the environment names (DATABASE_URL,
-REDIS_URL): give them the environment of the service.`,
+  `Latchkey, a token service. Commands use the database and the Redis of the environment (DATABASE_URL, REDIS_URL).
+Run them with the environment of the service.`,
   { serve, migrate, keys, clients, users, sessions, hash },
 )
 
-const places = { database: ': check DATABASE_URL', redis: ': check REDIS_URL', hashing: '' }
+const hints = { database: ': check DATABASE_URL', redis: ': check REDIS_URL', hashing: '' }
 
 const args = process.argv.slice(2)
-// What reads our answer may stop reading: latchkey users list | head.
+// The reader of the output may stop reading: latchkey users list | head.
 process.stdout.on('error', () => process.exit(0))
 try {
   if (args[0] === '--version') {
-    const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
-    process.stdout.write(`${version}\n`)
+    process.stdout.write(`${readVersion()}\n`)
   } else {
     const answer = await latchkey.run(args.length === 0 ? ['serve'] : args, 'latchkey')
     if (answer !== '') process.stdout.write(`${answer}\n`)
@@ -35,10 +34,10 @@ try {
   process.exitCode = 1
 }
 
-/** One line, for whoever typed the command: never a stack. */
+/** One line for the person at the terminal, without a stack trace. */
 function describe(error: unknown): string {
-  if (error instanceof ConfigError) return `the configuration: ${error.faults.join('; ')}`
+  if (error instanceof ConfigError) return `the configuration has faults: ${error.faults.join('; ')}`
   const { message } = error as Error
-  const check = error instanceof Unavailable ? places[error.dependency] : ''
-  return `${message.split('\n').join(' ')}${check}`
+  const hint = error instanceof Unavailable ? hints[error.dependency] : ''
+  return `${message.split('\n').join(' ')}${hint}`
 }

@@ -1,14 +1,14 @@
-import { readStoresConfig } from '../config/config.js'
+import { readStoresConfig } from '../config/read.js'
 import { command } from './command.js'
 
 export const migrate = command({
   about: 'Bring the tables of DATABASE_URL up to date',
   details: `
-The service does so itself when it starts; this is for those who want it done before. It is safe to run beside a service,
-and by several at once: changes go forward only, and an older version goes on working.`,
+The service does this itself when it starts. Use this command to migrate before a deployment. It is safe beside a running
+service, and several may run at once. Migrations only go forward, and an older version keeps working.`,
   async run() {
     const { databaseUrl } = readStoresConfig(process.env)
-    // As in rooms.ts: no other command should wait for the drivers.
+    // Loaded here so that no other command waits for the drivers (see services.ts).
     const { openDatabase } = await import('../database/database.js')
     const database = await openDatabase(databaseUrl, () => {})
     await database.close()

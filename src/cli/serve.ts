@@ -1,10 +1,11 @@
 import { command } from './command.js'
 
 export const serve = command({
-  about: 'Run the service; what is done when no command is named',
-  details: 'Everything is set in the environment: .env.example has each name. SIGTERM ends it when requests are done.',
+  about: 'Run the service; this is the default command',
+  details:
+    'The environment sets everything: see .env.example. SIGTERM stops the service after it has finished its requests.',
   async run() {
-    // That module is the process: to load it is to start it.
+    // Loading this module starts the service.
     await import('../server.js')
     return undefined
   },

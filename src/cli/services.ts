@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clients, createClients } from '../clients/clients.js'
-import { readStoresConfig, type StoresConfig } from '../config/config.js'
+import type { StoresConfig } from '../config/config.js'
+import { readStoresConfig } from '../config/read.js'
 import { createLogger } from '../log.js'
 import { SessionStoreRefused } from '../sessions/registration.js'
 import type { SessionStore } from '../sessions/session.js'
@@ -16,15 +17,15 @@ export interface Services {
   sessions: SessionStore
 }
 
-/** How long Redis may take to be connected to, in milliseconds. */
-const PATIENCE = 3000
+/** Time limit of the first connection to Redis. Milliseconds. */
+const CONNECT_TIMEOUT = 3000
 
-/** Opens the rooms that the environment names, for one command. */
+/** Opens the stores of the environment for one command. */
 export async function withServices<Result>(act: (services: Services) => Promise<Result>): Promise<Result> {
   const config = readStoresConfig(process.env)
-  // Loaded here and not above: the drivers cost half a second of a core, and --help and the keys need none of them.
+  // Loaded here and not above: the drivers take 0.5 s of CPU time, and --help and `keys` need none of them.
   const [{ openStores }, { createUsers }] = await Promise.all([import('../stores.js'), import('../users/users.js')])
-  // What goes wrong is told in the one line of the error: standard output is the answer's.
+  // Standard output is for the answer. A failure becomes the one line of the error.
   const stores = await openStores(config, createLogger('silent'))
   try {
     await untilConnected(stores)
@@ -37,11 +38,11 @@ export async function withServices<Result>(act: (services: Services) => Promise<
 }
 
 /**
- * The service starts without Redis and heals; a command has nothing to wait for but the first connection. A command never
- * works on another store than the service: what it says has ended would live on there.
+ * Waits for the first connection. A command never works on another store than the service: sessions that it reports as ended
+ * would live on in the service's store.
  */
 async function untilConnected({ sessions, redis }: Stores): Promise<void> {
-  const deadline = Date.now() + PATIENCE
+  const deadline = Date.now() + CONNECT_TIMEOUT
   for (;;) {
     try {
       return await sessions.ping()

@@ -1,16 +1,16 @@
 import { CommandError, command, group, seconds, table, time } from './command.js'
+import { findUser } from './find-user.js'
 import { withServices } from './services.js'
-import { findUser } from './user.js'
 
 const list = command({
   about: 'List the sessions of an account',
   names: ['USER'],
   details: 'USER is a name or an id.',
   async run({ names: [name] }) {
-    const living = await withServices(async ({ users, sessions }) => sessions.list((await findUser(users, name)).id))
+    const live = await withServices(async ({ users, sessions }) => sessions.list((await findUser(users, name)).id))
     return {
       text: table(
-        living.map((session) => ({
+        live.map((session) => ({
           sid: session.sid,
           device: session.deviceName ?? '',
           client: session.clientId,
@@ -23,7 +23,7 @@ const list = command({
         'There are no sessions.',
       ),
       json: {
-        sessions: living.map((session) => ({
+        sessions: live.map((session) => ({
           sid: session.sid,
           client_id: session.clientId,
           scope: session.scope,
@@ -40,13 +40,13 @@ const list = command({
 })
 
 const revoke = command({
-  about: 'End sessions of an account: those named, or all',
+  about: 'End named sessions of an account, or all of them',
   names: ['USER'],
   more: 'SID',
-  details: 'USER is a name or an id. Their tokens are refused from the moment that this answers.',
-  options: { all: { type: 'boolean', about: 'all of its sessions' } },
+  details: 'USER is a name or an id. When the command has answered, the tokens of these sessions are refused.',
+  options: { all: { type: 'boolean', about: 'end all sessions of the account' } },
   async run({ names: [name], more: sids, options: { all } }) {
-    if (all === sids.length > 0) throw new CommandError('name sessions, or say --all')
+    if (all === sids.length > 0) throw new CommandError('name one or more SID, or use --all')
     const ended = await withServices(async ({ users, sessions }) => {
       const { id } = await findUser(users, name)
       return all ? sessions.revokeAll(id) : sessions.revoke(id, sids)
@@ -58,4 +58,4 @@ const revoke = command({
   },
 })
 
-export const sessions = group('Sessions: one sign-in on one device each', { list, revoke })
+export const sessions = group('Manage sessions: one session is one sign-in on one device', { list, revoke })

@@ -4,21 +4,21 @@ import { brokenRoleRule } from '../users/role.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
 import type { User } from '../users/users.js'
 import { CommandError, command, group, type Output, seconds, table, time } from './command.js'
+import { findUser } from './find-user.js'
 import { importUsers } from './import.js'
-import { readPassword } from './password.js'
+import { readPassword } from './read-password.js'
 import { withServices } from './services.js'
-import { findUser } from './user.js'
 
 const create = command({
-  about: 'Make an account; the password comes from standard input',
+  about: 'Create an account; the password comes from standard input',
   names: ['NAME'],
   options: {
-    role: { type: 'string', multiple: true, value: 'ROLE', about: 'a role in its tokens; may be repeated' },
+    role: { type: 'string', multiple: true, value: 'ROLE', about: 'a role of the account; may be repeated' },
   },
   async run({ names: [username], options }) {
     const nameRule = brokenUsernameRule(username)
     if (nameRule) throw new CommandError(usernameRules[nameRule])
-    const roles = rolesOf(options.role)
+    const roles = parseRoles(options.role)
     const password = await readPassword()
     const user = await withServices(async ({ users, config: { passwordMinLength: minLength } }) => {
       const passwordRule = await brokenPasswordRule(password, { username, minLength })
@@ -26,16 +26,16 @@ const create = command({
       return users.create(username, password, roles)
     })
     if (user === 'taken')
-      throw new CommandError('there is an account with this user name, or with one that looks like it')
-    return told('is made', user)
+      throw new CommandError('there is an account with this user name, or with a name that looks like it')
+    return describeChange('is created', user)
   },
 })
 
 const list = command({
-  about: 'List the accounts, by name',
+  about: 'List the accounts in the order of their names',
   options: {
-    limit: { type: 'string', value: 'NUMBER', about: 'how many; 100 if not given' },
-    after: { type: 'string', value: 'NAME', about: 'those after this name: the last of the page before' },
+    limit: { type: 'string', value: 'NUMBER', about: 'the greatest number of accounts; default 100' },
+    after: { type: 'string', value: 'NAME', about: 'start after this name: the last one of the previous page' },
   },
   async run({ options: { limit: given = '100', after } }) {
     const limit = Number(given)
@@ -71,7 +71,7 @@ const disable = command({
       await disableAccount(services, found.id)
       return { ...found, disabled: true }
     })
-    return told('is disabled, and its sessions have ended', user)
+    return describeChange('is disabled, and its sessions have ended', user)
   },
 })
 
@@ -85,14 +85,14 @@ const enable = command({
       await users.enable(found.id)
       return { ...found, disabled: false }
     })
-    return told('is enabled', user)
+    return describeChange('is enabled', user)
   },
 })
 
 const remove = command({
   about: 'Delete an account and end its sessions',
   names: ['USER'],
-  details: 'USER is a name or an id. There is no way back.',
+  details: 'USER is a name or an id. You cannot undo this.',
   async run({ names: [name] }) {
     const user = await withServices(async (services) => {
       const found = await findUser(services.users, name)
@@ -107,7 +107,7 @@ const remove = command({
 })
 
 const resetPassword = command({
-  about: 'Give an account another password, and end its sessions; the password comes from standard input',
+  about: 'Replace the password of an account, and end its sessions; the password comes from standard input',
   names: ['USER'],
   details: 'USER is a name or an id.',
   async run({ names: [name] }) {
@@ -120,36 +120,36 @@ const resetPassword = command({
       await setPassword(services, found.id, { password })
       return found
     })
-    return told('has its new password, and its sessions have ended', user)
+    return describeChange('has its new password, and its sessions have ended', user)
   },
 })
 
 const roles = command({
-  about: 'Set the roles of an account: those named, and no others',
+  about: 'Set the roles of an account to the named roles',
   names: ['USER'],
   more: 'ROLE',
   details: `
-USER is a name or an id. Sessions with a role that is taken away end. What is added stands in the tokens of the next sign-in.
-With no ROLE named, the account has none.`,
+USER is a name or an id. Sessions with a removed role end. An added role is in the tokens of the next sign-in. Without a ROLE,
+the command removes all roles.`,
   async run({ names: [name], more }) {
-    const given = rolesOf(more)
+    const given = parseRoles(more)
     const user = await withServices(async (services) => {
       const found = await findUser(services.users, name)
       await changeRoles(services, found.id, given)
       return { ...found, roles: given }
     })
-    return told(given.length === 0 ? 'has no role' : `has the roles ${given.join(' ')}`, user)
+    return describeChange(given.length === 0 ? 'has no role' : `has the roles ${given.join(' ')}`, user)
   },
 })
 
-function rolesOf(given: readonly string[]): string[] {
+function parseRoles(given: readonly string[]): string[] {
   const unique = [...new Set(given)]
   const rule = brokenRoleRule(unique)
   if (rule) throw new CommandError(rule)
   return unique
 }
 
-function told(what: string, user: User): Output {
+function describeChange(what: string, user: User): Output {
   return { text: `The account ${user.username} (${user.id}) ${what}.`, json: toJson(user) }
 }
 
@@ -157,7 +157,7 @@ function toJson({ id, username, roles, disabled, createdAt }: User) {
   return { id, username, roles, disabled, created_at: seconds(createdAt) }
 }
 
-export const users = group('Accounts', {
+export const users = group('Manage accounts', {
   create,
   list,
   'reset-password': resetPassword,

@@ -1,4 +1,6 @@
-/** `http:` and `https:` addresses that others are told of, or that requests are sent to. */
+import { list } from './list.js'
+
+/** An `http:` or `https:` address that the service publishes or sends requests to. */
 export function httpUrl(text: string): string {
   const { username, password } = parseUrl(text, 'http:', 'https:')
   if (/[?#]/.test(text)) throw new Error('must have no query and no fragment')
@@ -7,27 +9,28 @@ export function httpUrl(text: string): string {
   return text
 }
 
-/** One address, or those of several nodes. */
+/** The addresses of one or several nodes, comma-separated. */
 export function redisUrls(text: string): [string, ...string[]] {
-  const items = text.split(',').map((item) => item.trim())
-  if (items.includes('')) throw new Error('an item of the list is empty: look for a doubled or trailing comma')
+  const items = list(text)
   if (items.slice(1).some((item) => !item.includes('://'))) {
-    throw new Error('a comma stands between addresses: in a user name or a password it must be written as %2C')
+    throw new Error('a comma separates addresses: in a user name or a password, write %2C')
   }
   const urls = items.map((item) => parseStoreUrl(item, 'redis:', 'rediss:'))
   if (new Set(urls.map(({ protocol }) => protocol)).size > 1) {
     throw new Error('the nodes differ in TLS: write redis:// for all, or rediss:// for all')
   }
   if (urls.some(({ pathname }) => !/^\/?\d*$/.test(pathname))) {
-    throw new Error('what follows the host must be the number of a database, such as redis://localhost/1')
+    throw new Error('only the number of a database may follow the host, such as redis://localhost/1')
   }
   if (urls.some(({ search }) => search !== '')) {
-    throw new Error('takes no parameters: leave out the ? and what follows; TLS is rediss://, a database is /1')
+    throw new Error(
+      'takes no parameters: remove the ? and the text after it. Write rediss:// for TLS, and /1 for database 1',
+    )
   }
-  return items as [string, ...string[]]
+  return items
 }
 
-/** `sqlite:PATH`, or what node-postgres takes, less what it would misread or ignore. */
+/** `sqlite:PATH`, or an address for node-postgres without the parts that node-postgres would misread or ignore. */
 export function databaseUrl(text: string): string {
   if (text.startsWith('sqlite:')) {
     if (text === 'sqlite:') throw new Error('name a file, such as sqlite:data/latchkey.db')
@@ -38,7 +41,7 @@ export function databaseUrl(text: string): string {
   const { searchParams } = parseStoreUrl(text, 'postgres:', 'postgresql:')
   const parameters = [...searchParams]
   for (const [index, [name, value]] of parameters.entries()) {
-    // The names of parameters hold no secret, unless they are none: a part of a password may have ended up here.
+    // A broken address may have a part of its password here. Only a plausible parameter name is repeated.
     const shown = /^\w{1,40}$/.test(name) ? `the parameter ${name}` : 'a parameter'
     if (parameters.findIndex(([other]) => other === name) < index) throw new Error(`${shown} is given twice`)
     const accepts = Object.hasOwn(POSTGRES_PARAMETERS, name)
@@ -46,22 +49,22 @@ export function databaseUrl(text: string): string {
       : undefined
     if (!accepts) {
       const names = Object.keys(POSTGRES_PARAMETERS).join(', ')
-      throw new Error(`${shown} would have no effect: leave it out. Those with an effect are ${names}`)
+      throw new Error(`${shown} would have no effect: remove it. These parameters have an effect: ${names}`)
     }
     if (!accepts.test(value)) throw new Error(`${shown} must be ${describeValues(accepts)}`)
   }
   const host = searchParams.get('host')
   if (host?.includes(',')) throw new Error(SEVERAL_HOSTS)
-  if (host !== null && hostOf(text) !== '') throw new Error('names a host twice, also in the parameter host: keep one')
+  if (host !== null && hostOf(text) !== '')
+    throw new Error('names a host twice, also in the parameter host: keep one of them')
   return text
 }
 
-const SEVERAL_HOSTS =
-  'names several hosts, of which only one can be connected to: write one that leads to the primary, such as that of a proxy'
+const SEVERAL_HOSTS = 'names several hosts: write one address that leads to the primary, such as that of a proxy'
 
 /**
- * The parameters that node-postgres heeds, and their values. It ignores others, so that a time limit, a schema, or a
- * demand for more safety would silently not hold. Time limits are the service's own.
+ * The parameters that node-postgres reads, and their values. It ignores other parameters, so a time limit, a schema or a security
+ * option would silently have no effect. The service sets its own time limits.
  */
 const POSTGRES_PARAMETERS = {
   host: /^.+$/,
@@ -82,10 +85,10 @@ const POSTGRES_PARAMETERS = {
 function describeValues({ source }: RegExp): string {
   const choices = /^\^\((.*)\)\$$/.exec(source)?.[1]
   if (choices !== undefined) return `one of: ${choices.replaceAll('|', ', ')}`
-  return source.includes('\\d') ? 'a number' : 'set, or left out'
+  return source.includes('\\d') ? 'a number' : 'set, or removed'
 }
 
-/** No message repeats any part of an address: it may hold a password. */
+/** No error repeats a part of the address, because it may hold a password. */
 function parseUrl(text: string, ...protocols: string[]): URL {
   const parsed = URL.canParse(text) ? new URL(text) : undefined
   if (!parsed || !protocols.includes(parsed.protocol)) {
@@ -95,8 +98,8 @@ function parseUrl(text: string, ...protocols: string[]): URL {
 }
 
 /**
- * An address that may have credentials. A character of a password that is not encoded ends it where it stands: the rest would
- * be the host, the path or nothing, and the client would send half a password, or send it elsewhere.
+ * An address that may have credentials. A reserved character that is not encoded ends the password. The client would then send
+ * half of the password, or send it to another host.
  */
 function parseStoreUrl(text: string, ...protocols: string[]): URL {
   if (!protocols.some((protocol) => text.startsWith(`${protocol}//`))) return parseUrl(text, ...protocols)
@@ -106,23 +109,21 @@ function parseStoreUrl(text: string, ...protocols: string[]): URL {
   if (text.lastIndexOf('@') > authorityOf(text).end) {
     throw new Error('in the user name and the password, / must be written as %2F, ? as %3F, and @ as %40')
   }
-  // Credentials and no host: the folder of a socket stands in the parameter host. To URL that is no address.
+  // Credentials without a host: the parameter host has the folder of a socket. The URL parser rejects this form.
   const url = hostOf(text) === '' ? text.replace('@', '@localhost') : text
   if (!URL.canParse(url)) {
-    throw new Error(
-      'the address cannot be read: look at the port; in a user name and a password, : must be written as %3A',
-    )
+    throw new Error('the address cannot be read: check the port, and write : in a user name and a password as %3A')
   }
   return new URL(url)
 }
 
-/** The host and the port, as they are written; empty where there is none. */
+/** The host and the port as written. Empty without a host. */
 function hostOf(text: string): string {
   const { start, end } = authorityOf(text)
   return text.slice(Math.max(start, text.lastIndexOf('@', end - 1) + 1), end)
 }
 
-/** Where user name, password, host and port stand. */
+/** The position of the user name, password, host and port. */
 function authorityOf(text: string): { start: number; end: number } {
   const start = text.indexOf('//') + 2
   const length = text.slice(start).search(/[/?#]/)

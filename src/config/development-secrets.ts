@@ -1,30 +1,52 @@
 import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createOwnerFolder, restrictToOwner } from '../file-mode.js'
+import type { ClientCredentials, Config } from './config.js'
+import { ConfigError, type EnvironmentConfig } from './read.js'
 
-export interface DevelopmentSecrets {
-  /** Where they are kept. */
-  file: string
+interface DevelopmentSecrets {
   jwtSecret: string
   refreshSecret: string
-  client: { id: string; secret: string }
+  client: ClientCredentials
 }
 
 const FILE = 'development-secrets.json'
 
 /**
- * The secrets of an instance that was given none: generated once, kept in `directory` with mode 0600.
- * Answers with the error where they can be neither read nor written.
+ * Completes a configuration that lacks secrets. They are generated once and kept beside the database with mode 0600, so
+ * that a restart signs nobody out.
+ *
+ * @throws {ConfigError} when the file cannot be read or written
  */
-export function developmentSecrets(directory: string): DevelopmentSecrets | Error {
-  const file = join(directory, FILE)
+export function addDevelopmentSecrets({ missing, ...config }: EnvironmentConfig): Config {
+  const file = join(secretsFolder(config.databaseUrl), FILE)
+  const secrets = missing.length > 0 ? readOrCreate(file) : undefined
+  const isMissing = (name: (typeof missing)[number]) => missing.includes(name)
+  const client = isMissing('BOOTSTRAP_CLIENT') ? secrets?.client : undefined
+  return Object.freeze({
+    ...config,
+    jwtSecrets: (secrets && isMissing('JWT_SECRET') ? [secrets.jwtSecret] : config.jwtSecrets) as Config['jwtSecrets'],
+    refreshSecrets: (secrets && isMissing('REFRESH_SECRET')
+      ? [secrets.refreshSecret]
+      : config.refreshSecrets) as Config['refreshSecrets'],
+    bootstrapClient: client ?? config.bootstrapClient,
+    generated: secrets && { file, client },
+  })
+}
+
+function secretsFolder(databaseUrl: string): string {
+  return databaseUrl.startsWith('sqlite:') ? dirname(databaseUrl.slice('sqlite:'.length)) : 'data'
+}
+
+function readOrCreate(file: string): DevelopmentSecrets {
   try {
-    createOwnerFolder(directory)
+    createOwnerFolder(dirname(file))
     restrictToOwner(file)
-    return read(file) ?? make(file)
+    return read(file) ?? create(file)
   } catch (error) {
-    return error as Error
+    const { message } = error as Error
+    throw new ConfigError([`JWT_SECRET, REFRESH_SECRET: are not set, and could not be generated: ${message}`])
   }
 }
 
@@ -39,20 +61,20 @@ function read(file: string): DevelopmentSecrets | undefined {
   try {
     const { jwtSecret, refreshSecret, client } = JSON.parse(text)
     if (![jwtSecret, refreshSecret, client.id, client.secret].every((value) => typeof value === 'string')) throw 0
-    return { file, jwtSecret, refreshSecret, client }
+    return { jwtSecret, refreshSecret, client }
   } catch {
-    throw new Error(`${file} is damaged: delete it, and new secrets are made (every token of now ends with it)`)
+    throw new Error(`${file} is damaged: delete it to get new secrets, which end every token issued so far`)
   }
 }
 
-function make(file: string): DevelopmentSecrets {
+function create(file: string): DevelopmentSecrets {
   const secret = () => randomBytes(32).toString('base64url')
-  const made = { jwtSecret: secret(), refreshSecret: secret(), client: { id: 'demo', secret: secret() } }
-  // Two processes may start at once: whoever links first has made them, and both read the same. A rename would let
-  // the second replace what the first already signs with.
+  const created = { jwtSecret: secret(), refreshSecret: secret(), client: { id: 'demo', secret: secret() } }
+  // Two processes may start at once. The first link wins, and both processes read the same file. A rename would let the
+  // second process replace secrets that the first already signs with.
   const draft = `${file}.${process.pid}`
   try {
-    writeFileSync(draft, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600 })
+    writeFileSync(draft, `${JSON.stringify(created, null, 2)}\n`, { mode: 0o600 })
     linkSync(draft, file)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error

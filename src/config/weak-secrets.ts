@@ -1,13 +1,18 @@
 import { createHash } from 'node:crypto'
 import { createRequire } from 'node:module'
 
+/** Why one of these secrets can be guessed. Undefined when none can. */
+export function findWeakness(secrets: readonly (string | Uint8Array)[]): string | undefined {
+  return secrets.map(weaknessOf).find((weakness) => weakness !== undefined)
+}
+
 /**
- * Why a secret can be guessed, in words. Undefined for every secret that a random generator made.
+ * Why a secret can be guessed. Undefined for every secret of a random generator.
  *
- * @param secret its text, or the bytes of a key
+ * @param secret the text of a secret, or the bytes of a key
  */
 export function weaknessOf(secret: string | Uint8Array): string | undefined {
-  // Of a key, each byte is a character: as UTF-8, different keys would look alike.
+  // Each byte of a key becomes one character. Decoded as UTF-8, different keys would look alike.
   const text = typeof secret === 'string' ? secret : Buffer.from(secret).toString('latin1')
   if (UUID.test(text)) return 'it is a UUID, which has 122 random bits at most'
   if (PUBLISHED.has(createHash('sha256').update(secret).digest('base64url').slice(0, 11))) return 'it is published'
@@ -15,8 +20,8 @@ export function weaknessOf(secret: string | Uint8Array): string | undefined {
 }
 
 /**
- * Secrets that look random and are in RFCs, manuals, tutorials, and the lists that attackers try first: the first 66 bits of
- * the SHA-256 of each, in Base64url. Those that {@link savedBits} finds need not be here.
+ * Secrets that look random, but are in RFCs, manuals, tutorials, and the lists that attackers try first. Each item is the first
+ * 66 bits of a SHA-256, in Base64url. A secret that {@link savedBits} finds need not be here.
  */
 const PUBLISHED: ReadonlySet<string> = new Set(
   `
@@ -43,8 +48,8 @@ const HEX = /^(?:[0-9a-f]{2})+$/i
 const BASE64 = /^[\w+/-]+=*$/
 
 /**
- * The text that a secret is the encoding of, or the secret itself: random bytes are not all printable. It stands for the
- * secret, whose own characters are not random then: a random secret in hex may stand in Base64 again.
+ * The text that a secret encodes in hex or Base64, or the secret itself. Random bytes are not all printable, so only an encoded
+ * text is decoded. The decoded text is judged instead of the secret. It may be encoded again: a random hex secret in Base64.
  */
 function decode(text: string): string {
   const bytes = HEX.test(text) ? Buffer.from(text, 'hex') : BASE64.test(text) ? Buffer.from(text, 'base64') : undefined
@@ -52,22 +57,22 @@ function decode(text: string): string {
 }
 
 /**
- * A secret is refused from here on. A text of n random characters, compressed by any code whatever, loses s bits with a
- * probability of at most 2^-s. Of 1,100,000 random secrets of eleven kinds none was refused.
+ * A secret that saves this many bits is refused. Any code shortens a text of random characters by s bits with a probability of
+ * at most 2^-s. Of 1,100,000 random secrets of eleven kinds none was refused.
  */
 const MAX_SAVED_BITS = 20
 
-/** The probability that the secret goes on with some other expert. */
+/** The probability that another expert predicts the next character. */
 const SWITCH = 0.03
-/** What an expert leaves for characters that it did not expect. */
+/** The probability that an expert leaves for characters that it did not expect. */
 const SURPRISE = 0.1
 
 /**
- * How many bits a code for what people write saves, against a code for random characters of the same alphabet.
+ * The bits that a code for human text saves, compared with a code for random characters of the same alphabet.
  *
- * The code is a mixture of experts, each of which says how probable the next character is: words, a copy of what stood
- * earlier in the secret, a run such as abcdef or a2b3c4, and the characters that the secret has used most. An expert whose
- * predictions come true gains weight (fixed share: Herbster and Warmuth, 1998). Linear in the length of the secret.
+ * The code is a mixture of experts. Each expert predicts the next character: from words, from a copy of an earlier part of the
+ * secret, from a run such as abcdef or a2b3c4, or from the most frequent characters. An expert that predicts well gains weight
+ * (fixed share: Herbster and Warmuth, 1998). The time is linear in the length of the secret.
  */
 function savedBits(text: string): number {
   const secret = Array.from(text, (character) => character.codePointAt(0) as number)
@@ -90,10 +95,10 @@ function savedBits(text: string): number {
   return secret.length * Math.log2(alphabet) - bits
 }
 
-/** Gives the probability of this character at this position, which is the next, and then learns it. */
+/** Returns the probability of the next character, and then learns the character. */
 type Expert = (position: number, character: number) => number
 
-/** Words, in the spelling of the secret: snake_case, kebab-case, camelCase, UPPER CASE, or with nothing in between. */
+/** Predicts words in snake_case, kebab-case, camelCase, UPPER CASE, or without separators. */
 function createWords(secret: readonly number[]): Expert {
   const model = getWordModel()
   const hasBothCases = secret.some(isLower) && secret.some(isUpper)
@@ -127,7 +132,7 @@ function createWords(secret: readonly number[]): Expert {
   }
 }
 
-/** What followed the last three characters when they stood in the secret before. */
+/** Predicts the character that followed the last three characters earlier in the secret. */
 function createCopy(secret: readonly number[], uniform: number): Expert {
   const followers = new Map<string, number>()
   let source: number | undefined
@@ -144,7 +149,7 @@ function createCopy(secret: readonly number[], uniform: number): Expert {
   }
 }
 
-/** The step of the last two characters again; or three on from the one before the last, as allkeysgenerator.com made keys. */
+/** Predicts the last step again, or three after the last character but one, like the keys of allkeysgenerator.com. */
 function createRun(secret: readonly number[], uniform: number): Expert {
   return (position, character) => {
     if (position < 2) return uniform
@@ -154,7 +159,7 @@ function createRun(secret: readonly number[], uniform: number): Expert {
   }
 }
 
-/** Characters as often as the secret has had them. */
+/** Predicts each character by its frequency so far. */
 function createUsage(alphabet: number): Expert {
   const counts = new Map<number, number>()
   return (position, character) => {
@@ -164,11 +169,11 @@ function createUsage(alphabet: number): Expert {
   }
 }
 
-/** How many characters the generator chose from, judged by what it chose. Too few counts in favour of the secret. */
+/** The size of the generator's alphabet, estimated from the secret. An estimate that is too low favours the secret. */
 function alphabetSize(text: string): number {
   if (/^[0-9]*$/.test(text)) return 10
   if (/^(?:[0-9a-f-]*|[0-9A-F-]*)$/.test(text)) return 16
-  // The bytes of a key.
+  // Bytes of a key.
   if (/[^ -~]/.test(text) && /^[\0-\xff]*$/.test(text)) return 256
   const symbols = /^[\w+/=-]*$/.test(text) ? 2 : 33
   return (
@@ -184,7 +189,7 @@ const isPrintable = (character: number): boolean => character >= 0x20 && charact
 const isLower = (character: number): boolean => character >= 0x61 && character <= 0x7a
 const isUpper = (character: number): boolean => character >= 0x41 && character <= 0x5a
 
-/** Letters, whatever their case, and digits; anything else ends a word. */
+/** Symbols are letters without their case, and digits. Every other character ends a word. */
 const END = 36
 const SYMBOLS = 37
 
@@ -195,7 +200,7 @@ function toSymbol(character: number): number {
 }
 
 interface WordModel {
-  /** The context of the first character of a word. A context is the last two symbols, as one number. */
+  /** The context of the first character of a word. A context is the last two symbols as one number. */
   start: number
   next(context: number, symbol: number): number
   probability(context: number, symbol: number): number
@@ -203,14 +208,14 @@ interface WordModel {
 
 let wordModel: WordModel | undefined
 
-/** Made when the first secret is looked at, which is in production alone: 85 ms, most of it to load the dictionaries. */
+/** Created for the first secret, only in production. This takes 85 ms, mostly to load the dictionaries. */
 function getWordModel(): WordModel {
   wordModel ??= createWordModel()
   return wordModel
 }
 
-/** Words that secrets from manuals are made of, beside those of the dictionaries. */
-const TRADE = `a an the your you my our this that these is are was be been it its in on to at by or and for of with from as
+/** Words of secrets in manuals, in addition to the dictionaries. */
+const MANUAL_WORDS = `a an the your you my our this that these is are was be been it its in on to at by or and for of with from as
   least more than min minimum do not dont no never use used must should will would can cannot may need have has change
   changeme changeit me please replace replaced set put here there super very ultra mega really extra long short secure
   secured secret secrets share shared private public jwt json web token tokens key keys sign signing signature verify
@@ -220,12 +225,12 @@ const TRADE = `a an the your you my our this that these is are was be been it it
   password pass phrase word bit bits byte bytes char chars character characters number generate generated now only just
   what know knows unique best latchkey`
 
-/** How much more a word of the trade counts than one of a dictionary. */
-const TRADE_WEIGHT = 200
-/** How much the shorter context counts, in words seen. */
+/** The weight of a manual word. A dictionary word has weight 1. */
+const MANUAL_WORD_WEIGHT = 200
+/** The weight of the shorter context, in observations. */
 const SHORTER_CONTEXT = 6
 
-/** How often a letter follows two others in words and in common passwords, with shorter contexts where those are rare. */
+/** How often a letter follows two others in words and common passwords. Rare contexts fall back to shorter ones. */
 function createWordModel(): WordModel {
   const counts = [1, 2, 3].map((length) => new Uint32Array(SYMBOLS ** length))
   const start = END * SYMBOLS + END
@@ -244,12 +249,12 @@ function createWordModel(): WordModel {
       context = symbol === END ? start : next(context, symbol)
     }
   }
-  // By require: this is asked for in the midst of reading the configuration, which waits for nothing.
+  // Loaded by require, because reading the configuration is synchronous.
   const { dictionary } = createRequire(import.meta.url)(
     '@zxcvbn-ts/language-common',
   ) as typeof import('@zxcvbn-ts/language-common')
   for (const word of [...dictionary['passwords-common'], ...dictionary['diceware-common']]) learn(String(word), 1)
-  for (const word of TRADE.split(/\s+/)) learn(word, TRADE_WEIGHT)
+  for (const word of MANUAL_WORDS.split(/\s+/)) learn(word, MANUAL_WORD_WEIGHT)
 
   const levels = counts.map((level) => {
     const sums = new Uint32Array(level.length / SYMBOLS)
@@ -274,7 +279,7 @@ function createWordModel(): WordModel {
   }
 }
 
-/** An element that is there. */
+/** An element that exists. */
 function at(numbers: { readonly [index: number]: number | undefined }, index: number): number {
   return numbers[index] as number
 }

@@ -3,7 +3,9 @@ import { migrations } from './migrations.js'
 import type { Tables } from './schema.js'
 
 /**
- * @param executed the names of the migrations that the tables have had
+ * Runs the migrations that the tables have not had.
+ *
+ * @param executed returns the names of the migrations that the tables have had
  */
 export async function migrateToLatest(
   db: Kysely<Tables>,
@@ -13,8 +15,8 @@ export async function migrateToLatest(
   const migrator = new Migrator({
     db,
     provider: {
-      // Those that a newer version has made, and that Kysely would stumble over: while replicas are replaced one by one,
-      // or have to go back, an older one starts on a newer one's tables.
+      // Kysely refuses a migration that it does not know. An older version must start on the tables of a newer one, during a
+      // rolling update or after a rollback.
       async getMigrations() {
         const foreign = (await executed()).filter((name) => !(name in migrations))
         return { ...migrations, ...Object.fromEntries(foreign.map((name) => [name, { up: async () => {} }])) }

@@ -1,9 +1,9 @@
 import { type Kysely, type Migration, PostgresAdapter, sql } from 'kysely'
 
 /**
- * Forward only, and never edited once released. Named in order. An older process runs beside a newer one while replicas
- * are replaced: so what is added may be left out (a column has a default, or may be null), and what is dropped or renamed
- * has not been used since the release before.
+ * Migrations go forward only. Their names give the order, and a released migration is never edited. During a rolling update an
+ * older process runs on the newer tables. So a new column has a default or may be null, and a dropped or renamed column has
+ * been unused since the previous release.
  */
 export const migrations: Record<string, Migration> = {
   '0001-accounts-clients-sessions': {
@@ -57,18 +57,19 @@ export const migrations: Record<string, Migration> = {
       await sql`CREATE INDEX sessions_sub ON sessions (sub)`.execute(db)
       await sql`CREATE INDEX sessions_expires_at ON sessions (expires_at)`.execute(db)
     },
-  }, // Pages of accounts, by name: of all, of those that begin alike, and of the few that are disabled.
+  },
+  // Pages of accounts in the order of their names: all accounts, those with a common prefix, and the few disabled ones.
   '0002-lists-of-accounts': {
     async up(db: Kysely<unknown>) {
       const isPostgres = db.getExecutor().adapter instanceof PostgresAdapter
       const byCodePoint = isPostgres ? sql`COLLATE "C"` : sql``
-      // SQLite goes by code points, so the unique index of the names serves.
+      // SQLite compares by code points, so it can use the unique index of the names.
       if (isPostgres) await sql`CREATE INDEX users_by_name ON users (username_key ${byCodePoint})`.execute(db)
       await sql`
         CREATE INDEX users_disabled ON users (username_key ${byCodePoint}) WHERE disabled_at IS NOT NULL`.execute(db)
     },
   },
-  // No two accounts whose names look alike. A name in ASCII is its own skeleton; any other that is there already has none.
+  // No two accounts may have names that look alike. An ASCII name is its own skeleton. Other existing names get none.
   '0003-skeletons-of-user-names': {
     async up(db: Kysely<unknown>) {
       const isPostgres = db.getExecutor().adapter instanceof PostgresAdapter

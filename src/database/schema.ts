@@ -1,6 +1,6 @@
 /**
- * The tables. Times are Unix milliseconds. Columns are text and bigint alone, which SQLite and Postgres hold alike;
- * never bind a boolean: libsql 0.5 aborts the process on one.
+ * The tables. Times are Unix milliseconds. Columns are only text and bigint, which SQLite and Postgres store in the same way.
+ * Never bind a boolean: libsql 0.5 aborts the process on one.
  */
 export interface Tables {
   users: UserRow
@@ -13,13 +13,13 @@ export interface Tables {
 export interface UserRow {
   id: string
   username: string
-  /** What two spellings of one name share: unique. */
+  /** The key that all spellings of one name share. Unique. */
   username_key: string
-  /** What two names share that look alike: unique. Null in an account of a version that did not have it. */
+  /** The key that all names which look alike share. Unique. Null in older accounts whose name is not ASCII. */
   username_skeleton: string | null
   /** PHC string. */
   password_hash: string
-  /** Counts the changes of the password. A rehash is none. */
+  /** Counts the changes of the password. A rehash does not count. */
   password_version: number
   /** JSON array of strings. */
   roles: string
@@ -31,17 +31,17 @@ export interface ClientRow {
   id: string
   /** SHA-256, hex. */
   secret_hash: string
-  /** The secret before, which is good until `previous_secret_until`: services change theirs one by one. */
+  /** The previous secret, valid until `previous_secret_until`, so that services can change theirs one by one. */
   previous_secret_hash: string | null
   previous_secret_until: number | null
   /** Space-separated. */
   scopes: string
-  /** Space-separated: what it sees at introspection. Empty: every audience. */
+  /** Space-separated. The audiences whose tokens the client sees at introspection. Empty: every audience. */
   audiences: string
   created_at: number
 }
 
-/** Sessions live here only where there is no Redis. */
+/** Used only without Redis. */
 export interface SessionRow {
   sid: string
   sub: string
@@ -59,27 +59,27 @@ export interface SessionRow {
   created_at: number
   last_seen_at: number
   expires_at: number
-  /** When it ends however much it is used; null: never. */
+  /** The latest end of the session, even when it is in use. Null: none. */
   ends_at: number | null
 }
 
-/** The tokens that a client got for itself have no session: these rows end them. */
+/** Ends the tokens that a client got for itself: they have no session. */
 export interface ClientRevocationRow {
   client_id: string
-  /** Unix seconds: tokens issued at or before it have ended. */
+  /** Unix seconds. Tokens issued at or before this time have ended. */
   not_before: number
-  /** When the last of those tokens has expired anyway, however long it lived. */
+  /** The time after which every such token has expired by itself, whatever its lifetime. */
   expires_at: number
 }
 
-/** One row: which store the sessions are in. */
+/** The only row names the store of the sessions. */
 export interface SessionStoreRow {
   /** Always 1. */
   one: number
-  /** Random. Each store that comes into use gets a new id, also one that was in use before. */
+  /** Random. Each change of the store gives a new id, also when the new store was in use before. */
   id: string
   kind: 'database' | 'redis'
-  /** Where Redis is, for people: without credentials. */
+  /** The address of Redis without credentials, for messages. */
   address: string
   /** 0: the process that registered the store is still emptying it. */
   ready: number

@@ -13,57 +13,57 @@ import { Unavailable } from '../unavailable.js'
 import type { DatabaseObserver } from './database.js'
 import type { Tables } from './schema.js'
 
-/** An older answer is asked for a second time. Postgres has 550 ms for a statement. Milliseconds. */
-const LONGEST_AGE = 1000
+/** An older answer is stale and is read again. Postgres has 550 ms for a statement. Milliseconds. */
+const MAX_ANSWER_AGE = 1000
 
-/** The dialect, with every failure of a query or a connection turned into {@link Unavailable}. */
-export function withUnavailable(dialect: Dialect, times?: DatabaseObserver): Dialect {
+/** Wraps a dialect so that every failure of a query or a connection becomes {@link Unavailable}. */
+export function withUnavailable(dialect: Dialect, observer?: DatabaseObserver): Dialect {
   return {
     createAdapter: () => dialect.createAdapter(),
     createIntrospector: (db) => dialect.createIntrospector(db),
     createQueryCompiler: () => dialect.createQueryCompiler(),
-    createDriver: () => guardedDriver(dialect.createDriver(), times),
+    createDriver: () => wrapDriver(dialect.createDriver(), observer),
   }
 }
 
-function guardedDriver(driver: Driver, times: DatabaseObserver | undefined): Driver {
+function wrapDriver(driver: Driver, observer: DatabaseObserver | undefined): Driver {
   const guard = async <Result>(act: () => Promise<Result>): Promise<Result> => {
     try {
       return await act()
     } catch (error) {
-      times?.failed()
+      observer?.onFailure()
       throw new Unavailable('database', `the database failed: ${describe(error as Error)}`, error)
     }
   }
-  const timed = async <Result>(act: () => Promise<Result>, tell: ((milliseconds: number) => void) | undefined) => {
+  const timed = async <Result>(act: () => Promise<Result>, report: ((milliseconds: number) => void) | undefined) => {
     const begin = performance.now()
     const result = await guard(act)
-    tell?.(performance.now() - begin)
+    report?.(performance.now() - begin)
     return result
   }
-  const guardedConnections = new WeakMap<DatabaseConnection, DatabaseConnection>()
+  const wrappedConnections = new WeakMap<DatabaseConnection, DatabaseConnection>()
   const inTransaction = new WeakSet<DatabaseConnection>()
   const originals = new WeakMap<DatabaseConnection, DatabaseConnection>()
   const original = (connection: DatabaseConnection) => originals.get(connection) ?? connection
   return {
     init: () => guard(() => driver.init()),
     async acquireConnection() {
-      const connection = await timed(() => driver.acquireConnection(), times?.connected)
-      let wrapped = guardedConnections.get(connection)
+      const connection = await timed(() => driver.acquireConnection(), observer?.onConnection)
+      let wrapped = wrappedConnections.get(connection)
       if (!wrapped) {
         wrapped = {
-          // A transaction would have to run again from its beginning: only migrations have one.
+          // Inside a transaction a retry must start at its beginning. Only migrations have transactions, so none is retried.
           executeQuery: <Row>(query: CompiledQuery) =>
             timed(
               () =>
                 inTransaction.has(connection)
                   ? connection.executeQuery<Row>(query)
-                  : retryUndone(() => executeNow<Row>(connection, query)),
-              times?.queried,
+                  : retryConflicts(() => executeNow<Row>(connection, query)),
+              observer?.onQuery,
             ),
           streamQuery: (query, size) => connection.streamQuery(query, size),
         }
-        guardedConnections.set(connection, wrapped)
+        wrappedConnections.set(connection, wrapped)
         originals.set(wrapped, connection)
       }
       return wrapped
@@ -82,35 +82,34 @@ function guardedDriver(driver: Driver, times: DatabaseObserver | undefined): Dri
   }
 }
 
-/** A process that was stopped may find an old answer when it wakes, and a session in it that has ended since. */
+/** A suspended process may find a stale answer when it resumes, with a session that has ended since. */
 function executeNow<Row>(connection: DatabaseConnection, query: CompiledQuery): Promise<QueryResult<Row>> {
   const execute = () => connection.executeQuery<Row>(query)
-  return query.query.kind === 'SelectQueryNode' ? askWithin(LONGEST_AGE, execute, systemClock) : execute()
+  return query.query.kind === 'SelectQueryNode' ? askWithin(MAX_ANSWER_AGE, execute, systemClock) : execute()
 }
 
-/** A host of several addresses, none of which answers, gives an error for each, and none for all. */
+/** When no address of a host answers, Node throws an AggregateError with an empty message and one error per address. */
 function describe(error: Error): string {
   return error instanceof AggregateError ? error.errors.map(({ message }: Error) => message).join(', ') : error.message
 }
 
-/** SQLSTATEs. */
-/** Of two that were in each other's way Postgres has undone this one, as if it had never been: it may run again. */
+/** SQLSTATEs of serialization failures and deadlocks: Postgres has rolled the statement back, so it may run again. */
 const RETRYABLE = ['40001', '40P01']
 const ATTEMPTS = 4
 
-async function retryUndone<Result>(act: () => Promise<Result>): Promise<Result> {
+async function retryConflicts<Result>(act: () => Promise<Result>): Promise<Result> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await act()
     } catch (error) {
       if (attempt === ATTEMPTS || !RETRYABLE.includes((error as { code?: string }).code ?? '')) throw error
-      // Not in step with the other.
+      // A random wait, so that the two statements do not collide again.
       await sleep(Math.random() * 10 * 2 ** attempt)
     }
   }
 }
 
-/** What a database of either kind has. */
+/** The members that both kinds of database share. */
 export function withPing(db: Kysely<Tables>) {
   return {
     db,

@@ -1,6 +1,7 @@
 import formbody from '@fastify/formbody'
 import { parse as parseQuery } from 'fast-querystring'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { SECRET_PARAMETERS } from '../secret-fields.js'
 import { refusal } from './errors.js'
 
 /** Parses JSON and form bodies. Refuses every query and body that two readers could read in two ways. */
@@ -44,19 +45,9 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
   await app.register(formbody, { parser: parseForm })
 }
 
-const SECRETS = [
-  'token',
-  'access_token',
-  'refresh_token',
-  'password',
-  'current_password',
-  'new_password',
-  'client_secret',
-]
-
 /** RFC 6750 §5.3: logs, browser histories and Referer headers keep a token that is in an address. */
 function refuseSecretsInQuery({ query }: FastifyRequest): void {
-  for (const name of SECRETS) {
+  for (const name of SECRET_PARAMETERS) {
     if (Object.hasOwn(query as object, name)) {
       throw refusal.invalidRequest(`${name} must not be in the address: send it in the body or as the bearer token`)
     }

@@ -3,8 +3,8 @@ import type { ErrorBody } from '../../schemas/error.js'
 import { Unavailable } from '../unavailable.js'
 
 /**
- * An error response (RFC 6749 §5.2, RFC 6750 §3.1): status, code, a sentence for the caller, headers. The description holds
- * no internal detail: only the log has it.
+ * An error response (RFC 6749 §5.2, RFC 6750 §3.1): status, code, a sentence for the caller, and headers. The detailed reason
+ * goes to the log, never to the caller.
  */
 export class WireError extends Error {
   override readonly name = 'WireError'
@@ -20,34 +20,34 @@ export class WireError extends Error {
 
 const REALM = 'realm="latchkey"'
 const UNKNOWN_KEY =
-  'the token was made with a key that this service does not have, so its session was not ended: ' +
+  'this service does not have the key of the token, so it did not end the session: ' +
   'send another token of the session, such as the refresh token'
 
-/** Every error response of the service. */
+/** The error responses of all routes. */
 export const refusal = {
   invalidRequest: (description: string) => new WireError(400, 'invalid_request', description),
 
-  /** Two readers could disagree on the end or the caller of this request, so the connection closes after the answer. */
+  /** Two readers could disagree about the end or the sender of this request, so the connection closes after it. */
   ambiguous: (description: string) => new WireError(400, 'invalid_request', description, { connection: 'close' }),
 
-  /** At sign-in. An unknown user, a wrong password and a disabled account get the same answer. */
+  /** At sign-in. The same for an unknown user, a wrong password and a disabled account. */
   signInFailed: () =>
     new WireError(401, 'invalid_grant', 'user name or password is wrong', {
-      // Every 401 names a scheme (RFC 9110 §11.6.1). Not Basic: a browser would open its own dialog.
+      // Every 401 names a scheme (RFC 9110 §11.6.1). Basic would make a browser open its own dialog.
       'www-authenticate': `Bearer ${REALM}`,
     }),
 
-  /** At a refresh. Every cause gets the same answer. */
+  /** At a refresh. The same for every cause. */
   invalidGrant: () => new WireError(400, 'invalid_grant', 'the refresh token is not valid: sign in again'),
 
   invalidScope: (description: string) => new WireError(400, 'invalid_scope', description),
 
-  /** RFC 8707 §2. The answer does not list the audiences, because the caller may be a stranger. */
+  /** RFC 8707 §2. The text does not list the audiences, because strangers may read it. */
   invalidTarget: () =>
     new WireError(
       400,
       'invalid_target',
-      'audience is not one that this service issues tokens for: send one of AUDIENCE that the client may have',
+      'this service does not issue tokens for this audience: send one of AUDIENCE, and of the audiences of the client if it has any',
     ),
 
   /** At a refresh. */
@@ -64,7 +64,7 @@ export const refusal = {
   unsupportedGrantType: (supported: string) =>
     new WireError(400, 'unsupported_grant_type', `grant_type must be ${supported}`),
 
-  /** The request has no credentials: then RFC 6750 §3.1 wants no error code in the challenge. */
+  /** Without credentials the challenge has no error code (RFC 6750 §3.1). */
   missingToken: () =>
     new WireError(401, 'invalid_token', 'send a token: Authorization: Bearer …', {
       'www-authenticate': `Bearer ${REALM}`,
@@ -76,13 +76,13 @@ export const refusal = {
     }),
 
   /**
-   * At a sign-out. The token names us as its issuer, but no key of this instance signed it. Its session may be alive, so 204
-   * could be false. Most callers refresh after 401 and retry: this instance can read the new token.
+   * At sign-out. The token names this issuer, and no key here can check it. Its session may be alive, so 204 could be wrong. Most
+   * callers refresh after a 401 and retry, and this instance can read the new token.
    */
   unknownKey: () =>
     new WireError(401, 'invalid_token', UNKNOWN_KEY, { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` }),
 
-  /** The same case at the revocation endpoint (RFC 7009 §2.2.1). There, 401 means that client authentication failed. */
+  /** The same at the revocation endpoint (RFC 7009 §2.2.1), where 401 means that the client authentication failed. */
   unsupportedTokenType: () => new WireError(400, 'unsupported_token_type', UNKNOWN_KEY),
 
   invalidClient: () =>
@@ -95,7 +95,7 @@ export const refusal = {
       },
     ),
 
-  /** A client's own token that is active but not accepted at this endpoint. */
+  /** A client's own token that is live, and that this endpoint does not accept. */
   unusableClientToken: (description: string) =>
     new WireError(401, 'invalid_client', description, { 'www-authenticate': `Basic ${REALM}, charset="UTF-8"` }),
 
@@ -108,28 +108,29 @@ export const refusal = {
       { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` },
     ),
 
-  /** @param scope in RFC 6749's characters, because it goes into a header */
+  /** @param scope has only characters of RFC 6749 §3.3, because it stands in a header */
   insufficientScope: (scope: string) =>
-    new WireError(403, 'insufficient_scope', `the scope ${scope} is needed`, {
-      'www-authenticate': `Bearer ${REALM}, error="insufficient_scope", scope="${scope}"`,
-    }),
+    new WireError(
+      403,
+      'insufficient_scope',
+      `this endpoint needs the scope ${scope}: ask for a token that has it, or give the client the scope`,
+      {
+        'www-authenticate': `Bearer ${REALM}, error="insufficient_scope", scope="${scope}"`,
+      },
+    ),
 
   /**
-   * RFC 6750 has no error code for a missing audience or role. The answer does not repeat the requested value: at /verify,
-   * the caller that the gateway asks about may have written part of it.
+   * RFC 6750 has no code for a missing audience or role. The text does not repeat the demanded value: at `/verify` a part of it
+   * may come from an attacker.
    */
   forbidden: (what: 'audience' | 'scope' | 'role') =>
-    new WireError(403, 'insufficient_scope', `the token lacks the requested ${what}`, {
+    new WireError(403, 'insufficient_scope', `the token does not have the ${what} that the query demands`, {
       'www-authenticate': `Bearer ${REALM}, error="insufficient_scope"`,
     }),
 
-  /** At /verify. The answer does not repeat what was sent, as above. */
+  /** At `/verify`. The text does not repeat the parameter, for the same reason. */
   misspeltQuestion: (name: 'aud' | 'scope' | 'role') =>
-    new WireError(
-      403,
-      'invalid_request',
-      `the query has a parameter that looks like ${name} and is not: write ${name}`,
-    ),
+    new WireError(403, 'invalid_request', `the query has a misspelt parameter that looks like ${name}: write ${name}`),
 
   wrongPassword: () =>
     new WireError(401, 'invalid_grant', 'the password is wrong', { 'www-authenticate': `Bearer ${REALM}` }),
@@ -148,18 +149,22 @@ export const refusal = {
     new WireError(
       409,
       'username_taken',
-      'there is an account with this user name, or with one that looks like it: choose another',
+      'another account has this user name, or one that looks like it: choose another',
     ),
 
   signUpClosed: () =>
     new WireError(404, 'not_found', 'sign-up is closed: ask an administrator for an account, or set SIGNUP=open'),
 
   clientIdTaken: () =>
-    new WireError(409, 'client_id_taken', 'a client has this id: choose another, or rotate the secret of that client'),
+    new WireError(
+      409,
+      'client_id_taken',
+      'another client has this id: choose another, or rotate the secret of that client',
+    ),
 
-  noSuch: (what: 'account' | 'client') => new WireError(404, 'not_found', `there is no such ${what}`),
+  noSuch: (what: 'account' | 'client') => new WireError(404, 'not_found', `this ${what} does not exist`),
 
-  notFound: () => new WireError(404, 'not_found', 'there is nothing at this address'),
+  notFound: () => new WireError(404, 'not_found', 'this address does not exist'),
 
   methodNotAllowed: (allow: string) => new WireError(405, 'invalid_request', `this address takes ${allow}`, { allow }),
 
@@ -171,13 +176,13 @@ export const refusal = {
     new WireError(503, 'temporarily_unavailable', 'the service cannot answer now: try again', { 'retry-after': '1' }),
 
   fault: (requestId: string) =>
-    new WireError(500, 'server_error', `internal error: the log of the service has it under request id ${requestId}`),
+    new WireError(500, 'server_error', `the service failed: its log has the cause under request id ${requestId}`),
 }
 
-/** Fastify's error handler: turns every thrown error into the error body of this service. */
+/** Fastify's error handler: turns every error into the one form of an error response. */
 export function createErrorHandler(logger: FastifyBaseLogger) {
-  // Without redaction: the line has three members, and none is a secret. Under overload each refused request writes one
-  // line, and redaction made 46 KB of garbage for each.
+  // The line has three members, and none is a secret. Under overload each refused request writes a line. Redaction made 46 KB
+  // of garbage for each line: nearly half of all garbage.
   const unredacted = logger.child({}, { redact: [] })
   return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     if (error instanceof Unavailable) {
@@ -203,7 +208,7 @@ function toWireError(error: FastifyError, request: FastifyRequest, logger: Fasti
   if (error.validation) return refusal.invalidRequest(describeValidation(error))
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new WireError(413, 'invalid_request', 'the body is over 16 KiB')
+      return new WireError(413, 'invalid_request', 'the body is larger than 16 KiB: send less')
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return refusal.unsupportedMediaType('send application/json or application/x-www-form-urlencoded')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
@@ -211,17 +216,17 @@ function toWireError(error: FastifyError, request: FastifyRequest, logger: Fasti
     default:
   }
   if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
-    // Fastify's message names its internals.
+    // Fastify's own message names its internals.
     return new WireError(error.statusCode, 'invalid_request', 'the request cannot be read')
   }
   logger.error({ reqId: request.id, err: error }, 'request failed')
   return refusal.fault(request.id)
 }
 
-/** Describes the first fault that the schema found, in the names that the caller sent. */
+/** The first fault that the schema found, in words for the caller. */
 function describeValidation(error: FastifyError): string {
   const faults = error.validation ?? []
-  // For a field with several allowed forms, Ajv reports a fault of each form. "Has another type" helps the caller least.
+  // For a field of several types, the schema reports a fault for each type. The fault `type` says the least.
   const fault = faults.find(({ keyword }) => keyword !== 'type' && keyword !== 'anyOf') ?? faults[0]
   const place = error.validationContext === 'querystring' ? 'query parameter ' : ''
   const field = fault?.instancePath.slice(1).replaceAll('/', '.')
@@ -230,7 +235,7 @@ function describeValidation(error: FastifyError): string {
   if (fault?.keyword === 'additionalProperties') {
     const names = Object.keys(schema?.properties ?? {})
     const name = JSON.stringify(fault.params.additionalProperty)
-    return `${place}${name} is not known: ${names.length === 0 ? 'leave it out' : `send ${names.join(', ')}`}`
+    return `${place}${name} is unknown: ${names.length === 0 ? 'leave it out' : `send ${names.join(', ')}`}`
   }
   if (fault?.keyword !== 'type' && schema?.['x-rule']) return `${place}${field} ${schema['x-rule']}`
   if (!field) return 'the body must be an object, as JSON or as a form'
@@ -238,6 +243,6 @@ function describeValidation(error: FastifyError): string {
     const values = faults.filter(({ keyword }) => keyword === 'const').map(({ params }) => params.allowedValue)
     return `${place}${field} must be ${values.join(' or ')}`
   }
-  if (fault?.keyword === 'pattern') return `${place}${field} has forbidden characters`
+  if (fault?.keyword === 'pattern') return `${place}${field} has characters that are not allowed`
   return `${place}${field} ${fault?.message}`
 }

@@ -2,6 +2,7 @@ import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { readVersion } from '../version.js'
 import { collectAddresses } from './other-methods.js'
 
 /** The members of an OpenAPI operation that this file uses. */
@@ -16,7 +17,7 @@ export async function registerOpenapi(app: FastifyInstance, issuer: string): Pro
       openapi: '3.1.0',
       info: {
         title: 'Latchkey',
-        version: '0.1.0',
+        version: readVersion(),
         description:
           'Signs people in, issues a short-lived access token (JWT) and a rotating refresh token, and ends any session ' +
           'at once, everywhere.',

@@ -6,30 +6,30 @@ interface Dependencies {
   sessions: SessionStore
 }
 
-// Each of these writes the account first and ends its sessions after: a sign-in that comes in between finds the account
-// changed, and ends its own session. If the sessions' store is away, the change holds and may be asked for again.
+// Each function changes the account first and ends its sessions after. A sign-in in between finds the changed account, and
+// ends its own session. When the session store is down, the change holds and the caller may retry.
 
-/** Answers with the sessions that it ended, or undefined where there is no such account. */
+/** Returns the ids of the sessions that it ended, or undefined when the account does not exist. */
 export async function disableAccount({ users, sessions }: Dependencies, id: string): Promise<string[] | undefined> {
   return (await users.disable(id)) ? sessions.revokeAll(id) : undefined
 }
 
 /**
- * Deletes an account. Answers whether there was one. Deleted last: if the sessions' store is away, it is still there and this
- * can be asked for again. And only while it is disabled: where somebody enables it in between, a sign-in gets through, and
- * its session would outlive the account; so then it begins again.
+ * Deletes an account. Returns whether it existed. The deletion comes last, so that a caller may retry after the session store
+ * was down. Only a disabled account is deleted. When somebody enables it in between, a sign-in may succeed and its session
+ * would outlive the account. Then this function starts again.
  */
 export async function deleteAccount(users: Users, id: string, endSessions: () => Promise<unknown>): Promise<boolean> {
-  let isThere = false
+  let existed = false
   while (await users.disable(id)) {
-    isThere = true
+    existed = true
     await endSessions()
     if (await users.delete(id)) break
   }
-  return isThere
+  return existed
 }
 
-/** Answers as {@link disableAccount} does. Whoever knew the old password may have signed in with it. */
+/** Returns what {@link disableAccount} returns. All sessions end: somebody may have signed in with a stolen old password. */
 export async function resetPassword(
   { users, sessions }: Dependencies,
   id: string,
@@ -44,8 +44,8 @@ export async function resetPassword(
 }
 
 /**
- * Answers as {@link disableAccount} does. Roles stay with a session: those that have a role which the account has no longer
- * end. The others go on, and the next sign-in has what was added.
+ * Returns what {@link disableAccount} returns. A session keeps its roles, so each session with a removed role ends. The other
+ * sessions go on, and the next sign-in has the added roles.
  */
 export async function changeRoles(
   { users, sessions }: Dependencies,

@@ -4,24 +4,24 @@ import type { SessionStore } from '../sessions/session.js'
 import type { Users } from '../users/users.js'
 
 /**
- * Makes a client and answers whether it did: not where there is one of this id, or an account. Both are the `sub` of their
- * tokens, and a service that looks at nothing else must not take one for the other (RFC 9068 §5).
+ * Creates a client. Returns false when a client or an account has this id. Both ids are the `sub` of their tokens, and a
+ * service that only reads `sub` must not confuse the two (RFC 9068 §5).
  */
 export async function createClient(
   { clients, users }: { clients: Clients; users: Users },
   credentials: ClientCredentials,
-  grants: ClientPermissions,
+  permissions: ClientPermissions,
 ): Promise<boolean> {
-  return !(await users.find(credentials.id)) && clients.create(credentials, grants)
+  return !(await users.find(credentials.id)) && clients.create(credentials, permissions)
 }
 
-/** Deletes a client and ends the tokens that it got for itself. Answers whether there was one. */
+/** Deletes a client and ends the tokens that it got for itself. Returns whether the client existed. */
 export async function deleteClient(
   { clients, sessions }: { clients: Clients; sessions: SessionStore },
   id: string,
 ): Promise<boolean> {
   if (!(await clients.find(id))) return false
-  // The tokens first: if the sessions' store is away, the client is still there and this can be repeated.
+  // Ends the tokens first: when the session store is down, the client still exists and the caller may retry.
   await sessions.revokeClient(id, latestPossibleIssuedAt(Date.now()))
   return clients.delete(id)
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import { type AuditEvent, SESSION_ENDS } from '../audit.js'
@@ -6,6 +5,7 @@ import type { DatabaseObserver } from '../database/database.js'
 import type { SessionStore } from '../sessions/session.js'
 import { wrapOperations } from '../sessions/wrap-operations.js'
 import type { HashingObserver, PasswordHashing } from '../users/password.js'
+import { readVersion } from '../version.js'
 import {
   type Counter,
   type CounterSeries,
@@ -173,9 +173,9 @@ export function createMetrics(): Metrics {
       }),
 
     databaseObserver: {
-      queried: (milliseconds) => queryTimes.add(milliseconds / 1000),
-      connected: (milliseconds) => connectionWaits.add(milliseconds / 1000),
-      failed: () => queryErrors.add(),
+      onQuery: (milliseconds) => queryTimes.add(milliseconds / 1000),
+      onConnection: (milliseconds) => connectionWaits.add(milliseconds / 1000),
+      onFailure: () => queryErrors.add(),
     },
 
     hashingObserver: {
@@ -185,10 +185,9 @@ export function createMetrics(): Metrics {
     },
 
     registerGauges({ sessions, hashing, hashQueue, droppedLogLines, checks }) {
-      const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
       const gauges = [
         gauge('latchkey_build_info', 'Version of the service and of Node: always 1.', () => [
-          [{ version, node: process.versions.node }, 1],
+          [{ version: readVersion(), node: process.versions.node }, 1],
         ]),
         gauge('latchkey_hash_active', 'Passwords being hashed now.', () => [[{}, hashing.load().active]]),
         gauge('latchkey_hash_waiting', 'Passwords waiting in the hashing queue.', () => [[{}, hashing.load().waiting]]),

@@ -2,21 +2,21 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Livez, Readyz } from '../../schemas/health.js'
 
 interface Dependencies {
-  /** Each dependency's check, by its name: throws when the dependency does not answer. */
+  /** A check for each dependency, by name. A check throws when its dependency does not answer. */
   checks: Readonly<Record<string, () => Promise<void>>>
   isDraining: () => boolean
 }
 
 /** `GET /livez`, `GET /readyz`, on the management port. */
 export const health: FastifyPluginAsyncTypebox<Dependencies> = async (app, { checks, isDraining }) => {
-  // Asks nobody: a restart does not mend a store that is away.
+  // Checks no dependency: a restart does not repair a store.
   app.get('/livez', { schema: Livez }, async () => ({ status: 'ok' }))
 
   app.get('/readyz', { schema: Readyz }, async (request, reply) => {
     const excluded = [request.query.exclude ?? []].flat()
-    const asked = Object.entries(checks).filter(([name]) => !excluded.includes(name))
+    const included = Object.entries(checks).filter(([name]) => !excluded.includes(name))
     const results = await Promise.all(
-      asked.map(async ([name, check]): Promise<[string, string]> => {
+      included.map(async ([name, check]): Promise<[string, string]> => {
         try {
           await check()
           return [name, 'ok']

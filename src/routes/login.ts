@@ -1,76 +1,103 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
+import type { FastifyRequest } from 'fastify'
 import { Login } from '../../schemas/login.js'
 import type { Audit } from '../audit.js'
 import { RESERVED_SCOPES } from '../clients/clients.js'
+import { tokenResponse } from '../grants/token-response.js'
 import { refusal } from '../http/errors.js'
+import { parseScope } from '../scope.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
-import { newSid } from '../sessions/session.js'
-import type { Throttle } from '../throttle/throttle.js'
+import { newSid, type Session } from '../sessions/session.js'
+import type { AttemptResult, Throttle } from '../throttle/throttle.js'
+import type { PasswordHashing } from '../users/password.js'
 import { usernameKey } from '../users/username.js'
-import type { Users } from '../users/users.js'
+import type { SignIn, User, Users } from '../users/users.js'
 import { authenticateClient, presentsClient } from './guards/client.js'
 import { refuseIgnoredLimits } from './guards/ignored-limits.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
-import { tokenResponse } from './responses/token-response.js'
 
 interface Dependencies extends LiveTokenDependencies {
   users: Users
+  hashing: PasswordHashing
   throttle: Throttle
   refreshTokens: RefreshTokens
   audit: Audit
 }
 
 /**
- * `POST /login`: a person signs in on a device; by way of a client where one authenticates itself, and then the session is
- * that client's: no other can refresh it.
+ * `POST /login`: a person signs in on a device. When a client authenticates itself in the request, the session belongs to
+ * that client, and no other client can refresh it.
  */
 export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  const { users, throttle, sessions, audit } = dependencies
+  const { users, hashing, throttle, sessions, audit } = dependencies
   const { audiences } = dependencies.tokens
 
   app.post('/login', { schema: Login }, async (request, reply) => {
     refuseIgnoredLimits(request)
-    const { username, password, scope = '', audience = audiences[0], device_name: deviceName } = request.body
-    if (scope.split(' ').some((item) => RESERVED_SCOPES.has(item))) {
-      throw refusal.invalidScope('scope asks for introspect or admin, which are for clients alone')
+    const { username, password, scope = '', audience = audiences[0], device_name: deviceName = null } = request.body
+    if (parseScope(scope).some((item) => RESERVED_SCOPES.has(item))) {
+      throw refusal.invalidScope('scope has introspect or admin: only clients may have these scopes')
     }
     if (!audiences.includes(audience)) throw refusal.invalidTarget()
     const clientId = presentsClient(request)
       ? (await authenticateClient(request, dependencies)).id
       : FIRST_PARTY_CLIENT_ID
 
-    const address = request.ip
-    const tried = await users.signIn(username, password, address, async (sub, check) => {
-      const account = sub === undefined ? { unknownUsername: usernameKey(username) } : { sub }
-      const who = { account, at: 'sign-in', address } as const
-      return { sub, ...(await throttle.attempt(who, check, ({ outcome }) => outcome === 'accepted')) }
-    })
-    if ('wait' in tried) {
-      audit(request, { event: 'login.refused', reason: 'throttled', sub: tried.sub })
-      throw refusal.tooManyAttempts(tried.wait)
-    }
-    const signIn = tried.answer
+    const signIn = await checkPassword(request, username, password)
     if (signIn.outcome === 'refused') {
       audit(request, { event: 'login.refused', reason: signIn.reason, sub: signIn.sub })
       throw refusal.signInFailed()
     }
-    const { user } = signIn
 
+    const session = await createSession(request, signIn.user, { clientId, scope, audience, deviceName })
+    audit(request, { event: 'login.accepted', sub: session.sub, sid: session.sid })
+    return reply.header('cache-control', 'no-store').send(tokenResponse(session, dependencies))
+  })
+
+  async function checkPassword(request: FastifyRequest, username: string, password: string): Promise<SignIn> {
+    const slot = await hashing.acquire(request.ip)
+    try {
+      const candidate = await users.findCandidate(username)
+      const { sub } = candidate
+      const account = sub === undefined ? { unknownUsername: usernameKey(username) } : { sub }
+      const attempt = await throttle.begin({ account, at: 'sign-in', address: request.ip })
+      if ('wait' in attempt) {
+        audit(request, { event: 'login.refused', reason: 'throttled', sub })
+        throw refusal.tooManyAttempts(attempt.wait)
+      }
+      let result: AttemptResult = 'not_compared'
+      try {
+        const signIn = await users.signIn(candidate, password, slot)
+        result = signIn.outcome === 'accepted' ? 'success' : 'failure'
+        return signIn
+      } finally {
+        await throttle.finish(attempt, result)
+      }
+    } catch (error) {
+      slot.noteFailure(error)
+      throw error
+    } finally {
+      slot.release()
+    }
+  }
+
+  async function createSession(
+    request: FastifyRequest,
+    user: User,
+    grant: Pick<Session, 'clientId' | 'scope' | 'audience' | 'deviceName'>,
+  ): Promise<Session> {
     const { session, excess } = await sessions.create({
+      ...grant,
       sid: newSid(),
       sub: user.id,
       username: user.username,
-      clientId,
-      scope,
-      audience,
       roles: user.roles,
-      deviceName: deviceName ?? null,
       ip: request.ip,
       userAgent: request.headers['user-agent']?.slice(0, 256) ?? null,
     })
-    // The account may have been disabled, or got a new password, since it was read: whoever did that ended the sessions
-    // they saw, and this one may have come just after.
+    // Somebody may have disabled the account or changed its password since this request read the account. That change ended the
+    // sessions of that moment, and this session may have come just after.
     if (!(await users.isCurrent(user))) {
       const sids = await sessions.revoke(user.id, [session.sid])
       audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'user_changed_during_login' })
@@ -80,8 +107,6 @@ export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, depend
       const sids = await sessions.revoke(user.id, excess)
       audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'too_many' })
     }
-
-    audit(request, { event: 'login.accepted', sub: user.id, sid: session.sid })
-    return reply.header('cache-control', 'no-store').send(tokenResponse(session, dependencies))
-  })
+    return session
+  }
 }

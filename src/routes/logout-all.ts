@@ -16,9 +16,9 @@ interface Dependencies {
 }
 
 /**
- * `POST /logout-all`: ends every session of the user. A refresh token that has been rotated will do while its session
- * lives: either its holder missed an answer, or it was stolen, and then this is what should happen. An access token must be for
- * this service, as at `/sessions`: other services see it, and see no refresh token.
+ * `POST /logout-all`: ends every session of the user. A rotated refresh token works too while its session lives. Either its
+ * holder missed an answer, or somebody stole it, and then the sessions should end. An access token must be for this service, as
+ * at `/sessions`, because other services see access tokens. They never see a refresh token.
  */
 export const logoutAll: FastifyPluginAsyncTypebox<Dependencies> = async (
   app,
@@ -35,7 +35,7 @@ export const logoutAll: FastifyPluginAsyncTypebox<Dependencies> = async (
     if ((await sessions.findUsername(sub, sid)) === undefined) throw refusal.invalidToken()
     if (claims) requireOwnAudience(claims.aud, tokens)
 
-    // The session that asks goes last: if Redis is away meanwhile, it can ask again.
+    // The calling session ends last, so that the caller can retry when Redis fails in between.
     const others = await sessions.revokeAll(sub, sid)
     const sids = [...others, ...(await sessions.revoke(sub, [sid]))]
     audit(request, { event: 'session.ended', sub, sids, reason: 'logout_all' })

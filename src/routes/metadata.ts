@@ -8,11 +8,11 @@ interface Dependencies {
   ring: KeyRing
 }
 
-/** Long enough to spare us, short enough for a key that is added to be known before it signs. */
+/** Short enough that clients know a new key before it signs. */
 const CACHE_CONTROL = 'public, max-age=300'
 const AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
 
-/** `GET /.well-known/…`: what clients discover by themselves (RFC 8414), and the public keys (RFC 7517). */
+/** `GET /.well-known/…`: the metadata that clients discover (RFC 8414), and the public keys (RFC 7517). */
 export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { issuer, ring }) => {
   const base = issuer.replace(/\/$/, '')
   const answer = {
@@ -21,7 +21,7 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
     introspection_endpoint: `${base}/introspect`,
     revocation_endpoint: `${base}/revoke`,
     jwks_uri: `${base}/.well-known/jwks.json`,
-    // Required, and empty: there is no authorization endpoint.
+    // RFC 8414 requires this member. It is empty because there is no authorization endpoint.
     response_types_supported: [],
     grant_types_supported: ['client_credentials', 'refresh_token'],
     token_endpoint_auth_methods_supported: AUTHENTICATION,
@@ -32,11 +32,11 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
   const send = (reply: FastifyReply, document: Buffer) =>
     reply.header('cache-control', CACHE_CONTROL).type('application/json; charset=utf-8').send(document)
 
-  // One buffer for all answers: a caller that asks and never reads costs no copy.
+  // All answers share one buffer, so a caller that never reads its answer costs no copy.
   const document = Buffer.from(JSON.stringify(answer))
   for (const name of ['oauth-authorization-server', 'openid-configuration']) {
     app.get(`/.well-known/${name}`, { schema: Metadata }, async (_request, reply) => send(reply, document))
-    for (const url of addressesForPath(name, base)) {
+    for (const url of addressesForPath(base, `/.well-known/${name}`)) {
       app.get(url, { schema: { ...Metadata, hide: true } }, async (_request, reply) => send(reply, document))
     }
   }
@@ -53,12 +53,12 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
 }
 
 /**
- * Where clients look for the metadata of an issuer with a path: behind the well-known part (RFC 8414 §3.1) or before it
- * (OpenID Connect Discovery §4). A gateway that takes the path off leads to the plain address.
+ * The addresses where clients look for the metadata of an issuer with a path. The path follows the well-known part (RFC 8414
+ * §3.1) or precedes it (OpenID Connect Discovery §4). A gateway that removes the path leads to the plain address.
  */
-function addressesForPath(name: string, base: string): string[] {
-  // The router compares decoded addresses; to the router a colon begins a parameter, and two colons are one.
+function addressesForPath(base: string, wellKnown: string): string[] {
+  // The router compares decoded addresses. A colon begins a parameter there, and two colons mean one.
   const path = decodeURI(new URL(base).pathname).replace(/\/$/, '').replaceAll(':', '::')
-  // An asterisk stands for any path, and cannot be escaped.
-  return path === '' || path.includes('*') ? [] : [`/.well-known/${name}${path}`, `${path}/.well-known/${name}`]
+  // An asterisk matches any path in the router, and cannot be escaped.
+  return path === '' || path.includes('*') ? [] : [wellKnown + path, path + wellKnown]
 }

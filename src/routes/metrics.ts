@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 
 interface Dependencies {
-  /** All metrics, and the media type that they are written in. */
+  /** All metrics, and their media type. */
   render: () => Promise<{ type: string; text: Buffer }>
 }
 

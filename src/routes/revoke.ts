@@ -1,22 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Revoke } from '../../schemas/revoke.js'
+import { type RevocationDependencies, revokeByToken } from '../grants/revocation.js'
 import { refusal } from '../http/errors.js'
-import { requireValid } from './guards/bearer.js'
-import { authenticateClient, presentsClient } from './guards/client.js'
+import { checkClientSecret } from './guards/client.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
-import { endByToken, type LogoutDependencies } from './logout.js'
 
-/** `POST /revoke` (RFC 7009): the token dies, and with it its session. An unknown token is dead already (§2.2). */
-export const revoke: FastifyPluginAsyncTypebox<LogoutDependencies & LiveTokenDependencies> = async (
-  app,
-  dependencies,
-) => {
-  app.post('/revoke', { schema: Revoke, attachValidation: true }, async (request, reply) => {
-    // Holding the token is right enough to end it; a client that says who it is must be who it says.
-    if (presentsClient(request)) await authenticateClient(request, dependencies)
-    requireValid(request)
+type Dependencies = RevocationDependencies & LiveTokenDependencies
 
-    if (!(await endByToken(request, request.body.token, dependencies))) throw refusal.unsupportedTokenType()
+/** `POST /revoke` (RFC 7009): ends a token and its session. An unknown token has already ended (§2.2). */
+export const revoke: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
+  // Whoever holds the token may end it. A client that sends credentials must send the right ones.
+  const preValidation = checkClientSecret(dependencies)
+
+  app.post('/revoke', { schema: Revoke, preValidation }, async (request, reply) => {
+    if (!(await revokeByToken(request, request.body.token, dependencies))) throw refusal.unsupportedTokenType()
     return reply.header('cache-control', 'no-store').send()
   })
 }

@@ -2,19 +2,19 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ChangePassword } from '../../schemas/users-me-password.js'
 import { refusal } from '../http/errors.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
-import { requireValid } from './guards/bearer.js'
+import { callingPerson } from './guards/caller.js'
 import { type LiveTokenDependencies, requirePerson } from './guards/live-token.js'
 import { type OwnPasswordDependencies, requireOwnPassword } from './guards/own-password.js'
 
 type Dependencies = LiveTokenDependencies & OwnPasswordDependencies & { passwordMinLength: number }
 
-/** `POST /users/me/password`: a person changes their password, and every other session of theirs ends. */
+/** `POST /users/me/password`: a person changes their password, and all their other sessions end. */
 export const changePassword: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const { users, sessions, passwordMinLength: minLength, audit } = dependencies
+  const preValidation = requirePerson(dependencies)
 
-  app.post('/users/me/password', { schema: ChangePassword, attachValidation: true }, async (request, reply) => {
-    const { sub, sid } = await requirePerson(request, dependencies)
-    requireValid(request)
+  app.post('/users/me/password', { schema: ChangePassword, preValidation }, async (request, reply) => {
+    const { sub, sid } = callingPerson(request)
     const { current_password: current, new_password: next } = request.body
     const user = await users.find(sub)
     if (!user) throw refusal.invalidToken()
@@ -22,7 +22,7 @@ export const changePassword: FastifyPluginAsyncTypebox<Dependencies> = async (ap
     if (rule) throw refusal.invalidRequest(passwordRuleText(rule, minLength))
     await requireOwnPassword(request, sub, current, dependencies)
 
-    // The password first: a sign-in with the old one that comes in between finds it changed, and ends its own session.
+    // The password changes first. A sign-in with the old password in between finds the change, and ends its own session.
     if (!(await users.changePassword(user, next, request.ip))) {
       audit(request, { event: 'user.password_refused', reason: 'wrong_password', sub })
       throw refusal.wrongPassword()

@@ -1,23 +1,23 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteAccount } from '../../schemas/users-me.js'
-import { deleteAccount as removeAccount } from '../lifecycle/accounts.js'
-import { requireValid } from './guards/bearer.js'
+import { deleteAccount } from '../lifecycle/accounts.js'
+import { callingPerson } from './guards/caller.js'
 import { type LiveTokenDependencies, requirePerson } from './guards/live-token.js'
 import { type OwnPasswordDependencies, requireOwnPassword } from './guards/own-password.js'
 
 type Dependencies = LiveTokenDependencies & OwnPasswordDependencies
 
-/** `DELETE /users/me`: a person deletes their account, and every session of theirs ends. */
-export const deleteAccount: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
+/** `DELETE /users/me`: a person deletes their account, and all their sessions end. */
+export const deleteOwnAccount: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const { users, sessions, audit } = dependencies
+  const preValidation = requirePerson(dependencies)
 
-  app.delete('/users/me', { schema: DeleteAccount, attachValidation: true }, async (request, reply) => {
-    const { sub, sid } = await requirePerson(request, dependencies)
-    requireValid(request)
+  app.delete('/users/me', { schema: DeleteAccount, preValidation }, async (request, reply) => {
+    const { sub, sid } = callingPerson(request)
     await requireOwnPassword(request, sub, request.body.password, dependencies)
 
-    await removeAccount(users, sub, async () => {
-      // The session that asks goes last: if Redis is away meanwhile, the person can ask again.
+    await deleteAccount(users, sub, async () => {
+      // The calling session ends last, so that the person can retry when Redis fails in between.
       const others = await sessions.revokeAll(sub, sid)
       const sids = [...others, ...(await sessions.revoke(sub, [sid]))]
       audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted' })

@@ -15,7 +15,7 @@ interface Dependencies {
   audit: Audit
 }
 
-/** `POST /users`: anyone makes an account, while sign-up is open. */
+/** `POST /users`: anyone creates an account while sign-up is open. */
 export const signUp: FastifyPluginAsyncTypebox<Dependencies> = async (
   app,
   { users, passwordMinLength: minLength, ...dependencies },

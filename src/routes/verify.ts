@@ -3,21 +3,22 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Verify } from '../../schemas/verify.js'
 import { refusal } from '../http/errors.js'
-import { nearlyNarrowing } from './guards/ignored-limits.js'
+import { parseScope } from '../scope.js'
+import { misspeltNarrowing } from './guards/ignored-limits.js'
 import { type LiveTokenDependencies, requireLiveToken } from './guards/live-token.js'
 
 /**
  * `ANY /verify`, `ANY /verify/*`: a gateway asks whether to admit a request (forward authentication).
  *
- * It is answered before the body is read, for nginx announces bodies that it never sends, and whatever the gateway passes
- * on of the caller's request (its type, its encoding, its query) is none of our business.
+ * The answer comes before the body is read, because nginx announces bodies that it never sends. The type, the encoding and the
+ * query that the gateway passes on belong to its caller, and are not checked.
  */
 export const verify: FastifyPluginAsyncTypebox<LiveTokenDependencies> = async (app, dependencies) => {
   // Some gateways ask with their caller's own method, and it may be any that Node can parse.
   for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   const answer = { config: { forwardAuth: true }, onRequest: admit, handler: async () => {} }
   for (const url of ['/verify', '/verify/*']) {
-    // OpenAPI has no word for "any method": the page shows GET.
+    // OpenAPI cannot say "any method", so its page shows GET.
     app.route({ url, method: 'GET', schema: Verify, ...answer })
     const others = app.supportedMethods.filter((method) => method !== 'GET' && method !== 'HEAD')
     app.route({ url, method: others, schema: { hide: true }, ...answer })
@@ -26,15 +27,15 @@ export const verify: FastifyPluginAsyncTypebox<LiveTokenDependencies> = async (a
   async function admit(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     if (announcesBody(request)) closeAfter(request, reply)
     const { claims } = await requireLiveToken(request, dependencies)
-    const scopes = claims.scope.split(' ')
+    const scopes = parseScope(claims.scope)
     const roles = claims.roles ?? []
     refuseMisspelt(request)
-    if (!asked(request, 'aud').every((aud) => claims.aud === aud)) throw refusal.forbidden('audience')
-    if (!asked(request, 'scope').every((scope) => scopes.includes(scope))) throw refusal.forbidden('scope')
-    if (!asked(request, 'role').every((role) => roles.includes(role))) throw refusal.forbidden('role')
+    if (!demanded(request, 'aud').every((aud) => claims.aud === aud)) throw refusal.forbidden('audience')
+    if (!demanded(request, 'scope').every((scope) => scopes.includes(scope))) throw refusal.forbidden('scope')
+    if (!demanded(request, 'role').every((role) => roles.includes(role))) throw refusal.forbidden('role')
 
-    // Always all of them: a gateway copies what is there over what its caller sent, and Caddy copies a literal
-    // placeholder for what is not.
+    // The answer always has every header. A gateway overwrites its caller's headers only with headers of this answer, and Caddy
+    // copies a literal placeholder for a missing one.
     return reply
       .headers({
         'cache-control': 'no-store',
@@ -50,24 +51,23 @@ export const verify: FastifyPluginAsyncTypebox<LiveTokenDependencies> = async (a
 }
 
 /**
- * `roles=admin` asks for nothing, and so would admit everyone. Unknown names are ignored, for Caddy, Envoy and Istio add their
- * caller's own query; a name that is nearly one of ours is refused. A caller who adds such a name locks out itself alone.
+ * Refuses a misspelt parameter: `roles=admin` would demand nothing, and so admit everyone. Other unknown names are ignored,
+ * because Caddy, Envoy and Istio add their caller's query. A caller who adds a misspelt name only locks itself out.
  *
- * 403, and not 400: every gateway passes 403 on, and nginx makes a 500 of any other status, which a caller could provoke.
+ * The status is 403, not 400. Every gateway passes 403 on. nginx turns other statuses into 500, and a caller could provoke that.
  */
 function refuseMisspelt({ query }: FastifyRequest): void {
   for (const name in query as object) {
     if (name === 'aud' || name === 'scope' || name === 'role') continue
-    const near = nearlyNarrowing(name)
+    const near = misspeltNarrowing(name)
     if (near && near !== 'resource') throw refusal.misspeltQuestion(near === 'audience' ? 'aud' : near)
   }
 }
 
 /**
- * The body that a gateway announced may never come: then the next request on the connection, someone else's, would be
- * taken for it, so there is to be no next one. Or it does come: closed at once, the connection would be reset under a
- * gateway that still sends, and the answer lost with it, so it is closed for writing alone. The limit on how long a
- * request may take ends it.
+ * Ends the connection after the answer, because a gateway may never send the body that it announced. Node would then read the
+ * next request, of another caller, as that body. The gateway may also still send the body. Closing both directions would
+ * reset the connection and lose the answer, so this closes only the sending side. The request timeout closes the other side.
  */
 function closeAfter({ raw: { socket } }: FastifyRequest, reply: FastifyReply): void {
   reply.header('connection', 'close')
@@ -79,10 +79,10 @@ function announcesBody({ headers }: FastifyRequest): boolean {
 }
 
 /**
- * The words of a query parameter. Given twice, all of them count: Caddy adds the caller's own query to the gateway's, and
- * by adding to it a caller can only ask more of itself.
+ * The demanded values of a query parameter. When the parameter appears twice, all values count. Caddy adds its caller's query
+ * to the gateway's, and so a caller can only demand more of itself.
  */
-function asked({ query }: FastifyRequest, name: 'aud' | 'scope' | 'role'): string[] {
+function demanded({ query }: FastifyRequest, name: 'aud' | 'scope' | 'role'): string[] {
   const values = [(query as Record<string, string | string[] | undefined>)[name] ?? []].flat()
-  return values.flatMap((value) => value.split(' ')).filter(Boolean)
+  return values.flatMap(parseScope)
 }

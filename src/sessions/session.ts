@@ -86,11 +86,15 @@ export interface SessionStore {
   list(sub: string): Promise<Session[]>
   /**
    * Ends these sessions of the user and answers with those that this call ended. Once it has answered, no introspection
-   * that starts, on any replica, finds one of them; nor does one after a failover, where replicas are waited for. That
-   * holds too for those that ended before: so with no ids it makes sure of them alone. Of a session that is not there nobody
-   * is told.
+   * that starts, on any replica, finds one of them; nor does one after a failover, where replicas are waited for. The
+   * same holds for the sessions that ended before. The feed gets no entry for a session that is not there.
    */
   revoke(sub: string, sids: readonly string[]): Promise<string[]>
+  /**
+   * Returns once no introspection can find a session of this user that ended before this call, as after {@link
+   * SessionStore.revoke}. Throws `Unavailable` when too few replicas confirm. Ends nothing.
+   */
+  confirmRevoked(sub: string): Promise<void>
   /** Ends every session of the user but `except`, likewise. */
   revokeAll(sub: string, except?: string): Promise<string[]>
   /**

@@ -118,7 +118,7 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
         .executeTakeFirst()
       if (!row) return { outcome: 'unknown' }
       const isPrevious = row.generation === generation + 1
-      if (isPrevious && row.age <= refreshGrace) return { outcome: 'replayed', session: toSession(row), age: row.age }
+      if (isPrevious && row.age < refreshGrace) return { outcome: 'replayed', session: toSession(row), age: row.age }
       return { outcome: 'reused', successor: isPrevious ? 'unused' : 'used' }
     },
 
@@ -147,6 +147,9 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
     async revoke(sub, sids) {
       return sids.length === 0 ? [] : remove(sql`sub = ${sub} AND sid IN (${sql.join(sids)})`)
     },
+
+    // A commit is the confirmation.
+    confirmRevoked: async () => {},
 
     async revokeAll(sub, except = '') {
       return remove(sql`sub = ${sub} AND sid <> ${except}`)

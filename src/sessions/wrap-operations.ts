@@ -7,6 +7,7 @@ export const operations = [
   'findUsername',
   'list',
   'revoke',
+  'confirmRevoked',
   'revokeAll',
   'revokeClient',
   'clientNotBefore',

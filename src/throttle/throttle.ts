@@ -4,59 +4,66 @@ import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis } from 'r
 import { networkOf } from '../network.js'
 import { Unavailable } from '../unavailable.js'
 
-/** Who may try a password again, or sign up again, and when. */
+/** Limits how often callers may try a password, and how often they may sign up. */
 export interface Throttle {
   /**
-   * Compares a password, if one of this account may be tried from this address now, and counts what comes of it.
+   * Begins an attempt, unless the account or the address has to wait. The attempt is then in flight: call
+   * {@link Throttle.finish} once, in `finally`.
    *
-   * @param compare a wrong password, or no such account, is an answer; what it throws counts for nothing
-   * @returns the answer, or the seconds to wait before a password may be tried
+   * @returns the attempt, or the seconds to wait before the next one
    */
-  attempt<Answer>(
-    who: Attempt,
-    compare: () => Promise<Answer>,
-    isRight: (answer: Answer) => boolean,
-  ): Promise<{ answer: Answer } | { wait: number }>
-  /** Counts a sign-up from this address. Answers the seconds to wait before another one is taken; 0: this one is. */
+  begin(attempt: Attempt): Promise<StartedAttempt | { wait: number }>
+  /** Counts the result. The attempt is no longer in flight after it, even if the count fails. */
+  finish(attempt: StartedAttempt, result: AttemptResult): Promise<void>
+  /** Counts a sign-up from this address. Returns the seconds to wait; 0 means that this sign-up may go on. */
   signUp(address: string): Promise<number>
 }
 
 /**
- * The one key under which all guesses at a password count, whatever route they come by: the account's id. A user name stands
- * only for an account that does not exist: the same rule holds for both. The two are different keys, even where somebody's
- * user name is the id of another account.
+ * All guesses at one password count under one key, whichever route they use. The key is the account's id. For a name without
+ * an account the key is the name, so that both obey the same rule. A name that equals another account's id has its own key.
  */
 export type AccountKey = { sub: string } | { unknownUsername: string }
 
 export interface Attempt {
   account: AccountKey
-  /** Where: what one address may be wrong at one of them, and its wait, says nothing of the other. */
+  /** Failures at one of them, and the wait that follows, do not count at the other. Only the limits below join the two. */
   at: 'sign-in' | 'own password'
   /** An IP address. */
   address: string
 }
 
-// From one address an account may be guessed at five times; then it waits 5 s, and twice as long each time, up to 15 min.
+/** An attempt in flight. */
+export interface StartedAttempt {
+  keys: Keys
+  /** For how many seconds the address stays trusted for this account; 0 means that it is not trusted. */
+  trustedFor: number
+}
+
+/** `not_compared`: an error came before the answer, and nothing is counted. */
+export type AttemptResult = 'success' | 'failure' | 'not_compared'
+
+// One address may fail five times at one account. Then it waits 5 s, and twice as long after each failure, up to 15 min.
 const FREE_FAILURES = 5
 const FIRST_WAIT = 5
 const LONGEST_WAIT = 15 * 60
 const FORGOTTEN_AFTER = 60 * 60
-// Many addresses together may guess at one account so often in an hour. That stops all but those it is known at: so it
-// slows a botnet down, and locks nobody out of the place they always sign in from.
+// All addresses together may fail 100 times an hour at one account. Past this limit only trusted addresses may try. So the
+// limit slows a botnet down, and never locks people out at the places where they usually sign in.
 const ACCOUNT_FAILURES = 100
 const ACCOUNT_WINDOW = 60 * 60
-// One address may be wrong so often, over all accounts. Wide: a whole company may be behind one.
+// One address may fail 1,500 times in 10 min, over all accounts. The limit is wide because a whole company may share an address.
 const ADDRESS_FAILURES = 1500
 const ADDRESS_WINDOW = 10 * 60
-// One address may sign up so often: each sign-up costs a hash, and tells whether a name is taken.
+// Each sign-up costs a hash and tells whether a name is taken. One address may sign up 300 times an hour.
 const SIGN_UPS = 300
 const SIGN_UP_WINDOW = 60 * 60
-const KNOWN_FOR = 20 * 24 * 60 * 60
+const TRUSTED_FOR = 20 * 24 * 60 * 60
 
-/** Seconds. As many passwords as may be wrong are being compared: that is over in a moment. */
-const MOMENT = 1
+/** Seconds. The attempts in flight could reach the limit if all fail. They end within a moment. */
+const RETRY_SOON = 1
 
-/** Counts wrong passwords: in Redis where there is one, so that replicas count together, else in this process. */
+/** Counts in Redis, so that replicas count together. Without Redis it counts in this process. */
 export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   const counter = (name: string, points: number, duration: number): RateLimiterAbstract =>
     redis
@@ -66,72 +73,80 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   const waits = counter('w', 1, LONGEST_WAIT)
   const accounts = counter('a', ACCOUNT_FAILURES, ACCOUNT_WINDOW)
   const addresses = counter('i', ADDRESS_FAILURES, ADDRESS_WINDOW)
-  const known = counter('k', 1, KNOWN_FOR)
+  const trusted = counter('k', 1, TRUSTED_FOR)
   const signUps = counter('u', SIGN_UPS, SIGN_UP_WINDOW)
 
-  // The library asks for both of these in a transaction, of four commands: in a storm that was a quarter of all garbage.
-  async function countOf(counter: RateLimiterAbstract, key: string): Promise<number> {
+  // These two read Redis directly. The library reads both values in a transaction of four commands, which made a quarter of
+  // all garbage during many sign-ins.
+  async function readCount(counter: RateLimiterAbstract, key: string): Promise<number> {
     if (redis) return Number(await redis.get(counter.getKey(key)))
     return (await counter.get(key))?.consumedPoints ?? 0
   }
 
-  /** 0 where nothing is counted. */
-  async function secondsLeft(counter: RateLimiterAbstract, key: string): Promise<number> {
+  /** Seconds until the counter expires; 0 when nothing is counted. */
+  async function readSecondsLeft(counter: RateLimiterAbstract, key: string): Promise<number> {
     const milliseconds = redis ? await redis.pttl(counter.getKey(key)) : (await counter.get(key))?.msBeforeNext
     return Math.max(0, Math.ceil((milliseconds ?? 0) / 1000))
   }
 
-  async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+  async function withUnavailable<Result>(act: () => Promise<Result>): Promise<Result> {
     try {
-      return await question()
+      return await act()
     } catch (error) {
       throw new Unavailable('redis', `Redis failed: ${(error as Error).message}`, error)
     }
   }
 
-  // How many are being compared in this process: a burst would else be admitted whole, before the first of it has failed.
-  // One map for accounts and one for addresses: no text of a caller's is a key of both.
-  const compared = { account: new Map<string, number>(), address: new Map<string, number>() }
+  // The attempts in flight in this process. Without these counts, a burst would pass whole before its first attempt fails.
+  // Accounts and addresses have a map each, so that no text of a caller is a key in both.
+  const inFlight = { account: new Map<string, number>(), address: new Map<string, number>() }
 
-  function enter(places: Map<string, number>, key: string): number {
-    const place = (places.get(key) ?? 0) + 1
-    places.set(key, place)
-    return place
+  /** Returns the new number of attempts in flight. */
+  function increment(counts: Map<string, number>, key: string): number {
+    const count = (counts.get(key) ?? 0) + 1
+    counts.set(key, count)
+    return count
   }
 
-  function leave(places: Map<string, number>, key: string): void {
-    const others = (places.get(key) ?? 0) - 1
-    if (others > 0) places.set(key, others)
-    else places.delete(key)
+  function decrement(counts: Map<string, number>, key: string): void {
+    const count = (counts.get(key) ?? 0) - 1
+    if (count > 0) counts.set(key, count)
+    else counts.delete(key)
+  }
+
+  function leaveFlight({ account, address }: Keys): void {
+    decrement(inFlight.account, account)
+    decrement(inFlight.address, address)
   }
 
   /**
-   * Seconds to wait before a password may be tried; 0: now. `places` are those among the passwords that are compared: all
-   * before may turn out wrong. And for how many seconds the account will be known at the address; 0: it is not.
+   * The seconds to wait before a password may be tried, 0 for none, and the seconds for which the address is trusted.
+   *
+   * @param counts the attempts in flight, this one included: all of them may fail
    */
-  async function waitOf(
+  async function readWait(
     { pair, home, account, address }: Keys,
-    places: Places,
-  ): Promise<{ wait: number; knownFor: number }> {
-    const [own, knownFor, ofAccount, ofAddress] = await Promise.all([
-      secondsLeft(waits, pair),
-      secondsLeft(known, home),
-      countOf(accounts, account),
-      countOf(addresses, address),
+    counts: { account: number; address: number },
+  ): Promise<{ wait: number; trustedFor: number }> {
+    const [ownWait, trustedFor, accountFailures, addressFailures] = await Promise.all([
+      readSecondsLeft(waits, pair),
+      readSecondsLeft(trusted, home),
+      readCount(accounts, account),
+      readCount(addresses, address),
     ])
-    let wait = own
-    if (knownFor > 0) return { wait, knownFor }
-    for (const [counter, key, count, place, limit] of [
-      [accounts, account, ofAccount, places.account, ACCOUNT_FAILURES],
-      [addresses, address, ofAddress, places.address, ADDRESS_FAILURES],
+    let wait = ownWait
+    if (trustedFor > 0) return { wait, trustedFor }
+    for (const [counter, key, failed, flying, limit] of [
+      [accounts, account, accountFailures, counts.account, ACCOUNT_FAILURES],
+      [addresses, address, addressFailures, counts.address, ADDRESS_FAILURES],
     ] as const) {
-      if (count >= limit) wait = Math.max(wait, await secondsLeft(counter, key))
-      else if (count + place > limit) wait = Math.max(wait, MOMENT)
+      if (failed >= limit) wait = Math.max(wait, await readSecondsLeft(counter, key))
+      else if (failed + flying > limit) wait = Math.max(wait, RETRY_SOON)
     }
-    return { wait, knownFor }
+    return { wait, trustedFor }
   }
 
-  async function failed({ pair, account, address }: Keys): Promise<void> {
+  async function countFailure({ pair, account, address }: Keys): Promise<void> {
     const [{ consumedPoints }] = await Promise.all([
       failures.penalty(pair),
       accounts.penalty(account),
@@ -141,53 +156,56 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
     await waits.block(pair, Math.min(FIRST_WAIT * 2 ** (consumedPoints - FREE_FAILURES), LONGEST_WAIT))
   }
 
-  /** From now on the address is one that the account is known at. To say so each time would cost as much as to ask. */
-  async function succeeded({ pair, home }: Keys, knownFor: number): Promise<void> {
-    await Promise.all([failures.delete(pair), knownFor < KNOWN_FOR / 2 && known.set(home, 1, KNOWN_FOR)])
+  /** The address is trusted for this account now. Writes that only when half of the time is over: a write costs as much as a read. */
+  async function countSuccess({ keys: { pair, home }, trustedFor }: StartedAttempt): Promise<void> {
+    await Promise.all([failures.delete(pair), trustedFor < TRUSTED_FOR / 2 && trusted.set(home, 1, TRUSTED_FOR)])
   }
 
   return {
-    async attempt(who, compare, isRight) {
-      const keys = keysOf(who)
-      const places = {
-        account: enter(compared.account, keys.account),
-        address: enter(compared.address, keys.address),
+    async begin(attempt) {
+      const keys = hashKeys(attempt)
+      const counts = {
+        account: increment(inFlight.account, keys.account),
+        address: increment(inFlight.address, keys.address),
       }
+      let isStarted = false
       try {
-        const { wait, knownFor } = await ask(() => waitOf(keys, places))
+        const { wait, trustedFor } = await withUnavailable(() => readWait(keys, counts))
         if (wait > 0) return { wait }
-        const answer = await compare()
-        await ask(() => (isRight(answer) ? succeeded(keys, knownFor) : failed(keys)))
-        return { answer }
+        isStarted = true
+        return { keys, trustedFor }
       } finally {
-        leave(compared.account, keys.account)
-        leave(compared.address, keys.address)
+        if (!isStarted) leaveFlight(keys)
+      }
+    },
+
+    async finish(attempt, result) {
+      try {
+        if (result === 'success') await withUnavailable(() => countSuccess(attempt))
+        if (result === 'failure') await withUnavailable(() => countFailure(attempt.keys))
+      } finally {
+        leaveFlight(attempt.keys)
       }
     },
 
     async signUp(address) {
-      const { consumedPoints, msBeforeNext } = await ask(() => signUps.penalty(networkOf(address)))
+      const { consumedPoints, msBeforeNext } = await withUnavailable(() => signUps.penalty(networkOf(address)))
       return consumedPoints > SIGN_UPS ? Math.max(1, Math.ceil(msBeforeNext / 1000)) : 0
     },
   }
 }
 
-interface Places {
-  account: number
-  address: number
-}
-
 interface Keys {
-  /** Of what waits: this account, asked for there, from this network. */
+  /** The account, the kind of attempt, and the network: for the wait. */
   pair: string
-  /** Of what is known: this account and this network. */
+  /** The account and the network: for trust. */
   home: string
   account: string
   address: string
 }
 
-/** Hashed: a user name is as long as its sender likes, and now and then it is a password. */
-function keysOf({ account, at, address }: Attempt): Keys {
+/** Hashes the keys: a user name may be long, and people sometimes type their password into its field. */
+function hashKeys({ account, at, address }: Attempt): Keys {
   const hash = (...parts: string[]) =>
     createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22)
   const key = 'sub' in account ? ['sub', account.sub] : ['unknown username', account.unknownUsername]

@@ -4,50 +4,50 @@ import { readPasswordHash } from './password-hash.js'
 import { brokenRoleRule } from './role.js'
 import { brokenUsernameRule, shownUsername, usernameKey, usernameRules, usernameSkeleton } from './username.js'
 
-/** An account as another system had it. */
+/** An account of another system. */
 export interface ImportedAccount {
   id: string
   username: string
   passwordHash: string
   roles: readonly string[]
   disabled: boolean
-  /** Unix milliseconds; undefined: now. */
+  /** Unix milliseconds; undefined means now. */
   createdAt: number | undefined
 }
 
 /**
- * `present`: it has been imported before, whatever has become of it since. `name_taken`, `id_taken`: by another account,
- * which stays as it is, or, the id, by a client.
+ * `present`: an earlier import brought the account, which may have changed since. `name_taken`: another account has the name.
+ * `id_taken`: another account or a client has the id. Accounts and clients that exist stay as they are.
  */
 export type ImportOutcome = 'imported' | 'present' | 'name_taken' | 'id_taken'
 
 export const importOutcomes: Record<Exclude<ImportOutcome, 'imported' | 'present'>, string> = {
-  name_taken: 'there is another account with this user name, or one that looks like it',
-  id_taken: 'there is another account, or a client, with this id',
+  name_taken: 'another account has this user name, or one that looks like it',
+  id_taken: 'another account, or a client, has this id',
 }
 
-// Not just any text: it is the `sub` of tokens, where the ids of clients stand too.
+// Only UUIDs: the id is the `sub` of tokens, and the ids of clients are too.
 const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-/** Unix seconds: of the year 9999, as PostgreSQL and JavaScript both can show it. */
+/** Unix seconds: the end of the year 9999, which PostgreSQL and JavaScript both can show. */
 const MAX_TIME = 253_402_300_799
 
 /**
- * Reads an account of an import: `username` and `password_hash`; if wanted `id`, `roles`, `disabled`, `created_at`.
+ * Reads an account of an import: `username` and `password_hash`, and optionally `id`, `roles`, `disabled`, `created_at`.
  *
- * @returns the reason where it cannot be taken; it repeats nothing of the hash
+ * @returns the account, or the reason why it is refused. The reason repeats nothing of the hash
  */
 export function readImportedAccount(value: unknown): ImportedAccount | string {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is no JSON object'
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not a JSON object'
   const account = value as Record<string, unknown>
   const { username, password_hash: passwordHash, id, roles = [], disabled = false, created_at: created } = account
-  if ('password' in account) return 'password: passwords are not taken, only their hashes, as password_hash'
-  if (typeof username !== 'string') return 'username is missing, or no text'
+  if ('password' in account) return 'password is not allowed: send its hash as password_hash'
+  if (typeof username !== 'string') return 'username is missing, or not a text'
   const nameRule = brokenUsernameRule(username)
   if (nameRule) return usernameRules[nameRule]
-  if (typeof passwordHash !== 'string') return 'password_hash is missing, or no text'
+  if (typeof passwordHash !== 'string') return 'password_hash is missing, or not a text'
   const read = readPasswordHash(passwordHash)
   if (typeof read === 'string') return `password_hash: ${read}`
-  if (id !== undefined && !(typeof id === 'string' && ID.test(id))) return 'id must be a UUID in small letters'
+  if (id !== undefined && !(typeof id === 'string' && ID.test(id))) return 'id must be a UUID in lower case'
   if (!Array.isArray(roles) || !roles.every((role) => typeof role === 'string')) return 'roles must be a list of texts'
   const roleRule = brokenRoleRule(roles)
   if (roleRule) return `roles: ${roleRule}`
@@ -56,7 +56,7 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
     return 'created_at must be Unix time in whole seconds'
   }
   return {
-    id: id ?? idOf(username, passwordHash),
+    id: id ?? deriveId(username, passwordHash),
     username,
     passwordHash,
     roles: [...new Set(roles)],
@@ -66,15 +66,15 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
 }
 
 /**
- * The id of an account that comes without one: always the same, so that an import that was cut off can be run again, and
- * knows those that it brought from others of their name, even when they have changed their password since. Nobody can
- * tell it who does not know the hash with its salt.
+ * The id of an imported account without an id. The same account always gets the same id, so an interrupted import can run
+ * again. The import then recognises its own accounts, even if their passwords changed since. Nobody can compute the id
+ * without the hash and its salt.
  */
-function idOf(username: string, passwordHash: string): string {
+function deriveId(username: string, passwordHash: string): string {
   const hex = createHash('sha256')
     .update(`${usernameKey(username)}\0${passwordHash}`)
     .digest('hex')
-  // RFC 9562 §5.8: a UUID of one's own making.
+  // A UUID of version 8, for custom contents (RFC 9562 §5.8).
   const variant = ((Number.parseInt(hex.slice(16, 17), 16) & 3) | 8).toString(16)
   return [
     hex.slice(0, 8),
@@ -86,8 +86,8 @@ function idOf(username: string, passwordHash: string): string {
 }
 
 /**
- * Adds these accounts in one statement, all or none, and answers what became of each. None with the id of a client: both are
- * the `sub` of their tokens, and a service that looks at nothing else must not take one for the other (RFC 9068 §5).
+ * Adds these accounts in one statement, all or none, and returns the outcome for each. Refuses the id of a client. Both ids are
+ * the `sub` of their tokens, and a service that only reads `sub` must not confuse the two (RFC 9068 §5).
  */
 export async function importAccounts(
   database: Database,
@@ -96,12 +96,12 @@ export async function importAccounts(
   if (accounts.length === 0) return []
   const ids = accounts.map(({ id }) => id)
   const clients = await database.db.selectFrom('clients').select('id').where('id', 'in', ids).execute()
-  const ofClients = new Set(clients.map(({ id }) => id))
+  const clientIds = new Set(clients.map(({ id }) => id))
   const outcomes = await addAccounts(
     database,
-    accounts.filter(({ id }) => !ofClients.has(id)),
+    accounts.filter(({ id }) => !clientIds.has(id)),
   )
-  return ids.map((id) => (ofClients.has(id) ? 'id_taken' : (outcomes.shift() as ImportOutcome)))
+  return ids.map((id) => (clientIds.has(id) ? 'id_taken' : (outcomes.shift() as ImportOutcome)))
 }
 
 async function addAccounts({ db, now }: Database, accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]> {
@@ -129,18 +129,18 @@ async function addAccounts({ db, now }: Database, accounts: readonly ImportedAcc
   const added = new Set(inserted.map(({ id }) => id))
   if (added.size === accounts.length) return accounts.map(() => 'imported')
 
-  const there = await db
+  const existing = await db
     .selectFrom('users')
     .select(['id', 'username_key', 'username_skeleton'])
     .where((where) => where.or([where('username_key', 'in', keys), where('username_skeleton', 'in', skeletons)]))
     .execute()
-  const idOfKey = new Map(there.map(({ id, username_key }) => [username_key, id]))
-  const idOfSkeleton = new Map(there.map(({ id, username_skeleton }) => [username_skeleton, id]))
+  const idOfKey = new Map(existing.map(({ id, username_key }) => [username_key, id]))
+  const idOfSkeleton = new Map(existing.map(({ id, username_skeleton }) => [username_skeleton, id]))
   return accounts.map(({ id }, index) => {
-    const holder = idOfKey.get(keys[index] as string) ?? idOfSkeleton.get(skeletons[index] as string)
-    if (holder === undefined) return 'id_taken'
-    if (holder !== id) return 'name_taken'
-    // Given twice, it is added once.
+    const owner = idOfKey.get(keys[index] as string) ?? idOfSkeleton.get(skeletons[index] as string)
+    if (owner === undefined) return 'id_taken'
+    if (owner !== id) return 'name_taken'
+    // An account that the import has twice is added once.
     return added.delete(id) ? 'imported' : 'present'
   })
 }

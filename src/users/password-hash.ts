@@ -2,26 +2,26 @@ import { createHash, pbkdf2, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { verify as verifyArgon2 } from '@node-rs/argon2'
 
-/** A hash as it is kept, read: what it takes to check a password against it. */
+/** A parsed password hash. */
 export interface PasswordHash {
   matches(password: string): Promise<boolean>
 }
 
 /**
- * What checking one password may cost, about a second of a core: whoever can put a hash among the accounts (an import, a
- * dump of somebody else's system) must not be able to make a sign-in take a minute, or all of the memory.
+ * The limits on what one password check may cost: about a second of a core. An import may bring a hash that an attacker wrote.
+ * Such a hash must not make a sign-in take a minute, or all of the memory.
  */
 const MAX_BYTES = 256 * 1024 * 1024
-/** KiB of argon2, written over once each. */
+/** argon2: KiB of memory × passes. */
 const MAX_ARGON2_WORK = 1024 * 1024
 const MAX_ARGON2_LANES = 16
 const MAX_BCRYPT_COST = 14
-/** N × r × p of scrypt. */
+/** scrypt: N × r × p. */
 const MAX_SCRYPT_WORK = 2 ** 21
-/** Rounds of PBKDF2, each block of its output counted. */
+/** PBKDF2: rounds × blocks of output. */
 const MAX_PBKDF2_ROUNDS = 2_000_000
 
-/** The shortest output that is taken: of none at all, every password would be the right one. */
+/** In bytes. An empty output would match every password. */
 const MIN_OUTPUT = 16
 const MAX_OUTPUT = 64
 const MAX_SALT = 64
@@ -29,21 +29,21 @@ const MAX_SALT = 64
 const DIGESTS = { sha1: 20, sha256: 32, sha512: 64 } as const
 type Digest = keyof typeof DIGESTS
 
-const TOO_COSTLY = 'the hash costs more to check than is taken'
+const TOO_COSTLY = 'the hash costs too much to check: see the limits in docs/accounts.md'
 
 /**
- * Reads a hash of one of the formats of docs/accounts.md: argon2, bcrypt, scrypt or PBKDF2, as a PHC string, in modular
- * crypt format, or as passlib and Django write them.
+ * Reads a hash in a format of docs/accounts.md: argon2, bcrypt, scrypt or PBKDF2, as a PHC string, in modular crypt format, or
+ * as passlib and Django write them.
  *
- * @returns the reason, in words that repeat nothing of it, where it cannot be taken
+ * @returns the hash, or the reason why it is refused. The reason repeats nothing of the hash
  */
 export function readPasswordHash(text: string): PasswordHash | string {
-  if (text.length > 512) return 'the hash is longer than any that is taken'
+  if (text.length > 512) return 'the hash is too long'
   for (const read of [readArgon2, readBcrypt, readScrypt, readPbkdf2]) {
     const hash = read(text)
     if (hash !== undefined) return hash
   }
-  return 'the hash is of no format that is taken: argon2, bcrypt, scrypt or PBKDF2'
+  return 'the format of the hash is unknown: use argon2, bcrypt, scrypt or PBKDF2'
 }
 
 type Read = (text: string) => PasswordHash | string | undefined
@@ -56,9 +56,9 @@ const readArgon2: Read = (text) => {
   if (!match) return undefined
   const [, phc = '', memory, passes, lanes, saltText = '', outputText = ''] = match
   const [m, t, p] = [Number(memory), Number(passes), Number(lanes)]
-  if (t < 1 || p < 1 || m < 8 * p) return 'the parameters of the hash cannot be'
+  if (t < 1 || p < 1 || m < 8 * p) return 'the parameters of the hash are not valid'
   if (m * 1024 > MAX_BYTES || m * t > MAX_ARGON2_WORK || p > MAX_ARGON2_LANES) return TOO_COSTLY
-  // Checked by the library again, which throws; and it takes no padding.
+  // The library checks the salt again and throws. It does not take padding.
   const [salt, output] = [bytes(saltText), bytes(outputText)]
   if (!salt || salt.length < 8 || /[=.]/.test(saltText + outputText)) return 'the salt of the hash cannot be read'
   return checked(salt, output, () => ({ matches: (password) => verifyArgon2(phc, password) }))
@@ -68,14 +68,14 @@ const readBcrypt: Read = (text) => {
   const match = /^(bcrypt(?:_sha256)?\$)?(\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53})$/.exec(text)
   if (!match) return undefined
   const [, prefix, crypt = '', cost] = match
-  if (Number(cost) < 4) return 'the parameters of the hash cannot be'
+  if (Number(cost) < 4) return 'the parameters of the hash are not valid'
   if (Number(cost) > MAX_BCRYPT_COST) return TOO_COSTLY
-  // Django's way around bcrypt's 72 bytes.
+  // Django hashes the password first, because bcrypt reads only 72 bytes.
   const prepare = (password: string) =>
     prefix === 'bcrypt_sha256$' ? createHash('sha256').update(password).digest('hex') : password
   return {
     async matches(password) {
-      // Loaded when an import has brought one: it takes 3 MB.
+      // Loaded at the first bcrypt hash, because it takes 3 MB.
       const { verify } = await import('@node-rs/bcrypt')
       return verify(prepare(password), crypt)
     },
@@ -101,12 +101,12 @@ function scryptHash(
   salt: Buffer | undefined,
   output: Buffer | undefined,
 ): PasswordHash | string {
-  if (N < 2 || !Number.isInteger(Math.log2(N)) || r < 1 || p < 1) return 'the parameters of the hash cannot be'
+  if (N < 2 || !Number.isInteger(Math.log2(N)) || r < 1 || p < 1) return 'the parameters of the hash are not valid'
   if (128 * N * r > MAX_BYTES || N * r * p > MAX_SCRYPT_WORK) return TOO_COSTLY
   return checked(salt, output, (salt, output) => ({
     async matches(password) {
-      const made = await derive(password, salt, output.length, { N, r, p, maxmem: 2 * MAX_BYTES })
-      return timingSafeEqual(made, output)
+      const computed = await derive(password, salt, output.length, { N, r, p, maxmem: 2 * MAX_BYTES })
+      return timingSafeEqual(computed, output)
     },
   }))
 }
@@ -131,12 +131,12 @@ function pbkdf2Hash(
   salt: Buffer | undefined,
   output: Buffer | undefined,
 ): PasswordHash | string {
-  if (rounds < 1) return 'the parameters of the hash cannot be'
+  if (rounds < 1) return 'the parameters of the hash are not valid'
   if (rounds * Math.ceil((output?.length ?? 0) / DIGESTS[digest]) > MAX_PBKDF2_ROUNDS) return TOO_COSTLY
   return checked(salt, output, (salt, output) => ({
     async matches(password) {
-      const made = await promisify(pbkdf2)(password, salt, rounds, output.length, digest)
-      return timingSafeEqual(made, output)
+      const computed = await promisify(pbkdf2)(password, salt, rounds, output.length, digest)
+      return timingSafeEqual(computed, output)
     },
   }))
 }
@@ -153,7 +153,7 @@ function checked(
   return make(salt, output)
 }
 
-/** Base64, with padding or without; passlib writes a dot for the plus. Undefined where it is none. */
+/** Decodes Base64, with padding or without. passlib writes a dot instead of the plus. Undefined for any other text. */
 function bytes(text: string): Buffer | undefined {
   const plain = text.replaceAll('.', '+').replace(/=+$/, '')
   const decoded = Buffer.from(plain, 'base64')

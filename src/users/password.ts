@@ -1,14 +1,14 @@
 import { type Algorithm, hash, type Options } from '@node-rs/argon2'
 import pLimit from 'p-limit'
 import { Unavailable } from '../unavailable.js'
+import { createFairQueue } from './fair-queue.js'
 import { type PasswordHash, readPasswordHash } from './password-hash.js'
-import { createTurns } from './turns.js'
 
 export type HashCost = 'full' | 'test'
 
 /**
- * `full` is the recommendation of OWASP, and the second one of RFC 9106, for argon2id: 10 ms of a core. `test` is the least that argon2
- * allows: a test suite hashes thousands of passwords. Production refuses it.
+ * argon2id parameters. `full` is the recommendation of OWASP and the second one of RFC 9106: 10 ms of a core. `test` is the
+ * minimum of argon2, because a test suite hashes thousands of passwords. Production refuses `test`.
  */
 const COSTS = {
   full: { memoryCost: 19_456, timeCost: 2 },
@@ -16,48 +16,50 @@ const COSTS = {
 } as const
 type Cost = (typeof COSTS)[HashCost]
 
-/** A user that does not exist is checked against this hash: the same parameters, so the same work. No password has it. */
+/** The hash for unknown users. It has the same parameters, so a check takes the same work. No password matches it. */
 const dummyHash = ({ memoryCost, timeCost }: Cost) =>
   readPasswordHash(
     `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA`,
   ) as PasswordHash
 
 /**
- * For each that is hashed at once, so many sign-ins are begun and not done: one is hashed, and the look-ups of the next ones
- * are made meanwhile. Of a hundred that come together the look-ups would otherwise be made together, and nothing else be
- * answered meanwhile. And what is begun keeps its place: only those that wait can give way to another network.
+ * Slots for each password that is hashed at once. One caller hashes while the next callers wait for their database queries.
+ * More slots would start the queries of a hundred callers together, and no other request would get an answer meanwhile. A
+ * caller that holds a slot keeps it: only waiting callers can lose their place to another network.
  */
-const BEGUN_AT_ONCE = 4
+const SLOTS_PER_HASH = 4
 
 export interface PasswordHashing {
   /**
-   * Does what leads to a comparison, and the comparison, when its turn comes.
+   * Waits for a slot. Call {@link HashingSlot.release} in `finally`.
    *
-   * @param address of the caller: callers share the queue by their networks
-   * @throws Unavailable at once where no more may wait, or later where the place is given to another network; and where a
-   * store failed while it waited, with that failure: what is not there is not asked for by one after the other.
+   * @param address of the caller. Networks share the queue fairly
+   * @throws Unavailable at once when the queue is full, and later when another network gets this place. Also when a store
+   * failed while this caller waited: callers must not try a failed store one after the other
    */
-  inTurn<Result>(address: string | undefined, work: (passwords: Passwords) => Promise<Result>): Promise<Result>
-  /** {@link Passwords.hash} in a turn of its own. */
+  acquire(address?: string): Promise<HashingSlot>
+  /** {@link HashingSlot.hash} in its own slot. */
   hash(password: string, address?: string): Promise<string>
-  /** How many are at work, and how many wait. */
+  /** How many passwords are hashed now, and how many callers wait. */
   load(): { active: number; waiting: number }
 }
 
-/** What may be done within a turn. */
-export interface Passwords {
-  /** A PHC string of the password, with a random salt and the parameters of today. */
+export interface HashingSlot {
+  /** A PHC string of the password, with a random salt and the current parameters. */
   hash(password: string): Promise<string>
   /**
-   * Whether the password is the one of this hash. With none (there is no such user), or one that cannot be taken, it does
-   * the work that ours takes, and answers no.
+   * Whether the password matches the hash. Returns false for no hash (an unknown user) and for an unreadable hash, after the
+   * same work as for a current hash.
    */
   verify(stored: string | undefined, password: string): Promise<boolean>
-  /** Whether the hash is of another algorithm, or of weaker parameters, than those of today. */
+  /** Whether the hash has another algorithm, or weaker parameters, than new hashes have. */
   isOutdated(stored: string): boolean
+  /** Call this with each error of the slot's work. `Unavailable` rejects all callers that wait now; other errors do nothing. */
+  noteFailure(error: unknown): void
+  release(): void
 }
 
-/** Told of each password, in milliseconds. */
+/** Receives the times of each password, in milliseconds. */
 export interface HashingObserver {
   waited(milliseconds: number): void
   hashed(milliseconds: number): void
@@ -65,17 +67,17 @@ export interface HashingObserver {
 }
 
 export interface PasswordHashingOptions {
-  /** How many at once. Each takes a thread of libuv's pool, a core, and 19 MiB. */
+  /** How many passwords are hashed at once. Each takes a thread of libuv's pool, a core, and 19 MiB. */
   concurrency: number
-  /** How many may wait. Past it, hashing throws {@link Unavailable} at once: a queue that only grows helps nobody. */
+  /** How many may wait. More callers get {@link Unavailable} at once, because a queue without a limit only grows. */
   queue: number
   cost?: HashCost
   times?: HashingObserver
 }
 
 /**
- * Hashing behind a gate: argon2id, and what an import has brought. Without the gate a storm of sign-ins takes every core
- * and every thread of the pool, and introspection, which needs neither, waits with it.
+ * Hashes with argon2id, and checks the formats that an import may bring. The limit on concurrency protects introspection:
+ * without it, many sign-ins would take every core and every thread of the pool.
  */
 export function createPasswordHashing({
   concurrency,
@@ -87,58 +89,56 @@ export function createPasswordHashing({
   const dummy = dummyHash(COSTS[cost])
   const isOutdated = (stored: string) => isWeaker(stored, COSTS[cost])
   const hashing = pLimit(concurrency)
-  const turns = createTurns({
-    atOnce: concurrency * BEGUN_AT_ONCE,
-    places: concurrency + queue,
-    refusal() {
+  const slots = createFairQueue({
+    slots: concurrency * SLOTS_PER_HASH,
+    capacity: concurrency + queue,
+    createRefusal() {
       times?.refused()
       return new Unavailable('hashing', 'too many passwords wait to be hashed')
     },
   })
   let lastFailure = { at: Number.NEGATIVE_INFINITY, error: undefined as unknown }
 
-  function inTurn<Result>(
-    address: string | undefined,
-    work: (passwords: Passwords) => Promise<Result>,
-  ): Promise<Result> {
+  async function acquire(address?: string): Promise<HashingSlot> {
     const arrived = performance.now()
-    return turns.take(address, async () => {
-      if (lastFailure.at >= arrived) throw lastFailure.error
-      try {
-        return await work(passwordsOf(performance.now() - arrived))
-      } catch (error) {
-        if (error instanceof Unavailable) lastFailure = { at: performance.now(), error }
-        throw error
-      }
-    })
+    await slots.acquire(address)
+    if (lastFailure.at >= arrived) {
+      slots.release()
+      throw lastFailure.error
+    }
+    return createSlot(performance.now() - arrived)
   }
 
-  /** Of a turn that came after so many milliseconds. */
-  function passwordsOf(waited: number): Passwords {
+  /** @param waited for the slot, in milliseconds */
+  function createSlot(waited: number): HashingSlot {
     return {
-      hash: (password) => gate(() => hash(normalize(password), parameters)),
+      hash: (password) => limit(() => hash(normalize(password), parameters)),
       async verify(stored, password) {
         const own = normalize(password)
         const read = stored === undefined ? undefined : readPasswordHash(stored)
         if (stored === undefined || typeof read !== 'object') {
-          await gate(() => dummy.matches(own))
+          await limit(() => dummy.matches(own))
           return false
         }
-        // Who made another system's hash may not have normalized: then what was typed is what was hashed.
-        const tries = isOutdated(stored) ? new Set([own, password]) : [own]
-        return gate(async () => {
-          for (const one of tries) if (await read.matches(one)) return true
+        // Another system may have hashed the password as it was typed, without normalizing it.
+        const spellings = isOutdated(stored) ? new Set([own, password]) : [own]
+        return limit(async () => {
+          for (const spelling of spellings) if (await read.matches(spelling)) return true
           return false
         })
       },
       isOutdated,
+      noteFailure(error) {
+        if (error instanceof Unavailable) lastFailure = { at: performance.now(), error }
+      },
+      release: slots.release,
     }
 
-    function gate<Result>(work: () => Promise<Result>): Promise<Result> {
-      const asked = performance.now()
+    function limit<Result>(work: () => Promise<Result>): Promise<Result> {
+      const queued = performance.now()
       return hashing(async () => {
         const begin = performance.now()
-        times?.waited(waited + begin - asked)
+        times?.waited(waited + begin - queued)
         const result = await work()
         times?.hashed(performance.now() - begin)
         return result
@@ -147,9 +147,16 @@ export function createPasswordHashing({
   }
 
   return {
-    inTurn,
-    hash: (password, address) => inTurn(address, ({ hash }) => hash(password)),
-    load: () => ({ active: hashing.activeCount, waiting: turns.taken() - hashing.activeCount }),
+    acquire,
+    async hash(password, address) {
+      const slot = await acquire(address)
+      try {
+        return await slot.hash(password)
+      } finally {
+        slot.release()
+      }
+    },
+    load: () => ({ active: hashing.activeCount, waiting: slots.size() - hashing.activeCount }),
   }
 }
 
@@ -158,7 +165,7 @@ function isWeaker(stored: string, { memoryCost, timeCost }: Cost): boolean {
   return !match || Number(match[1]) < memoryCost || Number(match[2]) < timeCost
 }
 
-/** Keyboards differ in how they compose a letter; the password is the same (NIST SP 800-63B-4 §3.1.1.2). */
+/** Keyboards compose letters differently, and the password stays the same (NIST SP 800-63B-4 §3.1.1.2). */
 function normalize(password: string): string {
   return password.normalize('NFC')
 }
@@ -174,13 +181,13 @@ export function passwordRuleText(rule: PasswordRule, minLength: number): string 
     case 'too_long':
       return `the password is too long: use ${MAX_LENGTH} characters or fewer`
     case 'common':
-      return 'the password is one of the most used ones, or repeats itself, and is tried first by attackers: choose another'
+      return 'the password is very common, or repeats itself, and attackers try it first: choose another'
     case 'is_username':
       return 'the password is the user name: choose another'
   }
 }
 
-/** The rule that a new password breaks, or undefined. No rule asks for kinds of characters (NIST SP 800-63B-4 §3.1.1.2). */
+/** The rule that a new password breaks, or undefined. No rule demands kinds of characters (NIST SP 800-63B-4 §3.1.1.2). */
 export async function brokenPasswordRule(
   password: string,
   { username, minLength }: { username: string; minLength: number },
@@ -196,7 +203,7 @@ export async function brokenPasswordRule(
 let commonPasswords: Promise<Set<string>> | undefined
 
 async function isCommon(password: string): Promise<boolean> {
-  // 16 MB and 20 ms: only a process that takes new passwords pays for it.
+  // Loading takes 16 MB and 20 ms: only a process that takes new passwords loads the list.
   commonPasswords ??= import('@zxcvbn-ts/language-common').then(
     ({ dictionary }) => new Set(dictionary['passwords-common'].map(String)),
   )
@@ -205,7 +212,7 @@ async function isCommon(password: string): Promise<boolean> {
   return common.has(password) || (unit.length < password.length && (unit.length <= 4 || common.has(unit)))
 }
 
-/** The shortest text that, written again and again, gives `text`: all of it where nothing repeats. */
+/** The shortest text whose repetition gives `text`, where the last repetition may be cut off. Otherwise all of `text`. */
 function repeatedUnit(text: string): string {
   for (let length = 1; length <= text.length / 2 + 1 && length < text.length; length += 1) {
     if (text.slice(length) === text.slice(0, -length)) return text.slice(0, length)

@@ -1,12 +1,13 @@
 import { readlink } from 'node:fs/promises'
 import { setPriority } from 'node:os'
 
-/** As `nice -n 10`: a tenth of the weight. */
+/** As `nice -n 10`: about a tenth of the scheduler's weight. */
 const NICE = 10
 
 /**
- * Makes the threads that hash give way to the one that answers requests, where there is nothing like a core for each: Linux
- * alone has priorities a thread. A thread of the pool says itself which it is, for it is there that files are read.
+ * Lowers the priority of libuv's thread pool, which hashes passwords. The main thread then answers requests before them when
+ * cores are scarce. Only Linux has a priority for each thread. File reads run in the pool, so reading `/proc/thread-self`
+ * returns the id of a pool thread.
  */
 export async function lowerPoolPriority(): Promise<void> {
   const seen = new Set<string>()
@@ -21,6 +22,6 @@ export async function lowerPoolPriority(): Promise<void> {
       }
     }
   } catch {
-    // No Linux, or no /proc: it goes as it went.
+    // Not Linux, or no /proc: the priorities stay as they are.
   }
 }

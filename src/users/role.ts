@@ -1,11 +1,15 @@
-/** A word of a scope (RFC 6749 §3.3) with no comma in it: gateways and headers list roles with spaces or commas between. */
-const ROLE = /^[!#-+\x2d-[\]-~]{1,64}$/
-/** All of them stand in each access token, which stands in a header. */
+import { isScopeToken } from '../scope.js'
+
+const MAX_LENGTH = 64
+/** Each access token has all roles of its account, and travels in a header. */
 const MAX_ROLES = 32
 
-/** The rule that these roles break, in words; undefined where they break none. */
+/** The rule that these roles break, as a sentence; undefined when they break none. */
 export function brokenRoleRule(roles: readonly string[]): string | undefined {
   if (roles.length > MAX_ROLES) return `an account may have ${MAX_ROLES} roles`
-  if (roles.every((role) => ROLE.test(role))) return undefined
-  return 'a role has 1 to 64 characters of printable ASCII, with no space, quote, comma or backslash'
+  if (roles.every(isRole)) return undefined
+  return `a role has 1 to ${MAX_LENGTH} characters of printable ASCII, with no space, quote, comma or backslash`
 }
+
+/** A role is a scope token without a comma, because gateways and headers list roles with spaces or commas between them. */
+const isRole = (role: string): boolean => isScopeToken(role) && !role.includes(',') && role.length <= MAX_LENGTH

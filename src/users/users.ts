@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { sql } from 'kysely'
+import { sql, type UpdateObject } from 'kysely'
 import type { Database } from '../database/database.js'
-import type { UserRow } from '../database/schema.js'
+import type { Tables, UserRow } from '../database/schema.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
-import type { PasswordHashing } from './password.js'
+import type { HashingSlot, PasswordHashing } from './password.js'
 import { shownUsername, usernameKey, usernameSkeleton } from './username.js'
 
 export interface User {
@@ -17,100 +17,102 @@ export interface User {
   createdAt: number
 }
 
-export type SignIn = { outcome: 'accepted'; user: User } | { outcome: 'refused'; reason: RefusedSignIn; sub?: string }
-export type RefusedSignIn = 'unknown_user' | 'wrong_password' | 'disabled'
+export type SignIn = { outcome: 'accepted'; user: User } | { outcome: 'refused'; reason: SignInRefusal; sub?: string }
+export type SignInRefusal = 'unknown_user' | 'wrong_password' | 'disabled'
 
+/** The account that a sign-in names, if it exists. */
+export interface SignInCandidate {
+  sub: string | undefined
+  row: UserRow | undefined
+}
+
+/** Functions that take `address` wait for a hashing slot: networks share that queue fairly. */
 export interface Users {
-  /**
-   * Makes an account, or answers `taken`. The name and the password have been checked against their rules.
-   *
-   * @param address of the caller, here and below: callers share the queue of passwords to hash by their networks
-   */
+  /** Creates an account. The caller checked the name and the password against their rules. */
   create(username: string, password: string, roles?: readonly string[], address?: string): Promise<User | 'taken'>
   find(id: string): Promise<User | undefined>
   findByName(username: string): Promise<User | undefined>
   /** A page of the accounts, in the order of their names. */
   list(page: UsersPage): Promise<User[]>
+  /** Call this while you hold a hashing slot, before {@link Users.signIn}. */
+  findCandidate(username: string): Promise<SignInCandidate>
+  /** Checks the password. An unknown, a wrong and a disabled sign-in take the same time. */
+  signIn(candidate: SignInCandidate, password: string, slot: HashingSlot): Promise<SignIn>
   /**
-   * Checks a user name and a password, when the turn of this sign-in comes. Takes the same time for an unknown, a wrong and
-   * a disabled one.
-   *
-   * @param around is done then, with the check in the middle; it is told the id of the account, undefined where there is none
-   */
-  signIn<Answer>(
-    username: string,
-    password: string,
-    address: string,
-    around: (sub: string | undefined, check: () => Promise<SignIn>) => Promise<Answer>,
-  ): Promise<Answer>
-  /**
-   * Whether a sign-in that was accepted as `user` still holds: the account lives, is enabled, has the same password, and
-   * none of its roles has been taken away. Ask it after the session has been made. Whoever changes the account writes that
-   * first and ends its sessions after: so either we see it here, or they see our session.
+   * Whether an accepted sign-in still holds: the account exists and is enabled, its password is the same, and it kept all
+   * roles of `user`. Call this after you created the session. A change of an account writes the account first and ends its
+   * sessions after. So either this call sees the change, or the change sees the session.
    */
   isCurrent(user: User): Promise<boolean>
   isPassword(id: string, password: string, address: string): Promise<boolean>
   /**
-   * Answers whether it did: not where the password has changed since `user` was read. Of two changes at once the first
-   * holds, and the second, which knew an old password alone, cannot undo it.
+   * Returns false when the password changed since `user` was read. Of two simultaneous changes the first holds. The second
+   * caller knew only an old password, and cannot undo the first change.
    */
   changePassword(user: User, password: string, address: string): Promise<boolean>
-  /** Sets the password, whatever it was. Answers whether there is such an account. End its sessions after, not before. */
+  /** Sets the password without knowing the old one. Returns whether the account exists. End its sessions after, not before. */
   setPassword(id: string, password: string, address?: string): Promise<boolean>
-  /** The same with a hash of another system, which has been read. */
+  /** Does the same with a hash of another system. The caller checked that the hash is readable. */
   setPasswordHash(id: string, passwordHash: string): Promise<boolean>
-  /** The roles have been checked. Answers whether there is such an account. */
+  /** The caller checked the roles. Returns whether the account exists. */
   setRoles(id: string, roles: readonly string[]): Promise<boolean>
-  /** Adds accounts of another system, which have been read; all or none. Answers what became of each, in their order. */
+  /** Adds checked accounts of another system, all or none. Returns an outcome for each, in their order. */
   import(accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]>
-  /** Answers whether there is such an account. End its sessions after, not before. */
+  /** Returns whether the account exists. End its sessions after, not before. */
   disable(id: string): Promise<boolean>
   enable(id: string): Promise<boolean>
-  /** Deletes an account that is disabled, and whose sessions have ended since. Answers whether it did. */
+  /** Deletes an account that is disabled. End its sessions after you disabled it. Returns whether this call deleted it. */
   delete(id: string): Promise<boolean>
 }
 
+type UserUpdate = UpdateObject<Tables, 'users', 'users'>
+
 export interface UsersPage {
-  /** At most so many. */
+  /** The most accounts to return. */
   limit: number
-  /** Those after this name. */
+  /** Only names after this one. */
   after?: string | undefined
-  /** Those whose names begin so, in any spelling. */
+  /** Only names with this prefix, in any spelling. */
   prefix?: string | undefined
-  /** Those that are disabled, or those that are not. */
+  /** Only disabled accounts, or only enabled ones. */
   disabled?: boolean | undefined
 }
 
 export function createUsers(database: Database, hashing: PasswordHashing): Users {
   const { db, now, byCodePoint } = database
   const key = sql<string>`username_key ${byCodePoint}`
-  const row = (id: string) => db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
+  const findRow = (id: string) => db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
 
-  async function rowByName(username: string): Promise<UserRow | undefined> {
+  async function findRowByName(username: string): Promise<UserRow | undefined> {
     const name = usernameKey(username)
-    // Postgres refuses a NUL in a text, and no account has one in its name.
+    // Postgres refuses NUL in a text, and no account has NUL in its name.
     if (name.includes('\0')) return undefined
-    // One row whether there is such an account or not: guesses that the throttle refuses come here too, they are answered soon,
-    // and 5 µs more for a row that is read would tell who has an account.
+    // The query returns one row, whether the account exists or not. Guesses that the throttle refuses run this query too, and
+    // get their answer soon after. An extra 5 µs to read a row would tell that the account exists.
     const { rows } = await sql<UserRow | { id: null }>`
       SELECT users.* FROM (SELECT 1) AS always LEFT JOIN users ON username_key = ${name}`.execute(db)
     const [found] = rows
     return found?.id ? found : undefined
   }
 
-  async function replaceHash(id: string, passwordHash: string): Promise<boolean> {
-    const { numUpdatedRows } = await db
-      .updateTable('users')
-      .set({ password_hash: passwordHash, password_version: sql<number>`password_version + 1` })
-      .where('id', '=', id)
-      .executeTakeFirst()
+  /** Updates one account, if it exists and has this password version. Returns whether it did. */
+  async function update(id: string, values: UserUpdate, passwordVersion?: number): Promise<boolean> {
+    let query = db.updateTable('users').set(values).where('id', '=', id)
+    if (passwordVersion !== undefined) query = query.where('password_version', '=', passwordVersion)
+    const { numUpdatedRows } = await query.executeTakeFirst()
     return numUpdatedRows > 0n
   }
 
+  const newHash = (passwordHash: string): UserUpdate => ({
+    password_hash: passwordHash,
+    password_version: sql<number>`password_version + 1`,
+  })
+
   return {
-    create: (username, password, roles = [], address) =>
-      hashing.inTurn(address, async ({ hash }) => {
-        // A name that is taken costs no hash.
+    async create(username, password, roles = [], address) {
+      const slot = await hashing.acquire(address)
+      try {
+        // Looks for the name first: a name that is taken costs no hash.
         const skeleton = usernameSkeleton(username)
         const twin = await db
           .selectFrom('users')
@@ -125,7 +127,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
             username: shownUsername(username),
             username_key: usernameKey(username),
             username_skeleton: skeleton,
-            password_hash: await hash(password),
+            password_hash: await slot.hash(password),
             password_version: 1,
             roles: JSON.stringify(roles),
             disabled_at: null,
@@ -135,103 +137,85 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
           .returningAll()
           .executeTakeFirst()
         return inserted ? toUser(inserted) : 'taken'
-      }),
+      } catch (error) {
+        slot.noteFailure(error)
+        throw error
+      } finally {
+        slot.release()
+      }
+    },
 
     async find(id) {
-      const found = await row(id)
+      const found = await findRow(id)
       return found && toUser(found)
     },
 
     async findByName(username) {
-      const found = await rowByName(username)
+      const found = await findRowByName(username)
       return found && toUser(found)
     },
 
     async list({ limit, after = '', prefix = '', disabled }) {
       const [last = '', first = ''] = [after, prefix].map((text) => usernameKey(text).replaceAll('\0', ''))
-      // One lower bound: of two SQLite takes the first, and reads all names from there on (half a second, of a million).
-      const begins = Buffer.compare(Buffer.from(last), Buffer.from(first)) < 0
+      // The query has one lower bound. Of two bounds SQLite takes the first, and reads all names from there on: half a second for
+      // a million accounts.
+      const startsAtPrefix = Buffer.compare(Buffer.from(last), Buffer.from(first)) < 0
       let query = db
         .selectFrom('users')
         .selectAll()
-        .where(key, begins ? '>=' : '>', begins ? first : last)
-      // U+10FFFF is the last of all, and in no name.
+        .where(key, startsAtPrefix ? '>=' : '>', startsAtPrefix ? first : last)
+      // U+10FFFF is the last code point, and no name has it.
       if (first !== '') query = query.where(key, '<', `${first}\u{10FFFF}`)
       if (disabled !== undefined) query = query.where('disabled_at', disabled ? 'is not' : 'is', null)
       const rows = await query.orderBy(key).limit(limit).execute()
       return rows.map(toUser)
     },
 
-    signIn: (username, password, address, around) =>
-      hashing.inTurn(address, async (passwords) => {
-        const found = await rowByName(username)
-        return around(found?.id, async () => {
-          const matches = await passwords.verify(found?.password_hash, password)
-          if (!found) return { outcome: 'refused', reason: 'unknown_user' }
-          if (!matches) return { outcome: 'refused', reason: 'wrong_password', sub: found.id }
-          if (found.disabled_at !== null) return { outcome: 'refused', reason: 'disabled', sub: found.id }
-          if (passwords.isOutdated(found.password_hash)) await rehash(found, await passwords.hash(password))
-          return { outcome: 'accepted', user: toUser(found) }
-        })
-      }),
+    async findCandidate(username) {
+      const row = await findRowByName(username)
+      return { sub: row?.id, row }
+    },
+
+    async signIn({ row }, password, slot) {
+      const matches = await slot.verify(row?.password_hash, password)
+      if (!row) return { outcome: 'refused', reason: 'unknown_user' }
+      if (!matches) return { outcome: 'refused', reason: 'wrong_password', sub: row.id }
+      if (row.disabled_at !== null) return { outcome: 'refused', reason: 'disabled', sub: row.id }
+      if (slot.isOutdated(row.password_hash)) await rehash(row, await slot.hash(password))
+      return { outcome: 'accepted', user: toUser(row) }
+    },
 
     async isCurrent(user) {
-      const found = await row(user.id)
+      const found = await findRow(user.id)
       if (found?.disabled_at !== null || found.password_version !== user.passwordVersion) return false
       const { roles } = toUser(found)
       return user.roles.every((role) => roles.includes(role))
     },
 
-    isPassword: (id, password, address) =>
-      hashing.inTurn(address, async ({ verify }) => verify((await row(id))?.password_hash, password)),
+    async isPassword(id, password, address) {
+      const slot = await hashing.acquire(address)
+      try {
+        return await slot.verify((await findRow(id))?.password_hash, password)
+      } catch (error) {
+        slot.noteFailure(error)
+        throw error
+      } finally {
+        slot.release()
+      }
+    },
 
     async changePassword({ id, passwordVersion }, password, address) {
-      const { numUpdatedRows } = await db
-        .updateTable('users')
-        .set({
-          password_hash: await hashing.hash(password, address),
-          password_version: sql<number>`password_version + 1`,
-        })
-        .where('id', '=', id)
-        .where('password_version', '=', passwordVersion)
-        .executeTakeFirst()
-      return numUpdatedRows > 0n
+      return update(id, newHash(await hashing.hash(password, address)), passwordVersion)
     },
-
     async setPassword(id, password, address) {
-      return replaceHash(id, await hashing.hash(password, address))
+      return update(id, newHash(await hashing.hash(password, address)))
     },
-
-    setPasswordHash: replaceHash,
-
-    async setRoles(id, roles) {
-      const { numUpdatedRows } = await db
-        .updateTable('users')
-        .set({ roles: JSON.stringify(roles) })
-        .where('id', '=', id)
-        .executeTakeFirst()
-      return numUpdatedRows > 0n
-    },
+    setPasswordHash: (id, passwordHash) => update(id, newHash(passwordHash)),
+    setRoles: (id, roles) => update(id, { roles: JSON.stringify(roles) }),
+    disable: (id) => update(id, { disabled_at: sql<number>`coalesce(disabled_at, ${now})` }),
+    enable: (id) => update(id, { disabled_at: null }),
 
     import: (accounts) => importAccounts(database, accounts),
-
-    async disable(id) {
-      const { numUpdatedRows } = await db
-        .updateTable('users')
-        .set({ disabled_at: sql<number>`coalesce(disabled_at, ${now})` })
-        .where('id', '=', id)
-        .executeTakeFirst()
-      return numUpdatedRows > 0n
-    },
-
-    async enable(id) {
-      const { numUpdatedRows } = await db
-        .updateTable('users')
-        .set({ disabled_at: null })
-        .where('id', '=', id)
-        .executeTakeFirst()
-      return numUpdatedRows > 0n
-    },
 
     async delete(id) {
       const { numDeletedRows } = await db
@@ -248,7 +232,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       .updateTable('users')
       .set({ password_hash: stronger })
       .where('id', '=', found.id)
-      // The password may have been changed meanwhile: that one stays.
+      // Keeps a password that was changed meanwhile.
       .where('password_hash', '=', found.password_hash)
       .execute()
   }

@@ -8,7 +8,7 @@ const introspectAs = async (api: Api, client: Credentials) =>
   (await api.call('/introspect', { form: { token: 'x' }, headers: basic(client) })).status
 
 for (const setting of settings) {
-  test(`${setting}: a client that the command line makes, rotates and deletes, as the running service sees it`, async (t) => {
+  test(`${setting}: the running service follows when the command line creates, rotates and deletes a client`, async (t) => {
     const env = await environmentOf(t, setting)
     const { api } = await startServiceWith(t, env)
     const run = async (...args: string[]) => (await latchkey(['clients', ...args, '--json'], shellOf(env))).json
@@ -38,7 +38,7 @@ for (const setting of settings) {
     t.equal(await api.isActive(token), true)
     t.strictSame(await run('delete', 'backend'), { id: 'backend', deleted: true })
     t.equal(await api.isActive(token), false, 'its tokens have ended when the command answers')
-    // For seconds the service may still know the client: what it issues then must not outlive that.
+    // The service may remember the client for some seconds. Tokens that it issues then must end with the client.
     const { body: late } = await api.call('/token', { form, headers: basic(last) })
     if (late.access_token) t.equal(await api.isActive(late.access_token), false)
     t.match(await run('list'), { clients: [{ id: CLIENT.id }] })
@@ -46,29 +46,29 @@ for (const setting of settings) {
   })
 }
 
-test('clients create: a secret is shown once, to people too, and a client that is there keeps its own', async (t) => {
+test('clients create shows the secret once, and an existing client keeps its secret', async (t) => {
   const env = shellOf(await environmentOf(t, 'sqlite'))
   const made = await latchkey(['clients', 'create', 'backend'], env)
-  t.match(made, { code: 0, stderr: '', stdout: /^The client backend is made\..*\n[\w-]{43}\n$/ })
+  t.match(made, { code: 0, stderr: '', stdout: /^The client backend is created\..*\n[\w-]{43}\n$/ })
   const secret = made.stdout.split('\n')[1] as string
 
   t.match(await latchkey(['clients', 'create', 'backend'], env), {
     code: 1,
     stdout: '',
-    stderr: 'latchkey: there is a client backend: rotate gives it a new secret\n',
+    stderr: 'latchkey: the client backend exists: rotate gives it a new secret\n',
   })
   const list = await latchkey(['clients', 'list'], env)
   t.match(list.stdout, /^ID +SCOPES +AUDIENCES +CREATED +OLD SECRET UNTIL\nbackend +- +all +\d{4}-\S+Z +-\n$/)
   t.notOk(list.stdout.includes(secret))
 })
 
-test('clients: what cannot be is refused', async (t) => {
+test('clients commands refuse invalid arguments', async (t) => {
   const env = shellOf(await environmentOf(t, 'sqlite'))
   for (const [args, said] of [
     [['create', 'latchkey'], /not latchkey/],
     [['create', 'a b'], /ID must be 1 to 64 letters/],
-    [['create', 'a', '--scope', 'a"b'], /--scope must be of printable ASCII/],
-    [['create', 'a', '--audience', 'ü'], /--audience must be of printable ASCII/],
+    [['create', 'a', '--scope', 'a"b'], /--scope must be printable ASCII/],
+    [['create', 'a', '--audience', 'ü'], /--audience must be printable ASCII/],
     [['rotate', 'nobody'], /there is no client nobody/],
     [['rotate', 'nobody', '--overlap', 'soon'], /--overlap: write a duration/],
     [['delete', 'nobody'], /there is no client nobody/],

@@ -8,7 +8,7 @@ import { environmentOf, latchkey, PROGRAM, settings, shellOf } from '../support/
 import { type Environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
-/** Of PASSWORD, by libxcrypt. */
+/** Hashes of PASSWORD, made by libxcrypt. */
 const BCRYPT = '$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG'
 const BIG = Number(process.env.LATCHKEY_TEST_IMPORT ?? 20_000)
 
@@ -28,7 +28,7 @@ const countUsers = (env: Environment): Promise<number> =>
   })
 
 for (const setting of settings) {
-  test(`${setting}: users import takes what it can, tells of the rest by line and reason, and its users can sign in`, async (t) => {
+  test(`${setting}: users import skips bad lines with their number and reason, and the imported users can sign in`, async (t) => {
     const env = await environmentOf(t, setting)
     const { api } = await startServiceWith(t, env)
     await api.signUp('there', PASSWORD)
@@ -39,35 +39,29 @@ for (const setting of settings) {
       [{ username: 'ada', password_hash: BCRYPT, id, roles: ['editor'], created_at: 1_600_000_000 }],
       [''],
       [{ username: 'eve', password_hash: BCRYPT, disabled: true }],
-      ['{"username":', /^it is no JSON$/],
-      ['[]', /^it is no JSON object$/],
+      ['{"username":', /^it is not JSON$/],
+      ['[]', /^it is not a JSON object$/],
       [{ username: 'a b', password_hash: BCRYPT }, /^username may have letters/],
       ['{"username":"bob\\ud800","password_hash":"x"}', /^username may have letters/],
       ['{"username":"bob","password_hash":"$2b$04$\\ud800"}', /^password_hash: /],
       [`{"username":"bob","password_hash":"${BCRYPT}","roles":["\\udfff"]}`, /^roles: a role has/],
       [{ password_hash: BCRYPT }, /^username is missing/],
       [{ username: 'bob' }, /^password_hash is missing/],
-      [{ username: 'bob', password: 'secret' }, /^password: passwords are not taken/],
-      [{ username: 'bob', password_hash: '5f4dcc3b5aa765d61d8327deb882cf99' }, /^password_hash: .* of no format/],
-      [{ username: 'bob', password_hash: BCRYPT.replace('04', '31') }, /^password_hash: .* costs more/],
+      [{ username: 'bob', password: 'secret' }, /^password is not allowed/],
+      [
+        { username: 'bob', password_hash: '5f4dcc3b5aa765d61d8327deb882cf99' },
+        /^password_hash: the format of the hash is unknown/,
+      ],
+      [{ username: 'bob', password_hash: BCRYPT.replace('04', '31') }, /^password_hash: .* costs too much/],
       [{ username: 'bob', password_hash: BCRYPT, roles: ['a,b'] }, /^roles: a role has/],
       [{ username: 'bob', password_hash: BCRYPT, roles: 'a' }, /^roles must be a list/],
       [{ username: 'bob', password_hash: BCRYPT, disabled: 1 }, /^disabled must be/],
       [{ username: 'bob', password_hash: BCRYPT, created_at: 1.5 }, /^created_at must be/],
       [{ username: 'bob', password_hash: BCRYPT, id: 'todo' }, /^id must be a UUID/],
-      [
-        { username: 'THERE', password_hash: BCRYPT },
-        /^there is another account with this user name, or one that looks like it$/,
-      ],
-      [
-        { username: 'ADA', password_hash: BCRYPT },
-        /^there is another account with this user name, or one that looks like it$/,
-      ],
-      [{ username: 'carl', password_hash: BCRYPT, id }, /^there is another account, or a client, with this id$/],
-      [
-        { username: 'carl', password_hash: BCRYPT, id: backend },
-        /^there is another account, or a client, with this id$/,
-      ],
+      [{ username: 'THERE', password_hash: BCRYPT }, /^another account has this user name, or one that looks like it$/],
+      [{ username: 'ADA', password_hash: BCRYPT }, /^another account has this user name, or one that looks like it$/],
+      [{ username: 'carl', password_hash: BCRYPT, id }, /^another account, or a client, has this id$/],
+      [{ username: 'carl', password_hash: BCRYPT, id: backend }, /^another account, or a client, has this id$/],
       [`{"username":"${'x'.repeat(20_000)}"}`, /^it is longer than/],
       [{ username: 'zoë', password_hash: BCRYPT, more: 'is ignored' }],
     ]
@@ -78,7 +72,7 @@ for (const setting of settings) {
 
     const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
 
-    t.equal(ran.code, 1, 'for some were left out')
+    t.equal(ran.code, 1, 'because some lines were skipped')
     t.strictSame(ran.json, { lines: 24, imported: 3, present: 0, rejected: 21 })
     const told = ran.stderr
       .trimEnd()
@@ -97,8 +91,8 @@ for (const setting of settings) {
     t.equal((await api.login('eve', PASSWORD)).status, 401, 'she is disabled')
     t.equal((await api.login('Zoe\u0308', PASSWORD)).status, 200)
     const again = await latchkey(['users', 'import', file], shellOf(env))
-    t.match(again, { code: 1, stdout: '24 lines: 0 imported, 3 there already, 21 left out\n' })
-    t.match(again.stderr, /^line 4: it is no JSON$/m)
+    t.match(again, { code: 1, stdout: '24 lines: 0 imported, 3 already present, 21 skipped\n' })
+    t.match(again.stderr, /^line 4: it is not JSON$/m)
     t.match((await latchkey(['users', 'list', '--json'], shellOf(env))).json.users, [
       { username: 'ada', id, roles: ['editor'], disabled: false, created_at: 1_600_000_000 },
       { username: 'eve', disabled: true },
@@ -107,7 +101,7 @@ for (const setting of settings) {
     ])
   })
 
-  test(`${setting}: users import brings people whose user names are e-mail addresses, and of names that look alike the first`, async (t) => {
+  test(`${setting}: users import accepts e-mail addresses as user names, and only the first of several names that look alike`, async (t) => {
     const env = await environmentOf(t, setting)
     const { api } = await startServiceWith(t, env)
     const long = `${'x'.repeat(64)}@${'y'.repeat(189)}`
@@ -120,16 +114,16 @@ for (const setting of settings) {
     const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
 
     t.strictSame(ran.json, { lines: 6, imported: 3, present: 0, rejected: 3 })
-    t.match(ran.stderr, /"line":4,"reason":"there is another account with this user name, or one that looks like it"/)
+    t.match(ran.stderr, /"line":4,"reason":"another account has this user name, or one that looks like it"/)
     t.match(ran.stderr, /"line":5,"reason":"username has a character that Unicode does not recommend/)
-    t.match(ran.stderr, /"line":6,"reason":"username has only letters that look like Latin ones/)
+    t.match(ran.stderr, /"line":6,"reason":"username looks like Latin letters but has letters of another script/)
     for (const name of ["O'Brien@Example.com", long, 'علي'])
       t.equal((await api.login(name, PASSWORD)).status, 200, name)
     t.match((await latchkey(['users', 'import', file, '--json'], shellOf(env))).json, { present: 3, rejected: 3 })
   })
 
   if (!isAll) continue
-  test(`${setting}: an import that is killed is run again, and nobody is doubled or lost`, async (t) => {
+  test(`${setting}: after a kill a second import completes the first, without lost or duplicate accounts`, async (t) => {
     const env = await environmentOf(t, setting)
     const { api } = await startServiceWith(t, env)
     const line = (i: number) => `${JSON.stringify({ username: `user${i}`, password_hash: BCRYPT })}\n`
@@ -147,7 +141,7 @@ for (const setting of settings) {
     }
     const before = await countUsers(env)
     t.ok(before >= BIG * 0.6 && before < BIG, `${before} were there`)
-    // Who has signed in since has another hash, and is the same.
+    // A user who has signed in since has a new hash, and stays the same account.
     t.equal((await api.login('user7', PASSWORD)).status, 200)
 
     const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
@@ -160,7 +154,7 @@ for (const setting of settings) {
   })
 }
 
-test('users import reads standard input, and a service goes on beside it', async (t) => {
+test('users import reads standard input, and a running service is not disturbed', async (t) => {
   const env = await environmentOf(t, 'sqlite')
   const { api } = await startServiceWith(t, env)
   const lines = Array.from({ length: 5000 }, (_, i) => JSON.stringify({ username: `user${i}`, password_hash: BCRYPT }))
@@ -172,14 +166,14 @@ test('users import reads standard input, and a service goes on beside it', async
   for (let i = 0; !isDone; i += 1) statuses.add((await api.signUp(`beside${i}`, PASSWORD)).status)
   t.match(await importing, {
     code: 0,
-    stdout: '5000 lines: 5000 imported, 0 there already, 0 left out\n',
-    // On a slow machine it reports its progress.
-    stderr: /^(?:\d+ lines: \d+ imported, 0 there already, 0 left out\n)*$/,
+    stdout: '5000 lines: 5000 imported, 0 already present, 0 skipped\n',
+    // On a slow machine the command reports its progress.
+    stderr: /^(?:\d+ lines: \d+ imported, 0 already present, 0 skipped\n)*$/,
   })
   t.strictSame([...statuses], [201])
 })
 
-test('users import says why it cannot begin', async (t) => {
+test('users import says why it cannot start', async (t) => {
   const env = shellOf(await environmentOf(t, 'sqlite'))
   for (const [args, said] of [
     [['/nowhere.ndjson'], /^latchkey: \/nowhere\.ndjson cannot be read: ENOENT\n$/],

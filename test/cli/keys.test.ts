@@ -29,7 +29,7 @@ for (const alg of algorithms) {
   })
 }
 
-test('keys generate: ES256 unless told otherwise; another algorithm, or --sign-now without a file, is a mistake', async (t) => {
+test('keys generate makes an ES256 key by default, and refuses an unknown algorithm and --sign-now without a file', async (t) => {
   t.equal((await latchkey(['keys', 'generate', '--json'])).json.keys[0].alg, 'ES256')
   t.match(await latchkey(['keys', 'generate', '--alg', 'PS256']), {
     code: 1,
@@ -39,7 +39,7 @@ test('keys generate: ES256 unless told otherwise; another algorithm, or --sign-n
   t.match(await latchkey(['keys', 'generate', '--sign-now']), { code: 1, stdout: '', stderr: /--into/ })
 })
 
-test('a rotation, step by step, as docs/keys.md has it', async (t) => {
+test('a key rotation, step by step, as docs/operate.md describes it', async (t) => {
   const path = join(temporaryFolder(t), 'keys.json')
   const env = { JWT_KEYS_FILE: path }
   const run = async (...args: string[]) => (await latchkey([...args, '--json'], env)).json
@@ -70,14 +70,14 @@ test('a rotation, step by step, as docs/keys.md has it', async (t) => {
   t.strictSame(readdirSync(dirname(path)), ['keys.json'], 'no draft is left behind')
 })
 
-test('keys list shows people where each key stands, and no part of a key', async (t) => {
+test('keys list shows the use of each key, and no part of a key', async (t) => {
   const [ec, oct] = [await makeKey('ES256'), await makeKey('HS256')]
   const { stdout } = await latchkey(['keys', 'list', '--file', keyFile(t, ec, oct)])
   t.match(stdout, new RegExp(`^KID +ALG +USE\\n${ec.kid} +ES256 +signs\\n${oct.kid} +HS256 +verifies\\n$`))
   for (const secret of [ec.d, oct.k]) t.notOk(stdout.includes(secret as string))
 })
 
-test('keys export: public keys alone, as PEM or as a JWK Set', async (t) => {
+test('keys export prints only public keys, as PEM or as a JWK Set', async (t) => {
   const keys = await Promise.all(algorithms.map(makeKey))
   const path = keyFile(t, ...keys)
   const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, ...keys.slice(1))))
@@ -106,7 +106,7 @@ test('keys export: public keys alone, as PEM or as a JWK Set', async (t) => {
   })
 })
 
-test('a file that cannot be changed rightly stays as it is', async (t) => {
+test('a refused change leaves the key file unchanged', async (t) => {
   const [first, second] = [await makeKey('ES256'), await makeKey('ES256')]
   const path = keyFile(t, first, second)
   const text = readFileSync(path, 'utf8')
@@ -116,7 +116,7 @@ test('a file that cannot be changed rightly stays as it is', async (t) => {
   }
   await refused(['remove', first.kid, '--file', path], /the first key signs: promote another/)
   await refused(['promote', 'nobody', '--file', path], /the file has no key nobody/)
-  await refused(['promote', second.kid], /which file\? Name it with --file, or set JWT_KEYS_FILE/)
+  await refused(['promote', second.kid], /the key file is missing: name it with --file/)
   await refused(['promote', second.kid, '--file', `${path}.missing`], /cannot be read: ENOENT/)
   writeFileSync(`${path}.new`, '')
   await refused(
@@ -129,7 +129,7 @@ test('a file that cannot be changed rightly stays as it is', async (t) => {
   t.strictSame(readdirSync(dirname(broken)), ['keys.json'])
 })
 
-test('of several commands at once on one file, each key that was acknowledged is in it', async (t) => {
+test('after several commands at once on one file, every acknowledged key is in the file', async (t) => {
   const path = keyFile(t, await makeKey('ES256'))
   const all = await Promise.all([1, 2, 3, 4].map(() => latchkey(['keys', 'generate', '--json', '--into', path])))
   const made = all.filter(({ code }) => code === 0)
@@ -139,7 +139,7 @@ test('of several commands at once on one file, each key that was acknowledged is
   for (const { code, stderr } of all) if (code !== 0) t.match(stderr, /another command is changing the file/)
 })
 
-test('a link stays a link, a group that may read goes on reading, and others never may', async (t) => {
+test('a change keeps a symbolic link and the read permission of the group; others get no permission', async (t) => {
   const path = keyFile(t, await makeKey('ES256'))
   const link = join(temporaryFolder(t), 'link.json')
   symlinkSync(path, link)
@@ -152,7 +152,7 @@ test('a link stays a link, a group that may read goes on reading, and others nev
   t.equal(modeOf(path), '640')
 })
 
-test('an id that begins with a dash is no option', async (t) => {
+test('an id that begins with a dash is not taken for an option', async (t) => {
   const [first, dashed] = [await makeKey('ES256'), { ...(await makeKey('ES256')), kid: `-${'a'.repeat(42)}` }]
   const path = join(temporaryFolder(t), 'keys.json')
   writeFileSync(path, keySet(first, dashed))

@@ -34,7 +34,7 @@ for (const setting of settings) {
   })
 }
 
-test('users: what cannot be is refused', async (t) => {
+test('users commands refuse invalid arguments', async (t) => {
   const env = shellOf(await environmentOf(t, 'sqlite'))
   t.equal((await latchkey(['users', 'create', 'ada', '--role', 'editor'], env, PASSWORD)).code, 0)
   for (const [args, stdin, said] of [

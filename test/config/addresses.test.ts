@@ -1,7 +1,7 @@
 import { createConnection, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { ConfigError, readConfig } from '../../src/config/config.js'
+import { ConfigError, readConfig } from '../../src/config/read.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'
 import {
   environment,
@@ -28,10 +28,10 @@ const NOT_READ = /the address cannot be read/
 const HASH = /a # in the user name or the password must be written as %23$/
 const PERCENT = /a % in the user name or the password must be written as %25$/
 const SLASH = /in the user name and the password, \/ must be written as %2F, \? as %3F, and @ as %40$/
-const SEVERAL = /names several hosts, .* write one that leads to the primary/
-const NO_EFFECT = /would have no effect: leave it out. Those with an effect are host, port, .*sslmode/
+const SEVERAL = /names several hosts: write one address that leads to the primary/
+const NO_EFFECT = /would have no effect: remove it. These parameters have an effect: host, port, .*sslmode/
 
-test('an address of a store that would be misread is a fault, which says what to write and repeats no part of it', (t) => {
+test('a store address that a client would misread is a fault that says what to write and repeats no part of the address', (t) => {
   const rows: [string, string, RegExp][] = [
     ['DATABASE_URL', 'postgres://ada:Zq7#canary@db/latchkey', HASH],
     ['DATABASE_URL', 'postgres://ada:77#canary@db/latchkey', HASH],
@@ -65,7 +65,7 @@ test('an address of a store that would be misread is a fault, which says what to
     ['REDIS_URL', 'redis://:Zq7%canary@cache', PERCENT],
     ['REDIS_URL', 'redis://:Zq7/canary@cache', SLASH],
     ['REDIS_URL', 'redis://ada:77?canary@cache', SLASH],
-    ['REDIS_URL', 'redis://:Zq7,canary@cache', /a comma .* must be written as %2C/],
+    ['REDIS_URL', 'redis://:Zq7,canary@cache', /a comma .* write %2C/],
     ['REDIS_URL', 'redis://cache?db=2', /takes no parameters/],
     ['REDIS_URL', 'redis://:Zq7canary@cache:99999', NOT_READ],
     ['ISSUER', 'https://ada:Zq7canary@auth.example.com', /must have no user name and no password/],
@@ -82,7 +82,7 @@ test('an address of a store that would be misread is a fault, which says what to
   t.end()
 })
 
-test('an address of a store that is written as its client reads it is taken', (t) => {
+test('a store address in the form that its client reads is accepted', (t) => {
   const rows = [
     ['DATABASE_URL', 'postgres://ada:Zq7%23%25%2F%3F%40%2Ccanary@db:5432/latchkey'],
     ['DATABASE_URL', 'postgres://ada:Zq7@canary@db/latchkey'],
@@ -100,12 +100,12 @@ test('an address of a store that is written as its client reads it is taken', (t
   t.end()
 })
 
-test('Postgres is reached by the folder of its socket, however libpq writes that', async (t) => {
+test('the service connects to a Postgres socket by its folder, in each form of libpq', async (t) => {
   const { url, drop } = await createPostgresDatabase()
   t.teardown(drop)
   const { username, hostname, port, pathname } = new URL(url)
   const folder = temporaryFolder(t)
-  // The Postgres of the tests has no socket: this is one that leads to it.
+  // The Postgres of the tests has no Unix socket. This socket forwards to its port.
   const socket = createServer((client) => {
     const server = createConnection(Number(port), hostname)
     client.pipe(server).pipe(client)

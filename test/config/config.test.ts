@@ -3,14 +3,15 @@ import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
-import { ConfigError, readConfig, secretSettings, type settings } from '../../src/config/config.js'
+import { ConfigError, readConfig } from '../../src/config/read.js'
+import { secretSettings, type settings } from '../../src/config/settings.js'
 import { type Environment, JWT_SECRET, REFRESH_SECRET, temporaryFolder } from '../support/service.js'
 
 const CLIENT = 'todo:u5Ty8Rk2-Xn4Vd7Gq0Jw3Lb6Zs9Hc1Fm5P'
 const SECRETS = { JWT_SECRET, REFRESH_SECRET, BOOTSTRAP_CLIENT: CLIENT }
 const PRODUCTION = { NODE_ENV: 'production', ...SECRETS }
 
-/** The faults of an environment; none where it is accepted. */
+/** The faults of an environment. Empty when it is accepted. */
 function faultsOf(env: Environment): readonly string[] {
   try {
     readConfig(env)
@@ -27,7 +28,7 @@ function file(t: Test, content: string | Buffer): string {
   return path
 }
 
-test('with nothing but its secrets set, every setting has its documented default', async (t) => {
+test('when only the secrets are set, every other setting has its documented default', async (t) => {
   const config = readConfig(SECRETS)
   t.strictSame(config, {
     production: false,
@@ -56,17 +57,17 @@ test('with nothing but its secrets set, every setting has its documented default
     logLevel: 'info',
     tracesEndpoint: undefined,
     docs: true,
-    generated: undefined,
+    missing: [],
   })
   t.ok(Object.isFrozen(config))
 })
 
-test('in production sign-up is closed and the documentation off unless they are set', async (t) => {
-  t.match(readConfig(PRODUCTION), { production: true, signUp: 'closed', docs: false, generated: undefined })
+test('in production sign-up is closed and /docs is off unless SIGNUP and DOCS are set', async (t) => {
+  t.match(readConfig(PRODUCTION), { production: true, signUp: 'closed', docs: false, missing: [] })
   t.match(readConfig({ ...PRODUCTION, SIGNUP: 'open', DOCS: 'on' }), { signUp: 'open', docs: true })
 })
 
-test('O8: NODE_ENV is production, development or test, or not set; all else is a fault', async (t) => {
+test('O8: NODE_ENV is production, development or test, or not set; any other value is a fault', async (t) => {
   for (const NODE_ENV of ['prod', 'staging', 'Production', 'PRODUCTION', 'dev', 'production,', 'productoin', '1']) {
     for (const env of [SECRETS, {}]) {
       t.strictSame(faultsOf({ ...env, NODE_ENV }), ['NODE_ENV: write one of: production, development, test'], NODE_ENV)
@@ -81,7 +82,7 @@ test('O8: NODE_ENV is production, development or test, or not set; all else is a
   for (const NODE_ENV of ['development', 'test']) t.match(readConfig({ ...SECRETS, NODE_ENV }), { production: false })
 })
 
-test('ISSUER follows PORT, and AUDIENCE follows ISSUER', async (t) => {
+test('the default of ISSUER follows PORT, and the default of AUDIENCE follows ISSUER', async (t) => {
   t.match(readConfig({ ...SECRETS, PORT: '8080' }), {
     issuer: 'http://localhost:8080',
     audiences: ['http://localhost:8080'],
@@ -92,7 +93,7 @@ test('ISSUER follows PORT, and AUDIENCE follows ISSUER', async (t) => {
   })
 })
 
-test('white space around a value does not count, and an empty value is one that is not set', async (t) => {
+test('white space around a value does not count, and an empty value counts as not set', async (t) => {
   t.match(readConfig({ ...SECRETS, AUDIENCE: ' todo , mail ', PORT: ' 8080 ', REDIS_URL: '  ', ACCESS_TTL: '' }), {
     audiences: ['todo', 'mail'],
     port: 8080,
@@ -101,7 +102,7 @@ test('white space around a value does not count, and an empty value is one that 
   })
 })
 
-test('durations have a unit, and secrets may be several', async (t) => {
+test('a duration has a unit, and a secret setting may hold several secrets', async (t) => {
   const two = `${JWT_SECRET},${'another-'.repeat(4)}secret`
   const config = readConfig({
     ...SECRETS,
@@ -115,7 +116,7 @@ test('durations have a unit, and secrets may be several', async (t) => {
   t.strictSame(config.jwtSecrets, two.split(','))
 })
 
-test('every fault is reported at once, in words', async (t) => {
+test('all faults are reported together', async (t) => {
   const env = {
     PORT: '80a',
     MANAGEMENT_PORT: '70000',
@@ -169,8 +170,8 @@ test('each fault says what to write', async (t) => {
     ['HASH_CONCURRENCY', '0', /from 1 to/],
     ['TRUST_PROXY', '10.0.0.0/33', /addresses or ranges/],
     ['TRUST_PROXY', '10.0.0.0/8/8', /addresses or ranges/],
-    ['TRUST_PROXY', '0.0.0.0/0', /would believe every caller/],
-    ['TRUST_PROXY', '::/0', /would believe every caller/],
+    ['TRUST_PROXY', '0.0.0.0/0', /would trust every caller/],
+    ['TRUST_PROXY', '::/0', /would trust every caller/],
     ['DOCS', 'true', /one of: on, off/],
     ['MANAGEMENT_PORT', '3000', /must differ from PORT/],
   ]
@@ -182,7 +183,7 @@ test('each fault says what to write', async (t) => {
   }
 })
 
-test('Redis by its mode: several nodes, one master name, replicas only where there is a Redis', (t) => {
+test('REDIS_MODE decides how many nodes REDIS_URL may name and whether a master name is needed; replicas need a Redis', (t) => {
   const nodes = 'rediss://ada:pw@one:7000, rediss://ada:pw@two:7000'
   t.match(readConfig({ ...SECRETS, REDIS_URL: nodes, REDIS_MODE: 'cluster', REDIS_WAIT_REPLICAS: '1' }), {
     redis: { mode: 'cluster', urls: nodes.split(', '), sentinelMaster: undefined, waitReplicas: 1 },
@@ -190,13 +191,16 @@ test('Redis by its mode: several nodes, one master name, replicas only where the
   const rows: [Environment, RegExp][] = [
     [{ REDIS_URL: nodes }, /^REDIS_URL: names several nodes: set REDIS_MODE/],
     [{ REDIS_URL: 'redis://one,rediss://two', REDIS_MODE: 'cluster' }, /^REDIS_URL: the nodes differ in TLS/],
-    [{ REDIS_URL: 'redis://one/main' }, /^REDIS_URL: what follows the host must be the number/],
+    [{ REDIS_URL: 'redis://one/main' }, /^REDIS_URL: only the number of a database may follow the host/],
     [{ REDIS_URL: 'redis://:50%off@one' }, /^REDIS_URL: a % in the user name or the password must be written as %25$/],
-    [{ REDIS_URL: 'redis://one/1', REDIS_MODE: 'cluster' }, /^REDIS_URL: a cluster has no database but 0/],
+    [{ REDIS_URL: 'redis://one/1', REDIS_MODE: 'cluster' }, /^REDIS_URL: a cluster has only database 0/],
     [{ REDIS_URL: 'redis://one', REDIS_MODE: 'sentinel' }, /^REDIS_SENTINEL_MASTER: must be set/],
-    [{ REDIS_URL: 'redis://one', REDIS_SENTINEL_MASTER: 'mymaster' }, /^REDIS_SENTINEL_MASTER: is set, and/],
-    [{ REDIS_MODE: 'cluster' }, /^REDIS_URL: must be set where REDIS_MODE is cluster/],
-    [{ REDIS_WAIT_REPLICAS: '1' }, /^REDIS_WAIT_REPLICAS: is set, and REDIS_URL is not/],
+    [
+      { REDIS_URL: 'redis://one', REDIS_SENTINEL_MASTER: 'mymaster' },
+      /^REDIS_SENTINEL_MASTER: is set without REDIS_MODE=sentinel/,
+    ],
+    [{ REDIS_MODE: 'cluster' }, /^REDIS_URL: must be set when REDIS_MODE is cluster/],
+    [{ REDIS_WAIT_REPLICAS: '1' }, /^REDIS_WAIT_REPLICAS: is set without REDIS_URL/],
     [{ REDIS_URL: 'localhost', REDIS_MODE: 'cluster', REDIS_WAIT_REPLICAS: '1' }, /^REDIS_URL: write an address/],
   ]
   for (const [env, fault] of rows) {
@@ -207,7 +211,7 @@ test('Redis by its mode: several nodes, one master name, replicas only where the
   t.end()
 })
 
-test('every secret may come from a file, without the line break at its end', async (t) => {
+test('every secret setting can come from a file; a line break at its end does not count', async (t) => {
   const values = {
     ...SECRETS,
     DATABASE_URL: 'postgres://latchkey:pw@db/latchkey',
@@ -229,10 +233,14 @@ test('every secret may come from a file, without the line break at its end', asy
     bootstrapClient: { id: 'todo' },
   })
   t.strictSame(faultsOf({ ...env, NODE_ENV: 'production' }), [])
-  t.equal(readConfig({ ...SECRETS, PORT_FILE: file(t, '8080') }).port, 3000, 'what is no secret comes from no file')
+  t.equal(
+    readConfig({ ...SECRETS, PORT_FILE: file(t, '8080') }).port,
+    3000,
+    'a setting that is not a secret cannot come from a file',
+  )
 })
 
-test('a secret set twice, or in a file that cannot be read, is empty or is not UTF-8, is a fault', async (t) => {
+test('it is a fault to set a secret twice, or to name a file that is unreadable, empty or not UTF-8', async (t) => {
   for (const name of secretSettings) {
     const { [name]: _, ...others } = SECRETS as Environment
     const rows: [Environment, string][] = [
@@ -252,13 +260,13 @@ test('a secret set twice, or in a file that cannot be read, is empty or is not U
   }
 })
 
-test('a file of private keys stands in for JWT_SECRET, and its faults are found at the start', async (t) => {
+test('JWT_KEYS_FILE replaces JWT_SECRET, and the faults of the file are reported at the start', async (t) => {
   const { JWT_SECRET: _, ...others } = PRODUCTION
   const d = 'Zq7canary'.repeat(5)
   const oct = (k: string) => JSON.stringify({ keys: [{ kty: 'oct', k: Buffer.from(k).toString('base64url') }] })
   const path = file(t, oct(JWT_SECRET))
   t.match(readConfig({ ...others, JWT_KEYS_FILE: path }), { jwtKeysFile: path, jwtSecrets: [] })
-  t.match(readConfig({ ...others, NODE_ENV: 'development', JWT_KEYS_FILE: path }), { generated: undefined })
+  t.match(readConfig({ ...others, NODE_ENV: 'development', JWT_KEYS_FILE: path }), { missing: [] })
 
   const rows: [string, RegExp][] = [
     ['/nowhere/keys.json', /the file cannot be read: ENOENT/],
@@ -286,10 +294,10 @@ test('C4: production refuses to start without its secrets', async (t) => {
     'JWT_SECRET: must be set in production: make one with  openssl rand -base64 48',
     'REFRESH_SECRET: must be set in production: make one with  openssl rand -base64 48',
   ])
-  t.strictSame(faultsOf({ NODE_ENV: 'production', JWT_SECRET, REFRESH_SECRET }), [], 'a client need not be made')
+  t.strictSame(faultsOf({ NODE_ENV: 'production', JWT_SECRET, REFRESH_SECRET }), [], 'BOOTSTRAP_CLIENT is optional')
 })
 
-test('production refuses password hashes of no strength', async (t) => {
+test('production refuses HASH_COST=test', async (t) => {
   const fault = 'HASH_COST: test is refused in production: set full, or leave it out'
   t.strictSame(faultsOf({ ...PRODUCTION, HASH_COST: 'test' }), [fault])
   t.strictSame(faultsOf({ ...PRODUCTION, HASH_COST: 'full' }), [])
@@ -297,13 +305,13 @@ test('production refuses password hashes of no strength', async (t) => {
   t.equal(readConfig({ ...SECRETS, HASH_COST: 'test' }).hashCost, 'test')
 })
 
-test('C4: production refuses a secret that is short, or equal to the other', async (t) => {
+test('C4: production refuses a secret that is too short, or in both JWT_SECRET and REFRESH_SECRET', async (t) => {
   t.match(faultsOf({ ...PRODUCTION, JWT_SECRET: 'k9!Zr' }), [/^JWT_SECRET: .*shorter than 32 bytes/])
   t.match(faultsOf({ ...PRODUCTION, REFRESH_SECRET: JWT_SECRET }), [/^REFRESH_SECRET: must differ/])
   t.match(faultsOf({ ...PRODUCTION, REFRESH_SECRET: `${REFRESH_SECRET},${JWT_SECRET}` }), [/^REFRESH_SECRET: must/])
 })
 
-test('C4: production refuses a secret from a manual, or one with a pattern', async (t) => {
+test('C4: production refuses a secret from a manual and a secret with a pattern', async (t) => {
   const wellKnown = [
     'change-me-change-me-change-me-change-me',
     'your-256-bit-secret-your-256-bit-secret',

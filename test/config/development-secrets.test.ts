@@ -1,11 +1,15 @@
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { type Config, readConfig } from '../../src/config/config.js'
+import type { Config } from '../../src/config/config.js'
+import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
+import { readConfig } from '../../src/config/read.js'
 import { type Environment, JWT_SECRET, REFRESH_SECRET, temporaryFolder } from '../support/service.js'
 
 const FILE = 'development-secrets.json'
+
+const completeConfig = (env: Environment) => addDevelopmentSecrets(readConfig(env))
 
 const secretsOf = ({ jwtSecrets, refreshSecrets, bootstrapClient }: Config) => ({
   jwtSecrets,
@@ -13,9 +17,9 @@ const secretsOf = ({ jwtSecrets, refreshSecrets, bootstrapClient }: Config) => (
   bootstrapClient,
 })
 
-test('outside production missing secrets are made, and kept beside the database for its owner alone', async (t) => {
+test('outside production missing secrets are generated and kept beside the database, with mode 0600', async (t) => {
   const folder = join(temporaryFolder(t), 'made', 'here')
-  const config = readConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db` })
+  const config = completeConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db` })
 
   for (const secret of [config.jwtSecrets[0], config.refreshSecrets[0], config.bootstrapClient?.secret ?? '']) {
     t.equal(Buffer.from(secret, 'base64url').length, 32, '256 bits')
@@ -27,21 +31,21 @@ test('outside production missing secrets are made, and kept beside the database 
   t.strictSame(readdirSync(folder), [FILE], 'no draft is left')
 })
 
-test('they are used again at the next start: a restart signs nobody out', async (t) => {
+test('the next start uses the same secrets: a restart signs nobody out', async (t) => {
   const env = { DATABASE_URL: `sqlite:${temporaryFolder(t)}/latchkey.db` }
-  t.strictSame(secretsOf(readConfig(env)), secretsOf(readConfig(env)))
+  t.strictSame(secretsOf(completeConfig(env)), secretsOf(completeConfig(env)))
 })
 
-test('what is set is used, and what is not is made', async (t) => {
+test('a secret that is set is used, and a missing secret is generated', async (t) => {
   const folder = temporaryFolder(t)
-  const config = readConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db`, JWT_SECRET })
+  const config = completeConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db`, JWT_SECRET })
   t.strictSame(config.jwtSecrets, [JWT_SECRET])
   t.equal(config.refreshSecrets[0], JSON.parse(readFileSync(join(folder, FILE), 'utf8')).refreshSecret)
 })
 
-test('where all are set, nothing is made', async (t) => {
+test('when all secrets are set, nothing is generated', async (t) => {
   const folder = temporaryFolder(t)
-  const config = readConfig({
+  const config = completeConfig({
     DATABASE_URL: `sqlite:${folder}/latchkey.db`,
     JWT_SECRET,
     REFRESH_SECRET,
@@ -51,52 +55,64 @@ test('where all are set, nothing is made', async (t) => {
   t.strictSame(readdirSync(folder), [])
 })
 
-test('nothing is made in production, nor beside another fault', async (t) => {
+test('nothing is generated in production, or when the configuration has another fault', async (t) => {
   const folder = temporaryFolder(t)
   const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
-  t.throws(() => readConfig({ ...env, NODE_ENV: 'production' }), /must be set in production/)
-  t.throws(() => readConfig({ ...env, PORT: 'x' }), /PORT: write/)
+  t.throws(() => completeConfig({ ...env, NODE_ENV: 'production' }), /must be set in production/)
+  t.throws(() => completeConfig({ ...env, PORT: 'x' }), /PORT: write/)
   t.strictSame(readdirSync(folder), [])
 })
 
-test('a damaged file is a fault that says what to do, and is not overwritten', async (t) => {
+test('reading the configuration names the missing secrets, and creates no folder and no file', async (t) => {
+  const folder = join(temporaryFolder(t), 'made')
+  const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
+  const missing = ['JWT_SECRET', 'REFRESH_SECRET', 'BOOTSTRAP_CLIENT']
+  t.match(readConfig(env), { jwtSecrets: [], refreshSecrets: [], bootstrapClient: undefined, missing })
+  t.strictSame(readConfig({ ...env, REFRESH_SECRET }).missing, ['JWT_SECRET', 'BOOTSTRAP_CLIENT'])
+  t.notOk(existsSync(folder))
+})
+
+test('a damaged file is a fault that says what to do, and the file is not overwritten', async (t) => {
   const folder = temporaryFolder(t)
   const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
   const path = join(folder, FILE)
   for (const damaged of ['', '{"jwtSecret":', '{}', '{"jwtSecret":1,"refreshSecret":"x","client":{}}', 'null']) {
     writeFileSync(path, damaged)
-    t.throws(() => readConfig(env), new RegExp(`a fault:\n.*${FILE} is damaged: delete it`), damaged)
+    t.throws(() => completeConfig(env), new RegExp(`a fault:\n.*${FILE} is damaged: delete it`), damaged)
     t.equal(readFileSync(path, 'utf8'), damaged)
   }
 })
 
-test('where they cannot be kept, the fault says so', async (t) => {
+test('secrets that cannot be stored are a fault that says why', async (t) => {
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'file'), '')
   t.throws(
-    () => readConfig({ DATABASE_URL: `sqlite:${folder}/file/latchkey.db` }),
-    /a fault:\n {2}JWT_SECRET, REFRESH_SECRET: not set, and none could be generated: E/,
+    () => completeConfig({ DATABASE_URL: `sqlite:${folder}/file/latchkey.db` }),
+    /a fault:\n {2}JWT_SECRET, REFRESH_SECRET: are not set, and could not be generated: E/,
   )
 })
 
-test('processes that start at once agree on one set', async (t) => {
+test('processes that start at the same time use the same secrets', async (t) => {
   for (let round = 0; round < 3; round += 1) {
     const folder = temporaryFolder(t)
     const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
-    // Each waits for the same moment, so that all look for the file before any has made it.
+    // All processes wait for the same moment, so that each looks for the file before another has created it.
     const at = Date.now() + 1500
     const found = await Promise.all(Array.from({ length: 4 }, () => readInProcess(env, at)))
     t.equal(new Set(found).size, 1, 'all have the same')
-    t.equal(found[0], JSON.stringify(secretsOf(readConfig(env))))
+    t.equal(found[0], JSON.stringify(secretsOf(completeConfig(env))))
     t.strictSame(readdirSync(folder), [FILE])
   }
 })
 
+const moduleUrl = (name: string) => JSON.stringify(new URL(`../../src/config/${name}.js`, import.meta.url).href)
+
 async function readInProcess(env: Environment, at: number): Promise<string> {
   const program = `
-    const { readConfig } = await import(${JSON.stringify(new URL('../../src/config/config.js', import.meta.url).href)})
+    const { readConfig } = await import(${moduleUrl('read')})
+    const { addDevelopmentSecrets } = await import(${moduleUrl('development-secrets')})
     while (Date.now() < ${at});
-    const { jwtSecrets, refreshSecrets, bootstrapClient } = readConfig(process.env)
+    const { jwtSecrets, refreshSecrets, bootstrapClient } = addDevelopmentSecrets(readConfig(process.env))
     console.log(JSON.stringify({ jwtSecrets, refreshSecrets, bootstrapClient }))`
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     env,

@@ -2,7 +2,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { ConfigError, parseProductionKeys, readConfig } from '../../src/config/config.js'
+import { parseProductionKeys } from '../../src/config/parsers.js'
+import { ConfigError, readConfig } from '../../src/config/read.js'
 import { weaknessOf } from '../../src/config/weak-secrets.js'
 import { type Environment, JWT_SECRET, REFRESH_SECRET, temporaryFolder } from '../support/service.js'
 
@@ -21,7 +22,7 @@ function faultsOf(env: Environment): readonly string[] {
 const keySet = (secret: string | Buffer) =>
   JSON.stringify({ keys: [{ kty: 'oct', k: Buffer.from(secret).toString('base64url') }] })
 
-/** As they stand in manuals, in examples and in lists that attackers try. */
+/** Secrets from manuals, examples, and lists that attackers try. */
 const MADE_OF_WORDS = [
   '!ChangeThisMercureHubJWTSecretKey!',
   'my-32-character-ultra-secure-and-ultra-long-secret',
@@ -36,7 +37,7 @@ const MADE_OF_WORDS = [
   'keep it secret, keep it safe, keep it here',
   'TokenMegaUltraSecretoQueNadieDebeSaberNuncaJamas',
   'i-will-be-a-billionaire-oneday-and-my-family-will-be-proud-of-me',
-  // The same in hex, and in Base64.
+  // A secret from above in hex and in Base64.
   Buffer.from('my-32-character-ultra-secure-and-ultra-long-secret').toString('hex'),
   Buffer.from('my-32-character-ultra-secure-and-ultra-long-secret').toString('base64'),
 ]
@@ -51,20 +52,20 @@ const WITH_A_PATTERN = [
   '1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p',
   'asdfghjklqwertyuiopzxcvbnm1234567890',
   'abcdefghijklmnopqrstuvwxyz1234567890',
-  // Two runs, one through the other: what allkeysgenerator.com gave to a generation of tutorials.
+  // Two interleaved runs: allkeysgenerator.com made the keys of many tutorials in this way.
   '%C*F-JaNdRgUkXp2s5v8y/B?E(G+KbPeShVmYq3t6w9z$C&J@McQfTjWnZr4u7x!',
   Buffer.from(')H@McQfTjWnZr4u7w!z%C*F-JaNdRgUkXp2s5v8y/A?D(G+K').toString('hex'),
 ]
 
-/** Random once, and in a specification or a manual since. */
+/** Random secrets that a specification or a manual has published. */
 const PUBLISHED = [
-  // Of the tutorial of FastAPI.
+  // The FastAPI tutorial.
   '09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7',
   // RFC 7515, appendix A.1.
   'AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr9Z9CAow',
 ]
 
-test('C4: production refuses a secret that is made of words, follows a pattern, is published, or is a UUID, and says which', async (t) => {
+test('C4: production refuses a secret that is made of words, follows a pattern, is published or is a UUID, and says why', async (t) => {
   const rows: [readonly string[], string][] = [
     [MADE_OF_WORDS, 'it is made of words, or follows a pattern'],
     [WITH_A_PATTERN, 'it is made of words, or follows a pattern'],
@@ -102,7 +103,7 @@ test('C4: production refuses a secret that is made of words, follows a pattern, 
   ])
 })
 
-test('C4: bytes that repeat, count, or are published are no key', async (t) => {
+test('C4: production refuses a key whose bytes repeat, count up, or are published', async (t) => {
   for (const bytes of [Buffer.alloc(32), Buffer.alloc(40, 0x0a), Buffer.alloc(64, Buffer.from([1, 200, 7]))]) {
     t.throws(() => parseProductionKeys(keySet(bytes)), { message: /can be guessed/ })
   }
@@ -131,10 +132,10 @@ const generators: Record<string, () => string | Buffer> = {
   'bytes of a key': () => randomBytes(32),
 }
 
-// In a night: LATCHKEY_TEST_SECRETS=100000, two minutes on an idle core.
+// LATCHKEY_TEST_SECRETS=100000 takes two minutes on an idle core.
 const ROUNDS = Number(process.env.LATCHKEY_TEST_SECRETS ?? 1000)
 
-test(`C4: of ${ROUNDS} random secrets of each kind production takes every one`, async (t) => {
+test(`C4: production accepts ${ROUNDS} random secrets of each kind`, async (t) => {
   for (const [kind, generate] of Object.entries(generators)) {
     const refused = Array.from({ length: ROUNDS }, generate).filter((secret) => weaknessOf(secret) !== undefined)
     t.strictSame(refused, [], kind)
@@ -142,7 +143,7 @@ test(`C4: of ${ROUNDS} random secrets of each kind production takes every one`, 
   t.strictSame(faultsOf({ ...PRODUCTION, JWT_SECRET: `${randomBytes(48).toString('base64')}` }), [])
 })
 
-test('C4: the time to look at a secret grows with its length alone', async (t) => {
+test('C4: the time to judge a secret depends only on its length', async (t) => {
   const hostile = [
     'changeit',
     'a',

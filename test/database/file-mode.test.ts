@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import SqliteDatabase from 'libsql'
 import { test } from 'tap'
-import { readConfig } from '../../src/config/config.js'
+import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
+import { readConfig } from '../../src/config/read.js'
 import { withAccounts } from '../support/accounts.js'
 import { latchkey } from '../support/latchkey.js'
 import { environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
@@ -12,7 +13,7 @@ const modeOf = (path: string) => statSync(path).mode & 0o777
 const modesOf = (folder: string) =>
   Object.fromEntries(readdirSync(folder).map((name) => [name, modeOf(join(folder, name))]))
 
-test('the files of a SQLite database are for their owner alone, and so is a folder that was made for them', async (t) => {
+test('the files of a SQLite database have mode 0600, and a folder created for them has mode 0700', async (t) => {
   const before = process.umask(0)
   t.teardown(() => process.umask(before))
   const folder = join(temporaryFolder(t), 'made', 'here')
@@ -25,7 +26,7 @@ test('the files of a SQLite database are for their owner alone, and so is a fold
   t.equal(modeOf(join(folder, '..')), 0o700)
 })
 
-test('files with a wider mode, as earlier versions made them, are narrowed at the start; a folder that exists keeps its mode', async (t) => {
+test('a start restricts files with a wider mode from earlier versions; an existing folder keeps its mode', async (t) => {
   const folder = join(temporaryFolder(t), 'data')
   mkdirSync(folder, { mode: 0o755 })
   const env = await environment(t, 'sqlite', { DATABASE_URL: `sqlite:${folder}/latchkey.db` })
@@ -39,9 +40,9 @@ test('files with a wider mode, as earlier versions made them, are narrowed at th
   t.equal(modeOf(folder), 0o755)
 })
 
-test('the file of the development secrets is narrowed too', async (t) => {
+test('a start also restricts the file of the development secrets', async (t) => {
   const folder = temporaryFolder(t)
-  const read = () => readConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db` })
+  const read = () => addDevelopmentSecrets(readConfig({ DATABASE_URL: `sqlite:${folder}/latchkey.db` }))
   const { generated } = read()
   chmodSync(generated?.file as string, 0o644)
 
@@ -50,7 +51,7 @@ test('the file of the development secrets is narrowed too', async (t) => {
   t.equal(modeOf(generated?.file as string), 0o600)
 })
 
-test('a database that is open in this process stays locked for others while it is opened again', async (t) => {
+test('a process that opens the database twice keeps its locks against other processes', async (t) => {
   const env = await environment(t, 'sqlite')
   const { api } = await startServiceWith(t, env)
   const url = env.DATABASE_URL as string

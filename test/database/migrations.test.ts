@@ -23,7 +23,7 @@ const newDatabase = {
 }
 
 for (const [kind, create] of Object.entries(newDatabase)) {
-  test(`${kind}: ${PROCESSES} processes that start at once on a new database all succeed, and again on it`, async (t) => {
+  test(`${kind}: ${PROCESSES} processes that start at once on a new database succeed, and succeed again on the same database`, async (t) => {
     for (let round = 0; round < ROUNDS; round += 1) {
       const url = await create(t)
 
@@ -34,7 +34,7 @@ for (const [kind, create] of Object.entries(newDatabase)) {
 }
 
 for (const [kind, create] of Object.entries(newDatabase)) {
-  test(`${kind}: accounts whose names look alike from before there was a rule stay, and nobody new looks like one in ASCII`, async (t) => {
+  test(`${kind}: older accounts with names that look alike stay, and a new name cannot look like an existing ASCII name`, async (t) => {
     const url = await create(t)
     const before = await openDatabase(url, () => {})
     await sql`DROP INDEX users_by_skeleton`.execute(before.db)
@@ -56,7 +56,7 @@ for (const [kind, create] of Object.entries(newDatabase)) {
   })
 }
 
-/** What each of several processes says that open the database in the same moment. */
+/** The output of each of several processes that open the database at the same moment. */
 async function openAtOnce(t: Test, url: string): Promise<string[]> {
   const opener = fileURLToPath(new URL('../support/database-opener.js', import.meta.url))
   const children = Array.from({ length: PROCESSES }, () =>

@@ -129,7 +129,7 @@ test('a parameter that is nearly one of ours is refused: it never fails open', a
   )
   t.match(
     text,
-    '{"error":"invalid_request","error_description":"the query has a parameter that looks like role and is not: write role"}',
+    '{"error":"invalid_request","error_description":"the query has a misspelt parameter that looks like role: write role"}',
   )
   t.notMatch(text, /x-auth-/i)
   t.strictSame(

@@ -3,10 +3,9 @@ import { test } from 'tap'
 import { makeClient } from '../support/clients.js'
 import { createNursery, operationsOf, requests, send } from '../support/fuzz.js'
 import { startService, stores } from '../support/service.js'
-import { isAll } from '../support/size.js'
 
 /** `npm run fuzz:http` sets it to 100,000, on SQLite. */
-const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? (isAll ? 700 : 200))
+const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? 1500)
 const STORES = process.env.LATCHKEY_TEST_FUZZ ? (['sqlite'] as const) : stores
 /** So many that each operation is called with success. */
 const ENOUGH = 20_000

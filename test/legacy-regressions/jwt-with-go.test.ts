@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { sql } from 'kysely'
 import { test } from 'tap'
-import { readConfig } from '../../src/config/config.js'
+import { readConfig } from '../../src/config/read.js'
 import { withAccounts } from '../support/accounts.js'
 import { startWithFragileStore } from '../support/fragile-store.js'
 import {

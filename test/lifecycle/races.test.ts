@@ -8,7 +8,7 @@ import { PASSWORD, startService, stores } from '../support/service.js'
 const ROUNDS = Number(process.env.LATCHKEY_TEST_ROUNDS ?? 5)
 
 for (const store of stores) {
-  test(`${store}: R10: an account that is enabled while it is deleted leaves no session behind`, async (t) => {
+  test(`${store}: R10: an account that somebody enables during its deletion leaves no session`, async (t) => {
     const { api, env } = await startService(t, store)
     const admin = adminOf(api)
     const { id } = (await admin('POST', '/users', { json: { username: 'ada', password: PASSWORD } })).body
@@ -18,7 +18,7 @@ for (const store of stores) {
       deleteAccount(users, id, async () => {
         await admin('DELETE', `/sessions?sub=${id}`)
         if (late.length > 0) return
-        // Another administrator, between the end of the sessions and that of the account.
+        // Another administrator enables the account after its sessions ended and before its deletion.
         await admin('POST', `/users/${id}/enable`)
         late.push(await api.tokens('ada', PASSWORD))
       }),
@@ -32,7 +32,7 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: R6: of sign-ins and refreshes that race an administrator no token survives`, async (t) => {
+  test(`${store}: R6: no token survives from sign-ins and refreshes that race an administrator`, async (t) => {
     const { api } = await startService(t, store, { HASH_COST: 'full', HASH_QUEUE: '1000' })
     const admin = adminOf(api)
     const acts: [what: string, act: (id: string) => Promise<Answer>][] = [
@@ -52,7 +52,7 @@ for (const store of stores) {
         const { id } = (await admin('POST', '/users', { json })).body
         const before = await api.tokens(json.username, PASSWORD)
 
-        // The act comes at another moment of the sign-ins each time.
+        // The act comes at a different moment each time.
         const [answered, ...others] = await Promise.all([
           new Promise((resolve) => setTimeout(resolve, round * 8)).then(() => act(id)),
           api.refresh(before.refresh_token),
@@ -66,7 +66,7 @@ for (const store of stores) {
         for (const { access_token, refresh_token } of [before, ...issued]) {
           const { body } = await api.introspect(access_token)
           const { status } = await api.refresh(refresh_token)
-          // A sign-in that came after the act found the account as it is: without the role it may live.
+          // A sign-in after the act read the changed account. Its token may live, without the role.
           const isRight = what === 'without the role' && !body.roles?.includes('chief')
           if (body.active && !isRight) t.fail(`${what}, round ${round}: a token lives`)
           if (status === 200 && !isRight) t.fail(`${what}, round ${round}: a refresh token lives`)

@@ -15,7 +15,7 @@ test('SIGTERM in production: not ready, still serving, in-flight requests answer
   await eventually(async () => (await fetch(`${service.managementUrl}/readyz`)).status === 503)
   t.match(await (await fetch(`${service.managementUrl}/readyz`)).json(), { status: 'draining' })
   t.equal((await fetch(`${service.managementUrl}/livez`)).status, 200)
-  // Those who have not heard of it yet are served, and sent elsewhere next time.
+  // Callers that do not know about the drain yet are served. `Connection: close` sends their next request elsewhere.
   const late = await service.api.login('ada', PASSWORD)
   t.equal(late.status, 200)
   t.equal(late.headers.connection, 'close')
@@ -46,7 +46,7 @@ test('SIGTERM while passwords are hashed: each sign-in is answered', async (t) =
 
   const ended = service.end('SIGTERM')
 
-  // One that had not been read yet is refused by the closed port, or reset: nothing was done for it.
+  // The closed port refuses or resets a request that was not read yet. Nothing was done for such a request.
   const results = await Promise.allSettled(signIns)
   const answered = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value.status] : []))
   t.strictSame(new Set(answered), new Set([200]))
@@ -56,7 +56,7 @@ test('SIGTERM while passwords are hashed: each sign-in is answered', async (t) =
   t.equal(await ended, 0)
 })
 
-test('F26 a second SIGTERM ends it at once', async (t) => {
+test('F26 a second SIGTERM ends the process at once', async (t) => {
   const { service, token } = await start(t)
   await beginRefresh(t, service, token)
   const first = service.end('SIGTERM')
@@ -79,7 +79,7 @@ async function beginRefresh(t: Test, { api }: SpawnedService, token: string): Pr
   const body = JSON.stringify({ refresh_token: token })
   const socket: Socket = connect(Number(new URL(api.url).port), '127.0.0.1')
   t.teardown(() => socket.destroy())
-  // Torn down by a kill it has nobody to tell.
+  // After a kill nothing listens for this error.
   socket.on('error', () => {})
   await once(socket, 'connect')
   let answer = ''

@@ -10,15 +10,15 @@ const root = new URL('../../../', import.meta.url)
 const README = readFileSync(new URL('README.md', root), 'utf8')
 
 interface FirstRun {
-  /** Where it was started, empty before. */
+  /** The folder of the first run, empty before. */
   folder: string
   url: string
   managementUrl: string
-  /** What it says of itself. */
-  welcome: string
+  /** The text that the service prints at its start. */
+  banner: string
 }
 
-/** The program of `npm start`, as a newcomer starts it: in an empty folder, with nothing set but free ports. */
+/** Runs the program of `npm start` like a first-time user: in an empty folder, with only free ports set. */
 async function startForTheFirstTime(t: Test): Promise<FirstRun> {
   const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'))
   const [program, ...options] = scripts.start.split(' ')
@@ -32,31 +32,31 @@ async function startForTheFirstTime(t: Test): Promise<FirstRun> {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))
-  let welcome = ''
+  let banner = ''
   await new Promise<void>((resolve, reject) => {
     child.stdout.on('data', (chunk) => {
-      welcome += chunk
-      if (/\/logout .*\n.*\n\n/.test(welcome)) resolve()
+      banner += chunk
+      if (/\/logout .*\n.*\n\n/.test(banner)) resolve()
     })
-    child.once('exit', () => reject(new Error(`it did not start:\n${welcome}`)))
+    child.once('exit', () => reject(new Error(`it did not start:\n${banner}`)))
   })
-  return { folder, url: `http://localhost:${port}`, managementUrl: `http://localhost:${managementPort}`, welcome }
+  return { folder, url: `http://localhost:${port}`, managementUrl: `http://localhost:${managementPort}`, banner }
 }
 
-/** Pastes commands into a shell; answers with what they print. The first that fails ends it. */
+/** Runs commands in a shell and returns their output. The first failure ends the shell. */
 async function paste(commands: string, folder: string): Promise<string> {
   const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', commands], { cwd: folder })
   return stdout
 }
 
 test('the commands that a first start prints work when they are pasted', async (t) => {
-  const { folder, welcome, url } = await startForTheFirstTime(t)
-  t.match(welcome, `Latchkey runs at ${url}, and its API page is ${url}/docs`)
-  t.match(welcome, 'Accounts live in data/latchkey.db, sessions too')
-  t.match(welcome, 'kept in data/development-secrets.json')
+  const { folder, banner, url } = await startForTheFirstTime(t)
+  t.match(banner, `Latchkey runs at ${url}, and its API page is ${url}/docs`)
+  t.match(banner, 'Accounts are in data/latchkey.db, sessions are there too')
+  t.match(banner, 'Development secrets are in data/development-secrets.json')
   t.equal((await fetch(`${url}/docs`)).status, 200)
 
-  const commands = welcome.split('\n').filter((line) => line.startsWith('  '))
+  const commands = banner.split('\n').filter((line) => line.startsWith('  '))
   t.equal(commands.length, 5)
   const output = await paste(commands.join('\n'), folder)
   t.match(output, /^\{"id":"[^"]+","username":"ada","created_at":\d+\}\{"active":true,.*\}\{"active":false\}$/)
@@ -82,7 +82,7 @@ test('the commands of docs/getting-started.md work when they are pasted, and pri
   t.ok(said.length >= 5)
   let from = 0
   for (const line of said) {
-    // An ellipsis stands for whatever is there.
+    // An ellipsis matches any text.
     for (const part of line.split('…')) {
       const at = output.indexOf(part, from)
       t.ok(at >= 0, `it prints ${part}`)

@@ -2,11 +2,11 @@ import { test } from 'tap'
 import type { Api, Tokens } from '../support/api.js'
 import { environment, PASSWORD, spawnService } from '../support/service.js'
 
-/** How often each thing is killed. */
+/** Kills for each case. */
 const KILLS = Number(process.env.LATCHKEY_TEST_KILLS ?? 2)
 const NEW_PASSWORD = 'another battery, another staple'
 
-/** What a person does, and what must hold once it was acknowledged. */
+/** An action of a user, and the condition that must hold after its acknowledgement. */
 const acts: Record<string, (api: Api, state: State) => Promise<void>> = {
   'a sign-up': async (api, state) => {
     state.name = `ada-${Math.random().toString(36).slice(2)}`
@@ -41,7 +41,7 @@ interface State {
   ended: Tokens[]
 }
 
-test(`F20 embedded: what was acknowledged outlives a kill -9 that comes at once, × ${KILLS} each`, async (t) => {
+test(`F20 embedded: an acknowledged change survives an immediate kill -9, × ${KILLS} each`, async (t) => {
   const env = await environment(t, 'sqlite')
   const state: State = { name: '', password: '', tokens: undefined, ended: [] }
   let service = await spawnService(t, env)
@@ -57,7 +57,7 @@ test(`F20 embedded: what was acknowledged outlives a kill -9 that comes at once,
   }
 })
 
-test(`R11 embedded: killed while many refresh at once, every token can be presented again, × ${KILLS}`, async (t) => {
+test(`R11 embedded: after a kill during many refreshes, every token can be presented again, × ${KILLS}`, async (t) => {
   const env = await environment(t, 'sqlite', { HASH_COST: 'full', HASH_CONCURRENCY: '4' })
   let service = await spawnService(t, env)
   await service.api.signUp('ada', PASSWORD)
@@ -66,7 +66,7 @@ test(`R11 embedded: killed while many refresh at once, every token can be presen
   )
 
   for (let round = 0; round < KILLS; round += 1) {
-    // Each device refreshes all the time, twice at once, and remembers what it was answered last.
+    // Each device refreshes all the time, twice at once, and remembers its last answer.
     const refreshing = devices.map(async (_, device) => {
       for (;;) {
         const both = await Promise.allSettled([1, 2].map(() => service.api.refresh(devices[device] as string)))

@@ -21,7 +21,7 @@ interface Logged {
   openReader(): void
 }
 
-/** The service with a named pipe as its standard output, which nobody reads until the test does. */
+/** The service with a named pipe as its standard output. Nothing reads the pipe until the test does. */
 async function start(t: Test, overrides: Environment = {}): Promise<Logged> {
   const pipe = join(temporaryFolder(t), 'log')
   execFileSync('mkfifo', [pipe])
@@ -74,7 +74,7 @@ async function start(t: Test, overrides: Environment = {}): Promise<Logged> {
   }
 }
 
-/** Requests that make two lines of some 300 bytes each. */
+/** Requests that make two lines of about 300 bytes each. */
 async function makeLines({ api }: Logged, requests: number): Promise<void> {
   const authorization = `Basic ${Buffer.from('todo:wrong').toString('base64')}`
   for (let done = 0; done < requests; done += 200) {
@@ -90,7 +90,7 @@ async function makeLines({ api }: Logged, requests: number): Promise<void> {
   }
 }
 
-test('O3: a reader of the log that stops reading stops nothing; lines past 4 MiB are dropped, counted, and told when it reads again', async (t) => {
+test('O3: a log reader that stops reading does not stop the service; lines past 4 MiB are dropped, counted, and reported later', async (t) => {
   const service = await start(t)
   // The banner.
   service.read()
@@ -122,7 +122,7 @@ test('O3: a reader of the log that stops reading stops nothing; lines past 4 MiB
   await until(() => service.read().includes('login.refused'), 10_000)
 })
 
-test('O3: the process ends in time with a reader that stopped reading, and loses nothing with a slow one', async (t) => {
+test('O3: the process ends in time when the reader has stopped, and loses no line to a slow reader', async (t) => {
   for (const reads of [false, true]) {
     const service = await start(t)
     await makeLines(service, 600)
@@ -144,7 +144,7 @@ test('O3: the process ends in time with a reader that stopped reading, and loses
   }
 })
 
-test('O3: a reader that is gone ends nothing, and another one gets what was kept', async (t) => {
+test('O3: the service survives the end of its log reader, and the next reader gets the kept lines', async (t) => {
   const service = await start(t)
   service.read()
   service.closeReader()

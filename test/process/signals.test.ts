@@ -7,7 +7,7 @@ import { until } from '../support/verifier-setup.js'
 
 const HARMLESS = ['SIGHUP', 'SIGPIPE', 'SIGUSR1', 'SIGUSR2'] as const
 
-/** Whether the process has handled the signals that were sent to it. */
+/** Whether the process has handled all signals sent so far. */
 const arePending = ({ process }: SpawnedService) =>
   !/^ShdPnd:\s*0+$/m.test(readFileSync(`/proc/${process.pid}/status`, 'utf8'))
 
@@ -19,7 +19,7 @@ async function sendAll(t: Test, service: SpawnedService): Promise<void> {
   }
 }
 
-test('O4: SIGHUP, SIGPIPE, SIGUSR1 and SIGUSR2 end nothing, with a key file and without, and open no debugger', async (t) => {
+test('O4: SIGHUP, SIGPIPE, SIGUSR1 and SIGUSR2 do not end the process or open a debugger, with and without a key file', async (t) => {
   for (const settings of [{}, withKeyFile(keyFile(t, await makeKey('ES256')))]) {
     const service = await spawnService(t, await environment(t, 'sqlite', settings))
     await sendAll(t, service)
@@ -33,7 +33,7 @@ test('O4: SIGHUP, SIGPIPE, SIGUSR1 and SIGUSR2 end nothing, with a key file and 
   }
 })
 
-test('O4: they do not end a drain either, and SIGQUIT drains as SIGTERM does', async (t) => {
+test('O4: these signals do not end a drain, and SIGQUIT drains like SIGTERM', async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { NODE_ENV: 'production' }))
   const ended = service.end('SIGQUIT')
   await until(async () => (await fetch(`${service.managementUrl}/readyz`)).status === 503)

@@ -10,7 +10,7 @@ import { type Environment, temporaryFolder } from '../support/service.js'
 
 const program = fileURLToPath(new URL('../../src/server.js', import.meta.url))
 
-/** Runs the service where it is expected to give up, in an empty folder, with this environment alone. */
+/** Runs a service that is expected to exit, in an empty folder, with only this environment. */
 async function start(t: Test, env: Environment): Promise<{ status: number | null; stdout: string; stderr: string }> {
   const child = spawn(process.execPath, [program], { cwd: temporaryFolder(t), env, stdio: ['ignore', 'pipe', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
@@ -30,7 +30,7 @@ const ports = async (): Promise<Environment> => ({
   MANAGEMENT_PORT: String(await freePort()),
 })
 
-test('C4: a faulty configuration ends the process with status 1 and plain words', async (t) => {
+test('C4: a faulty configuration ends the process with status 1 and a message without a stack trace', async (t) => {
   const ended = await start(t, { NODE_ENV: 'production', PORT: 'abc', REDIS_URL: 'localhost', JWT_SECRET: 'Zq7canary' })
   t.equal(ended.status, 1)
   t.equal(ended.stdout, '')
@@ -44,7 +44,7 @@ test('C4: a faulty configuration ends the process with status 1 and plain words'
   ])
 })
 
-test('a port that is taken is named, and what to do', async (t) => {
+test('the message names a port that is taken, and says what to do', async (t) => {
   const taken = createServer().listen(0, '127.0.0.1')
   t.teardown(() => taken.close())
   await once(taken, 'listening')
@@ -56,13 +56,13 @@ test('a port that is taken is named, and what to do', async (t) => {
   }
 })
 
-test('an address that is not of this machine is one line', async (t) => {
+test('an address of another machine is reported in one line', async (t) => {
   const { status, stderr } = await start(t, { ...(await ports()), HOST: '192.0.2.1' })
   t.equal(status, 1)
   t.match(stderr, /^latchkey: .*EADDRNOTAVAIL.*192\.0\.2\.1.*: check HOST and the ports\n$/)
 })
 
-test('a database that cannot be opened is one line, without its password', async (t) => {
+test('a database that cannot be opened is reported in one line, without its password', async (t) => {
   const nobody = await freePort()
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'junk.db'), 'this is no database, but a text of some length\n'.repeat(100))

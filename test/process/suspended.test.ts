@@ -20,7 +20,7 @@ const WAYS: Record<string, (clock: BentClock) => void> = {
 
 for (const store of ['sqlite', 'postgres'] as const) {
   for (const [what, bend] of Object.entries(WAYS)) {
-    test(`O7 ${store}: ${what}: a client is remembered for 5 seconds, and so is its last secret`, async (t) => {
+    test(`O7 ${store}: ${what}: the service remembers a client and its last secret for 5 seconds`, async (t) => {
       const { database, openAgain } = await openTestDatabase(t, store)
       const elsewhere = createClients(await openAgain())
       const clock = bentClock()
@@ -42,7 +42,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
       t.equal(await knows(rotated), false)
     })
 
-    test(`O7 ${store}: ${what}: the secret before the last ends when its overlap is over, also without the database`, async (t) => {
+    test(`O7 ${store}: ${what}: the previous secret ends with its overlap, also without the database`, async (t) => {
       const { database, openAgain } = await openTestDatabase(t, store)
       const elsewhere = createClients(await openAgain())
       const clock = bentClock()
@@ -63,7 +63,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
   }
 }
 
-test('O7 a process that was suspended looks at its key file before it answers', async (t) => {
+test('O7 a suspended process checks its key file before it answers again', async (t) => {
   const [withdrawn, other] = [await makeKey('ES256'), await makeKey('ES256')]
   const path = keyFile(t, withdrawn, other)
   const clock = bentClock()
@@ -78,7 +78,7 @@ test('O7 a process that was suspended looks at its key file before it answers', 
   const kids = () => ring.keys().map(({ kid }) => kid)
   t.strictSame(kids(), [withdrawn.kid, other.kid])
 
-  // No turn of the event loop between the change and the question: the timer has not looked.
+  // The event loop does not turn between the change and the request, so the timer has not checked the file.
   writeFileSync(path, keySet(other))
   clock.suspend(2000)
   t.strictSame(kids(), [other.kid])

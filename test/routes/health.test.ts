@@ -12,7 +12,7 @@ async function health(managementUrl: string, path: string) {
   return { status: answer.status, retryAfter: answer.headers.get('retry-after'), body: await answer.json() }
 }
 
-/** How long it takes until it is ready, in milliseconds. */
+/** Milliseconds until the service is ready. */
 async function timeToReady(t: Test, managementUrl: string, atMost: number): Promise<number> {
   const begin = Date.now()
   while ((await health(managementUrl, '/readyz')).status !== 200) {
@@ -26,7 +26,7 @@ async function timeToReady(t: Test, managementUrl: string, atMost: number): Prom
 }
 
 for (const store of stores) {
-  test(`${store}: a service is live, and ready with each of its stores`, async (t) => {
+  test(`${store}: a service is live, and ready only with all of its stores`, async (t) => {
     const { managementUrl } = await startService(t, store)
     t.strictSame((await health(managementUrl, '/livez')).body, { status: 'ok' })
     t.match(await health(managementUrl, '/readyz'), {
@@ -36,7 +36,7 @@ for (const store of stores) {
   })
 }
 
-test('F15: with Postgres away it is not ready, but for who excludes the database: introspection goes on', async (t) => {
+test('F15: without Postgres the service is not ready, unless the probe excludes the database; introspection goes on', async (t) => {
   const { url, drop } = await createPostgresDatabase()
   t.teardown(drop)
   const { port } = new URL(url)
@@ -60,13 +60,13 @@ test('F15: with Postgres away it is not ready, but for who excludes the database
   t.equal((await health(managementUrl, '/readyz?exclude=database&exclude=redis')).status, 200)
 })
 
-test('health is on the management port alone, and the service on its own', async (t) => {
+test('only the management port has the health endpoints, and it has no other', async (t) => {
   const { api, managementUrl } = await startService(t, 'sqlite')
   for (const path of ['/livez', '/readyz']) t.equal((await api.call(path)).status, 404)
   t.equal((await fetch(`${managementUrl}/login`, { method: 'POST' })).status, 404)
 })
 
-test('F1: with Redis down at the start it starts, is live and not ready, and heals within 2 s of its coming', async (t) => {
+test('F1: the service starts without Redis, is live and not ready, and recovers within 2 s after Redis starts', async (t) => {
   const port = await freePort()
   const env = await environment(t, 'sqlite', { REDIS_URL: `redis://127.0.0.1:${port}` })
   const { api, managementUrl } = await startServiceWith(t, env)
@@ -76,18 +76,20 @@ test('F1: with Redis down at the start it starts, is live and not ready, and hea
     retryAfter: '1',
     body: { status: 'unavailable', checks: { database: 'ok', redis: /^Redis failed: / } },
   })
-  t.equal((await api.signUp('ada', PASSWORD)).status, 201, 'accounts are in the database')
-  const login = await api.login('ada', PASSWORD)
-  t.match(login, { status: 503, headers: { 'retry-after': '1' }, body: { error: 'temporarily_unavailable' } })
+  // Sign-ups and sign-ins are counted in Redis.
+  for (const ask of [() => api.signUp('ada', PASSWORD), () => api.login('ada', PASSWORD)]) {
+    t.match(await ask(), { status: 503, headers: { 'retry-after': '1' }, body: { error: 'temporarily_unavailable' } })
+  }
 
   const redis = await startRedis({ port })
   t.teardown(() => redis.stop())
   const time = await timeToReady(t, managementUrl, 5000)
   t.ok(time <= 2000, `ready after ${time} ms`)
+  t.equal((await api.signUp('ada', PASSWORD)).status, 201)
   t.equal((await api.login('ada', PASSWORD)).status, 200)
 })
 
-test('with Redis killed it is live, not ready, says nothing of any token, and heals alone', async (t) => {
+test('when Redis dies, the service is live and not ready, gives no answer about tokens, and recovers alone', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const { api, managementUrl } = await startService(t, 'sqlite', { REDIS_URL: redis.url })
@@ -103,12 +105,12 @@ test('with Redis killed it is live, not ready, says nothing of any token, and he
   t.teardown(() => again.stop())
   const time = await timeToReady(t, managementUrl, 5000)
   t.ok(time <= 2000, `ready after ${time} ms`)
-  // It came back empty: what is not there has ended.
+  // Redis came back empty, so all sessions have ended.
   t.equal(await api.isActive(token), false)
   t.equal((await api.login('ada', PASSWORD)).status, 200)
 })
 
-test('F7: a Redis that evicts is told loudly, and keeps the service from being ready', async (t) => {
+test('F7: a Redis that evicts keys causes an error in the log, and the service is not ready', async (t) => {
   const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
   t.teardown(() => redis.stop())
   const env = await environment(t, 'sqlite', { REDIS_URL: redis.url })
@@ -126,7 +128,7 @@ test('F7: a Redis that evicts is told loudly, and keeps the service from being r
   t.equal((await health(managementUrl, '/readyz')).status, 503, 'set while it runs, likewise')
 })
 
-test('F7: where the ACL forbids to ask, the operator is believed', async (t) => {
+test('F7: when the ACL forbids the check, the service trusts the operator', async (t) => {
   const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
   t.teardown(() => redis.stop())
   const admin = new Redis(redis.url)
@@ -136,7 +138,7 @@ test('F7: where the ACL forbids to ask, the operator is believed', async (t) => 
   t.equal((await health(managementUrl, '/readyz')).status, 200)
 })
 
-test('a replica is no primary: not ready, and it says why', async (t) => {
+test('a replica instead of a primary: the service is not ready, and says why', async (t) => {
   const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
   t.teardown(() => primary.stop())
   const replica = await startReplica(t, primary)
@@ -145,7 +147,7 @@ test('a replica is no primary: not ready, and it says why', async (t) => {
   t.equal((await health(managementUrl, '/readyz')).status, 503)
 })
 
-/** Whether an error of the log says so, before long. */
+/** Whether an error with this text appears in the log soon. */
 async function told(log: Record<string, unknown>[], text: RegExp): Promise<boolean> {
   await poll(async () => log.some((line) => line.level === 50 && text.test(JSON.stringify(line))))
   return true

@@ -8,14 +8,14 @@ const basic = (id: string, secret: string) => ({
   authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`,
 })
 
-/** Percent-encoded to the letter of RFC 6749 §2.3.1, every character of it. */
+/** Percent-encodes every character, as RFC 6749 §2.3.1 allows. */
 const encode = (text: string) => [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
 
-// What of it is percent-encoded, or is not, must not be mistaken for the other.
+// The service must not confuse encoded and raw parts of this secret.
 const AWKWARD = { id: 'awkward.client', secret: 's%41me+colons:and=signs%2Bof:32-bytes%' }
 
 for (const store of stores) {
-  test(`${store}: an introspection answers the claims of a living token, numbers as integers, for no cache to keep`, async (t) => {
+  test(`${store}: introspection returns the claims of a live token, numbers as integers, and forbids caching`, async (t) => {
     const { api } = await startService(t, store, { ACCESS_TTL: '10m' })
     const { body: ada } = await api.signUp('ada', PASSWORD)
     const { access_token, refresh_token, sid } = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
@@ -46,7 +46,7 @@ for (const store of stores) {
     t.equal((await api.introspect(access_token)).text, '{"active":false}')
   })
 
-  test(`${store}: a client authenticates by Basic, percent-encoded or raw, by the body, or by both alike`, async (t) => {
+  test(`${store}: a client authenticates by Basic, percent-encoded or raw, by the body, or by both if they are equal`, async (t) => {
     const { api } = await startService(t, store, { BOOTSTRAP_CLIENT: `${AWKWARD.id}:${AWKWARD.secret}` })
     await api.signUp('ada', PASSWORD)
     const { access_token: token } = await api.tokens('ada', PASSWORD)
@@ -135,7 +135,7 @@ for (const store of stores) {
     t.equal(credentialsInAddress.status, 400)
   })
 
-  test(`${store}: the client is asked before the token is looked at`, async (t) => {
+  test(`${store}: the client is authenticated before the token is read`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: live } = await api.tokens('ada', PASSWORD)
@@ -162,7 +162,7 @@ for (const store of stores) {
     for (const { status, text } of refused) t.match({ status, text }, { status: 401, text: refused[0]?.text })
   })
 
-  test(`${store}: token_type_hint is ignored, whatever it says`, async (t) => {
+  test(`${store}: token_type_hint is always ignored`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: token } = await api.tokens('ada', PASSWORD)

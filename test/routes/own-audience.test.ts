@@ -6,7 +6,7 @@ const ISSUER = 'http://latchkey.test'
 const AUDIENCES = { AUDIENCE: 'web,todo' }
 const OTHER_SESSION = '9f8Hn1VnTz2cUWl0q3yJ8A'
 
-/** Where a person acts on their account, or on their other sessions. */
+/** The endpoints for a person's own account and other sessions. */
 const OWN: [method: string, path: string, json?: object][] = [
   ['GET', '/sessions'],
   ['DELETE', `/sessions/${OTHER_SESSION}`],

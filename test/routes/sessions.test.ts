@@ -5,7 +5,7 @@ import { PASSWORD, startService, stores } from '../support/service.js'
 const seconds = () => Math.floor(Date.now() / 1000)
 
 for (const store of stores) {
-  test(`${store}: GET /sessions lists the user's own living sessions, the latest used first`, async (t) => {
+  test(`${store}: GET /sessions lists the user's own live sessions, the latest used first`, async (t) => {
     const { api } = await startService(t, store, { REFRESH_TTL: '2d' })
     await api.signUp('ada', PASSWORD)
     await api.signUp('eve', PASSWORD)
@@ -46,7 +46,7 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: DELETE /sessions/:sid ends that one alone, at once, and again`, async (t) => {
+  test(`${store}: DELETE /sessions/:sid ends only that session, at once, and may be repeated`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const phone = await api.tokens('ada', PASSWORD)
@@ -68,7 +68,7 @@ for (const store of stores) {
     t.equal((await api.call('/sessions', { bearer: laptop.access_token })).status, 401)
   })
 
-  test(`${store}: DELETE /sessions/:sid of another user, or of nobody, answers 204 and ends nothing`, async (t) => {
+  test(`${store}: DELETE /sessions/:sid with another user's session, or an unknown one, returns 204 and ends nothing`, async (t) => {
     const { api, env, audited } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     await api.signUp('eve', PASSWORD)
@@ -92,7 +92,7 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: an id that no session can have is 400, on every store alike`, async (t) => {
+  test(`${store}: an id that no session can have is 400 on every store`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer } = await api.tokens('ada', PASSWORD)
@@ -132,7 +132,7 @@ for (const store of stores) {
     )
   })
 
-  test(`${store}: POST /logout-all ends every session of the user, with either token, and wants a live one`, async (t) => {
+  test(`${store}: POST /logout-all ends every session of the user, with either token, if the token is live`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     await api.signUp('eve', PASSWORD)
@@ -150,7 +150,7 @@ for (const store of stores) {
     t.equal(await api.isActive(eve.access_token), true)
   })
 
-  test(`${store}: who calls is asked before what they sent: a bad token is 401, whatever else is wrong`, async (t) => {
+  test(`${store}: a bad token is 401, whatever else is wrong with the request`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: ended } = await api.tokens('ada', PASSWORD)

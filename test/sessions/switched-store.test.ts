@@ -12,11 +12,12 @@ import {
   spawnService,
   startReady,
 } from '../support/service.js'
+import { isAll } from '../support/size.js'
 import { countSessionRows, redisKeys, withRedis } from '../support/store-inspection.js'
 import { until, verdict, verifierOf } from '../support/verifier-setup.js'
 
 const RENEWED = 'seven tame otters hum'
-const databases = ['sqlite', 'postgres'] as const
+const databases = isAll ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
 
 async function redisOf(t: Test, args: string[] = []): Promise<RedisServer> {
   const redis = await startRedis({ args })

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createService } from '../../src/app.js'
-import { readConfig } from '../../src/config/config.js'
+import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
+import { readConfig } from '../../src/config/read.js'
 import { createLogger } from '../../src/log.js'
 
 interface Schema {
@@ -49,7 +50,9 @@ const SETTINGS = {
 /** docs/api.md, from the OpenAPI document that the service answers. */
 export async function apiPage(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-page-'))
-  const config = readConfig({ ...SETTINGS, DATABASE_URL: `sqlite:${join(folder, 'latchkey.db')}` })
+  const config = addDevelopmentSecrets(
+    readConfig({ ...SETTINGS, DATABASE_URL: `sqlite:${join(folder, 'latchkey.db')}` }),
+  )
   const service = await createService(config, createLogger('silent'))
   try {
     return pageOf((await service.app.inject('/openapi.json')).json())

@@ -1,5 +1,5 @@
 import { type ClientPermissions, createClients, generateClientSecret } from '../../src/clients/clients.js'
-import { readStoresConfig } from '../../src/config/config.js'
+import { readStoresConfig } from '../../src/config/read.js'
 import { openDatabase } from '../../src/database/database.js'
 import type { Environment } from './service.js'
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { readConfig } from '../../src/config/config.js'
+import { readConfig } from '../../src/config/read.js'
 import { createLogger } from '../../src/log.js'
 import type { SessionStore } from '../../src/sessions/session.js'
 import { openStores } from '../../src/stores.js'

@@ -7,7 +7,9 @@ import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { TAP, Test } from 'tap'
 import { createService } from '../../src/app.js'
-import { type Config, readConfig } from '../../src/config/config.js'
+import type { Config } from '../../src/config/config.js'
+import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
+import { readConfig } from '../../src/config/read.js'
 import { createLogger } from '../../src/log.js'
 import { Api } from './api.js'
 import { eventually } from './eventually.js'
@@ -98,7 +100,7 @@ export async function untilReady(managementUrl: string): Promise<void> {
 
 /** The same with settings that are there already: a second replica, or a restart. */
 export async function startServiceWith(t: Test | TAP, env: Environment): Promise<RunningService> {
-  const config = readConfig(env)
+  const config = addDevelopmentSecrets(readConfig(env))
   const log: Record<string, unknown>[] = []
   const sink = new Writable({
     write(line, _encoding, done) {

@@ -185,6 +185,7 @@ export function sessionContract(store: Store): void {
     const { session: others } = await sessions.create(newSession(newUser()))
 
     t.strictSame(await sessions.revoke(sub, []), [])
+    await sessions.confirmRevoked(sub)
     t.strictSame(await sessions.revoke(sub, [others.sid, newSession(sub).sid]), [])
     t.strictSame(await sessions.revoke(sub, [phone.sid, others.sid]), [phone.sid])
     t.strictSame(await sessions.revoke(sub, [phone.sid]), [])

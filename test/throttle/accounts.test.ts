@@ -4,7 +4,7 @@ import { PASSWORD, startService } from '../support/service.js'
 
 const NEXT = 'a quite different pass phrase'
 
-/** Requests that come from an address of the test's choice. */
+/** Sends requests from a chosen address. */
 const PROXIED = { TRUST_PROXY: '127.0.0.1' }
 const from = (address: string) => ({ 'x-forwarded-for': address })
 const login = (api: Api, address: string, username: string, password: string) =>
@@ -22,14 +22,14 @@ async function signIn(api: Api, username: string): Promise<{ sub: string; bearer
   return { sub, bearer: (await login(api, HOME, username, PASSWORD)).body.access_token }
 }
 
-// Without Redis guesses are counted in the process, whatever the database is.
+// Without Redis the process counts guesses, whatever the database is.
 for (const store of ['sqlite', 'redis'] as const) {
-  test(`${store}: a sign-in to an account whose user name is the id of another forgives no guess at the other's password`, async (t) => {
+  test(`${store}: a sign-in to an account named like another's id does not forgive guesses at the other's password`, async (t) => {
     const { api } = await startService(t, store, PROXIED)
     const { sub, bearer: stolen } = await signIn(api, 'ada')
     t.equal((await api.signUp(sub, PASSWORD)).status, 201)
 
-    // The fifth wrong password from one address makes it wait, so four come from each.
+    // The fifth wrong password makes an address wait, so each address sends four.
     let compared = 0
     for (let i = 0; i < 27; i += 1) {
       for (let guess = 0; guess < 4; guess += 1) {
@@ -45,7 +45,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     t.equal(compared, 100, 'of 109 guesses')
   })
 
-  test(`${store}: guesses at one password count together, at sign-in and where the password is asked again`, async (t) => {
+  test(`${store}: guesses at one password count together, at sign-in and at "your password again"`, async (t) => {
     const { api } = await startService(t, store, PROXIED)
     const { bearer: stolen } = await signIn(api, 'ada')
     const statuses: number[] = []
@@ -58,7 +58,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     t.equal((await changePassword(api, HOME, stolen, PASSWORD)).status, 204, 'and she changes it where she is known')
   })
 
-  test(`${store}: L12: who guesses at sign-in, also from the victim's own address, does not keep the victim from changing the password there`, async (t) => {
+  test(`${store}: L12: guesses at sign-in, even from the victim's own address, do not block the victim's password change`, async (t) => {
     const { api } = await startService(t, store, PROXIED)
     const { bearer } = await signIn(api, 'ada')
     for (let i = 0; i < 100; i += 1) await login(api, `10.0.6.${i}`, 'ada', `wrong ${i}`)
@@ -68,7 +68,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     t.equal((await changePassword(api, HOME, bearer, PASSWORD)).status, 204)
   })
 
-  test(`${store}: wrong sign-ins under somebody's id as user name hold that person up nowhere`, async (t) => {
+  test(`${store}: wrong sign-ins with a person's id as the user name never delay that person`, async (t) => {
     const { api } = await startService(t, store, PROXIED)
     const { sub, bearer } = await signIn(api, 'ada')
     for (let i = 0; i < 105; i += 1) await login(api, `10.0.3.${i}`, sub, `wrong ${i}`)
@@ -77,7 +77,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     t.equal((await changePassword(api, '192.0.2.9', bearer, PASSWORD)).status, 204)
   })
 
-  test(`${store}: an address that knew a deleted account is not known to the next account of that name`, async (t) => {
+  test(`${store}: an address that a deleted account trusted is not trusted for the next account of that name`, async (t) => {
     const { api } = await startService(t, store, PROXIED)
     const { bearer } = await signIn(api, 'ada')
     t.equal((await api.call('/users/me', { method: 'DELETE', bearer, json: { password: PASSWORD } })).status, 204)
@@ -86,7 +86,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     t.equal((await login(api, HOME, 'ada', 'wrong')).status, 429)
   })
 
-  test(`${store}: one address signs up 300 times an hour: then 429 with Retry-After, and other addresses go on`, async (t) => {
+  test(`${store}: one address may sign up 300 times an hour; then it gets 429 with Retry-After, and other addresses go on`, async (t) => {
     const { api, audited } = await startService(t, store, PROXIED)
     const signUp = (address: string, username: string) =>
       api.call('/users', { json: { username, password: PASSWORD }, headers: from(address) })

@@ -5,23 +5,23 @@ import type { Answer, Api } from '../support/api.js'
 import { PASSWORD, type RunningService, startService } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
-/** Sign-ins that come from an address of the test's choice. */
+/** Signs in from a chosen address. */
 const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_QUEUE: '2000' }
 
 const loginFrom = (api: Api, address: string, username: string, password: string): Promise<Answer> =>
   api.call('/login', { json: { username, password }, headers: { 'x-forwarded-for': address } })
 
-/** Any number of addresses, no two of one network. */
+/** Addresses of different networks, as many as wanted. */
 const addressOf = (i: number) => `10.${(i >> 16) & 255}.${(i >> 8) & 255}.${i & 255}`
 
-/** How many wrong passwords have been hashed: each such sign-in says so in the audit log, and no other does. */
+/** How many wrong passwords were hashed: the audit log has a line for each, and for no other sign-in. */
 const hashed = ({ audited }: RunningService) =>
   audited('login.refused').filter(({ reason }) => reason === 'wrong_password' || reason === 'unknown_user').length
 
-/** What is no refusal that says what it is. On a busy machine Redis may take longer than a caller should wait: 503. */
+/** Answers other than the expected refusals. 503 is expected too: on a busy machine Redis may exceed its timeout. */
 const others = (answers: Answer[]) => answers.filter(({ status }) => ![401, 429, 503].includes(status))
 
-/** All of these, so many at once. */
+/** Runs all tasks with this concurrency. */
 async function inParallel<Result>(
   count: number,
   atOnce: number,
@@ -37,9 +37,9 @@ async function inParallel<Result>(
   return results
 }
 
-// Without Redis guesses are counted in the process, whatever the database is.
+// Without Redis the process counts guesses, whatever the database is.
 for (const store of ['sqlite', 'redis'] as const) {
-  test(`${store}: L9: of 1,000 wrong guesses on one account at most 100 are hashed, from one address or from 1,000`, async (t) => {
+  test(`${store}: L9: at most 100 of 1,000 wrong guesses at one account are hashed, from one address or from 1,000`, async (t) => {
     for (const [name, address] of [
       ['one address', () => '192.0.2.1'],
       ['1,000 addresses', addressOf],
@@ -63,7 +63,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     }
   })
 
-  test(`${store}: L9: the right password works after the wait that was told`, async (t) => {
+  test(`${store}: L9: the right password works after the wait of Retry-After`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     for (let i = 0; i < 5; i += 1) t.equal((await api.login('ada', `wrong ${i}`)).status, 401)
@@ -88,10 +88,10 @@ for (const store of ['sqlite', 'redis'] as const) {
     t.equal((await api.login('ada', PASSWORD)).status, 200)
   })
 
-  test(`${store}: the wait doubles with each wrong password after it, and right ones are refused meanwhile`, async (t) => {
+  test(`${store}: the wait doubles after each wrong password, and the right password is refused meanwhile`, async (t) => {
     const { api, env } = await startService(t, store, { HASH_CONCURRENCY: '8' })
     const { body } = await api.signUp('ada', PASSWORD)
-    // So costly that all eight are being compared before the first has failed, also on a busy machine.
+    // The cost keeps all eight in flight until the first fails, even on a busy machine.
     const costly = await hash(PASSWORD, { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 65_536, timeCost: 6 })
     await withAccounts(env, (_users, { db }) =>
       db.updateTable('users').set({ password_hash: costly }).where('id', '=', body.id).execute(),
@@ -102,7 +102,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     t.ok(Number(headers['retry-after']) > 30, `${headers['retry-after']} s: 5, doubled three times`)
   })
 
-  test(`${store}: L11: a spray over 10,000 accounts from one address ends in 429, and L12: holds up nobody who is known there`, async (t) => {
+  test(`${store}: L11: a spray over 10,000 accounts from one address ends in 429; L12: it delays nobody for whom the address is trusted`, async (t) => {
     const count = Number(process.env.LATCHKEY_TEST_SPRAY ?? 1600)
     const service = await startService(t, store, PROXIED)
     const { api } = service
@@ -122,7 +122,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     t.equal((await loginFrom(api, office, 'ada', PASSWORD)).status, 200, 'and she where she is known')
   })
 
-  test(`${store}: L12: an attacker cannot lock the victim out of an address that the account is known at`, async (t) => {
+  test(`${store}: L12: an attacker cannot lock the victim out of a trusted address`, async (t) => {
     const { api } = await startService(t, store, PROXIED)
     await api.signUp('ada', PASSWORD)
     const home = '198.51.100.7'
@@ -140,7 +140,7 @@ for (const store of ['sqlite', 'redis'] as const) {
     t.equal((await loginFrom(api, '198.51.100.8', 'ada', PASSWORD)).status, 429, 'elsewhere it has to wait')
   })
 
-  test(`${store}: H13: the X-Forwarded-For of a caller who is no proxy does not count, nor what it claims before a proxy`, async (t) => {
+  test(`${store}: H13: X-Forwarded-For counts only from a proxy, and only the part that the proxy wrote`, async (t) => {
     for (const [name, overrides, forward] of [
       ['no proxy is trusted', { HASH_QUEUE: '100' }, (i: number) => addressOf(i)],
       ['before the proxy’s own entry', PROXIED, (i: number) => `${addressOf(i)}, 192.0.2.1`],

@@ -2,7 +2,8 @@ import { test } from 'tap'
 import type { Answer, Api } from '../support/api.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
-const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_CONCURRENCY: '1', HASH_QUEUE: '64' }
+const ONE_SLOT = { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '64' }
+const PROXIED = { ...ONE_SLOT, TRUST_PROXY: '127.0.0.1' }
 const from = (address: string) => ({ 'x-forwarded-for': address })
 const login = (api: Api, address: string, username: string) =>
   api.call('/login', { json: { username, password: PASSWORD }, headers: from(address) })
@@ -10,7 +11,7 @@ const login = (api: Api, address: string, username: string) =>
 const CALLERS = 80
 const OTHERS = 30
 
-/** What somebody sends from so many connections, one request after the other on each. */
+/** The requests of each connection, one after the other. */
 const storms: [string, (api: Api, bearer: string) => Promise<Answer>][] = [
   ['right sign-ins', (api) => login(api, '192.0.2.1', 'eve')],
   [
@@ -18,7 +19,7 @@ const storms: [string, (api: Api, bearer: string) => Promise<Answer>][] = [
     (api) => login(api, `2001:db8::${Math.floor(Math.random() * 65_536).toString(16)}`, 'eve'),
   ],
   [
-    'sign-ups for a name that is taken',
+    'sign-ups for a taken name',
     (api) => api.call('/users', { json: { username: 'eve', password: PASSWORD }, headers: from('192.0.2.1') }),
   ],
   [
@@ -29,9 +30,9 @@ const storms: [string, (api: Api, bearer: string) => Promise<Answer>][] = [
 ]
 
 for (const store of stores) {
-  // The queue is in the process: what may fill it does not depend on the store.
+  // The queue is in the process, so its load does not depend on the store.
   for (const [name, send] of store === 'sqlite' ? storms : storms.slice(0, 1)) {
-    test(`${store}: L10: of those who sign in while one address sends ${CALLERS} ${name} at once, nine in ten do`, async (t) => {
+    test(`${store}: L10: nine of ten sign-ins succeed while one address sends ${CALLERS} ${name} at once`, async (t) => {
       const { api } = await startService(t, store, PROXIED)
       for (const username of ['ada', 'eve']) await api.signUp(username, PASSWORD)
       const { access_token } = (await login(api, '192.0.2.1', 'eve')).body
@@ -55,12 +56,12 @@ for (const store of stores) {
       const rude = storm.filter(
         ({ status, headers }) => status >= 429 && !/^[1-9]\d*$/.test(String(headers['retry-after'])),
       )
-      t.strictSame(rude, [], 'who is refused is told when to come again')
+      t.strictSame(rude, [], 'every refusal has Retry-After')
     })
   }
 
-  test(`${store}: an address that is alone may take every place in the queue`, async (t) => {
-    const { api } = await startService(t, store, { HASH_CONCURRENCY: '1', HASH_QUEUE: '64' })
+  test(`${store}: a single address may take every place in the queue`, async (t) => {
+    const { api } = await startService(t, store, ONE_SLOT)
     await api.signUp('ada', PASSWORD)
     const answers = await Promise.all(Array.from({ length: 65 }, () => api.login('ada', PASSWORD)))
     t.strictSame(

@@ -6,13 +6,13 @@ const CONNECTIONS = 100
 const EACH = 4
 
 for (const store of stores) {
-  test(`${store}: L10: of a storm of sign-ins on 100 connections the excess gets 503 or 429 with Retry-After, and introspection holds`, async (t) => {
+  test(`${store}: L10: sign-ins on 100 connections at once: the excess gets 503 or 429 with Retry-After, and introspection goes on`, async (t) => {
     const { api } = await startService(t, store, { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '16' })
     for (const name of ['ada', 'eve']) await api.signUp(name, PASSWORD)
     const { access_token } = await api.tokens('ada', PASSWORD)
 
     const answers: Answer[] = []
-    // Right passwords, wrong ones, and names that nobody has.
+    // Right passwords, wrong passwords, and unknown names.
     const storm = Array.from({ length: CONNECTIONS }, async (_, i) => {
       for (let attempt = 0; attempt < EACH; attempt += 1) {
         const [name, password] = [

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { ConfigError, readConfig } from '../../src/config/config.js'
+import { ConfigError, readConfig } from '../../src/config/read.js'
 import { type Algorithm, keyFile, keySet, makeKey, publicOf, withKeyFile } from '../support/keys.js'
 import { environment, PASSWORD, REFRESH_SECRET, startService, temporaryFolder } from '../support/service.js'
 

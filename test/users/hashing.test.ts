@@ -16,30 +16,42 @@ const storeHash = (env: Environment, id: string, phc: string) =>
     db.updateTable('users').set({ password_hash: phc }).where('id', '=', id).execute(),
   )
 
-test('a store that fails empties the line of those who wait, and of nobody who comes after', async (t) => {
+test('a store failure rejects the callers that wait, and no later caller', async (t) => {
   const hashing = createPasswordHashing({ concurrency: 1, queue: 64 })
-  let begun = 0
-  const failing = async () => {
-    begun += 1
-    await sleep(20)
-    throw new Unavailable('redis', 'it stalls')
+  let started = 0
+  const fail = async () => {
+    const slot = await hashing.acquire()
+    try {
+      started += 1
+      await sleep(20)
+      throw new Unavailable('redis', 'it stalls')
+    } catch (error) {
+      slot.noteFailure(error)
+      throw error
+    } finally {
+      slot.release()
+    }
   }
-  const working = () => hashing.inTurn(undefined, async () => 'done')
+  const succeed = async () => {
+    const slot = await hashing.acquire()
+    slot.release()
+    return 'done'
+  }
   let after: Promise<string>[] = []
-  const before = Array.from({ length: 50 }, () => hashing.inTurn(undefined, failing))
+  const before = Array.from({ length: 50 }, fail)
   before[0]?.catch(() => {
-    // While the line is still being emptied.
-    after = Array.from({ length: 5 }, working)
+    // The queue still rejects the callers before these.
+    after = Array.from({ length: 5 }, succeed)
   })
   for (const one of await Promise.allSettled(before)) t.match(one, { reason: { message: 'it stalls' } })
-  t.ok(begun < 10, `${begun} of 50 were begun`)
+  t.ok(started < 10, `${started} of 50 started`)
   t.strictSame(await Promise.all(after), Array(5).fill('done'))
   t.same(hashing.load(), { active: 0, waiting: 0 })
 })
 
 for (const store of accountStores) {
   for (const queue of [0, 1, 2]) {
-    test(`${store}: with ${queue} places to wait, sign-ins past them get 503 with Retry-After, and introspection goes on`, async (t) => {
+    test(`${store}: HASH_QUEUE=${queue}: further sign-ins get 503 with Retry-After, and introspection goes on`, async (t) => {
       const { api } = await startService(t, store, {
         HASH_COST: 'full',
         HASH_CONCURRENCY: '1',
@@ -62,18 +74,18 @@ for (const store of accountStores) {
 
       const answers = await over
       const refused = answers.filter(({ status }) => status !== 200)
-      t.ok(answers.length - refused.length >= 1 + queue, 'those that have a place sign in')
+      t.ok(answers.length - refused.length >= 1 + queue, 'sign-ins with a place succeed')
       t.ok(refused.length > 0, 'the others are refused')
       for (const { status, headers, body } of refused) {
         t.match({ status, error: body.error }, { status: 503, error: 'temporarily_unavailable' })
         t.match(headers['retry-after'], /^[1-9]\d*$/)
       }
       t.ok(introspections > 0)
-      t.equal((await api.login('ada', PASSWORD)).status, 200, 'and the gate opens again')
+      t.equal((await api.login('ada', PASSWORD)).status, 200, 'the queue accepts sign-ins again')
     })
   }
 
-  test(`${store}: everything that hashes passes the gate: sign-up, a change of the password, a deletion`, async (t) => {
+  test(`${store}: everything that hashes waits in the queue: sign-up, a password change, a deletion`, async (t) => {
     const { api } = await startService(t, store, { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '0' })
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer } = await api.tokens('ada', PASSWORD)
@@ -89,7 +101,7 @@ for (const store of accountStores) {
     ]
     for (const [name, call] of calls) {
       let refused: Awaited<ReturnType<typeof call>> | undefined
-      // One of two that come at once finds the gate taken; on a slow machine they may miss each other.
+      // One of two simultaneous requests finds the queue full. On a slow machine they may miss each other.
       for (let round = 0; refused === undefined && round < 20; round += 1) {
         const answers = await Promise.all([...Array.from({ length: 8 }, () => api.login('ada', PASSWORD)), call()])
         if (answers.at(-1)?.status === 503) refused = answers.at(-1)
@@ -103,7 +115,7 @@ for (const store of accountStores) {
     t.equal(await api.isActive(bearer), true)
   })
 
-  test(`${store}: a hash of weaker parameters is made anew at sign-in, and nobody is signed out by it`, async (t) => {
+  test(`${store}: sign-in replaces a hash of weaker parameters, and signs nobody out`, async (t) => {
     const { api, env } = await startService(t, store, { HASH_COST: 'full' })
     const { body: ada } = await api.signUp('ada', PASSWORD)
     const before = await api.tokens('ada', PASSWORD)
@@ -122,14 +134,14 @@ for (const store of accountStores) {
 
       const { password_hash, password_version } = await storedHash(env, ada.id)
       t.match(password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/, name)
-      t.equal(password_version, 1, 'a rehash is no change of the password')
+      t.equal(password_version, 1, 'a rehash does not count as a password change')
       t.equal((await api.login('ada', PASSWORD)).status, 200)
       t.equal((await storedHash(env, ada.id)).password_hash, password_hash, `${name}: once`)
     }
     t.equal(await api.isActive(before.access_token), true)
   })
 
-  test(`${store}: a hash of stronger parameters stays as it is`, async (t) => {
+  test(`${store}: sign-in keeps a hash of stronger parameters`, async (t) => {
     const { api, env } = await startService(t, store, { HASH_COST: 'full' })
     const { body: ada } = await api.signUp('ada', PASSWORD)
     const strong = await hash(PASSWORD, {

@@ -13,7 +13,7 @@ const storedHash = (env: Environment, id: string): Promise<string> =>
 const storeHash = (env: Environment, id: string, passwordHash: string) =>
   withAccounts(env, (users) => users.setPasswordHash(id, passwordHash))
 
-/** Made by others: Python's hashlib, libxcrypt, and the reference implementation's own tests of argon2. */
+/** From other implementations: Python's hashlib, libxcrypt, and the tests of argon2's reference implementation. */
 const HASHES: [what: string, passwordHash: string, password: string][] = [
   ['argon2i', '$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$wWKIMhR9lyDFvRz9YTZweHKfbftvj+qf+YFY4NeBbtA', 'password'],
   [
@@ -68,7 +68,7 @@ const SALT = '8PHy8/T19vf4+fr7/P3+/w'
 const OUTPUT = 'n5y9hrV80jPF5eBETbfKUkiKZk3DXkL+xiNruiraf+U'
 const CRYPT = 'abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG'
 
-/** Those that would take minutes to years, or all of the memory, or that any password fits. */
+/** Hashes that would take minutes to years, or all of the memory, or that match any password. */
 const HOSTILE: [what: string, passwordHash: string][] = [
   ['bcrypt of cost 31', `$2b$31$${CRYPT}`],
   ['bcrypt of cost 15', `$2b$15$${CRYPT}`],
@@ -102,7 +102,7 @@ const HOSTILE: [what: string, passwordHash: string][] = [
 ]
 
 for (const store of accountStores) {
-  test(`${store}: hashes of other systems are taken, and replaced by our own at the first sign-in`, async (t) => {
+  test(`${store}: hashes of other systems work, and the first sign-in replaces them`, async (t) => {
     const { api, env } = await startService(t, store, { HASH_COST: 'full' })
     const admin = adminOf(api)
     const all = [...HASHES]
@@ -125,7 +125,7 @@ for (const store of accountStores) {
       t.equal((await api.login(username, password)).status, 200, what)
 
       const replaced = await storedHash(env, id)
-      // Ours is 19 MiB and 2 passes: what is as strong stays.
+      // New hashes have 19 MiB and 2 passes. An equally strong hash stays.
       if (/^\$argon2id\$v=19\$m=65536,t=2/.test(passwordHash)) t.equal(replaced, passwordHash, what)
       else t.match(replaced, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/, what)
       t.equal((await api.login(username, password)).status, 200, `${what}, again`)
@@ -134,11 +134,11 @@ for (const store of accountStores) {
   })
 }
 
-test('a hash that costs too much to check, or that too many passwords fit, is taken by no door', async (t) => {
+test('every entrance refuses a hash that costs too much to check, or that too many passwords match', async (t) => {
   const { api, env, log } = await startService(t, 'sqlite', { HASH_COST: 'full' })
   const admin = adminOf(api)
   for (const [index, [what, passwordHash]] of HOSTILE.entries()) {
-    // An account for each: guesses at one would soon have to wait.
+    // Each hash has its own account, because guesses at one account would soon have to wait.
     const username = `user${index}`
     const json = { username, password_hash: `$2b$04$${CRYPT}` }
     const { id } = (await admin('POST', '/users', { json })).body
@@ -150,7 +150,7 @@ test('a hash that costs too much to check, or that too many passwords fit, is ta
       t.equal(status, 400, `${what}: ${text}`)
       t.notOk(text.includes(passwordHash) && passwordHash.length > 1, 'and the answer does not repeat it')
     }
-    // Who can write to the database gets no further: it is not worked on.
+    // A hash that somebody wrote into the database is not computed either.
     await storeHash(env, id, passwordHash)
     for (const password of [' ', PASSWORD, 'password']) {
       t.equal((await api.login(username, password)).status, 401, what)
@@ -163,7 +163,7 @@ test('a hash that costs too much to check, or that too many passwords fit, is ta
   )
 })
 
-test('L7: a password that another system hashed as it was typed is known in any composition', async (t) => {
+test('L7: a password that another system hashed as typed works in any composition', async (t) => {
   const { api } = await startService(t, 'sqlite', { HASH_COST: 'full' })
   const admin = adminOf(api)
   const decomposed = 'cafe\u0301 au lait, s\u0327il te plai\u0302t'
@@ -176,10 +176,10 @@ test('L7: a password that another system hashed as it was typed is known in any 
   }
 })
 
-test('what checking a hash of another system costs passes the gate too, and a full gate refuses no right password', async (t) => {
+test('checks of imported hashes wait in the queue too, and a busy queue refuses no right password', async (t) => {
   const { api, env } = await startService(t, 'sqlite', { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '3' })
   const admin = adminOf(api)
-  // Some 60 ms of a core.
+  // About 60 ms of a core.
   const slow = '$2b$10$abcdefghijklmnopqrstuuJLbSVCXVWyvQnlTf1fY7CYxMSBFkHSa'
   const { id } = (await admin('POST', '/users', { json: { username: 'ada', password_hash: slow } })).body
 

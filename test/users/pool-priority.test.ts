@@ -9,7 +9,9 @@ const niceness = () =>
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16])
   })
 
-test('the threads that hash give way to the one that answers', { skip: process.platform !== 'linux' }, async (t) => {
+test('the hashing threads have a lower priority than the main thread', {
+  skip: process.platform !== 'linux',
+}, async (t) => {
   const { api } = await startService(t, 'sqlite', { HASH_COST: 'full' })
   const own = niceness()[0] as number
   await api.signUp('ada', PASSWORD)
@@ -17,5 +19,5 @@ test('the threads that hash give way to the one that answers', { skip: process.p
   while (!niceness().some((value) => value >= own + 10) && Date.now() < deadline) await api.login('ada', PASSWORD)
   const values = niceness()
   t.ok(values.filter((value) => value === 10).length >= 1, `${values}`)
-  t.equal(values[0], own, 'and that one is as it was')
+  t.equal(values[0], own, 'the main thread keeps its priority')
 })

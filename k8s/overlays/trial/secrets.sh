@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the secrets of a trial, once, in secrets/ beside this file. Needs openssl, and latchkey: `npm ci && npm run build`.
+# Creates the secrets of a trial in secrets/ beside this file. Existing secrets stay. Requires openssl and latchkey
+# (`npm ci && npm run build`).
 set -eu
 cd "$(dirname "$0")"
 umask 077

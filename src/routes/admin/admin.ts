@@ -1,7 +1,8 @@
 import type { FastifyPluginAsync } from 'fastify'
-import type { AdminDependencies } from '../guards/admin.js'
+import { requireClient } from '../guards/client.js'
 import { clientRoutes } from './client.js'
 import { clientsRoutes } from './clients.js'
+import type { AdminDependencies } from './dependencies.js'
 import { sessionsRoutes } from './sessions.js'
 import { userRoutes } from './user.js'
 import { resetPasswordRoute } from './user-password.js'
@@ -14,6 +15,7 @@ export const admin: FastifyPluginAsync<AdminDependencies> = async (app, dependen
     reply.header('cache-control', 'no-store')
     done()
   })
+  app.addHook('preValidation', requireClient('admin', dependencies))
   await app.register(usersRoutes, dependencies)
   await app.register(userRoutes, dependencies)
   await app.register(resetPasswordRoute, dependencies)

@@ -4,23 +4,22 @@ import { generateClientSecret } from '../../clients/clients.js'
 import { duration } from '../../config/duration.js'
 import { refusal } from '../../http/errors.js'
 import { deleteClient } from '../../lifecycle/clients.js'
-import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { callingClient } from '../guards/caller.js'
 import { clientBody } from './clients.js'
+import type { AdminDependencies } from './dependencies.js'
 
 /** `GET` and `DELETE /admin/clients/:id`, `POST /admin/clients/:id/secret`: one client. */
 export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { clients, audit } = dependencies
 
-  app.get('/admin/clients/:id', { schema: ReadClient, attachValidation: true }, async (request) => {
-    await requireAdmin(request, dependencies)
-
+  app.get('/admin/clients/:id', { schema: ReadClient }, async (request) => {
     const client = await clients.read(request.params.id)
     if (!client) throw refusal.noSuch('client')
     return clientBody(client)
   })
 
-  app.post('/admin/clients/:id/secret', { schema: RotateSecret, attachValidation: true }, async (request) => {
-    const by = await requireAdmin(request, dependencies)
+  app.post('/admin/clients/:id/secret', { schema: RotateSecret }, async (request) => {
+    const { id: by } = callingClient(request)
     const { id } = request.params
     const overlap = duration(request.body.overlap ?? '1d')
     const secret = generateClientSecret()
@@ -31,8 +30,8 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async 
     return { id, secret, previous_secret_until: overlap === 0 ? null : Math.floor(until / 1000) }
   })
 
-  app.delete('/admin/clients/:id', { schema: DeleteClient, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.delete('/admin/clients/:id', { schema: DeleteClient }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { id } = request.params
 
     if (!(await deleteClient(dependencies, id))) throw refusal.noSuch('client')

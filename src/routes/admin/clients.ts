@@ -3,32 +3,32 @@ import { CreateClient, ListClients } from '../../../schemas/admin/clients.js'
 import { generateClientSecret, isClientId, type ListedClient } from '../../clients/clients.js'
 import { refusal } from '../../http/errors.js'
 import { createClient } from '../../lifecycle/clients.js'
-import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { callingClient } from '../guards/caller.js'
+import type { AdminDependencies } from './dependencies.js'
 import { parseList } from './parse-list.js'
 
-/** `GET /admin/clients`, `POST /admin/clients`: clients are listed and made. */
+/** `GET /admin/clients`, `POST /admin/clients`: list and create clients. */
 export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { clients, audit } = dependencies
 
-  app.get('/admin/clients', { schema: ListClients, attachValidation: true }, async (request) => {
-    await requireAdmin(request, dependencies)
-
+  app.get('/admin/clients', { schema: ListClients }, async () => {
     return { clients: (await clients.list()).map(clientBody) }
   })
 
-  app.post('/admin/clients', { schema: CreateClient, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.post('/admin/clients', { schema: CreateClient }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { id } = request.body
-    if (!isClientId(id)) throw refusal.invalidRequest('id must not be latchkey: that is the service itself')
+    if (!isClientId(id))
+      throw refusal.invalidRequest('id must not be latchkey, which is the service itself: choose another')
     const [scopes, audiences] = [parseList(request.body.scopes), parseList(request.body.audiences)]
     const secret = generateClientSecret()
 
     if (!(await createClient(dependencies, { id, secret }, { scopes, audiences }))) throw refusal.clientIdTaken()
     audit(request, { event: 'client.created', client: id, scopes, audiences, by })
-    const made = await clients.read(id)
-    // Deleted by another administrator in this moment.
-    if (!made) throw refusal.unavailable()
-    return reply.code(201).send({ ...clientBody(made), secret })
+    const client = await clients.read(id)
+    // Another administrator may have deleted the client just now.
+    if (!client) throw refusal.unavailable()
+    return reply.code(201).send({ ...clientBody(client), secret })
   })
 }
 

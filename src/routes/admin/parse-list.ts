@@ -1,4 +1,6 @@
-/** A list of words, or the words of a text: forms have no lists. Each once. */
+import { parseScope } from '../../scope.js'
+
+/** The items of a list or of a space-separated text, without duplicates. Forms can only send a text. */
 export function parseList(given: readonly string[] | string = []): string[] {
-  return [...new Set(typeof given === 'string' ? given.split(' ').filter(Boolean) : given)]
+  return [...new Set(typeof given === 'string' ? parseScope(given) : given)]
 }

@@ -1,15 +1,15 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ListSessionsOf, RevokeSession, RevokeSessionsOf } from '../../../schemas/admin/sessions.js'
 import { refusal } from '../../http/errors.js'
-import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { callingClient } from '../guards/caller.js'
 import { sessionBody } from '../responses/session.js'
+import type { AdminDependencies } from './dependencies.js'
 
 /** `GET` and `DELETE /admin/sessions?sub=`, `DELETE /admin/sessions/:sid?sub=`: the sessions of an account. */
 export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { users, sessions, audit } = dependencies
 
-  app.get('/admin/sessions', { schema: ListSessionsOf, attachValidation: true }, async (request) => {
-    await requireAdmin(request, dependencies)
+  app.get('/admin/sessions', { schema: ListSessionsOf }, async (request) => {
     const { sub } = request.query
     if (!(await users.find(sub))) throw refusal.noSuch('account')
 
@@ -24,8 +24,8 @@ export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = asyn
     }
   })
 
-  app.delete('/admin/sessions', { schema: RevokeSessionsOf, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.delete('/admin/sessions', { schema: RevokeSessionsOf }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { sub } = request.query
 
     const sids = await sessions.revokeAll(sub)
@@ -33,8 +33,8 @@ export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = asyn
     return reply.code(204).send(null)
   })
 
-  app.delete('/admin/sessions/:sid', { schema: RevokeSession, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.delete('/admin/sessions/:sid', { schema: RevokeSession }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { sid } = request.params
     const { sub } = request.query
 

@@ -4,18 +4,19 @@ import { refusal } from '../../http/errors.js'
 import { resetPassword } from '../../lifecycle/accounts.js'
 import { brokenPasswordRule, passwordRuleText } from '../../users/password.js'
 import { readPasswordHash } from '../../users/password-hash.js'
-import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { callingClient } from '../guards/caller.js'
+import type { AdminDependencies } from './dependencies.js'
 
-/** `POST /admin/users/:id/password`: an account gets another password, and every session of it ends. */
+/** `POST /admin/users/:id/password`: an account gets another password, and all its sessions end. */
 export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { users, audit, passwordMinLength: minLength } = dependencies
 
-  app.post('/admin/users/:id/password', { schema: ResetPassword, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.post('/admin/users/:id/password', { schema: ResetPassword }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { id: sub } = request.params
     const user = await users.find(sub)
     if (!user) throw refusal.noSuch('account')
-    const secret = await read(request.body, user.username)
+    const secret = await readSecret(request.body, user.username)
 
     const sids = await resetPassword(dependencies, sub, secret, request.ip)
     if (!sids) throw refusal.noSuch('account')
@@ -24,7 +25,7 @@ export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = 
     return reply.code(204).send(null)
   })
 
-  async function read(
+  async function readSecret(
     { password, password_hash: passwordHash }: { password?: string; password_hash?: string },
     username: string,
   ): Promise<{ password: string } | { passwordHash: string }> {
@@ -34,7 +35,7 @@ export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = 
       return { password }
     }
     if (password !== undefined || passwordHash === undefined) {
-      throw refusal.invalidRequest('send a password or a password_hash, one of them')
+      throw refusal.invalidRequest('send either password or password_hash')
     }
     const read = readPasswordHash(passwordHash)
     if (typeof read === 'string') throw refusal.invalidRequest(`password_hash: ${read}`)

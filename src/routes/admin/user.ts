@@ -2,23 +2,22 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteUser, DisableUser, EnableUser, ReadUser } from '../../../schemas/admin/user.js'
 import { refusal } from '../../http/errors.js'
 import { deleteAccount, disableAccount } from '../../lifecycle/accounts.js'
-import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { callingClient } from '../guards/caller.js'
+import type { AdminDependencies } from './dependencies.js'
 import { userBody } from './users.js'
 
 /** `GET` and `DELETE /admin/users/:id`, `POST /admin/users/:id/disable` and `…/enable`: one account. */
 export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { users, sessions, audit } = dependencies
 
-  app.get('/admin/users/:id', { schema: ReadUser, attachValidation: true }, async (request) => {
-    await requireAdmin(request, dependencies)
-
+  app.get('/admin/users/:id', { schema: ReadUser }, async (request) => {
     const user = await users.find(request.params.id)
     if (!user) throw refusal.noSuch('account')
     return userBody(user)
   })
 
-  app.post('/admin/users/:id/disable', { schema: DisableUser, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.post('/admin/users/:id/disable', { schema: DisableUser }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { id: sub } = request.params
 
     const sids = await disableAccount(dependencies, sub)
@@ -28,8 +27,8 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (a
     return reply.code(204).send(null)
   })
 
-  app.post('/admin/users/:id/enable', { schema: EnableUser, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.post('/admin/users/:id/enable', { schema: EnableUser }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { id: sub } = request.params
 
     if (!(await users.enable(sub))) throw refusal.noSuch('account')
@@ -37,8 +36,8 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (a
     return reply.code(204).send(null)
   })
 
-  app.delete('/admin/users/:id', { schema: DeleteUser, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.delete('/admin/users/:id', { schema: DeleteUser }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { id: sub } = request.params
 
     const isDeleted = await deleteAccount(users, sub, async () => {

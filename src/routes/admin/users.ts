@@ -6,21 +6,21 @@ import { brokenPasswordRule, passwordRuleText } from '../../users/password.js'
 import { brokenRoleRule } from '../../users/role.js'
 import { brokenUsernameRule, usernameRules } from '../../users/username.js'
 import type { User } from '../../users/users.js'
-import { type AdminDependencies, requireAdmin } from '../guards/admin.js'
+import { callingClient } from '../guards/caller.js'
+import type { AdminDependencies } from './dependencies.js'
 import { parseList } from './parse-list.js'
 
-/** `GET /admin/users`, `POST /admin/users`: accounts are listed and made. */
+/** `GET /admin/users`, `POST /admin/users`: list and create accounts. */
 export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { users, audit, passwordMinLength: minLength } = dependencies
 
-  app.get('/admin/users', { schema: ListUsers, attachValidation: true }, async (request) => {
-    await requireAdmin(request, dependencies)
+  app.get('/admin/users', { schema: ListUsers }, async (request) => {
     const { cursor, username, username_prefix: prefix } = request.query
     const limit = Number(request.query.limit ?? 100)
     const disabled = request.query.disabled && request.query.disabled === 'true'
     if (username !== undefined) {
       if (cursor !== undefined || prefix !== undefined) {
-        throw refusal.invalidRequest('username names one account: send no cursor and no username_prefix with it')
+        throw refusal.invalidRequest('username selects one account: send it without cursor and username_prefix')
       }
       const user = await users.findByName(username)
       const isListed = user && (disabled === undefined || user.disabled === disabled)
@@ -32,24 +32,24 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (
     return { users: page.map(userBody), next: last ? writeCursor(last.username) : null }
   })
 
-  app.post('/admin/users', { schema: CreateUser, attachValidation: true }, async (request, reply) => {
-    const by = await requireAdmin(request, dependencies)
+  app.post('/admin/users', { schema: CreateUser }, async (request, reply) => {
+    const { id: by } = callingClient(request)
     const { username, password, password_hash: passwordHash } = request.body
     const roles = parseList(request.body.roles)
     if ((password === undefined) === (passwordHash === undefined)) {
-      throw refusal.invalidRequest('send a password or a password_hash, one of them')
+      throw refusal.invalidRequest('send either password or password_hash')
     }
 
     const user =
       password === undefined
-        ? await adopt(username, passwordHash, roles)
-        : await make(username, password, roles, request.ip)
+        ? await importOne(username, passwordHash, roles)
+        : await create(username, password, roles, request.ip)
 
     audit(request, { event: 'user.created', sub: user.id, by })
     return reply.code(201).send(userBody(user))
   })
 
-  async function make(username: string, password: string, roles: string[], address: string): Promise<User> {
+  async function create(username: string, password: string, roles: string[], address: string): Promise<User> {
     const usernameRule = brokenUsernameRule(username)
     if (usernameRule) throw refusal.invalidRequest(usernameRules[usernameRule])
     const roleRule = brokenRoleRule(roles)
@@ -61,7 +61,7 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (
     return user
   }
 
-  async function adopt(username: string, passwordHash: string | undefined, roles: string[]): Promise<User> {
+  async function importOne(username: string, passwordHash: string | undefined, roles: string[]): Promise<User> {
     const account = readImportedAccount({ username, password_hash: passwordHash, roles })
     if (typeof account === 'string') throw refusal.invalidRequest(account)
     const [outcome] = await users.import([account])
@@ -71,13 +71,13 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (
   }
 }
 
-/** A cursor is the last name of a page. */
+/** A cursor is the encoded last name of a page. */
 const writeCursor = (username: string): string => Buffer.from(username).toString('base64url')
 
 function readCursor(cursor: string): string {
   const username = Buffer.from(cursor, 'base64url').toString()
-  const isWhole = writeCursor(username) === cursor && !/[\p{Cc}\p{Z}]/u.test(username)
-  if (!isWhole) throw refusal.invalidRequest(`query parameter cursor ${CURSOR_RULE}`)
+  const isCursor = writeCursor(username) === cursor && !/[\p{Cc}\p{Z}]/u.test(username)
+  if (!isCursor) throw refusal.invalidRequest(`query parameter cursor ${CURSOR_RULE}`)
   return username
 }
 

@@ -3,19 +3,21 @@ import { refusal } from '../../http/errors.js'
 import { countHeader } from '../../http/headers.js'
 
 /**
- * The bearer token of a request (RFC 6750 §2.1), or undefined. The scheme's name is read in any case, as RFC 9110 §11.1
- * has it; then one space and one token: two spaces, two tokens or a list are no token.
+ * The bearer token of a request (RFC 6750 §2.1), or undefined. The scheme's name may have any case (RFC 9110 §11.1). One space
+ * and one token follow it. Two spaces, two tokens and a list are not valid.
  */
 export function bearerToken({ headers, raw: { rawHeaders } }: FastifyRequest): string | undefined {
   const token = /^bearer ([\w.~+/-]+=*)$/i.exec(headers.authorization ?? '')?.[1]
-  // Of two headers Node keeps the first. Caddy and HAProxy pass both on, and the application behind them may read the
-  // other: then it would act on a token that was never looked at.
+  // Node keeps the first of two headers. Caddy and HAProxy pass both on, and the application behind them may read the second.
+  // That application would then use a token that nobody checked.
   return token !== undefined && countHeader(rawHeaders, 'authorization') === 1 ? token : undefined
 }
 
 /**
- * The one token, of whatever kind, that a request presents: as the bearer token or in the body. Both are tolerated when
- * they are the same. Undefined where there is none. `refuse` makes the refusal of an `Authorization` that is no bearer token.
+ * The access or refresh token that a request presents, as the bearer token or in the body; otherwise undefined. Both may
+ * appear when they are equal.
+ *
+ * @param refuse creates the error for an `Authorization` header without a bearer token
  */
 export function presentedToken(
   request: FastifyRequest,
@@ -27,12 +29,7 @@ export function presentedToken(
   const bearer = bearerToken(request)
   if (bearer === undefined) throw refuse()
   if (inBody !== undefined && inBody !== bearer) {
-    throw refusal.invalidRequest('the bearer token and the one in the body differ: send one')
+    throw refusal.invalidRequest('the bearer token and the token in the body differ: send one of them')
   }
   return bearer
-}
-
-/** Guard: the body and the query passed their schema, for routes that ask first who calls. */
-export function requireValid({ validationError }: FastifyRequest): void {
-  if (validationError) throw validationError
 }

@@ -1,8 +1,9 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Audit } from '../../audit.js'
 import { hasPostedCredentials } from '../../clients/client-authentication.js'
 import type { Client } from '../../clients/clients.js'
 import { refusal } from '../../http/errors.js'
+import { parseScope } from '../../scope.js'
 import { bearerToken } from './bearer.js'
 import { findLiveToken, type LiveTokenDependencies } from './live-token.js'
 
@@ -10,18 +11,43 @@ interface Dependencies extends LiveTokenDependencies {
   audit: Audit
 }
 
+type Hook = (request: FastifyRequest) => Promise<void>
+
 /**
- * Guard: the client that calls, with this scope; or 401, or 403. It proves itself by its secret, in the header or the
- * body, or by a token of its own that has the scope.
- *
- * The token must be for this service alone: a service that was handed another one could act as the client. And it must be
- * signed with a private key: what a verifying service knows opens none of these endpoints.
+ * `preValidation` hook: a client with this scope calls. Otherwise the answer is 401 or 403. The hook takes a callback, because
+ * an `async` hook would cost each introspection one more promise.
  */
-export async function requireClient(
-  request: FastifyRequest,
-  scope: string,
-  dependencies: Dependencies,
-): Promise<Client> {
+export function requireClient(scope: string, dependencies: Dependencies): preValidationHookHandler {
+  return (request, _reply, done) => {
+    findClient(request, scope, dependencies).then((client) => {
+      request.client = client
+      done()
+    }, done)
+  }
+}
+
+/** `preValidation` hook: a client calls and proves itself with its secret. Otherwise the answer is 401. */
+export function requireClientSecret(dependencies: Dependencies): Hook {
+  return async (request) => {
+    request.client = await authenticateClient(request, dependencies)
+  }
+}
+
+/** `preValidation` hook: a request without client credentials may pass. Wrong credentials get 401. */
+export function checkClientSecret(dependencies: Dependencies): Hook {
+  return async (request) => {
+    if (presentsClient(request)) await authenticateClient(request, dependencies)
+  }
+}
+
+/**
+ * A client proves itself with its secret, in the header or in the body, or with its own token that has the scope.
+ *
+ * The token's audience must be this service. A service that received a token for another audience could otherwise act as the
+ * client. A private key must have signed the token. The verifying services know a shared secret, and must not open these
+ * endpoints with it.
+ */
+async function findClient(request: FastifyRequest, scope: string, dependencies: Dependencies): Promise<Client> {
   const token = bearerToken(request)
   if (token === undefined) {
     const client = await authenticateClient(request, dependencies)
@@ -29,7 +55,7 @@ export async function requireClient(
     return client
   }
   const live = await findLiveToken(token, dependencies)
-  // A person's token is no client's, whatever its scope says.
+  // A token with a session belongs to a person, whatever its scope says.
   const client = live && live.claims.sid === undefined ? await dependencies.clients.find(live.claims.sub) : undefined
   if (!live || !client) {
     dependencies.audit(request, { event: 'client.refused' })
@@ -43,13 +69,13 @@ export async function requireClient(
         : `the token is for another audience: ask /token for one with audience=${dependencies.tokens.issuer}`,
     )
   }
-  // The token may have been issued before the client lost the scope.
-  const isGranted = live.claims.scope.split(' ').includes(scope) && client.scopes.has(scope)
+  // The client may have lost the scope after the token was issued.
+  const isGranted = parseScope(live.claims.scope).includes(scope) && client.scopes.has(scope)
   if (!isGranted) throw refusal.insufficientScope(scope)
   return client
 }
 
-/** Guard: the client that calls, by its secret; or 401 (RFC 6749 §2.3.1). */
+/** The client that calls, authenticated by its secret (RFC 6749 §2.3.1). Throws 401 for every other request. */
 export async function authenticateClient(request: FastifyRequest, { clients, audit }: Dependencies): Promise<Client> {
   const client = await clients.authenticate({ authorization: request.headers.authorization, body: request.body })
   if (client) return client
@@ -57,7 +83,7 @@ export async function authenticateClient(request: FastifyRequest, { clients, aud
   throw refusal.invalidClient()
 }
 
-/** Whether a request tries to authenticate a client at all. */
+/** Whether a request tries to authenticate a client, rightly or wrongly. */
 export function presentsClient({ headers, body }: FastifyRequest): boolean {
   return /^basic /i.test(headers.authorization ?? '') || hasPostedCredentials(body)
 }

@@ -2,20 +2,20 @@ import type { FastifyRequest } from 'fastify'
 import { refusal, WireError } from '../../http/errors.js'
 
 /**
- * Parameters that a standard defines and that this service does not support, although each asks for less than a token gives
- * without it. RFC 6749 §3.2 says to ignore what is not known. Ignoring one of these would grant more than the caller asked for,
- * so `/login`, `/refresh` and `/token` refuse them. docs/threat-model.md has the same table.
+ * Standard parameters that this service does not support, and that ask for less than a token gives without them. RFC 6749 §3.2
+ * says to ignore unknown parameters. Ignoring one of these would grant more than the caller asked for. So `/login`,
+ * `/refresh` and `/token` refuse them. docs/threat-model.md has the same table.
  */
 const UNSUPPORTED: Readonly<Record<string, readonly [error: string, description: string]>> = {
   // RFC 8707
   resource: ['invalid_target', 'resource is not supported: name the audience as audience'],
   // RFC 9396
   authorization_details: ['invalid_authorization_details', 'authorization_details is not supported: ask for a scope'],
-  // RFC 9449, RFC 7800, RFC 9201: the token would be good for whoever holds it.
+  // RFC 9449, RFC 7800, RFC 9201: the token would work for everybody who holds it.
   dpop_jkt: ['invalid_request', 'dpop_jkt is not supported: tokens are bearer tokens, bound to no key'],
   cnf: ['invalid_request', 'cnf is not supported: tokens are bearer tokens, bound to no key'],
   req_cnf: ['invalid_request', 'req_cnf is not supported: tokens are bearer tokens, bound to no key'],
-  // RFC 8693: the token would be the caller's own, or of another type.
+  // RFC 8693: the token would belong to the caller, or have another type.
   subject_token: ['invalid_request', 'subject_token is not supported: there is no token exchange'],
   subject_token_type: ['invalid_request', 'subject_token_type is not supported: there is no token exchange'],
   actor_token: ['invalid_request', 'actor_token is not supported: there is no token exchange'],
@@ -28,7 +28,7 @@ const UNSUPPORTED: Readonly<Record<string, readonly [error: string, description:
   request_uri: ['request_uri_not_supported', 'request_uri is not supported: send the parameters as they are'],
 }
 
-/** Those of ours that narrow what is granted, by the name that a caller may have meant. */
+/** The parameters that narrow a grant, by the name that a caller may have meant. */
 const NARROWING: Readonly<Record<string, Narrowing>> = {
   scope: 'scope',
   aud: 'audience',
@@ -39,10 +39,10 @@ const NARROWING: Readonly<Record<string, Narrowing>> = {
 type Narrowing = 'scope' | 'audience' | 'role' | 'resource'
 
 /**
- * What a name means that is nearly one of ours: in another case, in the plural, with brackets or other marks, or with the
- * `amp;` that is left of HTML. Without the parameter the answer would be wider, so such a name is a fault and not unknown.
+ * The parameter that a misspelt name means. It finds another case, the plural, brackets and other marks, and the `amp;` that
+ * HTML leaves behind. Ignoring the name would grant more, so callers get an error for it.
  */
-export function nearlyNarrowing(name: string): Narrowing | undefined {
+export function misspeltNarrowing(name: string): Narrowing | undefined {
   const word = name
     .normalize('NFKC')
     .toLowerCase()
@@ -52,30 +52,30 @@ export function nearlyNarrowing(name: string): Narrowing | undefined {
   return Object.hasOwn(NARROWING, word) ? NARROWING[word] : undefined
 }
 
-/** Guard: a request for tokens asks for nothing less that would be ignored. */
+/** Guard: refuses a request for tokens with a limit that this service would ignore. */
 export function refuseIgnoredLimits({ body, query, headers }: FastifyRequest): void {
-  // RFC 9449 §5: a proof, for a token that is bound to its key.
+  // RFC 9449 §5: the header is a proof, and asks for a token that is bound to its key.
   if (headers.dpop !== undefined) {
     throw refusal.invalidRequest('DPoP is not supported: tokens are bearer tokens, bound to no key')
   }
   for (const name of Object.keys(query as object)) {
     if (Object.hasOwn(UNSUPPORTED, name) || isLimit(name)) {
-      throw refusal.invalidRequest(`${meant(name)} must not be in the address: send it in the body`)
+      throw refusal.invalidRequest(`${meantName(name)} must not be in the address: send it in the body`)
     }
   }
   for (const name of Object.keys(body as object)) {
     const unsupported = Object.hasOwn(UNSUPPORTED, name) ? UNSUPPORTED[name] : undefined
     if (unsupported) throw new WireError(400, ...unsupported)
     if (name !== 'scope' && name !== 'audience' && isLimit(name)) {
-      throw refusal.invalidRequest(`a parameter looks like ${meant(name)} and is not: write ${meant(name)}`)
+      throw refusal.invalidRequest(`a parameter looks like ${meantName(name)} and is not: write ${meantName(name)}`)
     }
   }
 }
 
-/** Nobody asks for roles here: a session has those of the account. */
-const isLimit = (name: string): boolean => !['role', undefined].includes(nearlyNarrowing(name))
+/** `role` is not a limit here: a session has the roles of the account. */
+const isLimit = (name: string): boolean => !['role', undefined].includes(misspeltNarrowing(name))
 
-function meant(name: string): string {
-  const near = nearlyNarrowing(name)
+function meantName(name: string): string {
+  const near = misspeltNarrowing(name)
   return near === 'resource' ? 'audience' : (near ?? name)
 }

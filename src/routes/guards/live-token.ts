@@ -12,17 +12,17 @@ export interface LiveTokenDependencies {
   clients: Clients
 }
 
-/** A token that is good at this moment. */
+/** An access token that is valid now. */
 export interface LiveToken {
   claims: AccessTokenClaims
-  /** Undefined where the token is a client's own. */
+  /** Undefined for a client's own token. */
   username: string | undefined
 }
 
 /**
- * The one way in which this service decides that an access token is live: it is ours and in its time, and then, of a
- * person's, that its session lives; of a client's own, that the client lives and has not had its tokens revoked.
- * Answers undefined for every other token, whatever is wrong with it.
+ * The only place that decides whether an access token is live. This service issued the token, and the token is in its time. For
+ * a person, the session exists. For a client's own token, the client exists and nobody revoked the token. Returns undefined
+ * for every other token, whatever its fault.
  */
 export async function findLiveToken(
   token: string,
@@ -41,7 +41,7 @@ export async function findLiveToken(
   return username === undefined ? undefined : { claims, username }
 }
 
-/** Guard: the live token that a request bears, or 401. What is wrong with another is nobody's business but ours. */
+/** Guard: the live bearer token of a request. Otherwise the answer is 401, the same for every fault. */
 export async function requireLiveToken(
   request: FastifyRequest,
   dependencies: LiveTokenDependencies,
@@ -54,23 +54,22 @@ export async function requireLiveToken(
 }
 
 /**
- * Guard: the person, on the device, whose live token for this service a request bears; or 401. A client's own token is no
- * person's, and a token for another audience ends its own session alone: the service that it is for must not act here in the
- * person's name. A route that also takes a body sets `attachValidation`, so that who calls is asked before what they sent.
+ * `preValidation` hook: a person calls, with a live token for this service. Otherwise the answer is 401. A client's own token
+ * does not belong to a person. A service must not use a token for its own audience to act here in the person's name: such a
+ * token can only end its own session.
  */
-export async function requirePerson(
-  request: FastifyRequest,
-  dependencies: LiveTokenDependencies,
-): Promise<{ sub: string; sid: string }> {
-  const { sub, sid, aud } = (await requireLiveToken(request, dependencies)).claims
-  if (sid === undefined) throw refusal.invalidToken()
-  requireOwnAudience(aud, dependencies.tokens)
-  return { sub, sid }
+export function requirePerson(dependencies: LiveTokenDependencies): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    const { sub, sid, aud } = (await requireLiveToken(request, dependencies)).claims
+    if (sid === undefined) throw refusal.invalidToken()
+    requireOwnAudience(aud, dependencies.tokens)
+    request.person = { sub, sid }
+  }
 }
 
 /**
- * Guard: a person's token is for this service itself, or for the default audience: the token of everybody who asks for no
- * audience. Who runs a service of the default audience is trusted with the devices of its people.
+ * Guard: a person's token is for this service, or for the default audience, which a sign-in without `audience` gets. So a
+ * service of the default audience is trusted with the devices of its people.
  */
 export function requireOwnAudience(aud: string, { issuer, audiences: [defaultAudience] }: AccessTokens): void {
   if (aud !== issuer && aud !== defaultAudience) throw refusal.wrongAudience([defaultAudience, issuer])

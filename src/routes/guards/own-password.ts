@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Audit } from '../../audit.js'
 import { refusal } from '../../http/errors.js'
-import type { Throttle } from '../../throttle/throttle.js'
+import type { AttemptResult, Throttle } from '../../throttle/throttle.js'
 import type { Users } from '../../users/users.js'
 
 export interface OwnPasswordDependencies {
@@ -11,8 +11,8 @@ export interface OwnPasswordDependencies {
 }
 
 /**
- * Guard: the person's own password, asked again before what a stolen token must not do. Guesses count together
- * with those at sign-in, over all addresses; what one address has to wait for, each by itself.
+ * The person sends their password again before an act that a stolen token must not do. Guesses count together with those
+ * at sign-in, over all addresses. The wait of one address counts separately.
  */
 export async function requireOwnPassword(
   request: FastifyRequest,
@@ -20,16 +20,18 @@ export async function requireOwnPassword(
   password: string,
   { users, throttle, audit }: OwnPasswordDependencies,
 ): Promise<void> {
-  const tried = await throttle.attempt(
-    { account: { sub }, at: 'own password', address: request.ip },
-    () => users.isPassword(sub, password, request.ip),
-    (isRight) => isRight,
-  )
-  if ('wait' in tried) {
+  const attempt = await throttle.begin({ account: { sub }, at: 'own password', address: request.ip })
+  if ('wait' in attempt) {
     audit(request, { event: 'user.password_refused', reason: 'throttled', sub })
-    throw refusal.tooManyAttempts(tried.wait)
+    throw refusal.tooManyAttempts(attempt.wait)
   }
-  if (tried.answer) return
+  let result: AttemptResult = 'not_compared'
+  try {
+    result = (await users.isPassword(sub, password, request.ip)) ? 'success' : 'failure'
+  } finally {
+    await throttle.finish(attempt, result)
+  }
+  if (result === 'success') return
   audit(request, { event: 'user.password_refused', reason: 'wrong_password', sub })
   throw refusal.wrongPassword()
 }

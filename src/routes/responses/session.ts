@@ -1,6 +1,6 @@
 import type { Session } from '../../sessions/session.js'
 
-/** A session as its owner and an administrator see it. */
+/** A session in the form for its owner and for administrators. */
 export function sessionBody(session: Session) {
   return {
     sid: session.sid,

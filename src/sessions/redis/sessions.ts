@@ -163,8 +163,12 @@ export function createRedisSessions(
       if (living.length > 0) ended.push(...(await endBatch(sub, living)))
     }
     // What is gone already may still have to reach the replicas.
-    if (ended.length === 0) await replicated?.run(scripts.lkEnd.lua, [sessionIndexKey(sub)])
+    if (ended.length === 0) await confirmRevoked(sub)
     return ended
+  }
+
+  async function confirmRevoked(sub: string): Promise<void> {
+    await replicated?.run(scripts.lkEnd.lua, [sessionIndexKey(sub)])
   }
 
   async function endBatch(sub: string, sids: readonly string[]): Promise<string[]> {
@@ -231,6 +235,8 @@ export function createRedisSessions(
       }),
 
     revoke: (sub, sids) => mapErrors(() => end(sub, sids)),
+
+    confirmRevoked: (sub) => mapErrors(() => confirmRevoked(sub)),
 
     revokeAll: (sub, except) =>
       mapErrors(async () => {

@@ -8,7 +8,7 @@ const introspectAs = async (api: Api, client: Credentials) =>
   (await api.call('/introspect', { form: { token: 'x' }, headers: basic(client) })).status
 
 for (const store of stores) {
-  test(`${store}: a client is made, its secret rotated with an overlap, and it is deleted with its tokens`, async (t) => {
+  test(`${store}: an administrator creates a client, rotates its secret with an overlap, and deletes it with its tokens`, async (t) => {
     const { api, audited } = await startService(t, store)
     const admin = adminOf(api)
 
@@ -70,7 +70,7 @@ for (const store of stores) {
     t.match(audited('client.deleted'), [{ client: 'backend', by }])
   })
 
-  test(`${store}: a client that cannot be is refused, with what is wrong`, async (t) => {
+  test(`${store}: an invalid client is refused with the reason`, async (t) => {
     const { api } = await startService(t, store)
     const admin = adminOf(api)
     for (const [path, json, said] of [

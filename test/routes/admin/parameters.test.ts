@@ -3,7 +3,7 @@ import { adminOf, ROUTES } from '../../support/admin-client.js'
 import { basic } from '../../support/clients.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
-/** A body that the route takes. */
+/** A valid body for the route. */
 function bodyOf(path: string): object {
   if (path === '/admin/users') return { username: 'bob', password: PASSWORD }
   if (path === '/admin/clients') return { id: 'backend' }
@@ -12,7 +12,7 @@ function bodyOf(path: string): object {
   return {}
 }
 
-test('a query parameter that an admin route does not know is refused by its name, on every route', async (t) => {
+test('every admin route refuses an unknown query parameter and names it', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const { id } = (await api.signUp('ada', PASSWORD)).body
   const tokens = await api.tokens('ada', PASSWORD)
@@ -25,18 +25,18 @@ test('a query parameter that an admin route does not know is refused by its name
         { method, headers, ...(method !== 'GET' && { json: bodyOf(path) }) },
       )
       t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, `${method} ${path} ${name}`)
-      t.ok(body.error_description.startsWith(`query parameter ${JSON.stringify(name)} is not known: `), name)
+      t.ok(body.error_description.startsWith(`query parameter ${JSON.stringify(name)} is unknown: `), name)
     }
   }
   const { body } = await api.call('/admin/users?username_prefx=a', { headers })
   t.equal(
     body.error_description,
-    'query parameter "username_prefx" is not known: send limit, cursor, username, username_prefix, disabled',
+    'query parameter "username_prefx" is unknown: send limit, cursor, username, username_prefix, disabled',
   )
   t.equal(await api.isActive(tokens.access_token), true, 'and nothing was done')
 })
 
-test('a member of a body that an admin route does not know is refused by its name, on every route', async (t) => {
+test('every admin route refuses an unknown member of a body and names it', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const { id } = (await api.signUp('ada', PASSWORD)).body
   const tokens = await api.tokens('ada', PASSWORD)
@@ -48,7 +48,7 @@ test('a member of a body that an admin route does not know is refused by its nam
     for (const send of [{ json }, { form: Object.fromEntries(Object.entries(json).map(([k, v]) => [k, String(v)])) }]) {
       const { status, body } = await api.call(ofAda, { method, headers, ...send })
       t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, `${method} ${path}`)
-      t.match(body.error_description, /^"role" is not known: send .*client_id, client_secret$/)
+      t.match(body.error_description, /^"role" is unknown: send .*client_id, client_secret$/)
     }
   }
   const admin = adminOf(api)
@@ -56,16 +56,16 @@ test('a member of a body that an admin route does not know is refused by its nam
   const refused = await admin('POST', '/users', { json: made })
   t.equal(
     refused.body.error_description,
-    '"role" is not known: send username, password, password_hash, roles, client_id, client_secret',
+    '"role" is unknown: send username, password, password_hash, roles, client_id, client_secret',
   )
   t.equal(await api.isActive(tokens.access_token), true, 'and nothing was done')
-  // A client that proves itself in the body is no unknown member.
+  // Client credentials in the body are not unknown members.
   const form = { client_id, client_secret }
   t.equal((await api.call(`/admin/users/${id}/disable`, { method: 'POST', form })).status, 204)
   t.equal((await api.call(`/admin/users/${id}/disable`, { method: 'POST', json: form })).status, 204)
 })
 
-test('a value that an admin route cannot take is refused with the rule, in words', async (t) => {
+test('an admin route refuses an invalid value and states the rule', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const admin = adminOf(api)
   const limit = 'query parameter limit must be a whole number from 1 to 1000'
@@ -85,8 +85,8 @@ test('a value that an admin route cannot take is refused with the rule, in words
     [`cursor=${Buffer.from('a\0').toString('base64url')}`, cursor],
     [`cursor=${Buffer.from([0xed, 0xa0, 0x80]).toString('base64url')}`, cursor],
     ['disabled=yes', 'query parameter disabled must be true or false'],
-    ['username=ada&username_prefix=a', 'username names one account: send no cursor and no username_prefix with it'],
-    ['username=ada&cursor=YS1i', 'username names one account: send no cursor and no username_prefix with it'],
+    ['username=ada&username_prefix=a', 'username selects one account: send it without cursor and username_prefix'],
+    ['username=ada&cursor=YS1i', 'username selects one account: send it without cursor and username_prefix'],
   ]
   for (const [query, told] of rows) {
     const { status, body } = await admin('GET', `/users?${query}`)
@@ -99,7 +99,7 @@ test('a value that an admin route cannot take is refused with the rule, in words
 })
 
 for (const store of stores) {
-  test(`${store}: an account is found by its name, in any spelling, and no other is`, async (t) => {
+  test(`${store}: a search by name finds only that account, in any spelling`, async (t) => {
     const { api } = await startService(t, store)
     const admin = adminOf(api)
     for (const name of ['ada', 'adam', 'zoë']) await api.signUp(name, PASSWORD)
@@ -122,7 +122,7 @@ for (const store of stores) {
   })
 }
 
-test('a token that is blank is told so', async (t) => {
+test('the error for a blank token says that it is blank', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const { status, body } = await api.call('/introspect', { json: { token: ' ' }, headers: basic(api.client) })
   t.match({ status, body }, { status: 400, body: { error_description: 'token must not be blank' } })

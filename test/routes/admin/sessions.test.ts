@@ -5,7 +5,7 @@ import { PASSWORD, startService, stores } from '../../support/service.js'
 const UNKNOWN = '00000000-0000-4000-8000-000000000000'
 
 for (const store of stores) {
-  test(`${store}: an administrator sees the sessions of a user, ends one, and all`, async (t) => {
+  test(`${store}: an administrator lists the sessions of a user, ends one, and ends all`, async (t) => {
     const { api, audited } = await startService(t, store)
     const admin = adminOf(api)
     const { id: ada } = (await api.signUp('ada', PASSWORD)).body
@@ -53,7 +53,7 @@ for (const store of stores) {
     t.not(bob, ada)
   })
 
-  test(`${store}: whose sessions must be said, once, and be an account’s to be listed`, async (t) => {
+  test(`${store}: the sub of sessions appears exactly once, and a list needs the sub of an account`, async (t) => {
     const { api } = await startService(t, store)
     const admin = adminOf(api)
     for (const [method, path, status] of [

@@ -6,7 +6,7 @@ const UNKNOWN = '00000000-0000-4000-8000-000000000000'
 const BCRYPT = '$2b$04$G7cIgOdPBkwRt7bGsgWEteKijCJ3QOwRPrvIoW.47lGeZwJU21KZC'
 
 for (const store of stores) {
-  test(`${store}: an administrator makes an account, reads it, sets its roles, and deletes it`, async (t) => {
+  test(`${store}: an administrator creates an account, reads it, sets its roles, and deletes it`, async (t) => {
     const { api, audited } = await startService(t, store, { SIGNUP: 'closed' })
     const admin = adminOf(api)
 
@@ -65,7 +65,7 @@ for (const store of stores) {
     ])
   })
 
-  test(`${store}: R10: an account that is disabled loses its sessions and cannot sign in until it is enabled`, async (t) => {
+  test(`${store}: R10: a disabled account loses its sessions and cannot sign in until somebody enables it`, async (t) => {
     const { api, audited } = await startService(t, store)
     const admin = adminOf(api)
     const { id } = (await api.signUp('ada', PASSWORD)).body
@@ -94,7 +94,7 @@ for (const store of stores) {
     for (const path of ['disable', 'enable']) t.equal((await admin('POST', `/users/${UNKNOWN}/${path}`)).status, 404)
   })
 
-  test(`${store}: a reset gives an account another password, and ends every session of it`, async (t) => {
+  test(`${store}: a reset gives an account another password, and ends all its sessions`, async (t) => {
     const { api, audited } = await startService(t, store)
     const admin = adminOf(api)
     const { id } = (await api.signUp('ada', PASSWORD)).body
@@ -118,7 +118,7 @@ for (const store of stores) {
       [{ password: renewed, password_hash: BCRYPT }, /one of them/],
       [{ password: 'short' }, /too short/],
       [{ password: 'ada' }, /too short/],
-      [{ password_hash: 'md5:1' }, /of no format/],
+      [{ password_hash: 'md5:1' }, /format of the hash is unknown/],
       [{ password: 5 }, /must be string/],
     ] as const) {
       const { status, body } = await admin('POST', `/users/${id}/password`, { json })
@@ -128,10 +128,10 @@ for (const store of stores) {
     t.equal((await api.login('ada', 'x')).status, 200)
   })
 
-  test(`${store}: accounts are listed in pages, by name, those that begin alike, and those that are disabled`, async (t) => {
+  test(`${store}: an administrator lists accounts in pages, by name, by prefix, and by disabled`, async (t) => {
     const { api } = await startService(t, store)
     const admin = adminOf(api)
-    // As code points go, whatever the locale of a database says of dashes and small letters.
+    // In the order of code points, whatever the database's locale says about dashes and lower case.
     const names = ['a-b', 'a.b', 'a_b', 'ab', 'adA', 'b', 'zoë', 'мир', '名前']
     for (const username of [...names].reverse()) {
       t.equal((await admin('POST', '/users', { json: { username, password_hash: BCRYPT } })).status, 201)
@@ -184,7 +184,7 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: an account that cannot be is refused, with what is wrong`, async (t) => {
+  test(`${store}: an invalid account is refused with the reason`, async (t) => {
     const { api } = await startService(t, store)
     const admin = adminOf(api)
     const password = PASSWORD
@@ -218,7 +218,7 @@ for (const store of stores) {
   })
 }
 
-/** The order of sessions that ended together is nobody's promise. */
+/** Sessions that ended together have no defined order. */
 function sorted<Event extends { sids: string[] }>(event: Event) {
   return { ...event, sids: { length: event.sids.length } }
 }

@@ -4,7 +4,7 @@ import { basic, makeClient } from '../../support/clients.js'
 import { keyFile, makeKey, withKeyFile } from '../../support/keys.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
-test('the list of routes here is that of the document', async (t) => {
+test('ROUTES lists the admin routes of the OpenAPI document', async (t) => {
   const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const { paths } = (await api.call('/openapi.json')).body
   const documented = Object.entries(paths as Record<string, object>)
@@ -21,7 +21,7 @@ test('the list of routes here is that of the document', async (t) => {
 })
 
 for (const store of stores) {
-  test(`${store}: H12: every admin route asks who calls before anything else`, async (t) => {
+  test(`${store}: H12: every admin route authenticates the client before everything else`, async (t) => {
     const { api, env, audited } = await startService(t, store, withKeyFile(keyFile(t, await makeKey('ES256'))))
     await api.signUp('ada', PASSWORD)
     const person = await api.tokens('ada', PASSWORD)
@@ -60,7 +60,7 @@ for (const store of stores) {
     t.equal(await api.isActive(person.access_token), true)
   })
 
-  test(`${store}: an admin route is called by Basic, by credentials in the body, or by a token of the client`, async (t) => {
+  test(`${store}: an admin route accepts Basic, credentials in the body, or the client's own token`, async (t) => {
     const { api } = await startService(t, store, withKeyFile(keyFile(t, await makeKey('ES256'))))
     const { id: client_id, secret: client_secret } = api.client
     const made = await api.call('/admin/clients', { form: { id: 'one', client_id, client_secret } })

@@ -1,16 +1,16 @@
-/** A line of a file, counted from 1: its text, or what is wrong with it. */
 export interface Line {
+  /** The first line is 1. */
   number: number
   text: string | { fault: string }
 }
 
-/** In bytes. */
+/** Bytes. */
 const MAX_LINE = 16 * 1024
 
 const NEW_LINE = 0x0a
 
-/** The lines of a stream, one at a time: memory holds one chunk, whatever the stream sends. */
-export async function* linesOf(stream: AsyncIterable<Buffer | string>): AsyncGenerator<Line> {
+/** Yields the lines of a stream. Memory holds one chunk and one line of at most MAX_LINE bytes. */
+export async function* readLines(stream: AsyncIterable<Buffer | string>): AsyncGenerator<Line> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let number = 1
   let rest = Buffer.alloc(0)
@@ -33,7 +33,7 @@ export async function* linesOf(stream: AsyncIterable<Buffer | string>): AsyncGen
       isTooLong = false
       bytes = bytes.subarray(end + 1)
     }
-    // Of a line that is too long already, nothing need be kept.
+    // The rest of a line that is too long is discarded.
     isTooLong ||= bytes.length > MAX_LINE
     rest = isTooLong ? Buffer.alloc(0) : bytes
   }

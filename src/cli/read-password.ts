@@ -2,10 +2,10 @@ import { createInterface } from 'node:readline/promises'
 import { Writable } from 'node:stream'
 import { CommandError } from './command.js'
 
-/** A password from standard input: asked for without showing it where a person types, else the first and only line. */
+/** Reads a password: at a terminal with a prompt and without echo, otherwise from the only line of standard input. */
 export async function readPassword(): Promise<string> {
-  const password = process.stdin.isTTY ? await ask('Password: ') : await readLine()
-  // Bytes that are not UTF-8 would all become this one character, and different passwords one and the same.
+  const password = process.stdin.isTTY ? await prompt('Password: ') : await readLine()
+  // Bytes that are not UTF-8 all become U+FFFD, so different passwords would become the same.
   if (password.includes('\uFFFD'))
     throw new CommandError('the password is not UTF-8: write it to standard input as UTF-8')
   if (password === '') throw new CommandError('the password is empty: write it to standard input')
@@ -18,18 +18,18 @@ async function readLine(): Promise<string> {
   const text = Buffer.concat(chunks)
     .toString('utf8')
     .replace(/\r?\n$/, '')
-  if (text.includes('\n')) throw new CommandError('standard input has more than one line: write the password alone')
+  if (text.includes('\n')) throw new CommandError('standard input has more than one line: write only the password')
   return text
 }
 
-async function ask(question: string): Promise<string> {
+async function prompt(question: string): Promise<string> {
   process.stderr.write(question)
-  const silence = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const terminal = createInterface({ input: process.stdin, output: silence, terminal: true })
+  const noEcho = new Writable({ write: (_chunk, _encoding, done) => done() })
+  const terminal = createInterface({ input: process.stdin, output: noEcho, terminal: true })
   try {
     return await new Promise<string>((resolve, reject) => {
-      terminal.once('SIGINT', () => reject(new CommandError('given up')))
-      terminal.once('close', () => reject(new CommandError('given up')))
+      terminal.once('SIGINT', () => reject(new CommandError('cancelled')))
+      terminal.once('close', () => reject(new CommandError('cancelled')))
       terminal.once('line', resolve)
     })
   } finally {

@@ -1,12 +1,12 @@
-import type { TokenResponse } from '../../../schemas/token-response.js'
-import type { RefreshTokens } from '../../sessions/refresh-token.js'
-import type { IssuableSession } from '../../sessions/session.js'
-import type { AccessTokens } from '../../tokens/access-tokens.js'
+import type { TokenResponse } from '../../schemas/token-response.js'
+import type { RefreshTokens } from '../sessions/refresh-token.js'
+import type { IssuableSession } from '../sessions/session.js'
+import type { AccessTokens } from '../tokens/access-tokens.js'
 
 /**
- * The two tokens of a session, as sign-in and refresh answer them (RFC 6749 §5.1).
+ * The two tokens of a session, as sign-in and refresh return them (RFC 6749 §5.1).
  *
- * @param age milliseconds since the sign-in or the rotation: more than none where the answer is given again
+ * @param age milliseconds since the sign-in or the rotation; more than 0 when a refresh is replayed
  */
 export function tokenResponse(
   session: IssuableSession,

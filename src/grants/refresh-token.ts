@@ -1,0 +1,101 @@
+import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
+import type { FastifyRequest } from 'fastify'
+import type { TokenResponse } from '../../schemas/token-response.js'
+import type { Audit } from '../audit.js'
+import { refusal } from '../http/errors.js'
+import { parseScope } from '../scope.js'
+import type { RefreshTokenPayload, RefreshTokens } from '../sessions/refresh-token.js'
+import type { SessionStore } from '../sessions/session.js'
+import type { AccessTokens } from '../tokens/access-tokens.js'
+import { tokenResponse } from './token-response.js'
+
+export interface RefreshDependencies {
+  sessions: SessionStore
+  tokens: AccessTokens
+  refreshTokens: RefreshTokens
+  audit: Audit
+}
+
+/** What a refresh may ask of the new access token. */
+interface Limits {
+  /** A part of the session's scope (RFC 6749 §6). The session keeps its whole scope for later refreshes. */
+  scope?: string | undefined
+  /** The session's own audience. Another audience needs another session. */
+  audience?: string | undefined
+}
+
+/**
+ * Redeems a refresh token that `clientId` presents. Returns its successor with a new access token (RFC 6749 §6).
+ *
+ * @throws `invalid_grant`, the same for every cause
+ */
+export async function redeemRefreshToken(
+  request: FastifyRequest,
+  token: string,
+  clientId: string,
+  dependencies: RefreshDependencies,
+  limits: Limits,
+): Promise<TokenResponse> {
+  const { sessions, refreshTokens, audit } = dependencies
+  const { scope } = limits
+  const payload = refreshTokens.read(token)
+  if (!payload) {
+    audit(request, { event: 'refresh.refused', reason: 'forged' })
+    throw refusal.invalidGrant()
+  }
+  const { sub, sid } = payload
+  await requireWithinSession(payload, clientId, limits, sessions)
+
+  const rotation = await sessions.rotate(payload, clientId)
+  switch (rotation.outcome) {
+    case 'rotated':
+      audit(request, { event: 'refresh.rotated', ...payload })
+      return tokenResponse({ ...rotation.session, ...(scope !== undefined && { scope }) }, dependencies)
+    case 'replayed':
+      audit(request, { event: 'refresh.replayed', ...payload })
+      return tokenResponse({ ...rotation.session, ...(scope !== undefined && { scope }) }, dependencies, rotation.age)
+    case 'reused': {
+      const reused = { event: 'refresh.reused', ...payload, successor: rotation.successor } as const
+      let sids: string[]
+      try {
+        sids = await sessions.revoke(sub, [sid])
+      } catch (error) {
+        // The session may have ended although the store did not answer. Then no other request would log the reuse. Two log
+        // lines are better than none.
+        audit(request, reused)
+        throw error
+      }
+      // Many requests may present the token at once. Only the request that ended the session logs the reuse.
+      if (sids.length > 0) audit(request, reused)
+      audit(request, { event: 'session.ended', sub, sids, reason: 'reuse' })
+      throw refusal.invalidGrant()
+    }
+    case 'unknown':
+      // An earlier request may have ended the session without an acknowledgement. Nobody repeats such a request after a reuse.
+      await sessions.confirmRevoked(sub)
+      audit(request, { event: 'refresh.refused', reason: 'no_such_session', sub, sid })
+      throw refusal.invalidGrant()
+  }
+}
+
+/**
+ * Checks the limits before the token is spent. A session of another client passes here: its rotation then answers that the
+ * session is unknown.
+ */
+async function requireWithinSession(
+  { sub, sid }: RefreshTokenPayload,
+  clientId: string,
+  { scope, audience }: Limits,
+  sessions: SessionStore,
+): Promise<void> {
+  if (scope === undefined && audience === undefined) return
+  const session = (await sessions.list(sub)).find((each) => each.sid === sid)
+  if (!session || (session.clientId !== clientId && session.clientId !== FIRST_PARTY_CLIENT_ID)) return
+  const granted = parseScope(session.scope)
+  if (scope !== undefined && !parseScope(scope).every((item) => granted.includes(item))) {
+    throw refusal.invalidScope('scope asks for more than the session has: sign in again')
+  }
+  if (audience !== undefined && audience !== session.audience) {
+    throw refusal.otherAudience()
+  }
+}

@@ -1,0 +1,38 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Client } from '../../clients/clients.js'
+
+/** A person on one device: the account and the session of the access token that the request bears. */
+export interface Person {
+  sub: string
+  sid: string
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The client that a guard authenticated. Read it with {@link callingClient}. */
+    client: Client | null
+    /** The person whom a guard authenticated. Read them with {@link callingPerson}. */
+    person: Person | null
+  }
+}
+
+/**
+ * Call this before the routes. Fastify then creates every request with both properties. A `WeakMap` keyed by request would
+ * cost 3 µs a request.
+ */
+export function decorateCallers(app: FastifyInstance): void {
+  app.decorateRequest('client', null)
+  app.decorateRequest('person', null)
+}
+
+/** The client that calls. Throws when the route has no guard that requires a client. */
+export function callingClient({ client, routeOptions }: FastifyRequest): Client {
+  if (!client) throw new Error(`${routeOptions.url} has no guard that requires a client`)
+  return client
+}
+
+/** The person who calls. Throws when the route has no guard that requires a person. */
+export function callingPerson({ person, routeOptions }: FastifyRequest): Person {
+  if (!person) throw new Error(`${routeOptions.url} has no guard that requires a person`)
+  return person
+}

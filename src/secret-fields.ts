@@ -1,0 +1,10 @@
+/** Request parameters whose value is a secret. They are refused in an address and redacted in the log. */
+export const SECRET_PARAMETERS = [
+  'token',
+  'access_token',
+  'refresh_token',
+  'password',
+  'current_password',
+  'new_password',
+  'client_secret',
+]
