@@ -1,20 +1,19 @@
-import type { Static } from 'typebox'
-import { Type } from './type.js'
+import { type Static, Type } from 'typebox'
 
-/** What every refusal looks like (RFC 6749 §5.2). */
+/** The body of every error response (RFC 6749 §5.2). */
 export const ErrorBody = Type.Object(
   {
     error: Type.String({ description: 'Stable code' }),
-    error_description: Type.String({ description: 'What is wrong and what to do, for people' }),
+    error_description: Type.String({ description: 'What is wrong, and what to do. For people' }),
   },
-  { description: 'Refused' },
+  { description: 'Error' },
 )
 export type ErrorBody = Static<typeof ErrorBody>
 
 const body = (error: string, description: string): ErrorBody => ({ error, error_description: description })
 
-/** What each status means, and bodies that callers really get with it. */
-const reasons = {
+/** The meaning of each status, and real bodies as examples. */
+const errors = {
   400: {
     description: 'The request is malformed, or the grant is not valid',
     examples: [
@@ -32,31 +31,36 @@ const reasons = {
   },
   403: {
     description:
-      'The token or the client lacks a scope, or the token an audience or a role, that is asked for; or the question of a ' +
-      'gateway has a misspelt parameter',
-    examples: [body('insufficient_scope', 'the scope introspect is needed')],
+      'The client lacks a scope; or the token lacks a requested scope, audience or role; or the query of a gateway has a ' +
+      'misspelt parameter',
+    examples: [
+      body(
+        'insufficient_scope',
+        'this endpoint needs the scope introspect: ask for a token that has it, or give the client the scope',
+      ),
+    ],
   },
   404: {
-    description: 'There is no such resource',
-    examples: [body('not_found', 'there is nothing at this address'), body('not_found', 'there is no such account')],
+    description: 'The resource does not exist',
+    examples: [body('not_found', 'this address does not exist'), body('not_found', 'this account does not exist')],
   },
   405: {
-    description: 'The method is not one of this resource; `Allow` names those that are',
+    description: 'The resource does not have this method; `Allow` lists its methods',
     examples: [body('invalid_request', 'this address takes POST')],
   },
   409: {
     description: 'The user name, or the id of the client, is taken',
     examples: [
-      body('username_taken', 'there is an account with this user name, or with one that looks like it: choose another'),
-      body('client_id_taken', 'there is a client with this id: rotate gives it a new secret'),
+      body('username_taken', 'another account has this user name, or one that looks like it: choose another'),
+      body('client_id_taken', 'another client has this id: choose another, or rotate the secret of that client'),
     ],
   },
   413: {
-    description: 'The body is over 16 KiB',
-    examples: [body('invalid_request', 'the body is over 16 KiB')],
+    description: 'The body is larger than 16 KiB',
+    examples: [body('invalid_request', 'the body is larger than 16 KiB: send less')],
   },
   415: {
-    description: 'The body is neither JSON nor a form, or is compressed, or is not UTF-8',
+    description: 'The body is neither JSON nor a form, or it is compressed, or it is not UTF-8',
     examples: [body('invalid_request', 'send application/json or application/x-www-form-urlencoded')],
   },
   429: {
@@ -67,26 +71,26 @@ const reasons = {
     ],
   },
   500: {
-    description: 'A fault of the service; the log has it under the request id',
+    description: 'Internal error; the log of the service has it under the request id',
     examples: [
       body(
         'server_error',
-        'a fault of the service: its log has it under request id 0d2c9c8e-6a55-4c43-9a5e-3a6f2f6f3c1b',
+        'the service failed: its log has the cause under request id 0d2c9c8e-6a55-4c43-9a5e-3a6f2f6f3c1b',
       ),
     ],
   },
   503: {
-    description: 'A store or the password hash is saturated or away; `Retry-After` says when to ask again',
+    description: 'A store does not answer, or the hashing queue is full; `Retry-After` says when to retry',
     examples: [body('temporarily_unavailable', 'the service cannot answer now: try again')],
   },
 }
 
-export type RefusalStatus = keyof typeof reasons
+export type ErrorStatus = keyof typeof errors
 
-/** The error half of a route's `response` schema: what every route with a body can answer, and `also`. */
-export const refusals = (...also: RefusalStatus[]) => errorResponses(400, ...also, 405, 413, 415, 500, 503)
+/** The `response` schemas of the errors that every route with a body can give, and of more statuses. */
+export const commonErrorResponses = (...also: ErrorStatus[]) => errorResponses(400, ...also, 405, 413, 415, 500, 503)
 
-/** The same for a route that can answer no others. */
-export function errorResponses(...statuses: RefusalStatus[]) {
-  return Object.fromEntries(statuses.map((status) => [status, Type.Object(ErrorBody.properties, reasons[status])]))
+/** The `response` schemas of these errors only. */
+export function errorResponses(...statuses: ErrorStatus[]) {
+  return Object.fromEntries(statuses.map((status) => [status, Type.Object(ErrorBody.properties, errors[status])]))
 }

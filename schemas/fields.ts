@@ -1,11 +1,10 @@
-import type { TProperties, TSchemaOptions } from 'typebox'
-import { Type } from './type.js'
+import { type TProperties, type TSchemaOptions, Type } from 'typebox'
 
-/** A body, a query or a set of path parameters. Members that are not named are ignored, as RFC 6749 §3.2 asks. */
+/** A body, a query or a set of path parameters. Unknown members are ignored, as RFC 6749 §3.2 requires. */
 export const Fields = <Properties extends TProperties>(properties: Properties, options: TSchemaOptions = {}) =>
   Type.Object(properties, { ...options, additionalProperties: true })
 
-/** One session of Ada's, in every example: what one call answers is what the next one sends. */
+/** All examples show one session of Ada: the next call sends what the previous call answered. */
 export const example = {
   username: 'ada',
   password: 'correct horse battery staple',
@@ -21,12 +20,12 @@ export const example = {
 }
 
 /**
- * At sign-in any text is a user name: one that no account can have is simply not known.
- * The rule for new accounts is in `src/users/username.ts`.
+ * At sign-in any text is a user name, because an impossible name is just unknown. `src/users/username.ts` has the rule for
+ * new accounts.
  */
 export const Username = Type.String({ minLength: 1, maxLength: 256, examples: [example.username] })
 
-/** Longer than any real pass phrase, short enough that hashing it costs the same as any other. */
+/** The limit is longer than any real pass phrase, and so short that hashing costs the same for every password. */
 export const Password = Type.String({ minLength: 1, maxLength: 256, examples: [example.password] })
 
 /** RFC 6749 §3.3. May be empty. */
@@ -37,18 +36,19 @@ export const Scope = Type.String({
   examples: [example.scope],
 })
 
-/** Access and refresh tokens alike; anything longer than 8192 characters is none of ours. */
-// No length: the body has one, and counting the characters of a token took 2 µs.
+/**
+ * An access token or a refresh token. No `maxLength`, because counting the characters took 2 µs, and the body has a limit.
+ */
 export const Token = Type.String({ pattern: '\\S', 'x-rule': 'must not be blank' })
 
 export const AccessToken = Type.String({ description: 'JWT (RFC 9068)', examples: [example.accessToken] })
-export const RefreshToken = Type.String({ description: 'Opaque. Keep it secret', examples: [example.refreshToken] })
+export const RefreshToken = Type.String({ description: 'Opaque, and a secret', examples: [example.refreshToken] })
 
-/** An answer without a body. */
+/** A response without a body. */
 export const Empty = (description: string) => Type.Unsafe<undefined>({ type: 'null', description })
 
-export const SessionId = Type.String({ description: 'Session', examples: [example.session] })
-/** In an address. */
+export const SessionId = Type.String({ description: 'Id of the session', examples: [example.session] })
+/** A session id in a path. */
 export const SessionIdParam = Type.String({
   minLength: 1,
   maxLength: 64,
@@ -58,7 +58,7 @@ export const SessionIdParam = Type.String({
 /** Unix seconds. */
 export const Time = Type.Integer({ description: 'Unix time in seconds', examples: [example.time] })
 
-/** What each endpoint says where a person acts on their own account. */
+/** A sentence for the description of each endpoint where people change their own account. */
 export const OWN_AUDIENCE =
   'The access token must be for `ISSUER` or for the default audience, the first of `AUDIENCE`.'
 

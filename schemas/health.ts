@@ -1,4 +1,4 @@
-import { Type } from './type.js'
+import { Type } from 'typebox'
 
 const state = Type.Object({ status: Type.String() })
 
@@ -7,10 +7,10 @@ export const Livez = { summary: 'Whether the process runs', response: { 200: sta
 
 const readiness = Type.Object({
   status: Type.String(),
-  checks: Type.Record(Type.String(), Type.String(), { description: 'Each dependency: `ok`, or what is wrong' }),
+  checks: Type.Record(Type.String(), Type.String(), { description: 'For each dependency `ok`, or the fault' }),
 })
 
-/** `GET /readyz`, on the management port; `?exclude=database` asks of the others alone, as Kubernetes' own does */
+/** `GET /readyz`, on the management port. `?exclude=database` skips this check, as in Kubernetes' own `/readyz`. */
 export const Readyz = {
   summary: 'Whether requests can be served',
   querystring: Type.Object({ exclude: Type.Optional(Type.Union([Type.String(), Type.Array(Type.String())])) }),

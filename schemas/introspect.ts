@@ -1,10 +1,9 @@
-import type { Static } from 'typebox'
-import { refusals } from './error.js'
+import { type Static, Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
-import { Type } from './type.js'
 
 /** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
-export const IntrospectAnswer = Type.Object(
+export const IntrospectResponse = Type.Object(
   {
     active: Type.Boolean(),
     sub: Type.Optional(Type.String()),
@@ -21,7 +20,7 @@ export const IntrospectAnswer = Type.Object(
     roles: Type.Optional(Type.Array(Type.String())),
   },
   {
-    description: 'The claims of a living access token, or `{"active":false}`',
+    description: 'The claims of an active access token, or `{"active":false}`',
     examples: [
       {
         active: true,
@@ -41,14 +40,14 @@ export const IntrospectAnswer = Type.Object(
     ],
   },
 )
-export type IntrospectAnswer = Static<typeof IntrospectAnswer>
+export type IntrospectResponse = Static<typeof IntrospectResponse>
 
 /** `POST /introspect` (RFC 7662) */
 export const Introspect = {
-  summary: 'Ask whether an access token is live',
+  summary: 'Ask whether an access token is active',
   description:
-    'For clients with the scope `introspect`, by HTTP Basic or with their credentials in the body. Where a private key signs ' +
-    'tokens, also by a token of the client with that scope and `aud` = `ISSUER`.',
+    'For clients with the scope `introspect`, which authenticate with HTTP Basic or with credentials in the body. When a ' +
+    'private key signs tokens, a client may also send its own token with this scope and `aud` = `ISSUER`.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
   body: Fields(
@@ -59,5 +58,5 @@ export const Introspect = {
     },
     { examples: [{ token: example.accessToken }] },
   ),
-  response: { 200: IntrospectAnswer, ...refusals(401, 403) },
+  response: { 200: IntrospectResponse, ...commonErrorResponses(401, 403) },
 }

@@ -1,14 +1,14 @@
-import { refusals } from './error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { example, Fields, Password, Scope, Username } from './fields.js'
 import { TokenResponse } from './token-response.js'
-import { Type } from './type.js'
 
 /** `POST /login` */
 export const Login = {
   summary: 'Sign in',
   description:
-    'Begins a session on this device. Unknown user, wrong password and disabled account answer alike. Where a client sends ' +
-    'its credentials as well, the session is that client’s.',
+    'Begins a session on this device. An unknown user, a wrong password and a disabled account get the same answer. If a ' +
+    'client sends its credentials too, the session belongs to this client.',
   tags: ['sessions'],
   body: Fields(
     {
@@ -19,12 +19,12 @@ export const Login = {
         Type.String({
           minLength: 1,
           maxLength: 256,
-          description: 'One of `AUDIENCE`, or `ISSUER`; the first if left out',
+          description: 'One of `AUDIENCE`, or `ISSUER`. Default: the first of `AUDIENCE`',
         }),
       ),
       device_name: Type.Optional(
-        // No control characters: it is shown in lists, and Postgres refuses a NUL.
-        Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: 'Shown at `GET /sessions`' }),
+        // No control characters, because lists show the name, and Postgres refuses NUL.
+        Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: '`GET /sessions` shows it' }),
       ),
     },
     {
@@ -33,5 +33,5 @@ export const Login = {
       ],
     },
   ),
-  response: { 200: TokenResponse, ...refusals(401, 429) },
+  response: { 200: TokenResponse, ...commonErrorResponses(401, 429) },
 }

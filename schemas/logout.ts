@@ -1,6 +1,6 @@
-import { refusals } from './error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { example, Fields, Token } from './fields.js'
-import { Type } from './type.js'
 
 const body = Fields({ token: Type.Optional(Token) }, { examples: [{ token: example.accessToken }] })
 
@@ -8,23 +8,23 @@ const body = Fields({ token: Type.Optional(Token) }, { examples: [{ token: examp
 export const Logout = {
   summary: 'Sign out',
   description:
-    'Ends the session of an access or refresh token, of any audience, given as the bearer token or in the body. The token ' +
-    'may have expired. Answers 204 also when the session has ended before, and for a token that is not ours. Answers 401 ' +
-    'where the token was made with a key that the service does not have: refresh, and sign out with the new token.',
+    'Ends the session of an access token or refresh token of any audience. Send it as the bearer token or in the body. The ' +
+    'token may have expired. The answer is 204 also if the session has ended before, or if another service issued the ' +
+    'token. The answer is 401 if the service does not have the key of the token: refresh, and sign out with the new token.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],
   body,
-  response: { 204: Type.Null({ description: 'The session has ended, everywhere' }), ...refusals(401) },
+  response: { 204: Type.Null({ description: 'The session has ended, everywhere' }), ...commonErrorResponses(401) },
 }
 
 /** `POST /logout-all` */
 export const LogoutAll = {
   summary: 'Sign out everywhere',
   description:
-    'Ends every session of the user. The token must be live: a refresh token, or an access token for `ISSUER` or the default ' +
-    'audience.',
+    'Ends every session of the user. The token must be active: a refresh token, or an access token for `ISSUER` or for the ' +
+    'default audience.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],
   body,
-  response: { 204: Type.Null({ description: 'Every session has ended' }), ...refusals(401) },
+  response: { 204: Type.Null({ description: 'Every session has ended' }), ...commonErrorResponses(401) },
 }

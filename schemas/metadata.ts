@@ -1,11 +1,11 @@
+import { Type } from 'typebox'
 import { errorResponses } from './error.js'
-import { Type } from './type.js'
 
 const authentication = ['client_secret_basic', 'client_secret_post']
 const texts = Type.Array(Type.String())
 
 /** RFC 8414 §2 */
-export const MetadataAnswer = Type.Object(
+export const MetadataResponse = Type.Object(
   {
     issuer: Type.String(),
     token_endpoint: Type.String(),
@@ -19,7 +19,7 @@ export const MetadataAnswer = Type.Object(
     revocation_endpoint_auth_methods_supported: texts,
   },
   {
-    description: 'Where everything is, and what it can do',
+    description: 'The endpoints and what they support',
     examples: [
       {
         issuer: 'http://localhost:3000',
@@ -37,23 +37,23 @@ export const MetadataAnswer = Type.Object(
   },
 )
 
-/** `GET /.well-known/oauth-authorization-server`, and under OpenID Connect's name for clients that know only that. */
+/** `GET /.well-known/oauth-authorization-server`, and the path of OpenID Connect for clients that know no other. */
 export const Metadata = {
   summary: 'Metadata of this authorization server',
   tags: ['services'],
-  response: { 200: MetadataAnswer, ...errorResponses(400, 405, 415, 500) },
+  response: { 200: MetadataResponse, ...errorResponses(400, 405, 415, 500) },
 }
 
 /** `GET /.well-known/jwks.json` (RFC 7517) */
 export const Jwks = {
   summary: 'The public keys that verify access tokens',
-  description: 'Empty where tokens are signed with a shared secret alone.',
+  description: 'Empty if only shared secrets sign tokens.',
   tags: ['services'],
   response: {
     200: Type.Object(
       { keys: Type.Array(Type.Record(Type.String(), Type.String())) },
       {
-        description: 'A JWK Set. Never a secret',
+        description: 'A JWK Set, without any secret',
         examples: [
           {
             keys: [

@@ -1,34 +1,34 @@
-import { refusals } from './error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { example, Fields, Scope, Token } from './fields.js'
 import { TokenResponse } from './token-response.js'
-import { Type } from './type.js'
 
-export const LessScope = Type.String({
+export const NarrowedScope = Type.String({
   ...Scope,
-  description: 'A part of the session’s scope, for this access token alone',
+  description: 'A part of the session’s scope, for this access token only',
 })
-export const SameAudience = Type.String({
+export const SessionAudience = Type.String({
   minLength: 1,
   maxLength: 256,
-  description: 'The session’s own, if sent at all',
+  description: 'If sent, it must be the audience of the session',
 })
 
 /** `POST /refresh` */
 export const Refresh = {
   summary: 'Rotate the refresh token',
   description:
-    'Exactly once: the same token presented again within `REFRESH_GRACE` (30 seconds unless set otherwise) gets the same ' +
-    'successor; later, it counts as reuse and ends the session. The token comes in the body or as the bearer token.',
+    'StrictFields once: within `REFRESH_GRACE` (default: 30 seconds), the same token gets the same successor again. Later, it ' +
+    'counts as reuse and ends the session. Send the token in the body or as the bearer token.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],
   body: Fields(
     {
       refresh_token: Type.Optional(Token),
-      grant_type: Type.Optional(Type.String({ description: 'Tolerated: `refresh_token`' })),
-      scope: Type.Optional(LessScope),
-      audience: Type.Optional(SameAudience),
+      grant_type: Type.Optional(Type.String({ description: '`refresh_token`, if sent' })),
+      scope: Type.Optional(NarrowedScope),
+      audience: Type.Optional(SessionAudience),
     },
     { examples: [{ refresh_token: example.refreshToken }] },
   ),
-  response: { 200: TokenResponse, ...refusals() },
+  response: { 200: TokenResponse, ...commonErrorResponses() },
 }

@@ -1,15 +1,15 @@
-import { refusals } from './error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { Empty, example, Fields, PostedCredentials, Token } from './fields.js'
-import { Type } from './type.js'
 
 /** `POST /revoke` (RFC 7009) */
 export const Revoke = {
   summary: 'Revoke a token',
   description:
-    'Ends the session of an access or refresh token, and so every token of it; of a token that a client got for ' +
-    'itself, the client’s tokens issued until then. Answers 200 also for an unknown token, and 400 ' +
-    '`unsupported_token_type` where the token was made with a key that the service does not have. Whoever holds the token may ' +
-    'ask; client credentials are not needed, but when sent they must be right.',
+    'Ends the session of an access token or refresh token, and so every token of the session. For a client’s own token, it ' +
+    'ends all own tokens of the client that were issued until then. The answer is 200 also for an unknown token. The answer is 400 ' +
+    '`unsupported_token_type` if the service does not have the key of the token. Everybody who holds the token may revoke ' +
+    'it. Client credentials are optional, but wrong ones are refused.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
   body: Fields(
@@ -20,5 +20,5 @@ export const Revoke = {
     },
     { examples: [{ token: example.refreshToken }] },
   ),
-  response: { 200: Empty('The token is dead'), ...refusals(401) },
+  response: { 200: Empty('The token is revoked'), ...commonErrorResponses(401) },
 }

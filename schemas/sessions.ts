@@ -1,10 +1,10 @@
-import { refusals } from './error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { example, Fields, OWN_AUDIENCE, SessionId, SessionIdParam, Time } from './fields.js'
-import { Type } from './type.js'
 
 const nullableText = Type.Union([Type.String(), Type.Null()])
 
-/** What is shown of a session to its owner, and to an administrator. */
+/** The members of a session that its owner and an administrator see. */
 export const sessionFields = {
   sid: SessionId,
   device_name: nullableText,
@@ -36,12 +36,12 @@ export const ListSessions = {
         sessions: Type.Array(
           Type.Object({
             ...sessionFields,
-            current: Type.Boolean({ description: 'Whether the token that asks belongs to it' }),
+            current: Type.Boolean({ description: 'Whether the bearer token belongs to this session' }),
           }),
         ),
       },
       {
-        description: 'The living sessions, the latest used first',
+        description: 'The live sessions, the last used one first',
         examples: [
           {
             sessions: [{ ...exampleSession, current: true }],
@@ -49,18 +49,18 @@ export const ListSessions = {
         ],
       },
     ),
-    ...refusals(401),
+    ...commonErrorResponses(401),
   },
 }
 
 /** `DELETE /sessions/:sid` */
 export const EndSession = {
   summary: 'End one session',
-  description: `Answers 204 also when there is no such session of this user. ${OWN_AUDIENCE}`,
+  description: `The answer is 204 also if the user has no such session. ${OWN_AUDIENCE}`,
   tags: ['sessions'],
   security: [{ bearer: [] }],
   params: Fields({ sid: SessionIdParam }),
-  response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401) },
+  response: { 204: Type.Null({ description: 'Ended' }), ...commonErrorResponses(401) },
 }
 
 /** `DELETE /sessions?except=current` */
@@ -70,7 +70,7 @@ export const EndOtherSessions = {
   tags: ['sessions'],
   security: [{ bearer: [] }],
   querystring: Fields({
-    except: Type.Literal('current', { description: 'Required: to end all of them, `POST /logout-all`' }),
+    except: Type.Literal('current', { description: 'Required. To end all sessions, call `POST /logout-all`' }),
   }),
-  response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401) },
+  response: { 204: Type.Null({ description: 'Ended' }), ...commonErrorResponses(401) },
 }

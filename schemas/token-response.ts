@@ -1,15 +1,14 @@
-import type { Static } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { AccessToken, example, RefreshToken, Scope, SessionId } from './fields.js'
-import { Type } from './type.js'
 
-/** RFC 6749 §5.1, with the session and the refresh token's own lifetime. */
+/** RFC 6749 §5.1, with the session id and the lifetime of the refresh token. */
 export const TokenResponse = Type.Object(
   {
     access_token: AccessToken,
     token_type: Type.Literal('Bearer'),
     expires_in: Type.Integer({ description: 'Seconds until the access token expires' }),
     refresh_token: RefreshToken,
-    refresh_expires_in: Type.Integer({ description: 'Seconds until the refresh token expires unused' }),
+    refresh_expires_in: Type.Integer({ description: 'Seconds until an unused refresh token expires' }),
     scope: Scope,
     sid: SessionId,
   },

@@ -1,16 +1,15 @@
-import type { Static } from 'typebox'
-import { refusals } from './error.js'
+import { type Static, Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { AccessToken, example, Fields, PostedCredentials, RefreshToken, Scope, SessionId, Token } from './fields.js'
-import { Type } from './type.js'
 
-/** RFC 6749 §5.1. A token that a client gets for itself has no refresh token and no session. */
+/** RFC 6749 §5.1. A client's own token comes without a refresh token and without a session. */
 export const ClientTokenResponse = Type.Object(
   {
     access_token: AccessToken,
     token_type: Type.Literal('Bearer'),
     expires_in: Type.Integer({ description: 'Seconds until the access token expires' }),
     refresh_token: Type.Optional(RefreshToken),
-    refresh_expires_in: Type.Optional(Type.Integer({ description: 'Seconds until the refresh token expires unused' })),
+    refresh_expires_in: Type.Optional(Type.Integer({ description: 'Seconds until an unused refresh token expires' })),
     scope: Scope,
     sid: Type.Optional(SessionId),
   },
@@ -36,22 +35,22 @@ export type ClientTokenResponse = Static<typeof ClientTokenResponse>
 export const TokenRequest = {
   summary: 'Get a token as a client',
   description:
-    '`client_credentials`: a token of the client’s own. `refresh_token`: the successor of a refresh token of a session ' +
-    'that was begun by way of this client, or by a person directly. The scopes `introspect` and `admin` must be asked for, with ' +
-    '`audience` = `ISSUER`; the token then opens `/introspect` or `/admin` where a private key signs tokens.',
+    '`client_credentials`: the client’s own token. `refresh_token`: the successor of a refresh token, whose session was ' +
+    'begun through this client or by a person directly. The scopes `introspect` and `admin` must be requested by name, with ' +
+    '`audience` = `ISSUER`. Such a token is accepted at `/introspect` or `/admin` if a private key signs tokens.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
   body: Fields(
     {
       grant_type: Type.String({ minLength: 1, maxLength: 100, description: '`client_credentials` or `refresh_token`' }),
       scope: Type.Optional(
-        Type.String({ ...Scope, description: 'If left out, all that the client has but `introspect` and `admin`' }),
+        Type.String({ ...Scope, description: 'Default: all scopes of the client except `introspect` and `admin`' }),
       ),
       audience: Type.Optional(
         Type.String({
           minLength: 1,
           maxLength: 256,
-          description: 'One of `AUDIENCE`, or `ISSUER`; of the client’s, if it has its own',
+          description: 'One of `AUDIENCE`, or `ISSUER`. A client with its own audiences may use only these',
         }),
       ),
       refresh_token: Type.Optional(Token),
@@ -64,5 +63,5 @@ export const TokenRequest = {
       ],
     },
   ),
-  response: { 200: ClientTokenResponse, ...refusals(401) },
+  response: { 200: ClientTokenResponse, ...commonErrorResponses(401) },
 }

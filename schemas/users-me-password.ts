@@ -1,6 +1,6 @@
-import { refusals } from './error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { example, Fields, OWN_AUDIENCE, Password } from './fields.js'
-import { Type } from './type.js'
 
 /** `POST /users/me/password` */
 export const ChangePassword = {
@@ -12,5 +12,5 @@ export const ChangePassword = {
     { current_password: Password, new_password: Password },
     { examples: [{ current_password: example.password, new_password: 'seven tame otters hum' }] },
   ),
-  response: { 204: Type.Null({ description: 'Changed' }), ...refusals(401, 429) },
+  response: { 204: Type.Null({ description: 'Changed' }), ...commonErrorResponses(401, 429) },
 }

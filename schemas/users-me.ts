@@ -1,6 +1,6 @@
-import { refusals } from './error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { example, Fields, OWN_AUDIENCE, Password } from './fields.js'
-import { Type } from './type.js'
 
 /** `DELETE /users/me` */
 export const DeleteAccount = {
@@ -9,5 +9,5 @@ export const DeleteAccount = {
   tags: ['users'],
   security: [{ bearer: [] }],
   body: Fields({ password: Password }, { examples: [{ password: example.password }] }),
-  response: { 204: Type.Null({ description: 'Gone' }), ...refusals(401, 429) },
+  response: { 204: Type.Null({ description: 'The account is deleted' }), ...commonErrorResponses(401, 429) },
 }

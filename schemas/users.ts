@@ -1,11 +1,11 @@
-import { refusals } from './error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
 import { example, Fields, Password, Time, Username } from './fields.js'
-import { Type } from './type.js'
 
 /** `POST /users` */
 export const SignUp = {
   summary: 'Sign up',
-  description: 'Open to anyone while `SIGNUP=open`.',
+  description: 'Everybody may sign up while `SIGNUP=open`.',
   tags: ['users'],
   body: Fields(
     { username: Username, password: Password },
@@ -13,12 +13,12 @@ export const SignUp = {
   ),
   response: {
     201: Type.Object(
-      { id: Type.String({ description: '`sub` of its tokens' }), username: Type.String(), created_at: Time },
+      { id: Type.String({ description: 'The `sub` of its tokens' }), username: Type.String(), created_at: Time },
       {
         description: 'The account',
         examples: [{ id: example.user, username: example.username, created_at: example.time }],
       },
     ),
-    ...refusals(404, 409, 429),
+    ...commonErrorResponses(404, 409, 429),
   },
 }

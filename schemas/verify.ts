@@ -1,15 +1,15 @@
 import { errorResponses } from './error.js'
 import { Empty } from './fields.js'
 
-/** `ANY /verify`, `ANY /verify/*`: forward authentication. The query is read by the route: see there. */
+/** `ANY /verify`, `ANY /verify/*`: forward authentication. The route itself checks the query. */
 export const Verify = {
-  summary: 'Let a gateway ask whether to admit a request',
+  summary: 'Ask, as a gateway, whether to admit a request',
   description:
-    'For nginx `auth_request`, Caddy `forward_auth`, Traefik `ForwardAuth`, Envoy `ext_authz` and the like. Every method, ' +
-    'every path below. Query: `aud`, `scope`, `role` that the token must have, all of them; other names are ignored, but names ' +
-    'that look like these (`roles`, `Scope`, `audience`) get 403. The answer carries ' +
-    '`X-Auth-Sub`, `X-Auth-Sid`, `X-Auth-Client-Id`, `X-Auth-Scope` and `X-Auth-Roles`, empty where there is nothing to say.',
+    'For nginx `auth_request`, Caddy `forward_auth`, Traefik `ForwardAuth`, Envoy `ext_authz` and others. It takes every ' +
+    'method, and every path below. In the query, `aud`, `scope` and `role` are required of the token, all of them. Other names are ' +
+    'ignored, but names that look like these (`roles`, `Scope`, `audience`) get 403. The response has the headers ' +
+    '`X-Auth-Sub`, `X-Auth-Sid`, `X-Auth-Client-Id`, `X-Auth-Scope` and `X-Auth-Roles`. A header without a value is empty.',
   tags: ['services'],
   security: [{ bearer: [] }],
-  response: { 200: Empty('Admit; at any other answer, do not'), ...errorResponses(401, 403, 500, 503) },
+  response: { 200: Empty('Admit the request. At any other status, refuse it'), ...errorResponses(401, 403, 500, 503) },
 }

@@ -1,9 +1,9 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
 
 /**
- * What happened to accounts and sessions, for those who answer for them. One log line an event, with `"log":"audit"`,
- * written whatever LOG_LEVEL says. Names and addresses may appear, never a token or a password; the name of an account
- * that does not exist never does, for people type their password into the wrong field.
+ * An event of an account, a session or a client. Each event is one log line with `"log":"audit"`, at every LOG_LEVEL.
+ * Names and addresses may appear in it. A token or a password never does. The name of an unknown account never does
+ * either, because people type their password into the wrong field.
  */
 export type AuditEvent =
   | ({ event: 'user.created' | 'user.deleted'; sub: string } & Actor)
@@ -25,12 +25,12 @@ export type AuditEvent =
   | { event: 'client.token_issued'; sub: string }
   | { event: 'client.tokens_revoked'; sub: string; nbf: number }
 
-/** Where a client with the scope admin did it: its id. */
 interface Actor {
+  /** The id of the client that did it with the scope `admin`. */
   by?: string
 }
 
-/** Why a session has ended. */
+/** The reasons for the end of a session. */
 export const SESSION_ENDS = [
   'logout',
   'logout_all',
@@ -49,12 +49,12 @@ export type SessionEnd = (typeof SESSION_ENDS)[number]
 
 export type Audit = (request: FastifyRequest, event: AuditEvent) => void
 
-/** @param count is told of each event, too */
+/** @param count is called with each event */
 export function createAudit(logger: FastifyBaseLogger, count: (event: AuditEvent) => void): Audit {
-  // An event's members are named above, and none is a secret: redaction has nothing to do here, and took 15 µs a line.
+  // Without redaction, which took 15 µs a line: the type above lists every member, and none is a secret.
   const log = logger.child({ log: 'audit' }, { level: 'info', redact: [] })
   return (request, event) => {
-    // A session that had ended already is no event.
+    // The session had ended before: that is not an event.
     if (event.event === 'session.ended' && event.sids.length === 0) return
     count(event)
     log.info({ ...event, ip: request.ip, reqId: request.id }, event.event)

@@ -5,7 +5,7 @@ import { standardOutput } from './standard-output.js'
 /** Fields that are redacted at every depth up to three. The service logs none of them; a library or a mistake might. */
 const REDACTED = [...SECRET_PARAMETERS, 'secret', 'authorization', 'cookie']
 
-/** One JSON line an event, on standard output. */
+/** Writes one JSON line for each event to standard output. */
 export function createLogger(level: string, destination: DestinationStream = standardOutput): Logger {
   const options = {
     level,
@@ -18,7 +18,7 @@ export function createLogger(level: string, destination: DestinationStream = sta
   }
   const logger = pino(options, destination)
   if (destination === standardOutput) {
-    // Whatever the level is: a gap in the audit log must be seen.
+    // This child logs at every LOG_LEVEL, because a gap in the audit log must be visible.
     const gaps = logger.child({}, { level: 'warn' })
     standardOutput.onRecovered((lines) =>
       gaps.warn({ lines }, 'log lines were dropped: their reader had stopped reading'),
@@ -28,8 +28,8 @@ export function createLogger(level: string, destination: DestinationStream = sta
 }
 
 /**
- * What of an error is logged: name, message, code and stack, and the same of its causes. Not its other members: drivers
- * hang commands with their arguments, and connection strings, on their errors.
+ * The logged members of an error: name, message, code and stack, and those of its causes. Drivers add commands with their
+ * arguments and connection strings to their errors: these are not logged.
  */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error

@@ -1,9 +1,9 @@
 /**
- * The network of a caller, who may have all of its addresses: an IPv4 address, or the /64 that an IPv6 address is in. Some
- * proxies write the port behind it (Azure's Application Gateway, IIS): a caller has another one with each connection.
+ * The network that one caller may own completely: an IPv4 address, or the /64 of an IPv6 address. Some proxies append the
+ * port (Azure Application Gateway, IIS). It is removed, because it differs with each connection.
  */
-export function networkOf(from: string): string {
-  const address = from.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
+export function networkOf(addressAndPort: string): string {
+  const address = addressAndPort.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
   if (mapped) return mapped
   if (!address.includes(':')) return address

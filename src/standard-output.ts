@@ -1,17 +1,18 @@
 import { writeSync } from 'node:fs'
 
-/** What may wait for a reader that has stopped reading, in bytes: some 16,000 lines of the audit log. */
+/** Bytes kept for a reader that has stopped reading: about 16,000 lines of the audit log. */
 const MAX_PENDING = 4 * 1024 * 1024
 /** The longest wait before the next attempt to write, in milliseconds. */
 const MAX_RETRY_AFTER = 100
-/** How long the end of the process waits for a reader that takes nothing, and for one that takes something. Milliseconds. */
-const LAST_WAIT = 1000
-const LONGEST_LAST_WAIT = 5000
+/** At its exit, the process waits so long for a reader that reads nothing. Milliseconds. */
+const EXIT_WAIT = 1000
+/** At its exit, the process waits at most so long for a reader that reads slowly. Milliseconds. */
+const MAX_EXIT_WAIT = 5000
 
 let isOpen = false
-/** What was written in this turn of the event loop: of 50 refreshes at once, 50 system calls become one. */
+/** The text written in this turn of the event loop. So 50 concurrent refreshes need one system call instead of 50. */
 let lines = ''
-/** What the reader has not taken yet. */
+/** The bytes that the reader has not read yet. */
 const pending: Buffer[] = []
 let pendingBytes = 0
 let retryAfter = 0
@@ -21,9 +22,9 @@ let unreported = 0
 let report = (_lines: number) => {}
 
 /**
- * Standard output that never waits for its reader. What the reader does not take is kept, up to 4 MiB, and written when it
- * takes something again; lines past that are dropped and counted. It is the same for a disk that is full, and for a reader
- * that has gone: a named pipe may get another one.
+ * Standard output that never waits for its reader. Up to 4 MiB of unread text is kept, and written when the reader reads
+ * again. Later lines are dropped and counted. A full disk is handled in the same way, and so is a closed reader, because a
+ * named pipe may get another one.
  */
 export const standardOutput = {
   write(text: string): void {
@@ -38,28 +39,28 @@ export const standardOutput = {
     pendingBytes += text.length
   },
 
-  /** Lines that were dropped since the start. */
+  /** How many lines were dropped since the start. */
   droppedLines: () => dropped,
 
-  /** `tell` is called with the number of lines that were dropped, when the reader has taken all that was kept. */
-  onRecovered(tell: (lines: number) => void): void {
-    report = tell
+  /** Calls `listener` with the number of dropped lines when the reader has read everything that was kept. */
+  onRecovered(listener: (lines: number) => void): void {
+    report = listener
   },
 }
 
 function open(): void {
   if (isOpen) return
   isOpen = true
-  // Node's own streams make a pipe non-blocking when they are opened. Then a write to a full pipe fails at once (EAGAIN).
+  // Node makes a pipe non-blocking when it opens its own stream. Then a write to a full pipe fails at once (EAGAIN).
   void process.stdout
   void process.stderr
-  // Also where an exception ends the process: the line that says why must not be lost.
+  // `exit` is also emitted after an uncaught exception: the line with its reason must not be lost.
   process.on('exit', flushAtExit)
 }
 
 function flush(): void {
   takeLines()
-  // While the reader has stopped reading, the retry writes them.
+  // If a retry is scheduled, it writes the lines.
   if (retry === undefined) writePending()
 }
 
@@ -82,7 +83,7 @@ function writePending(): void {
   }
 }
 
-/** Writes until nothing is pending, or until the write fails: then the code of the fault. */
+/** Writes until nothing is pending, or until a write fails. Returns the code of the failure. */
 function writeUntilFault(): string | undefined {
   for (let bytes = pending[0]; bytes; bytes = pending[0]) {
     let written: number
@@ -120,8 +121,8 @@ function flushAtExit(): void {
     }
     const now = Date.now()
     if (pendingBytes < before) movedAt = now
-    // Any other fault does not pass by waiting.
-    if (fault !== 'EAGAIN' || now - movedAt >= LAST_WAIT || now - began >= LONGEST_LAST_WAIT) return
+    // Waiting does not help against any other fault.
+    if (fault !== 'EAGAIN' || now - movedAt >= EXIT_WAIT || now - began >= MAX_EXIT_WAIT) return
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
   }
 }

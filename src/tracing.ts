@@ -13,22 +13,22 @@ import { wrapOperations } from './sessions/wrap-operations.js'
 import type { HashingObserver } from './users/password.js'
 
 export interface Tracing {
-  /** A span a request, in the trace that its `traceparent` names. */
+  /** Records one span for each request, in the trace of its `traceparent` header. */
   watchRequests(app: FastifyInstance): void
   traceSessions(sessions: SessionStore): SessionStore
   traceDatabase(times: DatabaseObserver): DatabaseObserver
   traceHashing(times: HashingObserver): HashingObserver
-  /** Sends what has not been sent. */
+  /** Sends the remaining spans. */
   close(): Promise<void>
 }
 
-/** A collector that is away must not hold up the end of the process. Milliseconds. */
-const LAST_SEND = 2000
+/** The time that the last spans have to reach the collector, before the process ends without it. Milliseconds. */
+const CLOSE_TIMEOUT = 2000
 
 /**
- * Traces by OpenTelemetry. What the SDK reads of the environment besides (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
- * OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS) holds too. No span names a person, a session, a token or an address:
- * traces go to more people than the audit log does.
+ * Traces with OpenTelemetry. The SDK also reads OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and
+ * OTEL_EXPORTER_OTLP_HEADERS. No span names a person, a session, a token or an address, because more people see traces
+ * than the audit log.
  */
 export function createTracing(endpoint: string, logger: Logger): Tracing {
   const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` })
@@ -40,13 +40,13 @@ export function createTracing(endpoint: string, logger: Logger): Tracing {
   })
   const tracer = provider.getTracer('latchkey')
   const propagator = new W3CTraceContextPropagator()
-  // Of our own, not OpenTelemetry's, which there is but one of in a process.
+  // OpenTelemetry's own context manager is global in a process. Each service needs its own.
   const current = new AsyncLocalStorage<Context>()
 
-  /** A span of something that has just ended. */
+  /** Records a span that ends now. */
   function recordFinishedSpan(name: string, milliseconds: number): void {
     const context = current.getStore()
-    // Outside of a request (a heartbeat, a probe) nobody would look for it.
+    // Outside a request (a heartbeat, a probe) a span has no trace.
     if (!context) return
     const end = Date.now()
     tracer.startSpan(name, { startTime: end - milliseconds, kind: SpanKind.CLIENT }, context).end(end)
@@ -112,7 +112,7 @@ export function createTracing(endpoint: string, logger: Logger): Tracing {
       const sent = provider
         .shutdown()
         .catch((err) => logger.warn({ reason: err.message }, 'the last traces were not sent'))
-      await Promise.race([sent, sleep(LAST_SEND, undefined, { ref: false })])
+      await Promise.race([sent, sleep(CLOSE_TIMEOUT, undefined, { ref: false })])
     },
   }
 }

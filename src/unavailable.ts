@@ -1,8 +1,8 @@
 export type Dependency = 'redis' | 'database' | 'hashing'
 
 /**
- * A part that a request needs is away or saturated: nothing is wrong with the request, and it may be sent again.
- * What the part said is in `cause`, for the log alone.
+ * A dependency of a request does not answer, or its queue is full. The request is correct, and the caller may retry it.
+ * `cause` is the error of the dependency.
  */
 export class Unavailable extends Error {
   override readonly name = 'Unavailable'

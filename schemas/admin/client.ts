@@ -1,19 +1,19 @@
-import { refusals } from '../error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
-import { Type } from '../type.js'
 import { Client, ClientId, clientExample, Secret } from './clients.js'
-import { AdminBody, byAdmin, CredentialsAlone } from './fields.js'
+import { AdminBody, adminRoute, CredentialsOnly } from './fields.js'
 
 const params = Fields({ id: ClientId })
 
 /** `GET /admin/clients/:id` */
 export const ReadClient = {
   summary: 'Read a client',
-  ...byAdmin,
+  ...adminRoute,
   params,
   response: {
     200: Type.Object(Client.properties, { description: 'The client', examples: [clientExample] }),
-    ...refusals(401, 403, 404),
+    ...commonErrorResponses(401, 403, 404),
   },
 }
 
@@ -21,26 +21,26 @@ export const ReadClient = {
 export const DeleteClient = {
   summary: 'Delete a client',
   description:
-    'The tokens that it got for itself end; sessions of people that began by way of it can be refreshed no longer.',
-  ...byAdmin,
+    'The client’s own tokens end. Sessions of people that began through the client cannot be refreshed any more.',
+  ...adminRoute,
   params,
-  body: CredentialsAlone,
-  response: { 204: Type.Null({ description: 'Done' }), ...refusals(401, 403, 404) },
+  body: CredentialsOnly,
+  response: { 204: Type.Null({ description: 'Done' }), ...commonErrorResponses(401, 403, 404) },
 }
 
 /** `POST /admin/clients/:id/secret` */
 export const RotateSecret = {
   summary: 'Give a client a new secret',
   description:
-    'The one before is good until the overlap ends, so that services change theirs one by one; older ones are not.',
-  ...byAdmin,
+    'The previous secret stays valid until the overlap ends, so that services can change it one by one. Older secrets end.',
+  ...adminRoute,
   params,
   body: AdminBody(
     {
       overlap: Type.Optional(
         Type.String({
           pattern: '^([0-9]{1,6}[smhd]|0)$',
-          description: 'Such as `30m`, `12h` or `0`; `1d` if left out',
+          description: 'For example `30m`, `12h` or `0`. Default: `1d`',
           'x-rule': 'must be a duration such as 30m, 12h or 0',
         }),
       ),
@@ -55,6 +55,6 @@ export const RotateSecret = {
         examples: [{ id: 'backend', secret: example.clientSecret, previous_secret_until: example.time + 43_200 }],
       },
     ),
-    ...refusals(401, 403, 404),
+    ...commonErrorResponses(401, 403, 404),
   },
 }

@@ -1,7 +1,7 @@
-import { refusals } from '../error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from '../error.js'
 import { example, Time } from '../fields.js'
-import { Type } from '../type.js'
-import { AdminBody, Audiences, byAdmin, Scopes } from './fields.js'
+import { AdminBody, Audiences, adminRoute, Scopes } from './fields.js'
 
 export const ClientId = Type.String({
   minLength: 1,
@@ -18,7 +18,7 @@ export const Client = Type.Object({
   audiences: Type.Array(Type.String()),
   created_at: Time,
   previous_secret_until: Type.Union([Time, Type.Null()], {
-    description: 'Until when the secret before the last rotation is good; null: it is not, or is none',
+    description: 'When the previous secret ends. `null` if no previous secret is valid',
   }),
 })
 export const clientExample = {
@@ -29,26 +29,26 @@ export const clientExample = {
   previous_secret_until: null,
 }
 
-export const Secret = Type.String({ description: 'Shown here, and never again' })
+export const Secret = Type.String({ description: 'Only this response shows it' })
 
 /** `GET /admin/clients` */
 export const ListClients = {
   summary: 'List the clients',
-  description: 'All of them: there is one for each service. No secret is shown.',
-  ...byAdmin,
+  description: 'All clients, one for each service, without their secrets.',
+  ...adminRoute,
   response: {
     200: Type.Object(
       { clients: Type.Array(Client) },
       { description: 'The clients, by id', examples: [{ clients: [clientExample] }] },
     ),
-    ...refusals(401, 403),
+    ...commonErrorResponses(401, 403),
   },
 }
 
 /** `POST /admin/clients` */
 export const CreateClient = {
-  summary: 'Make a client, with a new secret',
-  ...byAdmin,
+  summary: 'Create a client with a new secret',
+  ...adminRoute,
   body: AdminBody(
     { id: ClientId, scopes: Type.Optional(Scopes), audiences: Type.Optional(Audiences) },
     { examples: [{ id: 'backend', scopes: 'introspect' }] },
@@ -58,6 +58,6 @@ export const CreateClient = {
       { ...Client.properties, secret: Secret },
       { description: 'The client', examples: [{ ...clientExample, secret: example.clientSecret }] },
     ),
-    ...refusals(401, 403, 409),
+    ...commonErrorResponses(401, 403, 409),
   },
 }

@@ -1,29 +1,28 @@
-import type { TProperties, TSchemaOptions, TString } from 'typebox'
+import { type TProperties, type TSchemaOptions, type TString, Type } from 'typebox'
 import { example, Fields, PostedCredentials, Time } from '../fields.js'
-import { Type } from '../type.js'
 
 /**
- * A query or a body below `/admin`. A member that is not named is refused: `?username=` misspelt would list everybody, and an
- * end meant for one session would end them all.
+ * A query or a body below `/admin`. Unknown members are refused, because a misspelt `?username=` would list all accounts,
+ * and a call that should end one session would end all of them.
  */
-export const Exactly = <Properties extends TProperties>(properties: Properties, options: TSchemaOptions = {}) =>
+export const StrictFields = <Properties extends TProperties>(properties: Properties, options: TSchemaOptions = {}) =>
   Type.Object(properties, { ...options, additionalProperties: false })
 
-/** A body below `/admin`: the client may name itself there. */
+/** A body below `/admin`. It may have the credentials of the client. */
 export const AdminBody = <Properties extends TProperties>(properties: Properties, options: TSchemaOptions = {}) =>
-  Exactly({ ...properties, ...PostedCredentials }, options)
+  StrictFields({ ...properties, ...PostedCredentials }, options)
 
-/** Of a route that takes no other. */
-export const CredentialsAlone = AdminBody({}, { examples: [{}] })
+/** The body of a route that has no parameters. */
+export const CredentialsOnly = AdminBody({}, { examples: [{}] })
 
-/** Who may call. A route that takes a query says so after this. */
-export const byAdmin = {
+/** The common part of all admin routes. A route with a query overrides `querystring` after it. */
+export const adminRoute = {
   tags: ['admin'],
   security: [{ basic: [] }, { bearer: [] }],
-  querystring: Exactly({}),
+  querystring: StrictFields({}),
 }
 
-/** In an address, and in a query. */
+/** An account id in a path or a query. */
 export const UserId = Type.String({
   minLength: 1,
   maxLength: 64,
@@ -37,25 +36,29 @@ const ROLE = '[!#-+\\x2d-\\[\\]-~]'
 const Role = Type.String({ minLength: 1, maxLength: 64, pattern: `^${ROLE}+$` })
 
 const SCOPE = '[!#-\\[\\]-~]'
-const ScopeWord = Type.String({ minLength: 1, maxLength: 64, pattern: `^${SCOPE}+$` })
+const ScopeToken = Type.String({ minLength: 1, maxLength: 64, pattern: `^${SCOPE}+$` })
 
-/** A list, or, as in a form, which has none, its words with a space between them. */
-const words = (word: TString, character: string, what: string) =>
+/** A list; or one string with spaces between the items, because a form has no lists. */
+const stringList = (item: TString, character: string, meaning: string) =>
   Type.Union(
     [
-      Type.Array(word, { maxItems: 32 }),
+      Type.Array(item, { maxItems: 32 }),
       Type.String({ maxLength: 2100, pattern: `^(${character}+( ${character}+)*)?$` }),
     ],
-    { description: `${what}: a list, or words with a space between them` },
+    { description: `${meaning}: a list, or a string with spaces between the items` },
   )
 
-export const Roles = words(Role, ROLE, 'Roles in its tokens')
-export const Scopes = words(
-  ScopeWord,
+export const Roles = stringList(Role, ROLE, 'Roles in the tokens of the account')
+export const Scopes = stringList(
+  ScopeToken,
   SCOPE,
-  'Scopes that it may have. `introspect` and `admin` open doors of this service',
+  'Scopes that the client may have. `introspect` and `admin` give access to this service',
 )
-export const Audiences = words(ScopeWord, SCOPE, 'Audiences whose tokens it sees at introspection; none: all')
+export const Audiences = stringList(
+  ScopeToken,
+  SCOPE,
+  'Audiences whose tokens the client may introspect. Empty means all',
+)
 
 export const User = Type.Object(
   {
@@ -78,5 +81,5 @@ export const userExample = {
 export const PasswordHash = Type.String({
   minLength: 1,
   maxLength: 512,
-  description: 'Instead of a password: its hash in another system. docs/accounts.md has the formats',
+  description: 'Instead of a password, its hash from another system. docs/accounts.md lists the formats',
 })

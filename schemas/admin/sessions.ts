@@ -1,15 +1,15 @@
-import { refusals } from '../error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from '../error.js'
 import { example, Fields, SessionIdParam } from '../fields.js'
 import { exampleSession, sessionFields } from '../sessions.js'
-import { Type } from '../type.js'
-import { byAdmin, CredentialsAlone, Exactly, UserId } from './fields.js'
+import { adminRoute, CredentialsOnly, StrictFields, UserId } from './fields.js'
 
-const querystring = Exactly({ sub: UserId })
+const querystring = StrictFields({ sub: UserId })
 
 /** `GET /admin/sessions` */
 export const ListSessionsOf = {
   summary: 'List the sessions of an account',
-  ...byAdmin,
+  ...adminRoute,
   querystring,
   response: {
     200: Type.Object(
@@ -24,7 +24,7 @@ export const ListSessionsOf = {
         ),
       },
       {
-        description: 'The living sessions, the latest used first',
+        description: 'The live sessions, the last used one first',
         examples: [
           {
             sessions: [{ ...exampleSession, client_id: 'latchkey', scope: example.scope, roles: ['editor'] }],
@@ -32,27 +32,27 @@ export const ListSessionsOf = {
         ],
       },
     ),
-    ...refusals(401, 403, 404),
+    ...commonErrorResponses(401, 403, 404),
   },
 }
 
 /** `DELETE /admin/sessions` */
 export const RevokeSessionsOf = {
   summary: 'End every session of an account',
-  description: 'Answers 204 also when there is none.',
-  ...byAdmin,
+  description: 'The answer is 204 also if the account has no session.',
+  ...adminRoute,
   querystring,
-  body: CredentialsAlone,
-  response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401, 403) },
+  body: CredentialsOnly,
+  response: { 204: Type.Null({ description: 'Ended' }), ...commonErrorResponses(401, 403) },
 }
 
 /** `DELETE /admin/sessions/:sid` */
 export const RevokeSession = {
   summary: 'End one session of an account',
-  description: 'Answers 204 also when there is no such session of it.',
-  ...byAdmin,
+  description: 'The answer is 204 also if the account has no such session.',
+  ...adminRoute,
   params: Fields({ sid: SessionIdParam }),
   querystring,
-  body: CredentialsAlone,
-  response: { 204: Type.Null({ description: 'Ended' }), ...refusals(401, 403) },
+  body: CredentialsOnly,
+  response: { 204: Type.Null({ description: 'Ended' }), ...commonErrorResponses(401, 403) },
 }

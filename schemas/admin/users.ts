@@ -1,19 +1,19 @@
-import { refusals } from '../error.js'
+import { Type } from 'typebox'
+import { commonErrorResponses } from '../error.js'
 import { example, Password, Username } from '../fields.js'
-import { Type } from '../type.js'
-import { AdminBody, byAdmin, Exactly, PasswordHash, Roles, User, userExample } from './fields.js'
+import { AdminBody, adminRoute, PasswordHash, Roles, StrictFields, User, userExample } from './fields.js'
 
-export const CURSOR_RULE = 'must be what next of the page before was'
+export const CURSOR_RULE = 'must be next of the previous page'
 
 /** `GET /admin/users` */
 export const ListUsers = {
-  summary: 'List accounts, by name, in pages',
-  ...byAdmin,
-  querystring: Exactly({
+  summary: 'List the accounts by name, in pages',
+  ...adminRoute,
+  querystring: StrictFields({
     limit: Type.Optional(
       Type.String({
         pattern: '^([1-9][0-9]{0,2}|1000)$',
-        description: 'Accounts in a page, 1 to 1000; 100 if left out',
+        description: 'Accounts in a page, 1 to 1000. Default: 100',
         'x-rule': 'must be a whole number from 1 to 1000',
       }),
     ),
@@ -22,37 +22,45 @@ export const ListUsers = {
         minLength: 1,
         maxLength: 2048,
         pattern: '^[\\w-]+$',
-        description: '`next` of the page before',
+        description: '`next` of the previous page',
         'x-rule': CURSOR_RULE,
       }),
     ),
     username: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 256, description: 'Only the account of this name, in any spelling' }),
+      Type.String({ minLength: 1, maxLength: 256, description: 'Only the account with this name, in any spelling' }),
     ),
     username_prefix: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 256, description: 'Only names that begin so, in any spelling' }),
+      Type.String({
+        minLength: 1,
+        maxLength: 256,
+        description: 'Only accounts whose names begin with it, in any spelling',
+      }),
     ),
     disabled: Type.Optional(
-      Type.Union([Type.Literal('true'), Type.Literal('false')], { description: 'Only disabled ones, or only others' }),
+      Type.Union([Type.Literal('true'), Type.Literal('false')], {
+        description: '`true`: only disabled accounts. `false`: only enabled accounts',
+      }),
     ),
   }),
   response: {
     200: Type.Object(
       {
         users: Type.Array(User),
-        next: Type.Union([Type.String(), Type.Null()], { description: 'Of the next page; null: this is the last' }),
+        next: Type.Union([Type.String(), Type.Null()], {
+          description: '`cursor` of the next page. `null` on the last page',
+        }),
       },
       { description: 'A page of accounts', examples: [{ users: [userExample], next: null }] },
     ),
-    ...refusals(401, 403),
+    ...commonErrorResponses(401, 403),
   },
 }
 
 /** `POST /admin/users` */
 export const CreateUser = {
-  summary: 'Make an account',
-  description: 'With a password, or with the hash that another system has of it.',
-  ...byAdmin,
+  summary: 'Create an account',
+  description: 'Send a password, or its hash from another system.',
+  ...adminRoute,
   body: AdminBody(
     {
       username: Username,
@@ -69,6 +77,6 @@ export const CreateUser = {
   ),
   response: {
     201: Type.Object(User.properties, { description: 'The account', examples: [userExample] }),
-    ...refusals(401, 403, 409),
+    ...commonErrorResponses(401, 403, 409),
   },
 }

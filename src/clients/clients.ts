@@ -1,9 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { type Clock, type Moment, systemClock } from '@latchkey/verifier/clock'
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { Database } from '../database/database.js'
-import { sql } from '../database/kysely.js'
 import type { ClientRow } from '../database/schema.js'
 import {
   type ClientCredentials,

@@ -1,5 +1,4 @@
-import type { Migration } from 'kysely'
-import { type Kysely, PostgresAdapter, sql } from './kysely.js'
+import { type Kysely, type Migration, PostgresAdapter, sql } from 'kysely'
 
 /**
  * Migrations go forward only. Their names give the order, and a released migration is never edited. During a rolling update an

@@ -1,7 +1,6 @@
-import type { PostgresPool, PostgresPoolClient } from 'kysely'
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely'
 import pg from 'pg'
 import type { DatabaseObserver, MigratableDatabase } from './database.js'
-import { Kysely, PostgresDialect, sql } from './kysely.js'
 import { executedMigrations, migrateToLatest } from './migrate.js'
 import type { Tables } from './schema.js'
 import { withPing, withUnavailable } from './with-unavailable.js'

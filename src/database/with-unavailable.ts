@@ -1,9 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { askWithin, systemClock } from '@latchkey/verifier/clock'
-import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely'
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type Kysely,
+  type QueryResult,
+  sql,
+} from 'kysely'
 import { Unavailable } from '../unavailable.js'
 import type { DatabaseObserver } from './database.js'
-import { type Kysely, sql } from './kysely.js'
 import type { Tables } from './schema.js'
 
 /** An older answer is stale and is read again. Postgres has 550 ms for a statement. Milliseconds. */

@@ -3,39 +3,40 @@ import { refusal, type WireError } from './errors.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** A gateway asks about a request of its own caller, and passes on headers that nothing here reads. */
+    /** A gateway asks about the request of its own caller, and passes on headers that this service does not read. */
     forwardAuth?: boolean
   }
 }
 
 /**
- * What is ambiguous in the headers of a request, or undefined.
+ * The error of a request with ambiguous headers, or undefined.
  *
- * Node takes the first of two headers that may stand once, and a list of transfer codings that ends in `chunked`. A proxy
- * in front may have read the second header, or another end of the body: then it let through what this service does not see.
+ * Node takes the first of two headers of which one is allowed. It also takes a list of transfer codings that ends in
+ * `chunked`. A proxy may have read the second header, or another end of the body: then it has checked another request.
  */
 export function ambiguityOf(request: FastifyRequest): WireError | undefined {
   const { rawHeaders, headers, httpVersion } = request.raw
   let [hosts, contentTypes, authorizations] = [0, 0, 0]
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
-    // The length first: this runs for every header of every request.
+    // The cheap comparison of lengths comes first, because this runs for every header of every request.
     if (name.length === 4) hosts += isName(name, 'host')
     else if (name.length === 12) contentTypes += isName(name, 'content-type')
     else if (name.length === 13) authorizations += isName(name, 'authorization')
   }
   if (hosts !== 1) {
-    if (hosts > 1) return refusal.ambiguous('host is given twice')
-    if (httpVersion === '1.1') return refusal.ambiguous('host is missing')
+    if (hosts > 1) return refusal.ambiguous('the header host is given twice: send it once')
+    if (httpVersion === '1.1') return refusal.ambiguous('the header host is missing')
   }
   if (contentTypes > 1 || authorizations > 1) {
     const name = contentTypes > 1 ? 'content-type' : 'authorization'
-    if (!request.routeOptions.config.forwardAuth) return refusal.ambiguous(`${name} is given twice`)
+    if (!request.routeOptions.config.forwardAuth)
+      return refusal.ambiguous(`the header ${name} is given twice: send it once`)
   }
   const coding = headers['transfer-encoding']
   if (coding !== undefined) {
-    if (coding.toLowerCase() !== 'chunked') return refusal.ambiguous('the only Transfer-Encoding is chunked')
-    // RFC 9112 §6.1: the end of such a request is not known.
+    if (coding.toLowerCase() !== 'chunked') return refusal.ambiguous('Transfer-Encoding must be chunked')
+    // RFC 9112 §6.1: a server cannot know where such a request ends.
     if (httpVersion !== '1.1') return refusal.ambiguous('HTTP/1.0 has no Transfer-Encoding: send Content-Length')
   }
   return undefined

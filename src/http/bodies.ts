@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { SECRET_PARAMETERS } from '../secret-fields.js'
 import { refusal } from './errors.js'
 
-/** What a request may carry, and the refusal of all that two readers could read in two ways. */
+/** Parses JSON and form bodies. Refuses every query and body that two readers could read in two ways. */
 export async function registerBodies(app: FastifyInstance): Promise<void> {
   app.addHook('onRequest', (request, _reply, done) => {
     try {
@@ -16,7 +16,7 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
       done(error as Error)
     }
   })
-  // No body is a body without parameters: what is missing is then said by name.
+  // A missing body counts as an empty one: the schema then names the missing parameter.
   app.addHook('preValidation', (request, _reply, done) => {
     request.body ??= {}
     done(asciiForms.has(request) && !isAscii(request.body) ? refusal.unsupportedMediaType(SEND_UTF8) : undefined)
@@ -25,18 +25,18 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
   const parseJson = app.getDefaultJsonParser('error', 'error')
   app.removeContentTypeParser(['application/json', 'text/plain'])
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text, done) => {
-    // Clients that always name a type send it with nothing behind it.
+    // Some clients send Content-Type without a body.
     if (text === '') return done(null, {})
     refuseOtherThanUtf8(text as string)
     parseJson(request, text as string, (error, body) => {
-      if (error) return done(refusal.invalidRequest('the body is not JSON, or names __proto__'))
+      if (error) return done(refusal.invalidRequest('the body is not JSON, or has a member __proto__'))
       if (hasLoneSurrogate(text as string)) {
         return done(
           refusal.invalidRequest('the body has half of a surrogate pair (\\ud800 to \\udfff): send both halves'),
         )
       }
       if (countMembers(body) < countWrittenMembers(text as string)) {
-        return done(refusal.invalidRequest('the body names a parameter twice'))
+        return done(refusal.invalidRequest('the body has a parameter twice: send it once'))
       }
       return done(null, body)
     })
@@ -45,7 +45,7 @@ export async function registerBodies(app: FastifyInstance): Promise<void> {
   await app.register(formbody, { parser: parseForm })
 }
 
-/** RFC 6750 §5.3: a token in an address ends up in logs, histories and Referer headers. */
+/** RFC 6750 §5.3: logs, browser histories and Referer headers keep a token that is in an address. */
 function refuseSecretsInQuery({ query }: FastifyRequest): void {
   for (const name of SECRET_PARAMETERS) {
     if (Object.hasOwn(query as object, name)) {
@@ -54,10 +54,10 @@ function refuseSecretsInQuery({ query }: FastifyRequest): void {
   }
 }
 
-/** Known or not: of two, another reader may take the other. */
+/** Refuses a repeated parameter even if its name is unknown: another reader may take the other value. */
 function refuseRepeatedQuery({ query }: FastifyRequest): void {
   for (const value of Object.values(query as object)) {
-    if (Array.isArray(value)) throw refusal.invalidRequest('the address names a parameter twice')
+    if (Array.isArray(value)) throw refusal.invalidRequest('the query has a parameter twice: send it once')
   }
 }
 
@@ -65,27 +65,28 @@ function refuseEncodedBody(request: FastifyRequest): void {
   const { headers } = request
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding.toLowerCase() !== 'identity') {
-    throw refusal.unsupportedMediaType('send the body as it is, with no Content-Encoding')
+    throw refusal.unsupportedMediaType('the body is encoded: send it without Content-Encoding')
   }
   const contentType = headers['content-type']
   if (contentType !== undefined && /charset/i.test(contentType)) refuseCharset(request, contentType)
 }
 
 const SEND_UTF8 = 'send the body as UTF-8'
-/** A parameter of a media type, its value as a token or as a quoted string (RFC 9110 §5.6.6). */
+/** A parameter of a media type. Its value is a token or a quoted string (RFC 9110 §5.6.6). */
 const PARAMETER = /;\s*([^\s=;]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)/g
-/** Forms that name a charset which is like UTF-8 for ASCII, and for nothing else. */
+/** Requests with a form whose charset equals UTF-8 for ASCII characters only. */
 const asciiForms = new WeakSet<FastifyRequest>()
 
 /**
- * UTF-8 under each of its names. A form may also name Latin-1 or ASCII, as old libraries do, while all of it is ASCII when its
- * percent-encoding is decoded: then it is the same text in both. Of two charsets, another reader may take the other.
+ * Accepts UTF-8 under each of its names. Old libraries declare Latin-1 or ASCII for a form. Such a form is accepted if all
+ * of its decoded text is ASCII, because then both charsets give the same text. Two charsets are refused: another reader may
+ * take the other one.
  */
 function refuseCharset(request: FastifyRequest, contentType: string): void {
   const charsets = [...contentType.matchAll(PARAMETER)].flatMap(([, name = '', value = '']) =>
     name.toLowerCase() === 'charset' ? [value.trim().replace(/^(["'])(.*)\1$/, '$2')] : [],
   )
-  if (charsets.length > 1) throw refusal.ambiguous('Content-Type names its charset twice')
+  if (charsets.length > 1) throw refusal.ambiguous('Content-Type names its charset twice: send one')
   const [charset] = charsets
   if (charset === undefined) return
   const encoding = encodingOf(charset)
@@ -95,7 +96,7 @@ function refuseCharset(request: FastifyRequest, contentType: string): void {
   asciiForms.add(request)
 }
 
-/** The encoding of a label: the web's list has `utf8` for UTF-8, and windows-1252 for `iso-8859-1` and `us-ascii`. */
+/** The encoding of a WHATWG label: `utf8` is UTF-8, and `iso-8859-1` and `us-ascii` are windows-1252. */
 function encodingOf(label: string): string | undefined {
   try {
     return new TextDecoder(label).encoding
@@ -109,20 +110,20 @@ function isAscii(body: unknown): boolean {
   return Buffer.byteLength(text) === text.length
 }
 
-/** Bytes that are no UTF-8 would all become one replacement character, and so different passwords one and the same. */
+/** Node decodes every invalid byte as the same replacement character: two different passwords would become equal. */
 function refuseOtherThanUtf8(text: string): void {
-  if (text.includes('\uFFFD')) throw refusal.invalidRequest('the body is not UTF-8')
+  if (text.includes('\uFFFD')) throw refusal.invalidRequest('the body is not UTF-8: send it as UTF-8')
 }
 
-/** An escape in a JSON text: a surrogate pair, half of a pair, or any other. */
+/** An escape in a JSON text: a surrogate pair, half of a pair (captured), or another escape. */
 const ESCAPE = /\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F])|.)/g
 
 /**
- * Half of a surrogate pair is no character. Encoded as UTF-8 every half becomes the replacement character, and so different
- * passwords one and the same.
+ * Half of a surrogate pair is not a character. UTF-8 encodes every half as the replacement character: two different
+ * passwords would become equal.
  */
 function hasLoneSurrogate(json: string): boolean {
-  // Most bodies have no such escape.
+  // Fast path: most bodies have no such escape.
   if (!/\\u[dD][89a-fA-F]/.test(json)) return false
   for (const [, half] of json.matchAll(ESCAPE)) if (half !== undefined) return true
   return false
@@ -131,13 +132,13 @@ function hasLoneSurrogate(json: string): boolean {
 function parseForm(text: string): Record<string, unknown> {
   refuseOtherThanUtf8(text)
   if (text.includes('%') && !isPercentEncoded(text)) {
-    throw refusal.invalidRequest('the form is not percent-encoded UTF-8: a lone % is written %25')
+    throw refusal.invalidRequest('the form is not percent-encoded UTF-8: write a literal % as %25')
   }
   const form = parseQuery(text)
   for (const [name, value] of Object.entries(form)) {
-    if (Array.isArray(value)) throw refusal.invalidRequest('the body names a parameter twice')
-    if (name === '__proto__') throw refusal.invalidRequest('the body names __proto__')
-    // RFC 6749 §3.1: a parameter without a value counts as left out.
+    if (Array.isArray(value)) throw refusal.invalidRequest('the body has a parameter twice: send it once')
+    if (name === '__proto__') throw refusal.invalidRequest('the body has a parameter __proto__')
+    // RFC 6749 §3.1: a parameter without a value counts as omitted.
     if (value === '') delete form[name]
   }
   return form
@@ -153,12 +154,12 @@ function isPercentEncoded(text: string): boolean {
 }
 
 /**
- * Members that `JSON.parse` kept; fewer than were written where a name stands twice, for it keeps the last.
- * Another reader may keep the first: then the two act on different requests.
+ * The members that `JSON.parse` kept. For a repeated name it keeps the last value, so the text then has more members.
+ * Another reader may keep the first value, and act on a different request.
  */
 function countMembers(json: unknown): number {
   let count = 0
-  // A list, not a recursion: the caller says how deep it goes.
+  // A work list instead of recursion, because the caller chooses the depth.
   const values = [json]
   for (const value of values) {
     if (typeof value !== 'object' || value === null) continue
@@ -169,11 +170,11 @@ function countMembers(json: unknown): number {
   return count
 }
 
-/** In valid JSON a string stands before a colon exactly where it is a member's name. */
-const NAME = /"(?:[^"\\]|\\.)*"(\s*:)?/g
+/** In valid JSON, a string before a colon is always a member's name. */
+const STRING = /"(?:[^"\\]|\\.)*"(\s*:)?/g
 
 function countWrittenMembers(json: string): number {
   let count = 0
-  for (const [, colon] of json.matchAll(NAME)) if (colon) count += 1
+  for (const [, colon] of json.matchAll(STRING)) if (colon) count += 1
   return count
 }

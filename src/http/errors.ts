@@ -168,6 +168,8 @@ export const refusal = {
 
   methodNotAllowed: (allow: string) => new WireError(405, 'invalid_request', `this address takes ${allow}`, { allow }),
 
+  unknownMethod: () => new WireError(501, 'invalid_request', 'this service does not know the method'),
+
   unsupportedMediaType: (description: string) => new WireError(415, 'invalid_request', description),
 
   unavailable: () =>
@@ -181,13 +183,13 @@ export const refusal = {
 export function createErrorHandler(logger: FastifyBaseLogger) {
   // The line has three members, and none is a secret. Under overload each refused request writes a line. Redaction made 46 KB
   // of garbage for each line: nearly half of all garbage.
-  const unavailable = logger.child({}, { redact: [] })
+  const unredacted = logger.child({}, { redact: [] })
   return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     if (error instanceof Unavailable) {
       const { dependency, message: reason } = error
-      unavailable.warn({ reqId: request.id, dependency, reason }, 'unavailable')
+      unredacted.warn({ reqId: request.id, dependency, reason }, 'unavailable')
     }
-    return sendRefusal(reply, toWireError(error, request))
+    return sendRefusal(reply, toWireError(error, request, logger))
   }
 }
 
@@ -200,7 +202,7 @@ export function sendRefusal(reply: FastifyReply, { statusCode, code, message, he
     .send(body)
 }
 
-function toWireError(error: FastifyError, request: FastifyRequest): WireError {
+function toWireError(error: FastifyError, request: FastifyRequest, logger: FastifyBaseLogger): WireError {
   if (error instanceof WireError) return error
   if (error instanceof Unavailable) return refusal.unavailable()
   if (error.validation) return refusal.invalidRequest(describeValidation(error))
@@ -217,7 +219,7 @@ function toWireError(error: FastifyError, request: FastifyRequest): WireError {
     // Fastify's own message names its internals.
     return new WireError(error.statusCode, 'invalid_request', 'the request cannot be read')
   }
-  request.log.error({ reqId: request.id, err: error }, 'request failed')
+  logger.error({ reqId: request.id, err: error }, 'request failed')
   return refusal.fault(request.id)
 }
 

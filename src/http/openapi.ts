@@ -2,23 +2,25 @@ import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { readVersion } from '../version.js'
+import { collectAddresses } from './other-methods.js'
 
-/** What of an operation is looked at below. */
+/** The members of an OpenAPI operation that this file uses. */
 interface Operation {
   requestBody?: { required?: boolean; content: Record<string, { schema?: { required?: string[] } }> }
 }
 
-/** The document, from the schemas of the routes that are registered after this. */
+/** Makes the OpenAPI document from the schemas of the routes that are registered later, and serves it with its page. */
 export async function registerOpenapi(app: FastifyInstance, issuer: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
         title: 'Latchkey',
-        version: '0.1.0',
+        version: readVersion(),
         description:
-          'Signs people in, hands out a short-lived access token (JWT) and a rotating refresh token, and ends any ' +
-          'session at once, everywhere.',
+          'Signs people in, issues a short-lived access token (JWT) and a rotating refresh token, and ends any session ' +
+          'at once, everywhere.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: issuer }],
@@ -30,8 +32,8 @@ export async function registerOpenapi(app: FastifyInstance, issuer: string): Pro
       ],
       components: {
         securitySchemes: {
-          bearer: { type: 'http', scheme: 'bearer', description: 'An access token; at /refresh the refresh token' },
-          basic: { type: 'http', scheme: 'basic', description: 'Id and secret of a client' },
+          bearer: { type: 'http', scheme: 'bearer', description: 'An access token; at `/refresh`, the refresh token' },
+          basic: { type: 'http', scheme: 'basic', description: 'The id and secret of a client' },
         },
       },
     },
@@ -43,37 +45,42 @@ export async function registerOpenapi(app: FastifyInstance, issuer: string): Pro
       return document.openapiObject
     },
   })
-  // Every body may be sent as either.
+  // Every body may be JSON or a form.
   app.addHook('onRoute', (route) => {
     if (route.schema?.body) {
       route.schema = { ...route.schema, consumes: ['application/json', 'application/x-www-form-urlencoded'] }
     }
   })
+  await app.register(async (docs) => {
+    const refuseOtherMethods = collectAddresses(docs)
+    await registerDocs(docs)
+    refuseOtherMethods()
+  })
 }
 
-/** `GET /openapi.json`, and `GET /docs`, which shows it. */
-export async function registerDocs(app: FastifyInstance): Promise<void> {
-  // Here alone is a page: what else this service answers no browser shows.
+/** `GET /openapi.json`, and `GET /docs`, the page that shows the document. */
+async function registerDocs(app: FastifyInstance): Promise<void> {
+  // Only this page needs Helmet: browsers render no other answer of this service.
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {
         defaultSrc: ["'none'"],
         scriptSrc: ["'self'"],
-        // The page sets some of its styles itself.
+        // Swagger UI sets inline styles.
         styleSrc: ["'self'", "'unsafe-inline'"],
         imgSrc: ["'self'", 'data:'],
-        // "Try it out" calls this service.
+        // Swagger UI's "Try it out" calls this service.
         connectSrc: ["'self'"],
         formAction: ["'none'"],
         baseUri: ["'none'"],
         frameAncestors: ["'none'"],
       },
     },
-    // Whether there is TLS only the gateway knows.
+    // Only the gateway knows whether callers use TLS.
     strictTransportSecurity: false,
   })
-  // One buffer for all answers: the document has 200 KB.
+  // All answers share one buffer: the document has 200 KB.
   let document: Buffer | undefined
   app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
     document ??= Buffer.from(JSON.stringify(app.swagger()))
@@ -82,7 +89,10 @@ export async function registerDocs(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, { routePrefix: '/docs' })
 }
 
-/** The plugin calls every body required. One without a required member may be left out: so `POST /logout` with a bearer. */
+/**
+ * @fastify/swagger marks every body as required. A body without a required member is optional, for example at `POST /logout`
+ * with a bearer token.
+ */
 function markOptionalBody({ requestBody }: Operation): void {
   if (!requestBody) return
   requestBody.required = Object.values(requestBody.content).some(({ schema }) => schema?.required?.length)

@@ -1,42 +1,42 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Requests of all connections together that may wait for their turn. One chunk of 64 KiB holds at most 2,621 requests. */
+/** How many requests of all connections may wait. One chunk of 64 KiB holds at most 2,621 requests. */
 const MAX_WAITING = 4096
-/** So many requests may wait on a connection whatever the other connections do. */
+/** How many requests may wait on one connection, even if others have reached `MAX_WAITING`. */
 const ALWAYS_ALLOWED = 8
 
 export interface Pipelines {
   /**
-   * Calls `begin` when the answers before this one have been sent. Never calls it when the connection closes first.
-   * For requests whose response has no socket yet: an earlier answer still has it.
+   * Calls `begin` when the answers before this one have been sent. Never calls `begin` if the connection closes first.
+   * Use this for requests whose response has no socket yet, because an earlier response has it.
    */
   takeTurn(request: IncomingMessage, response: ServerResponse, begin: () => void): void
   /** Whether requests of this connection wait for their turn. */
   isHeld(socket: Socket): boolean
 }
 
-/** What Node's HTTP server keeps on a socket: whether it has stopped reading by itself, and its parser. */
+/** The members that Node's HTTP server adds to a socket: whether the server paused reading, and its parser. */
 type ServerSocket = Socket & {
   _paused?: boolean
   parser?: { onIncoming: (request: IncomingMessage) => number } | null
 }
 
 /**
- * Handles the pipelined requests of a connection one after the other: a request begins when the answer before it has been
- * sent. So a caller that never reads holds one answer in memory, and a request behind an answer with `Connection: close` is
- * never begun (RFC 9112 §9.3.2, §9.6).
+ * Handles the pipelined requests of a connection one after the other: a request begins when the previous answer has been
+ * sent. So a caller that never reads holds one answer in memory. A request after an answer with `Connection: close` never
+ * begins (RFC 9112 §9.3.2, §9.6).
  *
- * Node parses a whole chunk of 64 KiB at once, and stops reading only when it has seen the answers: by then a chunk of
- * `GET /openapi.json` had become 1,500 answers of 150 KB.
+ * Node parses a whole chunk of 64 KiB at once, and stops reading only after it has seen the answers. One chunk of
+ * `GET /openapi.json` requests became 1,500 answers of 150 KB.
  */
 export function createPipelines(): Pipelines {
   const waitingOf = new WeakMap<Socket, { requests: number }>()
-  let waitingOfAll = 0
+  let totalWaiting = 0
 
   return {
     takeTurn({ socket }, response, begin) {
-      // Closed by an earlier request of the same chunk.
+      // An earlier request of the same chunk has closed the connection.
       if (socket.destroyed) return
       let waiting = waitingOf.get(socket)
       if (!waiting) {
@@ -44,16 +44,16 @@ export function createPipelines(): Pipelines {
         waitingOf.set(socket, waiting)
         readInTurn(socket, waiting)
         socket.once('close', () => {
-          waitingOfAll -= waiting?.requests ?? 0
+          totalWaiting -= waiting?.requests ?? 0
         })
       }
-      if (waitingOfAll >= MAX_WAITING && waiting.requests >= ALWAYS_ALLOWED) return reset(socket)
+      if (totalWaiting >= MAX_WAITING && waiting.requests >= ALWAYS_ALLOWED) return reset(socket)
       waiting.requests += 1
-      waitingOfAll += 1
-      // Node emits it when it assigns the connection to the response.
+      totalWaiting += 1
+      // Node emits `socket` when it assigns the connection to the response.
       response.once('socket', () => {
         waiting.requests -= 1
-        waitingOfAll -= 1
+        totalWaiting -= 1
         if (waiting.requests === 0) socket.resume()
         begin()
       })
@@ -64,9 +64,9 @@ export function createPipelines(): Pipelines {
 }
 
 /**
- * Hands what arrives on this connection to Node's parser only while no request waits. The socket keeps one chunk, and then
- * stops reading. From now on Node's parser gets the data from JavaScript, and no longer from the socket itself: 3 µs more a
- * request, so only connections that pipeline pay it.
+ * Passes the data of this connection to Node's parser only while no request waits. The socket keeps one chunk, and then
+ * stops reading. From now on JavaScript passes the data to the parser: this costs 3 µs a request, so it is only done for
+ * connections that pipeline.
  */
 function readInTurn(socket: ServerSocket, waiting: { requests: number }): void {
   const [parse] = socket.listeners('data') as ((chunk: Buffer) => void)[]
@@ -79,10 +79,10 @@ function readInTurn(socket: ServerSocket, waiting: { requests: number }): void {
   })
 }
 
-/** Closes the connection, and keeps Node from making requests of what is left of the chunk. */
+/** Closes the connection, and keeps Node from parsing more requests of the current chunk. */
 function reset(socket: ServerSocket): void {
-  // To the parser, 2 means that the rest of the chunk is not HTTP. Without it 200 connections made 400,000 requests of
-  // 3 KB before the first connection was closed.
+  // For the parser, 2 means that the rest of the chunk is not HTTP. Without it, 200 connections made 400,000 requests of
+  // 3 KB before the first connection closed.
   if (socket.parser) {
     socket.parser.onIncoming = (request) => {
       ;(request as { upgrade?: boolean }).upgrade = false

@@ -7,39 +7,39 @@ import { wrapOperations } from '../sessions/wrap-operations.js'
 import type { HashingObserver, PasswordHashing } from '../users/password.js'
 import { readVersion } from '../version.js'
 import {
-  type Count,
   type Counter,
+  type CounterSeries,
   counter,
-  counterOf,
-  type Distribution,
   gauge,
+  type HistogramSeries,
   histogram,
   type Metric,
+  observedCounter,
 } from './series.js'
 
 export interface Metrics {
-  /** Call before the routes: each that comes after it is counted and timed, under its pattern. */
+  /** Counts and times every route that is registered later, under its pattern. */
   watchRoutes(app: FastifyInstance): void
-  /** A request that no route took: it has a status and nothing else that is ours. */
+  /** Counts an answer that no route gave. */
   countUnrouted(status: number): void
   countEvent(event: AuditEvent): void
-  /** The same store, each of whose operations is timed. */
+  /** Returns the same store, with a timer around each operation. */
   timeSessions(sessions: SessionStore): SessionStore
   readonly databaseObserver: DatabaseObserver
   readonly hashingObserver: HashingObserver
-  /** What is asked of the parts when somebody scrapes. */
-  registerGauges(parts: Parts): void
-  /** All of it, as Prometheus reads it. */
+  /** Registers the gauges, which are read at each scrape. */
+  registerGauges(sources: GaugeSources): void
+  /** Renders all metrics in the text format of Prometheus. */
   render(): Promise<{ type: string; text: Buffer }>
 }
 
-export interface Parts {
+export interface GaugeSources {
   sessions: SessionStore
   hashing: PasswordHashing
   hashQueue: number
-  /** Lines of the log that were dropped since the start. */
+  /** How many log lines were dropped since the start. */
   droppedLogLines: () => number
-  /** Each dependency's check, by its name: throws when the dependency does not answer. */
+  /** The check of each dependency, by its name. It throws when the dependency does not answer. */
   checks: Readonly<Record<string, () => Promise<void>>>
 }
 
@@ -47,13 +47,13 @@ const REQUEST_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 const STORE_BOUNDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 const HASHING_BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
-// There from the start, at 0: of a series that begins with its first event, Prometheus does not see that event.
+// These series exist from the start, at 0: Prometheus does not see the increase of a series that begins at 1.
 const RESULTS = ['accepted', 'unknown_user', 'wrong_password', 'disabled', 'throttled']
 const OUTCOMES = ['rotated', 'replayed', 'reused', 'forged', 'no_such_session']
 
 /**
- * What is counted, for Prometheus. No label has a value that callers choose: routes by their pattern, never an address, a
- * user or a token. An introspection pays 0.25 µs for it, of some 40.
+ * The metrics of this service for Prometheus. Callers choose no value of a label: a route appears as its pattern, and an
+ * address, a user or a token never appears. An introspection spends 0.25 µs of about 40 µs on metrics.
  */
 export function createMetrics(): Metrics {
   const all: Metric[] = []
@@ -69,34 +69,41 @@ export function createMetrics(): Metrics {
   const signIns = register(counter('latchkey_sign_ins_total', 'Sign-ins, by result.'))
   const rotations = register(counter('latchkey_rotations_total', 'Refresh tokens presented, by outcome.'))
   const revocations = register(
-    counter('latchkey_revocations_total', 'Sessions ended, by cause; client_tokens: of a client its own tokens.'),
+    counter(
+      'latchkey_revocations_total',
+      'Sessions ended, by cause; client_tokens: revocations of the own tokens of a client.',
+    ),
   )
   const refusedClients = register(
-    counter('latchkey_clients_refused_total', 'Requests of a client whose id, secret or token was wrong.'),
+    counter('latchkey_clients_refused_total', 'Requests with a wrong client id, client secret or client token.'),
   ).with({})
   const operationTimes = register(
     histogram('latchkey_session_store_duration_seconds', 'Operations of the session store.', STORE_BOUNDS),
   )
   const operationErrors = register(
-    counter('latchkey_session_store_errors_total', 'Operations of the session store that failed.'),
+    counter('latchkey_session_store_errors_total', 'Failed operations of the session store.'),
   )
   const queryTimes = register(
     histogram('latchkey_database_query_duration_seconds', 'Queries of the database.', STORE_BOUNDS),
   ).with({})
   const queryErrors = register(
-    counter('latchkey_database_errors_total', 'Queries and connections of the database that failed.'),
+    counter('latchkey_database_errors_total', 'Failed queries and connections of the database.'),
   ).with({})
   const connectionWaits = register(
-    histogram('latchkey_database_connection_wait_seconds', 'Waits for a connection of the pool.', STORE_BOUNDS),
+    histogram(
+      'latchkey_database_connection_wait_seconds',
+      'Waits for a connection of the connection pool.',
+      STORE_BOUNDS,
+    ),
   ).with({})
   const hashWaits = register(
-    histogram('latchkey_hash_wait_seconds', 'Waits of passwords in the queue to be hashed.', HASHING_BOUNDS),
+    histogram('latchkey_hash_wait_seconds', 'Waits of passwords in the hashing queue.', HASHING_BOUNDS),
   ).with({})
   const hashTimes = register(
     histogram('latchkey_hash_duration_seconds', 'Hashing of a password, without its wait.', HASHING_BOUNDS),
   ).with({})
   const hashRefusals = register(
-    counter('latchkey_hash_refused_total', 'Passwords refused with 503, for the queue was full.'),
+    counter('latchkey_hash_refused_total', 'Passwords refused with 503, because the hashing queue was full.'),
   ).with({})
   let registry: Promise<Registry> | undefined
   for (const result of RESULTS) signIns.with({ result })
@@ -109,12 +116,12 @@ export function createMetrics(): Metrics {
         const methods = [route.method].flat()
         const labels = { method: methods.length === 1 ? String(methods[0]) : 'any', route: route.url }
         const countStatus = byStatus(requests, labels)
-        let times: Distribution | undefined
+        let times: HistogramSeries | undefined
         route.onResponse = [
           ...[route.onResponse ?? []].flat(),
           (_request, reply, done) => {
             countStatus(reply.statusCode)
-            // Made when the first answer comes: most routes never answer to most methods.
+            // Created with the first answer: most methods of most routes are never called.
             times ??= requestTimes.with(labels)
             times.add(reply.elapsedTime / 1000)
             done()
@@ -179,13 +186,13 @@ export function createMetrics(): Metrics {
 
     registerGauges({ sessions, hashing, hashQueue, droppedLogLines, checks }) {
       const gauges = [
-        gauge('latchkey_build_info', 'What runs here: always 1.', () => [
+        gauge('latchkey_build_info', 'Version of the service and of Node: always 1.', () => [
           [{ version: readVersion(), node: process.versions.node }, 1],
         ]),
-        gauge('latchkey_hash_active', 'Passwords that are hashed now.', () => [[{}, hashing.load().active]]),
-        gauge('latchkey_hash_waiting', 'Passwords that wait to be hashed.', () => [[{}, hashing.load().waiting]]),
-        gauge('latchkey_hash_queue_limit', 'HASH_QUEUE: passwords that may wait.', () => [[{}, hashQueue]]),
-        gauge('latchkey_dependency_up', 'Whether the dependency answers: 1 or 0.', () =>
+        gauge('latchkey_hash_active', 'Passwords being hashed now.', () => [[{}, hashing.load().active]]),
+        gauge('latchkey_hash_waiting', 'Passwords waiting in the hashing queue.', () => [[{}, hashing.load().waiting]]),
+        gauge('latchkey_hash_queue_limit', 'HASH_QUEUE: how many passwords may wait.', () => [[{}, hashQueue]]),
+        gauge('latchkey_dependency_up', '1 if the dependency answers, otherwise 0.', () =>
           Promise.all(
             Object.entries(checks).map(
               async ([dependency, check]): Promise<[{ dependency: string }, number]> => [
@@ -200,12 +207,12 @@ export function createMetrics(): Metrics {
         ),
         gauge(
           'latchkey_sessions_live',
-          'Sessions that live, in the whole store, about: each replica says the same.',
+          'Approximate number of live sessions in the whole store: each replica reports the same.',
           async () => [[{}, await sessions.count()]],
         ),
         gauge(
           'latchkey_feed_age_seconds',
-          'Age of the last entry of the feed of revocations: past 1 s its followers look each token up.',
+          'Age of the last entry of the revocation feed: after 1 s, its followers look up each token.',
           async () => {
             const age = await sessions.feedAge()
             return age === undefined ? [] : [[{}, age / 1000]]
@@ -214,24 +221,24 @@ export function createMetrics(): Metrics {
       ]
       for (const each of gauges) register(each)
       register(
-        counterOf(
+        observedCounter(
           'latchkey_log_lines_dropped_total',
-          'Lines of the log that were dropped, for their reader had stopped reading.',
+          'Log lines that were dropped, because their reader had stopped reading.',
           droppedLogLines,
         ),
       )
     },
 
     render: oneAtATime(async () => {
-      registry ??= registryOf(all)
-      processRegistry ??= registryOfProcess()
+      registry ??= createRegistry(all)
+      processRegistry ??= createProcessRegistry()
       const [own, process] = await Promise.all([registry, processRegistry])
       return { type: own.contentType, text: Buffer.from(`${await process.metrics()}\n${await own.metrics()}`) }
     }),
   }
 }
 
-/** Of calls that come while one is at work, all get the result of the next: 200 scrapes at once took 1.2 GB. */
+/** All calls during a render share the result of the next one: 200 concurrent scrapes took 1.2 GB. */
 function oneAtATime<Result>(act: () => Promise<Result>): () => Promise<Result> {
   let current: Promise<unknown> = Promise.resolve()
   let next: Promise<Result> | undefined
@@ -246,9 +253,9 @@ function oneAtATime<Result>(act: () => Promise<Result>): () => Promise<Result> {
   }
 }
 
-/** Adds one to the series of a status, which is made when its first answer comes. */
+/** Adds 1 to the series of a status. The first answer creates the series. */
 function byStatus(requests: Counter, labels: Readonly<Record<string, string>>): (status: number) => void {
-  const counts = new Map<number, Count>()
+  const counts = new Map<number, CounterSeries>()
   return (status) => {
     let count = counts.get(status)
     if (!count) {
@@ -259,9 +266,9 @@ function byStatus(requests: Counter, labels: Readonly<Record<string, string>>): 
   }
 }
 
-// Both are made, and their library is loaded, at the first scrape: it took 20 ms of each start.
+// The first scrape loads prom-client: at the start it would take 20 ms and 3 MB.
 
-async function registryOf(all: readonly Metric[]): Promise<Registry> {
+async function createRegistry(all: readonly Metric[]): Promise<Registry> {
   const { Registry } = await import('prom-client')
   const registry = new Registry()
   for (const each of all) registry.registerMetric(each as unknown as Parameters<Registry['registerMetric']>[0])
@@ -270,8 +277,8 @@ async function registryOf(all: readonly Metric[]): Promise<Registry> {
 
 let processRegistry: Promise<Registry> | undefined
 
-/** One for all services in a process: its watchers of the event loop and of garbage collection never stop. */
-async function registryOfProcess(): Promise<Registry> {
+/** One registry for all services in a process: the observers of event loop and garbage collection never stop. */
+async function createProcessRegistry(): Promise<Registry> {
   const { collectDefaultMetrics, Registry } = await import('prom-client')
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

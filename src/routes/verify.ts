@@ -1,3 +1,4 @@
+import { METHODS } from 'node:http'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Verify } from '../../schemas/verify.js'
@@ -13,6 +14,8 @@ import { type LiveTokenDependencies, requireLiveToken } from './guards/live-toke
  * query that the gateway passes on belong to its caller, and are not checked.
  */
 export const verify: FastifyPluginAsyncTypebox<LiveTokenDependencies> = async (app, dependencies) => {
+  // Some gateways ask with their caller's own method, and it may be any that Node can parse.
+  for (const method of METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
   const answer = { config: { forwardAuth: true }, onRequest: admit, handler: async () => {} }
   for (const url of ['/verify', '/verify/*']) {
     // OpenAPI cannot say "any method", so its page shows GET.

@@ -1,7 +1,6 @@
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
-import type { Expression, SqlBool } from 'kysely'
+import { type Expression, type SqlBool, sql } from 'kysely'
 import type { Database } from '../database/database.js'
-import { sql } from '../database/kysely.js'
 import type { SessionRow } from '../database/schema.js'
 import type { RegistrableStore } from './registration.js'
 import { LONGEST_LIFE, type Rotation, type Session, type SessionStore, type StoreOptions } from './session.js'

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { UpdateObject } from 'kysely'
+import { sql, type UpdateObject } from 'kysely'
 import type { Database } from '../database/database.js'
-import { sql } from '../database/kysely.js'
 import type { Tables, UserRow } from '../database/schema.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
 import type { HashingSlot, PasswordHashing } from './password.js'

@@ -2,6 +2,7 @@ import { METHODS } from 'node:http'
 import { test } from 'tap'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
 
+const KNOWN = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE']
 const ROUTES: [string, string[]][] = [
   ['/users', ['POST']],
   ['/users/me', ['DELETE']],
@@ -31,16 +32,17 @@ const ROUTES: [string, string[]][] = [
 ]
 
 for (const store of anyStore) {
-  test(`${store}: H14: every route answers 405 with Allow to every method that it has not`, async (t) => {
+  test(`${store}: H14: every route answers 405 with Allow to a method that it does not have, and 501 to an unknown one`, async (t) => {
     const { api } = await startService(t, store)
     for (const [path, allowed] of ROUTES) {
-      // CONNECT is no request to a resource: Node closes the connection.
+      // CONNECT does not address a resource: Node closes the connection.
       const others = METHODS.filter((method) => method !== 'CONNECT' && !allowed.includes(method))
       const answers = await Promise.all(others.map((method) => api.call(path, { method })))
       for (const [i, { status, headers, body }] of answers.entries()) {
+        const isKnown = KNOWN.includes(others[i] as string)
         const isRight =
-          status === 405 &&
-          headers.allow === allowed.join(', ') &&
+          status === (isKnown ? 405 : 501) &&
+          headers.allow === (isKnown ? allowed.join(', ') : undefined) &&
           headers['content-type'] === 'application/json; charset=utf-8' &&
           (others[i] === 'HEAD' || (body.error === 'invalid_request' && typeof body.error_description === 'string'))
         if (!isRight) t.fail(`${others[i]} ${path} answered ${status} ${headers.allow}`)
@@ -49,11 +51,11 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: H14: the document and its page too answer 405 with Allow`, async (t) => {
+  test(`${store}: H14: the document and its page answer 405 with Allow, too`, async (t) => {
     const { api } = await startService(t, store, { DOCS: 'on' })
     for (const path of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui.css', '/openapi.json']) {
       t.equal((await api.call(path)).status, 200, path)
-      for (const method of ['POST', 'PUT', 'DELETE', 'TRACE', 'PROPFIND']) {
+      for (const method of ['POST', 'PUT', 'DELETE', 'TRACE']) {
         t.match(await api.call(path, { method }), {
           status: 405,
           headers: { allow: 'GET, HEAD' },
@@ -63,7 +65,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: H14: a method that a route has not is 405 whatever its body is`, async (t) => {
+  test(`${store}: H14: a method that a route does not have is 405, whatever its body is`, async (t) => {
     const { api } = await startService(t, store)
     for (const [raw, type] of [
       ['{', 'application/json'],
@@ -99,8 +101,10 @@ for (const store of anyStore) {
     t.equal((await api.refresh(refresh_token)).status, 200)
   })
 
-  test(`${store}: an address that nobody serves is 404, in the same form`, async (t) => {
+  test(`${store}: an unknown address is 404, and an unknown method 501, in the same form`, async (t) => {
     const { api } = await startService(t, store)
+    const unknownMethod = await api.call('/nope', { method: 'PROPFIND' })
+    t.match(unknownMethod, { status: 501, body: { error: 'invalid_request', error_description: String } })
     for (const path of ['/', '/nope', '/login/', '/Login', '/users/1', '/users/me/', '/.env', '/livez', '/metrics']) {
       const { status, headers, body } = await api.call(path)
       t.match({ status, body }, { status: 404, body: { error: 'not_found', error_description: String } }, path)

@@ -7,7 +7,7 @@ import { headerOf, keyFile, keySet, makeKey, type PrivateKey, withKeyFile } from
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
 
 const READ = 'the key file was read: the first key signs'
-const BROKEN = 'the key file is broken: the keys before it stay in use'
+const BROKEN = 'the key file is broken: the previous keys stay in use'
 
 const linesOf = ({ log }: RunningService, msg: string) => log.filter((line) => line.msg === msg)
 

@@ -1,0 +1,41 @@
+import type { FastifyInstance } from 'fastify'
+import { refusal } from './errors.js'
+
+/** The methods that an address answers with 405 when it does not have them. Any other method is 501 (RFC 9110 §9.1). */
+export const KNOWN_METHODS: readonly string[] = [
+  'DELETE',
+  'GET',
+  'HEAD',
+  'OPTIONS',
+  'PATCH',
+  'POST',
+  'PUT',
+  'QUERY',
+  'TRACE',
+]
+
+/**
+ * Answers 405 with `Allow` (RFC 9110 §15.5.6) to each method that an address does not have.
+ *
+ * Call this function before the routes are registered. Call the function that it returns after them.
+ */
+export function collectAddresses(app: FastifyInstance): () => void {
+  const addresses = new Set<string>()
+  app.addHook('onRoute', ({ url }) => void addresses.add(url))
+  return function refuseOtherMethods() {
+    for (const url of addresses) {
+      const own = KNOWN_METHODS.filter((method) => app.hasRoute({ url, method }))
+      const allow = own.join(', ')
+      app.route({
+        url,
+        method: KNOWN_METHODS.filter((method) => !own.includes(method)),
+        schema: { hide: true },
+        // `onRequest` runs before the body is read: the body does not matter.
+        onRequest: async () => {
+          throw refusal.methodNotAllowed(allow)
+        },
+        handler: async () => {},
+      })
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Pipelines } from './pipelines.js'
+
+// These answers are written without Fastify: Node's own answers have no body.
+
+/** Answers 417 to an `Expect` other than `100-continue` (RFC 9110 §10.1.1). */
+export function refuseExpectation(response: ServerResponse): void {
+  response
+    .writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' })
+    .end(errorBody('Expect must be 100-continue'))
+}
+
+/**
+ * Answers what Node's HTTP parser cannot read, and requests that arrive too slowly. No request object exists yet, so the
+ * answer goes to the socket.
+ *
+ * @param countUnrouted is called with the status of the answer
+ */
+export function refuseUnreadable(
+  error: Error & { code?: string },
+  socket: Socket,
+  pipelines: Pipelines,
+  countUnrouted: (status: number) => void,
+): void {
+  // The service stopped reading in the middle of this request. The caller is not slow.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && pipelines.isHeld(socket)) return
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  // The headers were refused already, and now the body cannot be read: one request gets one answer.
+  if (responseOn(socket)?.headersSent) return void socket.destroySoon()
+  const status = statusOf(error.code)
+  countUnrouted(Number.parseInt(status, 10))
+  const body = errorBody('the request cannot be read')
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n` +
+      `Connection: close\r\n\r\n${body}`,
+  )
+}
+
+function statusOf(code: string | undefined): string {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return '431 Request Header Fields Too Large'
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return '408 Request Timeout'
+    default:
+      return '400 Bad Request'
+  }
+}
+
+/** Closes a connection on which nothing has moved for the send timeout, unless its answer has not begun yet. */
+export function closeUnlessAtWork(socket: Socket): void {
+  const response = responseOn(socket)
+  if (!response) return void socket.destroy()
+  // A reset, not an end: after an end, the kernel would keep the unread answer for minutes.
+  if (response.headersSent || socket.writableLength > 0) socket.resetAndDestroy()
+}
+
+/** The response that Node sends on a connection now. Node has no public name for it. */
+const responseOn = (socket: Socket) => (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage
+
+function errorBody(description: string): string {
+  return JSON.stringify({ error: 'invalid_request', error_description: description })
+}
