@@ -3,7 +3,7 @@ import type { Expression, SqlBool } from 'kysely'
 import type { Database } from '../database/database.js'
 import { sql } from '../database/kysely.js'
 import type { SessionRow } from '../database/schema.js'
-import type { RegistrableStore } from './registration.js'
+import type { RegistrableStore } from './registrable-store.js'
 import { LONGEST_LIFE, type Rotation, type Session, type SessionStore, type StoreOptions } from './session.js'
 
 /** How often rows of ended sessions are deleted, in milliseconds. They count for nothing from the moment they expire. */

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { RegistrableStore } from '../registration.js'
+import type { RegistrableStore } from '../registrable-store.js'
 import type { SessionStore, StoreOptions } from '../session.js'
 import { connectRedis, type RedisClient, type RedisLocation } from './client.js'
 import { findFault } from './health.js'

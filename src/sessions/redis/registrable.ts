@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { epochKey, feedKey, storeIdKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
-import type { RegistrableStore } from '../registration.js'
+import type { RegistrableStore } from '../registrable-store.js'
 import { connectRedis, isCluster, type RedisClient, type RedisLocation } from './client.js'
 
 /** How long a start waits for the first connection, in milliseconds. */
