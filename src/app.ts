@@ -37,7 +37,7 @@ import { standardOutput } from './standard-output.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
 import { createAccessTokens, type SignClaims } from './tokens/access-tokens.js'
-import { createJtis } from './tokens/jti.js'
+import { createJtiMac } from './tokens/jti-mac.js'
 import { createFileKeyRing, createSecretKeyRing, type KeyRing, type SigningKey } from './tokens/key-ring.js'
 import { createPasswordHashing } from './users/password.js'
 import { lowerPoolPriority } from './users/pool-priority.js'
@@ -107,7 +107,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     issuer: config.issuer,
     audiences: config.audiences,
     ring,
-    jtis: createJtis(config.refreshSecrets),
+    jtiMac: createJtiMac(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: await registerJwt(app, ring.keys()[0]),
   })
@@ -268,7 +268,7 @@ function createRing({ production, jwtSecrets, jwtKeysFile }: Config, logger: Log
   const ring = createFileKeyRing(jwtKeysFile, {
     ...(production && { parse: parseProductionKeys }),
     onRead: (keys) => logger.info({ kids: keys.map(({ kid }) => kid) }, 'the key file was read: the first key signs'),
-    onBroken: (reason) => logger.error({ reason }, 'the key file is broken: the keys before it stay in use'),
+    onInvalid: (reason) => logger.error({ reason }, 'the key file is broken: the keys before it stay in use'),
   })
   process.on('SIGHUP', ring.reread)
   return {

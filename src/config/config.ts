@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { dirname } from 'node:path'
 import { FIRST_PARTY_CLIENT_ID, MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import { isClientId } from '../clients/clients.js'
-import { type Keys, parseKeys } from '../tokens/key-ring.js'
+import { parseKeys, type SigningKeys } from '../tokens/key-ring.js'
 import { databaseUrl, httpUrl, redisUrls } from './addresses.js'
 import { developmentSecrets } from './development-secrets.js'
 import { duration } from './duration.js'
@@ -88,14 +88,14 @@ function keyFile(path: string): { path: string; secrets: Buffer[] } {
  *
  * @throws Error that says which rule is broken
  */
-export function parseProductionKeys(text: string): Keys {
+export function parseProductionKeys(text: string): SigningKeys {
   const keys = parseKeys(text)
   const weakness = findWeakness(secretsOf(keys))
   if (weakness) throw new Error(`a shared secret of the key file can be guessed: ${weakness}: ${MAKE_KEY}`)
   return keys
 }
 
-function secretsOf(keys: Keys): Buffer[] {
+function secretsOf(keys: SigningKeys): Buffer[] {
   return keys.flatMap(({ alg, key }) => (alg === 'HS256' ? [Buffer.from(key)] : []))
 }
 
