@@ -120,7 +120,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
     const reading = refresh(id)
     // After a failed refresh, other requests use the cached client and do not wait for the database.
     const failed = failedAt.get(id)
-    return failed && clock.elapsedSince(failed) < MAX_AGE ? cached : reading
+    return failed && clock.elapsedSince(failed) < CACHE_MAX_AGE ? cached : reading
   }
 
   /** Reads the client again, once for all concurrent requests. Returns the cached client if the database fails. */
