@@ -8,7 +8,7 @@ import { connectRedis } from '../src/sessions/redis/client.js'
 import { createRedisSessions } from '../src/sessions/redis/sessions.js'
 
 import { createAccessTokens } from '../src/tokens/access-tokens.js'
-import { createJtis } from '../src/tokens/jti.js'
+import { createJtiMac } from '../src/tokens/jti-mac.js'
 import { createSecretKeyRing } from '../src/tokens/key-ring.js'
 import { sign } from './seed.js'
 import { environment, ISSUER, JWT_SECRET } from './setting.js'
@@ -32,7 +32,7 @@ export async function openSessions(redisUrl: string) {
     issuer: config.issuer,
     audiences: config.audiences,
     ring: createSecretKeyRing(config.jwtSecrets),
-    jtis: createJtis(config.refreshSecrets),
+    jtiMac: createJtiMac(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: (claims, { kid }) => sign(claims, kid, JWT_SECRET),
   })

@@ -7,7 +7,7 @@ import type { Config } from '../src/config/config.js'
 import { createRefreshTokens } from '../src/sessions/refresh-token.js'
 import type { SessionStore } from '../src/sessions/session.js'
 import { createAccessTokens } from '../src/tokens/access-tokens.js'
-import { createJtis } from '../src/tokens/jti.js'
+import { createJtiMac } from '../src/tokens/jti-mac.js'
 import { createSecretKeyRing } from '../src/tokens/key-ring.js'
 
 export interface Seeded {
@@ -27,7 +27,7 @@ export async function seedSessions(
     issuer: config.issuer,
     audiences: config.audiences,
     ring: createSecretKeyRing(config.jwtSecrets),
-    jtis: createJtis(config.refreshSecrets),
+    jtiMac: createJtiMac(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: (claims, { kid }) => sign(claims, kid, config.jwtSecrets[0]),
   })

@@ -32,7 +32,7 @@ import { standardOutput } from './standard-output.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
 import { createAccessTokens } from './tokens/access-tokens.js'
-import { createJtis } from './tokens/jti.js'
+import { createJtiMac } from './tokens/jti-mac.js'
 import { parseKeys } from './tokens/key-ring.js'
 import { openKeyRing } from './tokens/open-key-ring.js'
 import { createPasswordHashing } from './users/password.js'
@@ -97,7 +97,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     issuer: config.issuer,
     audiences: config.audiences,
     ring,
-    jtis: createJtis(config.refreshSecrets),
+    jtiMac: createJtiMac(config.refreshSecrets),
     accessTtl: config.accessTtl,
     sign: await registerJwt(app, ring.keys()[0]),
   })

@@ -34,7 +34,7 @@ export async function openStores(
   )
   async function emptyPrevious(before: SessionStoreRow): Promise<void> {
     if (before.kind === 'database') await deleteSessions(database)
-    else await (await import('./sessions/redis/registrable.js')).emptyLeftBehind(before)
+    else await (await import('./sessions/redis/registrable.js')).emptyPreviousRedis(before)
   }
   const registration = createRegistration(database, registrable, emptyPrevious, logger, role)
 

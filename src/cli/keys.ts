@@ -2,11 +2,11 @@ import {
   type Algorithm,
   addKey,
   algorithms,
+  formatKeySet,
   generateKey,
   promoteKey,
   readKeyFile,
   removeKey,
-  writeKeySet,
 } from '../tokens/key-file.js'
 import type { SigningKey } from '../tokens/key-ring.js'
 import { CommandError, command, group, type Output, table } from './command.js'
@@ -42,7 +42,7 @@ also remove the old key. Replicas and verifiers refuse tokens of the new key unt
     const { kid, alg } = key
     if (options.into === undefined) {
       if (options['sign-now']) throw new CommandError('--sign-now needs a key file: name it with --into')
-      return { text: writeKeySet([key]).trimEnd(), json: { keys: [key] } }
+      return { text: formatKeySet([key]).trimEnd(), json: { keys: [key] } }
     }
     addKey(options.into, key, options['sign-now'] ? 'first' : 'second')
     const signs = readKeyFile(options.into)[0]?.kid === kid

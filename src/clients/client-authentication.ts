@@ -11,28 +11,30 @@ export interface PresentedCredentials {
 }
 
 /**
- * What a caller may have meant by its credentials (RFC 6749 §2.3.1), to be tried in order: `client_secret_basic`, whose
- * parts are percent-encoded by the standard and raw by half of all clients, or `client_secret_post`. Both together are
- * tolerated when they are identical.
+ * Reads the client credentials of a request (RFC 6749 §2.3.1): `client_secret_basic` or `client_secret_post`. A request may
+ * send both if they are identical.
  *
- * @returns none where there are no credentials, or where there are two that differ
+ * The standard percent-encodes the parts of `client_secret_basic`, but about half of all clients send them raw. If the two
+ * readings differ, the result has both, and the caller tries them in order.
+ *
+ * @returns an empty list if the request has no credentials, or two that differ
  */
 export function readClientCredentials({ authorization, body }: PresentedCredentials): ClientCredentials[] {
   const { id, secret } = readPosted(body)
   if (authorization === undefined) return typeof id === 'string' && typeof secret === 'string' ? [{ id, secret }] : []
-  // Many send the id in both places and the secret in one.
+  // Many clients send the id in both places and the secret in one.
   return readBasic(authorization).filter(
     (basic) => (id === undefined || id === basic.id) && (secret === undefined || secret === basic.secret),
   )
 }
 
-/** Whether a body means to carry a proof, be it in a wrong way, or one that is not supported (RFC 7521 §4.2). */
+/** Whether a body has client credentials, even invalid ones or an unsupported assertion (RFC 7521 §4.2). */
 export function hasPostedCredentials(body: unknown): boolean {
   if (typeof body !== 'object' || body === null) return false
   return Object.hasOwn(body, 'client_secret') || Object.hasOwn(body, 'client_assertion')
 }
 
-/** Whether a body says anything of who the client is. */
+/** Whether a body has any parameter that identifies the client. */
 export function namesClient(body: unknown): boolean {
   return hasPostedCredentials(body) || (typeof body === 'object' && body !== null && Object.hasOwn(body, 'client_id'))
 }

@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
+import { CLOCK_LEEWAY, FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { type Clock, type Moment, systemClock } from '@latchkey/verifier/clock'
 import { type Selectable, sql } from 'kysely'
 import type { Database } from '../database/database.js'
@@ -11,14 +11,14 @@ import {
   readClientCredentials,
 } from './client-authentication.js'
 
-/** Scopes that open endpoints of this service. Clients alone can have them, in tokens for this service alone. */
+/** Scopes for endpoints of this service. Only clients can have them, and only in tokens for this service. */
 export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin'])
 
-/** Another service, or a gateway, that calls this one. */
+/** Another service or a gateway that calls this service (RFC 6749 §1.1). */
 export interface Client {
   id: string
   scopes: ReadonlySet<string>
-  /** The audiences whose tokens it sees at introspection. Empty: all of them. */
+  /** The client may introspect tokens of these audiences. An empty set means all audiences. */
   audiences: ReadonlySet<string>
 }
 
@@ -27,106 +27,104 @@ export interface ClientPermissions {
   audiences: readonly string[]
 }
 
-/** What may be told of a client: its secrets are not among it. */
+/** A client as lists show it, without its secrets. */
 export interface ListedClient extends Client {
   /** Unix milliseconds. */
   createdAt: number
-  /** Until when the secret before the last rotation is good, in Unix milliseconds; undefined where it is not, or is none. */
+  /** The previous secret is valid until this time, in Unix milliseconds. Undefined if no previous secret is valid. */
   previousSecretUntil: number | undefined
 }
 
 export interface Clients {
-  /** The client that a caller has proved to be, or undefined (RFC 6749 §2.3.1). */
+  /** The client whose valid credentials the request has, or undefined (RFC 6749 §2.3.1). */
   authenticate(presented: PresentedCredentials): Promise<Client | undefined>
   /** The client of this id, or undefined. */
   find(id: string): Promise<Client | undefined>
-  /** Makes a client if there is none of this id, and answers whether it did. One that is there keeps what it has. */
-  create(credentials: ClientCredentials, grants: ClientPermissions): Promise<boolean>
+  /** Creates a client. Returns false, and changes nothing, if the id exists. */
+  create(credentials: ClientCredentials, permissions: ClientPermissions): Promise<boolean>
   /**
-   * Gives the client this secret. The one before is good for `overlap` milliseconds more; the one before that, no longer.
-   * Answers until when that is, in Unix milliseconds; undefined where there is no such client.
+   * Gives the client a new secret. The current secret stays valid for `overlap` milliseconds. A secret from before that becomes
+   * invalid at once. Returns the end of the overlap in Unix milliseconds, or undefined if the client does not exist.
    */
   rotateSecret(credentials: ClientCredentials, overlap: number): Promise<number | undefined>
-  /** What may be told of one client, as it is now. */
+  /** Reads one client from the database, and not from the cache. */
   read(id: string): Promise<ListedClient | undefined>
-  /** All of them, by id. There is one for each service, so there are few. */
+  /** All clients, sorted by id. A deployment has one client for each service, so the list is short. */
   list(): Promise<ListedClient[]>
-  /** Answers whether there was such a client. Revoke its tokens before, up to {@link latestPossibleIssuedAt}. */
+  /** Returns false if the client does not exist. Revoke its tokens first, up to {@link latestPossibleIssuedAt}. */
   delete(id: string): Promise<boolean>
 }
 
 interface CachedClient {
   client: Client
   secretHash: Buffer
-  /** The secret before, which is good for so many milliseconds from `readAt`. */
-  previous: { hash: Buffer; goodFor: number } | undefined
-  /** When the database was asked. */
+  /** The previous secret, which is valid for `validFor` milliseconds after `readAt`. */
+  previous: { hash: Buffer; validFor: number } | undefined
+  /** The time at which the query was sent. */
   readAt: Moment
 }
 
-/** How old, in milliseconds, what is known of a client may be: by then a rotated secret or a deletion is seen. */
-const MAX_AGE = 5000
-/** What clocks of replicas may differ by, in seconds. */
-const CLOCK_LEEWAY = 5
+/** Milliseconds. Every replica sees a rotated secret or a deleted client after this time. */
+const CACHE_MAX_AGE = 5000
 
-/** Clients are few, and each has one header, or two while its secret is rotated. */
-const MAX_PROVEN = 1000
+/** Entries. Clients are few, and each sends one header, or two while its secret is rotated. */
+const MAX_VERIFIED_HEADERS = 1000
 
-/** What an id may be. `latchkey` is the client of people who sign in by themselves. */
+/** Whether a client may have this id. {@link FIRST_PARTY_CLIENT_ID} is reserved. */
 export function isClientId(id: string): boolean {
   return /^[A-Za-z0-9._-]{1,64}$/.test(id) && id !== FIRST_PARTY_CLIENT_ID
 }
 
 /**
- * The latest time of issue, in Unix seconds, that a token of a client can have which is deleted now: for a few seconds
- * replicas go on knowing it, and their clocks differ.
+ * The latest `iat`, in Unix seconds, that a token of a client deleted at `now` (Unix milliseconds) can carry. Replicas cache
+ * the client for up to 5 s, and the clocks of replicas may differ by {@link CLOCK_LEEWAY}.
  */
 export function latestPossibleIssuedAt(now: number): number {
-  return Math.ceil((now + MAX_AGE) / 1000) + CLOCK_LEEWAY
+  return Math.ceil((now + CACHE_MAX_AGE) / 1000) + CLOCK_LEEWAY
 }
 
-/** 256 bits, URL-safe: nobody guesses it, and nothing on its way needs to escape it. */
+/** A random secret of 256 bits. Base64url needs no escaping in URLs, forms and headers. */
 export function generateClientSecret(): string {
   return randomBytes(32).toString('base64url')
 }
 
 /**
- * Clients are read from the database and remembered for five seconds, and for as long as the database is away:
- * introspection goes on without it.
+ * Reads clients from the database and caches them for 5 s. While the database is down, cached clients stay valid, so that
+ * introspection continues.
  */
 export function createClients({ db, now }: Database, clock: Clock = systemClock): Clients {
-  const known = new Map<string, CachedClient>()
-  const readings = new Map<string, Promise<CachedClient | undefined>>()
-  /** When a client could not be read although it should have been, the last time. */
+  const cache = new Map<string, CachedClient>()
+  const inFlight = new Map<string, Promise<CachedClient | undefined>>()
+  /** The time of the last failed refresh of each client. */
   const failedAt = new Map<string, Moment>()
 
-  /** With what the clock of the database says: by that clock the secret before the last one ends. */
+  /** Selects the time of the database too: the previous secret expires by that clock. */
   const rows = () => db.selectFrom('clients').selectAll().select(now.as('now'))
 
   async function load(id: string): Promise<CachedClient | undefined> {
     const asked = clock.now()
     const row = await rows().where('id', '=', id).executeTakeFirst()
-    // Only ids that exist are remembered, so a caller who makes ids up fills nothing.
-    if (row) known.set(id, toKnown(row, asked))
-    else known.delete(id)
-    return known.get(id)
+    // Cache only clients that exist. Otherwise a caller with invented ids could fill the cache.
+    if (row) cache.set(id, toCachedClient(row, asked))
+    else cache.delete(id)
+    return cache.get(id)
   }
 
   async function getCached(id: string, maxAge: number): Promise<CachedClient | undefined> {
-    // Postgres refuses a NUL in a text, and no client has one in its id.
+    // Postgres rejects a NUL byte in a text, and no client id has one.
     if (id.includes('\0')) return undefined
-    const remembered = known.get(id)
-    if (!remembered) return load(id)
-    if (clock.elapsedSince(remembered.readAt) < maxAge) return remembered
+    const cached = cache.get(id)
+    if (!cached) return load(id)
+    if (clock.elapsedSince(cached.readAt) < maxAge) return cached
     const reading = refresh(id)
-    // The database was away a moment ago: nobody else waits to hear that it still is.
+    // After a failed refresh, other requests use the cached client and do not wait for the database.
     const failed = failedAt.get(id)
-    return failed && clock.elapsedSince(failed) < MAX_AGE ? remembered : reading
+    return failed && clock.elapsedSince(failed) < CACHE_MAX_AGE ? cached : reading
   }
 
-  /** What the database says, for all who ask meanwhile; or what is remembered, where it says nothing. */
+  /** Reads the client again, once for all concurrent requests. Returns the cached client if the database fails. */
   function refresh(id: string): Promise<CachedClient | undefined> {
-    const before = readings.get(id)
+    const before = inFlight.get(id)
     if (before) return before
     const reading = load(id)
       .then((found) => {
@@ -135,37 +133,37 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
       })
       .catch(() => {
         failedAt.set(id, clock.now())
-        return known.get(id)
+        return cache.get(id)
       })
-      .finally(() => readings.delete(id))
-    readings.set(id, reading)
+      .finally(() => inFlight.delete(id))
+    inFlight.set(id, reading)
     return reading
   }
 
   function isSecretOf({ secretHash, previous, readAt }: CachedClient, hash: Buffer): boolean {
     return (
       timingSafeEqual(hash, secretHash) ||
-      (previous !== undefined && timingSafeEqual(hash, previous.hash) && clock.elapsedSince(readAt) < previous.goodFor)
+      (previous !== undefined && timingSafeEqual(hash, previous.hash) && clock.elapsedSince(readAt) < previous.validFor)
     )
   }
 
   async function authenticateOne(id: string, hash: Buffer): Promise<Client | undefined> {
-    const remembered = await getCached(id, MAX_AGE)
-    if (!remembered) return undefined
-    if (isSecretOf(remembered, hash)) return remembered.client
-    // Another process may have rotated it since: whoever was handed the new secret may use it at once. Guessing costs
-    // a look-up, as it does with an id that does not exist.
-    const found = await load(id).catch(() => known.get(id))
+    const cached = await getCached(id, CACHE_MAX_AGE)
+    if (!cached) return undefined
+    if (isSecretOf(cached, hash)) return cached.client
+    // Another process may have rotated the secret, and the new secret must work at once. So a wrong secret costs one query,
+    // as an unknown id does.
+    const found = await load(id).catch(() => cache.get(id))
     return found && isSecretOf(found, hash) ? found.client : undefined
   }
 
-  // What a header said that was right once, parsed and hashed: a service sends the same with every request. Whether it
-  // is right still is asked each time. Saves 6 µs a request.
+  // The parsed and hashed credentials of headers that were valid once, because a service sends the same header with every
+  // request. The secret is compared with the current one each time. This saves 6 µs a request.
   const verifiedHeaders = new Map<string, { id: string; hash: Buffer }>()
 
   return {
     async authenticate(presented) {
-      // A body that names a client too has to agree with the header: that is read in full.
+      // If the body names a client too, body and header must agree. So parse both in full.
       const header = namesClient(presented.body) ? undefined : presented.authorization
       const before = header === undefined ? undefined : verifiedHeaders.get(header)
       if (before) return authenticateOne(before.id, before.hash)
@@ -174,7 +172,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
         const client = await authenticateOne(id, hash)
         if (!client) continue
         if (header !== undefined) {
-          if (verifiedHeaders.size >= MAX_PROVEN) verifiedHeaders.clear()
+          if (verifiedHeaders.size >= MAX_VERIFIED_HEADERS) verifiedHeaders.clear()
           verifiedHeaders.set(header, { id, hash })
         }
         return client
@@ -183,7 +181,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
     },
 
     async find(id) {
-      return (await getCached(id, MAX_AGE))?.client
+      return (await getCached(id, CACHE_MAX_AGE))?.client
     },
 
     async create({ id, secret }, { scopes, audiences }) {
@@ -214,7 +212,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
         .where('id', '=', id)
         .returning('previous_secret_until')
         .executeTakeFirst()
-      known.delete(id)
+      cache.delete(id)
       return rotated?.previous_secret_until ?? undefined
     },
 
@@ -229,21 +227,21 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
 
     async delete(id) {
       const { numDeletedRows } = await db.deleteFrom('clients').where('id', '=', id).executeTakeFirst()
-      known.delete(id)
+      cache.delete(id)
       return numDeletedRows > 0n
     },
   }
 }
 
-/** `now` is Unix milliseconds, on the clock of the database. */
+/** `now` is Unix milliseconds on the clock of the database. */
 type ReadRow = Selectable<ClientRow> & { now: number }
 
 function toClient(row: Selectable<ClientRow>): Client {
-  const words = (text: string) => new Set(text.split(' ').filter(Boolean))
-  return { id: row.id, scopes: words(row.scopes), audiences: words(row.audiences) }
+  const parseList = (text: string) => new Set(text.split(' ').filter(Boolean))
+  return { id: row.id, scopes: parseList(row.scopes), audiences: parseList(row.audiences) }
 }
 
-function toKnown(row: ReadRow, readAt: Moment): CachedClient {
+function toCachedClient(row: ReadRow, readAt: Moment): CachedClient {
   return {
     client: toClient(row),
     secretHash: Buffer.from(row.secret_hash, 'hex'),
@@ -252,7 +250,7 @@ function toKnown(row: ReadRow, readAt: Moment): CachedClient {
         ? undefined
         : {
             hash: Buffer.from(row.previous_secret_hash, 'hex'),
-            goodFor: (row.previous_secret_until ?? 0) - row.now,
+            validFor: (row.previous_secret_until ?? 0) - row.now,
           },
     readAt,
   }
@@ -263,7 +261,7 @@ function toListed(row: ReadRow): ListedClient {
   return { ...toClient(row), createdAt: row.created_at, previousSecretUntil: row.now < until ? until : undefined }
 }
 
-/** Client secrets are generated, with 256 bits: nobody guesses them, so they need no slow hash. */
+/** A client secret has 256 random bits, so nobody can guess it and a fast hash is enough. */
 function sha256(secret: string): Buffer {
   return createHash('sha256').update(secret, 'utf8').digest()
 }

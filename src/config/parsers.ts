@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { isClientId } from '../clients/clients.js'
-import { type Keys, parseKeys } from '../tokens/key-ring.js'
+import { parseKeys, type SigningKeys } from '../tokens/key-ring.js'
 import { list } from './list.js'
 import { findWeakness } from './weak-secrets.js'
 
@@ -70,14 +70,14 @@ export function keyFile(path: string): { path: string; secrets: Buffer[] } {
  *
  * @throws Error that says which rule is broken
  */
-export function parseProductionKeys(text: string): Keys {
+export function parseProductionKeys(text: string): SigningKeys {
   const keys = parseKeys(text)
   const weakness = findWeakness(sharedSecrets(keys))
   if (weakness) throw new Error(`a shared secret of the key file can be guessed: ${weakness}: ${MAKE_KEY}`)
   return keys
 }
 
-function sharedSecrets(keys: Keys): Buffer[] {
+function sharedSecrets(keys: SigningKeys): Buffer[] {
   return keys.flatMap(({ alg, key }) => (alg === 'HS256' ? [Buffer.from(key)] : []))
 }
 

@@ -4,95 +4,80 @@ import { type Moment, systemClock } from '@latchkey/verifier/clock'
 import type { Database } from '../database/database.js'
 import type { SessionStoreRow } from '../database/schema.js'
 import { Unavailable } from '../unavailable.js'
+import { describeMismatch, placeOf, type RegistrableStore } from './registrable-store.js'
+import { createRegistrationRow } from './registration-row.js'
 import type { SessionStore } from './session.js'
 import { operations } from './wrap-operations.js'
 
-/** A store of sessions, as the database registers it. */
-export interface RegistrableStore {
-  readonly kind: SessionStoreRow['kind']
-  /** For people: no credentials. */
-  readonly address: string
-  /** Waits for the first connection, for a moment. */
-  connect(): Promise<void>
-  /** Calls back when the connection is lost, and when there is one again. */
-  watchConnection(onLost: () => void, onBack: () => void): void
-  /** The id that the store itself holds. Throws where the store does not answer. */
-  readId(registered: SessionStoreRow | undefined): Promise<string | undefined>
-  /** Ends whatever the store holds, all tokens that clients got for themselves, and then writes the id. */
-  initialize(id: string): Promise<void>
-  /** Writes the id into a store that has lost all it held. */
-  writeId(id: string): Promise<void>
-  /** Whether a service of another database is writing to the store. */
-  isInUseElsewhere(): Promise<boolean>
-}
-
 export interface Registration {
   /**
-   * For a service, before it serves. Registers the store where no other instance runs on another one, and empties it then.
-   * Where the store does not answer, that is done when it does.
+   * A service calls this before it serves. Registers the store and empties it, unless another instance runs on another store.
+   * If the store does not answer, the service registers it later, when the store answers.
    *
-   * @throws SessionStoreRefused where another instance runs on another store
+   * @throws SessionStoreRefused if another instance runs on another store
    */
   start(): Promise<void>
-  /** Throws unless the store is the registered one, as far as is known from the last two seconds. */
+  /** Throws unless the store was the registered one at a check in the last {@link MAX_AGE} milliseconds. */
   confirm(): Promise<void>
   isConfirmed(): boolean
-  /** The same store, each of whose operations is done only while the store is the registered one. */
+  /** The same store. Each operation runs only while the store is the registered one. */
   guard(sessions: SessionStore): SessionStore
   close(): Promise<void>
 }
 
-/** The sessions are in another store than the configuration says. The message says which, and what to set. */
+/** The configuration names another store than the registered one. The message names both, and the setting to change. */
 export class SessionStoreRefused extends Error {
   override readonly name = 'SessionStoreRefused'
 }
 
-/** How often a service reads the registration, in milliseconds; and while it may not serve. */
+/** Milliseconds between two checks of the registration while the service serves. */
 const CHECK_INTERVAL = 500
+/** Milliseconds between two checks while the service may not serve. */
 const RETRY_INTERVAL = 100
-/** A registration that was read longer ago is read again before an operation. Milliseconds. */
+/** An operation checks the registration again if the last check is older. Milliseconds. */
 const MAX_AGE = 2000
 /**
- * Running instances have so long to answer a starting process, in milliseconds. More than {@link MAX_AGE}: an instance that
- * reads the registration answers, and an instance that does not read the registration has stopped by then.
+ * Milliseconds in which running instances must answer a starting process. The time is longer than {@link MAX_AGE}: an instance
+ * that reads the registration answers, and an instance that cannot read it has stopped serving by then.
  */
-const ANSWER_TIME = 3000
-/** A start asks a database that is busy again for so long. Milliseconds. */
-const START_TIME = 5000
+const ANSWER_TIMEOUT = 3000
+/** Milliseconds for which a starting service retries while the database is busy. */
+const START_TIMEOUT = 5000
 
 /**
- * Which store the sessions are in stands in the database, under an id that the store holds too. That is how a command in a
- * shell without `REDIS_URL`, or an instance with another Redis, finds out that it would look in the wrong place.
+ * The database registers the session store under an id, and the store holds the same id. So a command in a shell without
+ * `REDIS_URL`, or an instance with another Redis, detects that it has the wrong store.
  *
- * A store is emptied when it comes into use. So what it held when it was left behind never counts again, whether or not it
- * could be reached then. Each time it gets a new id: an instance that was on it before is not fooled either.
+ * A store is emptied when it comes into use. So sessions that an earlier use left in it never count again, even if
+ * nobody could reach the store when it was replaced. Each use has a new id, which an instance of an earlier use does not know.
  *
- * @param leave empties the store that was registered before, if it can be reached: other services may look sessions up there
- * @param log is told when the store changes, or may not be used
+ * @param emptyPrevious empties the previous store, if it can be reached: other services may look up sessions there
+ * @param log receives a line when the store changes, or when it may not be used
  */
 export function createRegistration(
-  { db }: Database,
+  database: Database,
   store: RegistrableStore,
-  leave: (before: SessionStoreRow) => Promise<void>,
+  emptyPrevious: (before: SessionStoreRow) => Promise<void>,
   log: { warn(message: string): void; error(message: string): void },
   role: 'service' | 'command',
 ): Registration {
+  const registrationRow = createRegistrationRow(database)
   let row: SessionStoreRow | undefined
   let readAt: Moment = { wall: Number.NEGATIVE_INFINITY, monotonic: Number.NEGATIVE_INFINITY }
-  /** Whether the store held the registered id when it was read last, on this connection. */
+  /** Whether the store held the registered id at the last check, on the present connection. */
   let isHeld = false
-  /** The store was reached, and held another id than the registered one. */
+  /** The store answered with another id than the registered one. */
   let isDisplaced = false
   /** The id under which this process has served. */
   let servedId: string | undefined
   /** The id that this process registered, until the store holds it. */
   let pending: { id: string; isEmptied: boolean } | undefined
-  /** By the monotonic clock alone: to set the wall clock ahead must not shorten the time for an answer. */
+  /** `at` is a time of the monotonic clock: setting the wall clock ahead must not shorten the time for an answer. */
   let asked: { id: string; question: string; at: number } | undefined
-  /** Why this process may not take over, whatever comes later. */
+  /** The reason why this process may never register its store. */
   let refusal: string | undefined
   let reported: string | undefined
-  let problem = 'the registered store of sessions is not known yet'
+  let problem = 'the registration of the session store has not been read yet'
   let checking: Promise<void> | undefined
   let isClosed = false
 
@@ -110,29 +95,31 @@ export function createRegistration(
     const begin = systemClock.now()
     let current: SessionStoreRow | undefined
     try {
-      current = await db.selectFrom('session_store').selectAll().executeTakeFirst()
+      current = await registrationRow.read()
     } catch (error) {
       if (servedId === undefined) throw error
-      // Introspection goes on while the database is away. An attempt that was suspended in its midst says nothing.
+      // Introspection continues while the database is down. If the process was suspended during the attempt, the
+      // failed attempt says nothing about the registration of now.
       readAt = begin
       if (age() < MAX_AGE) readAt = systemClock.now()
       return
     }
     row = current
     if (current?.id !== servedId) isHeld = false
-    // Before the time counts as read: whoever cannot answer stops.
-    if (current && current.question !== '' && mayAnswer(current)) await answer(current)
+    // Answer before `readAt` moves on: an instance that cannot answer must stop serving.
+    if (current && current.question !== '' && mayAnswer(current)) await registrationRow.answer(current)
     readAt = begin
     if (current === undefined && role === 'command') {
-      // No service has begun a session yet.
+      // No service has created a session yet.
       isHeld = true
       return
     }
     if (current && (await holds(current))) return
     isHeld = false
-    problem = refusal ?? describe(current)
+    problem = refusal ?? describeMismatch(current, store, role)
     if (role === 'service') await takeOver(current)
-    if (!isHeld && servedId !== undefined && problem !== reported) log.error(`no sessions are served: ${problem}`)
+    if (!isHeld && servedId !== undefined && problem !== reported)
+      log.error(`the service answers no requests about sessions: ${problem}`)
     reported = isHeld ? undefined : problem
   }
 
@@ -140,10 +127,10 @@ export function createRegistration(
     if (registered.kind !== store.kind) return false
     const id = await readId(registered)
     isDisplaced = id !== registered.id
-    if (isDisplaced) problem = describe(registered)
+    if (isDisplaced) problem = describeMismatch(registered, store, role)
     if (isDisplaced || registered.ready === 0) return false
     if (role === 'service' && servedId !== registered.id && registered.address !== store.address) {
-      await db.updateTable('session_store').set({ address: store.address }).where('id', '=', registered.id).execute()
+      await registrationRow.setAddress(registered.id, store.address)
     }
     servedId = registered.id
     isHeld = true
@@ -154,50 +141,36 @@ export function createRegistration(
     try {
       return await store.readId(registered)
     } catch (error) {
-      throw new Unavailable(store.kind, `the store of sessions failed: ${(error as Error).message}`, error)
+      throw new Unavailable(store.kind, `the session store failed: ${(error as Error).message}`, error)
     }
   }
 
-  /** An instance that serves, or waits for its store to come back. */
+  /** True for an instance that serves, or that waits until its store answers again. */
   function mayAnswer({ id, kind, address, question }: SessionStoreRow): boolean {
     if (role !== 'service' || kind !== store.kind || isDisplaced || question === asked?.question) return false
     return id === servedId || id === pending?.id || address === store.address
   }
 
-  async function answer({ id, question }: SessionStoreRow): Promise<void> {
-    await db
-      .updateTable('session_store')
-      .set({ question: '' })
-      .where('id', '=', id)
-      .where('question', '=', question)
-      .execute()
-  }
-
-  /** Registers this process's store in the place of another one, if no instance runs on that. */
+  /** Registers the store of this process in place of the registered one, unless an instance still runs on that one. */
   async function takeOver(current: SessionStoreRow | undefined): Promise<void> {
     if (current === undefined) return register(undefined, false)
     if (pending && pending.id === current.id) return initialize(pending)
-    // All that the store held is gone, with the id: nobody was signed out by us, and sign-ins go on at once.
+    // The store lost its id and all its data. No instance uses another store, so register it again at once.
     const isOurs = servedId === current.id && current.ready === 1
     if (isOurs && (await readId(current)) === undefined) return register(current, true)
-    // The store was switched while this process ran: this process has an old configuration, and never switches back.
+    // Another process registered another store while this process ran. This process has an old configuration and never
+    // switches back.
     if (refusal !== undefined || (servedId !== undefined && servedId !== current.id)) return
     if (current.question !== '' && current.question !== asked?.question) {
       asked = { id: current.id, question: current.question, at: performance.now() }
     } else if (asked?.id !== current.id) {
       const question = randomBytes(9).toString('base64url')
-      const { numUpdatedRows } = await db
-        .updateTable('session_store')
-        .set({ question })
-        .where('id', '=', current.id)
-        .where('question', '=', '')
-        .executeTakeFirst()
-      if (numUpdatedRows > 0n) asked = { id: current.id, question, at: performance.now() }
+      if (await registrationRow.ask(current.id, question)) asked = { id: current.id, question, at: performance.now() }
     } else if (current.question === '') {
-      // An instance has answered.
+      // A running instance has answered.
       if (servedId === undefined && current.ready === 1) refusal = problem
-      else if (performance.now() - asked.at > ANSWER_TIME) asked = undefined
-    } else if (performance.now() - asked.at > ANSWER_TIME) {
+      else if (performance.now() - asked.at > ANSWER_TIMEOUT) asked = undefined
+    } else if (performance.now() - asked.at > ANSWER_TIMEOUT) {
       await register(current, false)
     }
   }
@@ -205,79 +178,44 @@ export function createRegistration(
   async function register(before: SessionStoreRow | undefined, isEmptied: boolean): Promise<void> {
     const held = await readId(before)
     if (!isEmptied && held !== undefined && held !== before?.id && (await store.isInUseElsewhere())) {
-      refusal = `the Redis at ${store.address} has the sessions of another database, and a service writes to it: set REDIS_URL to a Redis, or a database number, of its own`
+      refusal = `the Redis at ${store.address} holds the sessions of another database, and a service writes to it: set REDIS_URL to another Redis, or to another database number`
       return
     }
     const id = randomBytes(16).toString('base64url')
     const registered = { id, kind: store.kind, address: store.address, ready: 0, question: '' }
-    if (!(before ? await replace(before, registered) : await insert(registered))) return
+    const isWritten = before
+      ? await registrationRow.replace(before, registered)
+      : await registrationRow.insert(registered)
+    if (!isWritten) return
     pending = { id, isEmptied }
     if (before) {
-      const why = isEmptied ? 'Redis was emptied' : `they were in ${placeOf(before)}`
-      log.warn(`sessions are in ${placeOf(store)} from now on: ${why}. Everybody signs in again`)
+      const why = isEmptied ? 'Redis was emptied' : `before, they were in ${placeOf(before)}`
+      log.warn(`sessions are now in ${placeOf(store)}: ${why}. Every user must sign in again`)
     }
     await initialize(pending)
     if (!before || isEmptied) return
-    await leave(before).catch((error: Error) => {
+    await emptyPrevious(before).catch((error: Error) => {
       log.warn(
-        `${placeOf(before)} is left behind, and could not be emptied: ${error.message}. Services that look sessions up there still find them: set those services to the new store, and empty the old store`,
+        `the previous session store, ${placeOf(before)}, could not be emptied: ${error.message}. Services that look up sessions there still find them: set those services to the new store, and empty the previous store`,
       )
     })
-  }
-
-  async function insert(registered: Omit<SessionStoreRow, 'one'>): Promise<boolean> {
-    const { numInsertedOrUpdatedRows } = await db
-      .insertInto('session_store')
-      .values({ one: 1, ...registered })
-      .onConflict((conflict) => conflict.column('one').doNothing())
-      .executeTakeFirst()
-    return (numInsertedOrUpdatedRows ?? 0n) > 0n
-  }
-
-  /** Answers whether it did: not where another process has registered its store since, or an instance has answered. */
-  async function replace(before: SessionStoreRow, registered: Omit<SessionStoreRow, 'one'>): Promise<boolean> {
-    const { numUpdatedRows } = await db
-      .updateTable('session_store')
-      .set(registered)
-      .where('id', '=', before.id)
-      .where('question', '=', before.question)
-      .executeTakeFirst()
-    return numUpdatedRows > 0n
   }
 
   async function initialize({ id, isEmptied }: { id: string; isEmptied: boolean }): Promise<void> {
     try {
       await (isEmptied ? store.writeId(id) : store.initialize(id))
     } catch (error) {
-      throw new Unavailable(store.kind, `the store of sessions failed: ${(error as Error).message}`, error)
+      throw new Unavailable(store.kind, `the session store failed: ${(error as Error).message}`, error)
     }
-    const { numUpdatedRows } = await db
-      .updateTable('session_store')
-      .set({ ready: 1 })
-      .where('id', '=', id)
-      .executeTakeFirst()
+    const isReady = await registrationRow.markReady(id)
     pending = undefined
-    if (numUpdatedRows > 0n) await checkNow()
-  }
-
-  function describe(registered: SessionStoreRow | undefined): string {
-    if (!registered) return 'no store of sessions is registered in the database yet'
-    const fault = `the database registers that the sessions are in ${placeOf(registered)}`
-    const same = 'as the running service has it'
-    const remedy =
-      registered.kind === 'database'
-        ? `REDIS_URL is set: unset it, ${same}`
-        : store.kind === 'database'
-          ? `REDIS_URL is not set: set it ${same}`
-          : `the Redis at ${store.address} does not hold them: set REDIS_URL ${same}`
-    const move = role === 'service' ? '. To move the sessions, stop every instance first: everybody signs in again' : ''
-    return `${fault}, and ${remedy}${move}`
+    if (isReady) await checkNow()
   }
 
   async function confirm(): Promise<void> {
-    // Once more where the first check had begun before this process was suspended.
+    // Check twice: the first check may have started before this process was suspended.
     for (let i = 0; i < 2 && !isConfirmed(); i += 1) {
-      // The connection is new, and the registration is known: the database is not asked.
+      // The connection is new and the registration is known, so the database need not be asked.
       if (row && !isHeld && row.id === servedId && age() < MAX_AGE && (await holds(row))) return
       await check()
     }
@@ -303,12 +241,12 @@ export function createRegistration(
   return {
     async start() {
       await store.connect()
-      const deadline = performance.now() + START_TIME
+      const deadline = performance.now() + START_TIMEOUT
       while (!isConfirmed()) {
         try {
           await check()
         } catch (error) {
-          // The service starts without Redis, is not ready, and heals.
+          // The service starts without Redis. It is not ready until Redis answers.
           if (error instanceof Unavailable && error.dependency === 'redis') break
           if (performance.now() > deadline) throw error
         }
@@ -346,8 +284,4 @@ export function createRegistration(
       await checking?.catch(() => {})
     },
   }
-}
-
-function placeOf({ kind, address }: Pick<SessionStoreRow, 'kind' | 'address'>): string {
-  return kind === 'redis' ? `the Redis at ${address}` : 'the database'
 }

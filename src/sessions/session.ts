@@ -2,92 +2,97 @@ import { randomBytes } from 'node:crypto'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import type { RefreshTokenPayload } from './refresh-token.js'
 
-/** The id of a new session: 128 random bits. */
+/** The id of a new session: 128 random bits in base64url. */
 export const newSid = (): string => randomBytes(16).toString('base64url')
 
-/** One sign-in on one device. Times are Unix milliseconds, on the store's clock. */
+/** One sign-in on one device. Times are Unix milliseconds on the clock of the store. */
 export interface Session {
   sid: string
-  /** The user's id. */
+  /** The id of the user. */
   sub: string
   username: string
   clientId: string
   scope: string
   audience: string
   roles: string[]
-  /** Of the refresh token that is current. */
+  /** The generation of the current refresh token. */
   generation: number
   deviceName: string | null
   ip: string
   userAgent: string | null
   createdAt: number
-  /** The last sign-in or rotation. */
+  /** The time of the last sign-in or rotation. */
   lastSeenAt: number
-  /** When it ends unless it is refreshed before, or for good. */
+  /** The time at which the session expires. A refresh moves it, up to the maximum age of a session. */
   expiresAt: number
 }
 
-/** What the tokens of a session say of it. */
+/** The part of a session that its tokens carry. */
 export type IssuableSession = Omit<Session, 'username' | 'deviceName' | 'ip' | 'userAgent' | 'createdAt'>
 
 export type NewSession = Omit<Session, 'generation' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
 
+/** All times are milliseconds. */
 export interface StoreOptions {
-  /** All in milliseconds. */
   refreshTtl: number
-  /** 0: no limit. */
+  /** 0 means no limit. */
   sessionMaxAge: number
   refreshGrace: number
   sessionsPerUser: number
-  /** How long the access tokens live that this process issues. 0: it issues none. */
+  /** The lifetime of the access tokens that this process issues. 0 means that it issues none. */
   accessTtl: number
 }
 
 /**
- * How long any access token of a client may live, in milliseconds, whatever `ACCESS_TTL` was when it was issued, and what
- * clocks may differ by. So long is kept that a client's tokens have ended: that ends all of them that were issued before, and
- * one of these may outlive the one that was presented.
+ * Milliseconds for which a store keeps the revocation of a client. This is the maximum lifetime of an access token, whatever
+ * `ACCESS_TTL` was, and 60 s for clocks that differ. A revocation covers every token issued before it, and one of these may
+ * expire later than the token that the caller presented.
  */
-export const LONGEST_LIFE = (MAX_LIFETIME + 60) * 1000
+export const CLIENT_REVOCATION_RETENTION = (MAX_LIFETIME + 60) * 1000
 
 export type Rotation =
-  /** The generation was the current one and has been moved on by one. */
+  /** The generation was current. The store has increased it by one. */
   | { outcome: 'rotated'; session: IssuableSession }
-  /** The generation was moved on within the grace, `age` milliseconds ago: the same successor again. Nothing has changed. */
+  /**
+   * The generation was replaced `age` milliseconds ago, within the grace period. The session is as it was, and the caller
+   * returns the same successor again.
+   */
   | { outcome: 'replayed'; session: IssuableSession; age: number }
   /**
-   * The generation was left behind: it has been stolen, or kept. The session lives still: the caller ends it. Where its
-   * successor was never used, an answer may have been lost, and the retry have come after the grace.
+   * The generation is old: a thief or a confused client has the token. The session still lives, and the caller must revoke it.
+   * If the successor was never used, a response may have been lost and the retry may have come after the grace period.
    */
   | { outcome: 'reused'; successor: 'unused' | 'used' }
-  /** There is no such session, or it has ended. */
+  /** The session does not exist, or it has ended. */
   | { outcome: 'unknown' }
 
 /**
- * Where sessions live. An allow-list: what is not there has ended, so a store that was emptied signs people out,
- * and never back in. Every change is one atomic step in the store, on the store's clock.
+ * The sessions that live. A session that is not in the store has ended: a store that loses its data signs users out, and
+ * never signs them in again. Every change is one atomic step in the store, on the clock of the store.
  *
- * Methods throw `Unavailable` when the store does not answer; then the change may or may not have been made.
+ * Methods throw `Unavailable` if the store does not answer. Then the change may or may not have happened.
  */
 export interface SessionStore {
   /**
-   * Begins a session. Past the user's limit it names those unused longest, for the caller to end: where as many more
-   * begin at the same moment, the new one may be among them.
+   * Creates a session. If the user then has more than `sessionsPerUser`, `excess` names the least recently used sessions, and
+   * the caller must revoke them. If several sign-ins run at the same moment, the new session may be one of them.
    */
   create(session: NewSession): Promise<{ session: Session; excess: string[] }>
   /**
-   * Exactly-once rotation. A session that was begun for another of the service's clients than `clientId` is unknown, and
-   * left as it is (RFC 6749 §10.4).
+   * Rotates the refresh token exactly once. A session of a client other than `clientId` is `unknown` and does not change
+   * (RFC 6749 §10.4). Every client may rotate a first-party session.
    */
-  rotate(grant: RefreshTokenPayload, clientId: string): Promise<Rotation>
-  /** The user name of a living session's holder, or undefined where there is none: the whole revocation look-up. */
+  rotate(presented: RefreshTokenPayload, clientId: string): Promise<Rotation>
+  /** The username of a living session, or undefined if the session has ended. The check for revocation is this one call. */
   findUsername(sub: string, sid: string): Promise<string | undefined>
-  /** The living sessions of a user, the latest used first. */
+  /** The living sessions of a user. The most recently used session is first. */
   list(sub: string): Promise<Session[]>
   /**
-   * Ends these sessions of the user and answers with those that this call ended. Once it has answered, no introspection
-   * that starts, on any replica, finds one of them; nor does one after a failover, where replicas are waited for. The
-   * same holds for the sessions that ended before. The feed gets no entry for a session that is not there.
+   * Ends these sessions of the user, and returns the ids of the sessions that this call ended.
+   *
+   * After the promise resolves, no introspection that starts on any replica finds one of these sessions. If the store waits
+   * for replicas, the same holds after a failover. The promise covers sessions that ended earlier too. A session that is not
+   * in the store is not published to the feed.
    */
   revoke(sub: string, sids: readonly string[]): Promise<string[]>
   /**
@@ -95,18 +100,18 @@ export interface SessionStore {
    * SessionStore.revoke}. Throws `Unavailable` when too few replicas confirm. Ends nothing.
    */
   confirmRevoked(sub: string): Promise<void>
-  /** Ends every session of the user but `except`, likewise. */
+  /** Ends every session of the user except `except`, with the same guarantees as {@link revoke}. */
   revokeAll(sub: string, except?: string): Promise<string[]>
   /**
-   * Ends the tokens that a client got for itself, issued at or before `notBefore` (Unix seconds): they have no session.
-   * Acknowledged as `end` is. Answers whether this call ended any: not where they had ended before.
+   * Ends the tokens that a client got for itself and that were issued at or before `notBefore` (Unix seconds). These tokens
+   * have no session. The guarantees are those of {@link revoke}. Returns false if all these tokens had ended before.
    */
   revokeClient(clientId: string, notBefore: number): Promise<boolean>
-  /** Up to which time of issue, in Unix seconds, the client's own tokens have ended; 0: none has. */
+  /** The client's own tokens that were issued at or before this time have ended. Unix seconds; 0 means none has ended. */
   clientNotBefore(clientId: string): Promise<number>
-  /** How many sessions live in the whole store: about, and cheaply, for a dial. */
+  /** An estimate of the number of living sessions in the whole store, at a bounded cost. It feeds a metric. */
   count(): Promise<number>
-  /** Milliseconds since the last entry of the feed, on the store's clock; undefined where there is no feed. */
+  /** Milliseconds since the last entry of the feed, on the clock of the store. Undefined if the store has no feed. */
   feedAge(): Promise<number | undefined>
   ping(): Promise<void>
   close(): Promise<void>

@@ -2,42 +2,48 @@ import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { type Expression, type SqlBool, sql } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { SessionRow } from '../database/schema.js'
-import type { RegistrableStore } from './registration.js'
-import { LONGEST_LIFE, type Rotation, type Session, type SessionStore, type StoreOptions } from './session.js'
+import type { RegistrableStore } from './registrable-store.js'
+import {
+  CLIENT_REVOCATION_RETENTION,
+  type Rotation,
+  type Session,
+  type SessionStore,
+  type StoreOptions,
+} from './session.js'
 
-/** How often rows of ended sessions are deleted, in milliseconds. They count for nothing from the moment they expire. */
+/** Milliseconds between two deletions of expired rows. Every query ignores a row from the moment it expires. */
 const SWEEP_INTERVAL = 60_000
-/** As far as sessions are counted: a scrape must not cost more the more there are. */
+/** The count stops here, so that a scrape of the metrics has a bounded cost. */
 const COUNT_LIMIT = 100_000
-/** Rows deleted at once: few enough to be done within the time that a statement has. */
+/** Rows that one statement deletes. A larger batch could exceed the timeout of a statement. */
 const SWEEP_BATCH = 1000
-/** In the place of a client's id, which it cannot be: a revocation of every client's tokens. */
+/** Stands for every client in `client_revocations`. No client can have this id. */
 const EVERY_CLIENT = '*'
 
-/** Sessions in the database of accounts: for one instance without Redis, or for several on one Postgres. */
+/** Sessions in the database of the accounts: for one instance without Redis, or for several instances with one Postgres. */
 export function createSqlSessions({ db, now, forUpdate, ping }: Database, options: StoreOptions): SessionStore {
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser } = options
   const isLiving: Expression<SqlBool> = sql`expires_at > ${now}`
 
-  // Failing now, it runs again in a minute; who needs the database hears of it from the request.
+  // A failed sweep runs again after the interval. A request that needs the database reports the failure.
   const sweeper = setInterval(() => sweep().catch(() => {}), SWEEP_INTERVAL).unref()
 
   async function sweep(): Promise<void> {
-    // Asked in a sub-select the clock is read once, and Postgres can use the index.
+    // In a sub-select the database reads its clock once, and Postgres can use the index.
     const hasExpired = sql<SqlBool>`expires_at <= (SELECT ${now})`
-    // A row a client at the most.
+    // Without a batch: the table has at most one row for each client.
     await db.deleteFrom('client_revocations').where(hasExpired).execute()
     for (;;) {
       const expired = await db.selectFrom('sessions').select('sid').where(hasExpired).limit(SWEEP_BATCH).execute()
       if (expired.length === 0) return
-      await remove(sql`sid IN (${sql.join(expired.map(({ sid }) => sid))}) AND ${hasExpired}`)
+      await deleteRows(sql`sid IN (${sql.join(expired.map(({ sid }) => sid))}) AND ${hasExpired}`)
     }
   }
 
-  /** Deletes these rows and answers with the ids of those that lived until now. */
-  async function remove(which: Expression<SqlBool>): Promise<string[]> {
-    // Locked in the order of their ids: two that end the same sessions at once would else each hold a row that the other
-    // waits for. A row that has expired goes too: its session shall not revive when the clock steps back.
+  /** Deletes these rows, and returns the ids of the sessions that still lived. */
+  async function deleteRows(which: Expression<SqlBool>): Promise<string[]> {
+    // Lock the rows in the order of their ids. Otherwise two calls that end the same sessions could deadlock.
+    // Delete expired rows too: a session must not live again if the clock steps back.
     const removed = await db
       .deleteFrom('sessions')
       .where(sql<SqlBool>`sid IN (SELECT sid FROM sessions WHERE ${which} ORDER BY sid ${forUpdate})`)
@@ -77,8 +83,8 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
         .select('sid')
         .where('sub', '=', session.sub)
         .where(isLiving)
-        // The same order for everyone, the new one in it: if sign-ins at once each spared their own, and named the
-        // others', they would end one another.
+        // Every sign-in uses the same order and includes the new session. If concurrent sign-ins each kept their own session
+        // and named the others, they would end each other.
         .orderBy('last_seen_at', 'desc')
         .orderBy('sid')
         .execute()
@@ -86,9 +92,9 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
     },
 
     async rotate({ sub, sid, generation }, clientId): Promise<Rotation> {
-      // One statement: of two that present the same generation, the second waits for the row and then finds it moved.
-      // A generation newer than the row's is one that the database lost in a failover (only we can make its MAC): the
-      // session is moved on to it.
+      // One statement: if two requests present the same generation, the second waits for the row and then finds it rotated.
+      // A generation newer than the row's is genuine, because only this service can make its MAC. The database lost it in a
+      // failover, so the row takes it over.
       const next = sql<number>`${now} + ${sql.lit(refreshTtl)}`
       const rotated = await db
         .updateTable('sessions')
@@ -145,20 +151,20 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
     },
 
     async revoke(sub, sids) {
-      return sids.length === 0 ? [] : remove(sql`sub = ${sub} AND sid IN (${sql.join(sids)})`)
+      return sids.length === 0 ? [] : deleteRows(sql`sub = ${sub} AND sid IN (${sql.join(sids)})`)
     },
 
     // A commit is the confirmation.
     confirmRevoked: async () => {},
 
     async revokeAll(sub, except = '') {
-      return remove(sql`sub = ${sub} AND sid <> ${except}`)
+      return deleteRows(sql`sub = ${sub} AND sid <> ${except}`)
     },
 
     async revokeClient(clientId, notBefore) {
       const issuedAt = sql<number>`${sql.lit(notBefore * 1000)}`
       const from = sql<number>`CASE WHEN ${issuedAt} > ${now} THEN ${issuedAt} ELSE ${now} END`
-      const row = { not_before: notBefore, expires_at: sql<number>`${from} + ${sql.lit(LONGEST_LIFE)}` }
+      const row = { not_before: notBefore, expires_at: sql<number>`${from} + ${sql.lit(CLIENT_REVOCATION_RETENTION)}` }
       const { numInsertedOrUpdatedRows } = await db
         .insertInto('client_revocations')
         .values({ client_id: clientId, ...row })
@@ -196,7 +202,7 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
   }
 }
 
-/** The database as the store that it registers. */
+/** The database as a session store that it registers itself. */
 export function createRegistrableDatabase({ db }: Database, sessions: SessionStore): RegistrableStore {
   return {
     kind: 'database',
@@ -206,7 +212,7 @@ export function createRegistrableDatabase({ db }: Database, sessions: SessionSto
     readId: async (registered) => (registered?.kind === 'database' ? registered.id : undefined),
     async initialize() {
       await deleteSessions({ db })
-      // A token of this second may be a new one.
+      // `iat` has whole seconds: a token of this second may be a new one.
       await sessions.revokeClient(EVERY_CLIENT, Math.floor(Date.now() / 1000) - 1)
     },
     writeId: async () => {},
@@ -214,7 +220,7 @@ export function createRegistrableDatabase({ db }: Database, sessions: SessionSto
   }
 }
 
-/** Empties the tables of a store that is left behind, or comes into use again. */
+/** Empties the tables when the database becomes the session store, or stops being the session store. */
 export async function deleteSessions({ db }: Pick<Database, 'db'>): Promise<void> {
   for (;;) {
     const some = await db.selectFrom('sessions').select('sid').limit(SWEEP_BATCH).execute()

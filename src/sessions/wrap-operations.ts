@@ -1,6 +1,6 @@
 import type { SessionStore } from './session.js'
 
-/** What requests wait for. */
+/** The operations of a store that requests wait for. */
 export const operations = [
   'create',
   'rotate',
@@ -14,16 +14,19 @@ export const operations = [
 ] as const satisfies readonly (keyof SessionStore)[]
 export type Operation = (typeof operations)[number]
 
-/** Does an operation, and something about it. */
-export type WrapOperation = <Answer>(act: () => Promise<Answer>) => Promise<Answer>
+/** Runs one operation, and measures or traces it. */
+export type WrapOperation = <Answer>(run: () => Promise<Answer>) => Promise<Answer>
 
-/** The same store, with something done around each of its operations: it is timed, or traced. */
-export function wrapOperations(sessions: SessionStore, around: (operation: Operation) => WrapOperation): SessionStore {
-  const changed: Partial<Record<Operation, unknown>> = {}
+/** Returns the same store with a wrapper, for example a timer, around each operation. */
+export function wrapOperations(
+  sessions: SessionStore,
+  wrapperFor: (operation: Operation) => WrapOperation,
+): SessionStore {
+  const wrapped: Partial<Record<Operation, unknown>> = {}
   for (const operation of operations) {
     const call = sessions[operation] as (...args: unknown[]) => Promise<unknown>
-    const wrap = around(operation)
-    changed[operation] = (...args: unknown[]) => wrap(() => call(...args))
+    const wrap = wrapperFor(operation)
+    wrapped[operation] = (...args: unknown[]) => wrap(() => call(...args))
   }
-  return { ...sessions, ...changed } as SessionStore
+  return { ...sessions, ...wrapped } as SessionStore
 }

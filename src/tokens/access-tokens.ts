@@ -4,21 +4,21 @@ import {
   TokenError,
   type TokenErrorCode,
 } from '@latchkey/verifier/access-token'
-import type { Jtis } from './jti.js'
-import type { KeyRing, Keys, SigningKey } from './key-ring.js'
+import type { JtiMac } from './jti-mac.js'
+import type { KeyRing, SigningKey, SigningKeys } from './key-ring.js'
 
 type Check = (token: string) => AccessTokenClaims
 
-/** Signs claims as a compact JWS, with this key. */
+/** Signs claims with this key. Returns a compact JWS (RFC 7515 §7.1). */
 export type SignClaims = (claims: AccessTokenClaims, key: SigningKey) => string
 
 export interface AccessTokenOptions {
   issuer: string
-  /** The first is the default. The issuer is an audience too, listed or not. */
+  /** The first audience is the default. The issuer is always an audience, even if it is not in this list. */
   audiences: readonly [string, ...string[]]
   ring: KeyRing
-  jtis: Jtis
-  /** Milliseconds. */
+  jtiMac: JtiMac
+  /** The lifetime of a token in milliseconds. */
   accessTtl: number
   sign: SignClaims
   /** Unix milliseconds. */
@@ -27,15 +27,15 @@ export interface AccessTokenOptions {
 
 export interface AccessTokenInput {
   sub: string
-  /** Left out where a client gets a token for itself. */
+  /** The session. Omitted if a client gets a token for itself. */
   sid?: string
   clientId: string
   scope: string
   audience: string
   roles: readonly string[]
-  /** When the session ends, in Unix milliseconds: the token does not outlive it. */
+  /** The end of the session in Unix milliseconds. The token expires then at the latest. */
   expiresAt?: number
-  /** Unix seconds: `iat` comes after it. */
+  /** Unix seconds. `iat` is later than this time. */
   issuedAfter?: number
 }
 
@@ -44,42 +44,42 @@ export type CheckedToken =
   | { valid: false; reason: TokenErrorCode; claims?: undefined }
 
 export interface AccessTokens {
-  /** The audience of tokens for this service itself. */
+  /** The issuer, which is also the audience of tokens for this service itself. */
   readonly issuer: string
-  /** Every audience that a token can have. The first is the default. */
+  /** Every audience that a token may have. The first is the default. */
   readonly audiences: readonly [string, ...string[]]
-  /** A signed access token and its life in seconds. */
-  issue(grant: AccessTokenInput): { token: string; expiresIn: number }
+  /** Issues a JWT access token (RFC 9068 §2). `expiresIn` is its lifetime in seconds. */
+  issue(input: AccessTokenInput): { token: string; expiresIn: number }
   /**
-   * Whether this service made the token, for an audience of ours, and whether it is in its time. Another service that has the
-   * key can sign a token, and cannot make it pass here. Says nothing of its session.
+   * Checks that this service issued the token, that its audience is one of {@link audiences}, and that it has not expired
+   * (RFC 9068 §4). A token that another service signed with a shared key does not pass. The check says nothing about revocation.
    */
   check(token: string): CheckedToken
-  /** Whether other services have the key that signed this token too. Ask it of a token that has passed the check. */
+  /** Whether other services also have the key that signed this token. Call it only with a token that passed `check`. */
   hasSharedKey(token: string): boolean
   /**
-   * The claims of a genuine token, whatever its time and audience: good enough to end its session, and for nothing else.
-   * `unknown_key`: the token says that it is ours, and no key that is here made it. Undefined: the token is not ours.
+   * The claims of a genuine token, even if it has expired or has another audience. Use them only to end its session.
+   * Returns `unknown_key` if the token names this issuer but no loaded key made it. Returns undefined for any other token.
    */
   readForRevocation(token: string): AccessTokenClaims | 'unknown_key' | undefined
 }
 
-/** Access tokens: JWTs of the RFC 9068 profile. */
+/** Issues and checks access tokens: JWTs of the RFC 9068 profile. */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
-  const { issuer, jtis, accessTtl, sign, now = Date.now } = options
+  const { issuer, jtiMac, accessTtl, sign, now = Date.now } = options
   const audiences: AccessTokens['audiences'] = options.audiences.includes(issuer)
     ? options.audiences
     : [...options.audiences, issuer]
-  let keys: Keys | undefined
+  let keys: SigningKeys | undefined
   let checks: { check: Check; checkOrigin: Check }
 
-  /** The checks for the keys of now: made anew when the ring has changed, so that a key that left it verifies nothing. */
+  /** The checks for the present keys. They are rebuilt when the keys change, so that a removed key verifies nothing. */
   function current() {
-    const keysNow = options.ring.keys()
-    if (keys !== keysNow) {
-      keys = keysNow
-      const keysOfRules = keysNow.map(({ verification }) => verification)
-      const rules = { issuer, audiences, keys: keysOfRules, isGenuine: jtis.isOurs, now }
+    const currentKeys = options.ring.keys()
+    if (keys !== currentKeys) {
+      keys = currentKeys
+      const verificationKeys = currentKeys.map(({ verification }) => verification)
+      const rules = { issuer, audiences, keys: verificationKeys, isGenuine: jtiMac.verify, now }
       checks = {
         check: createAccessTokenCheck(rules),
         checkOrigin: createAccessTokenCheck({ ...rules, ignoreTimeAndAudience: true }),
@@ -95,13 +95,13 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     issue({ sub, sid, clientId, scope, audience, roles, expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0 }) {
       const iat = Math.max(Math.floor(now() / 1000), issuedAfter + 1)
       const exp = Math.min(iat + Math.floor(accessTtl / 1000), Math.floor(expiresAt / 1000))
-      const claims = jtis.stamp({
+      const claims = jtiMac.addJti({
         iss: issuer,
         sub,
         aud: audience,
         exp,
         iat,
-        // Its place among the claims.
+        // `addJti` replaces the value. The member must stand here, because the MAC covers the order of the claims.
         jti: '',
         ...(sid !== undefined && { sid }),
         client_id: clientId,
@@ -121,7 +121,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     },
 
     hasSharedKey(token) {
-      // The check has held `alg` to the key that the token names.
+      // `check` has verified that `alg` is the algorithm of the key.
       const header = Buffer.from(token.slice(0, token.indexOf('.')), 'base64url').toString()
       return (JSON.parse(header) as { alg: unknown }).alg === 'HS256'
     },
@@ -131,14 +131,14 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         return current().checkOrigin(token)
       } catch (error) {
         if (!(error instanceof TokenError)) throw error
-        // The key was removed, or this instance has not read it yet. The session may be alive either way.
+        // The key was removed, or this instance has not read it yet. In both cases the session may still live.
         return error.code === 'unknown_key' && unverifiedIssuer(token) === issuer ? 'unknown_key' : undefined
       }
     },
   }
 }
 
-/** What a token says of its issuer. Anybody can write that: it decides nothing but which words refuse the token. */
+/** The `iss` of a token whose signature was not verified. Anyone can write it, so use it only to choose an error message. */
 function unverifiedIssuer(token: string): unknown {
   try {
     return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString('utf8')).iss

@@ -20,7 +20,7 @@ import { parseKeys, type SigningKey } from './key-ring.js'
 export const algorithms = ['ES256', 'RS256', 'EdDSA', 'HS256'] as const
 export type Algorithm = (typeof algorithms)[number]
 
-/** A new private key; its `kid` is its RFC 7638 thumbprint, so no other key has it. */
+/** Generates a private key. Its `kid` is its JWK thumbprint (RFC 7638), so no other key has the same `kid`. */
 export function generateKey(alg: Algorithm): Jwk & { kid: string } {
   const jwk = generate(alg)
   return { ...jwk, kid: jwkThumbprint(jwk), alg, use: 'sig' }
@@ -39,25 +39,25 @@ function generate(alg: Algorithm): Jwk {
   }
 }
 
-/** The private JWK Set of these keys, as a key file holds it. */
-export function writeKeySet(keys: readonly Jwk[]): string {
+/** The text of a key file: a private JWK Set (RFC 7517 §5). */
+export function formatKeySet(keys: readonly Jwk[]): string {
   return `${JSON.stringify({ keys }, null, 2)}\n`
 }
 
-/** The keys of a file. Throws an Error that says in words what is wrong with it. */
+/** Reads the keys of a file. Throws an Error that says what is wrong with the file. */
 export function readKeyFile(path: string): readonly SigningKey[] {
   return parseKeys(read(path))
 }
 
 /**
- * Adds a key to a file: to sign from now on, or second, to be known before it signs. Alone in its file it signs.
- * Makes the file where there is none, for its owner alone.
+ * Adds a key to a file. The first key signs. Add a key as the second one if verifiers must know it before it signs.
+ * If the file does not exist, it is created with mode 0600.
  */
 export function addKey(path: string, key: Jwk, position: 'first' | 'second'): void {
   change(path, (keys) => (position === 'first' ? [key, ...keys] : [...keys.slice(0, 1), key, ...keys.slice(1)]), true)
 }
 
-/** Makes the key of this kid the first, which signs. */
+/** Moves the key with this `kid` to the first place, where it signs. */
 export function promoteKey(path: string, kid: string): void {
   change(path, (keys, index) => {
     const at = index(kid)
@@ -65,11 +65,11 @@ export function promoteKey(path: string, kid: string): void {
   })
 }
 
-/** Takes the key of this kid away: every token that it signed ends. The one that signs now must be replaced before. */
+/** Removes the key with this `kid`, so that every token that it signed ends. The first key cannot be removed. */
 export function removeKey(path: string, kid: string): void {
   change(path, (keys, index) => {
     const at = index(kid)
-    if (at === 0) throw new Error('the first key signs: promote another before you remove it')
+    if (at === 0) throw new Error('the first key signs: promote another key before you remove this key')
     return keys.toSpliced(at, 1)
   })
 }
@@ -77,20 +77,20 @@ export function removeKey(path: string, kid: string): void {
 type Change = (keys: readonly Jwk[], index: (kid: string) => number) => Jwk[]
 
 /**
- * Replaces the file by what `make` makes of it, whole or not at all: a service that reads meanwhile sees the one or the
- * other. An existing file keeps its owner and mode, less whatever others may do with it.
+ * Replaces the content of the file atomically: a service that reads it at the same time gets the old or the new content.
+ * An existing file keeps its owner and mode, but others lose access.
  */
 function change(path: string, make: Change, mayBeMissing = false): void {
-  // A link stays a link.
+  // Replace the target of a symbolic link, and keep the link.
   const target = exists(path) ? realpathSync(path) : path
-  // It is also the lock: of two commands at once, the second would undo what the first has done.
+  // The draft is also the lock. Without it, the second of two concurrent commands would undo the change of the first.
   const draftPath = `${target}.new`
   let draft: number
   try {
     draft = openSync(draftPath, 'wx', 0o600)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw new Error(`another command is changing the file; if none is, delete ${draftPath}`)
+    throw new Error(`another command is changing the file. If no other command runs, delete ${draftPath}`)
   }
   try {
     const isNew = mayBeMissing && !exists(target)
@@ -101,7 +101,7 @@ function change(path: string, make: Change, mayBeMissing = false): void {
       if (at < 0) throw new Error(`the file has no key ${kid}`)
       return at
     }
-    const changed = writeKeySet(make((JSON.parse(text) as { keys: Jwk[] }).keys, index))
+    const changed = formatKeySet(make((JSON.parse(text) as { keys: Jwk[] }).keys, index))
     parseKeys(changed)
     if (!isNew) keepOwnerAndMode(target, draft)
     writeSync(draft, changed)
@@ -116,7 +116,7 @@ function change(path: string, make: Change, mayBeMissing = false): void {
   syncFolder(dirname(target))
 }
 
-/** The service may run as another user than who runs this command: it must still be able to read the file. */
+/** The service may run as another user than this command, and it must still be able to read the file. */
 function keepOwnerAndMode(path: string, draft: number): void {
   const { uid, gid, mode } = statSync(path)
   const own = fstatSync(draft)
@@ -124,7 +124,7 @@ function keepOwnerAndMode(path: string, draft: number): void {
   fchmodSync(draft, mode & 0o660)
 }
 
-/** The new name of a file outlives a power cut when its folder has been written. */
+/** Syncs the folder: without this, a power failure could undo the rename. */
 function syncFolder(path: string): void {
   const folder = openSync(path, 'r')
   fsyncSync(folder)

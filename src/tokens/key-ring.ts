@@ -5,113 +5,112 @@ import { sharedSecretKey, type VerificationKey } from '@latchkey/verifier/access
 import { type Clock, systemClock } from '@latchkey/verifier/clock'
 import { type Jwk, verificationKeyFromSigningJwk } from '@latchkey/verifier/jwk'
 
-/** A key that signs, and what verifies its signatures. */
+/** A key that signs, with the key that verifies its signatures. */
 export interface SigningKey {
   kid: string
   alg: VerificationKey['alg']
   /** The secret, or the private key as PEM (PKCS #8). */
   key: string | Buffer
   verification: VerificationKey
-  /** For the JWKS. A shared secret has none, ever. */
+  /** The entry in the public JWK Set (RFC 7517 §5). Undefined for a shared secret, which is never published. */
   publicJwk: Jwk | undefined
 }
 
-/** The keys of one moment: the first signs, all verify. */
-export type Keys = readonly [SigningKey, ...SigningKey[]]
+/** The first key signs. All keys verify. */
+export type SigningKeys = readonly [SigningKey, ...SigningKey[]]
 
-/** The keys of now. What was read once may be replaced: ask each time. */
+/** Call `keys` for each token, because the keys may change at any time. */
 export interface KeyRing {
-  keys(): Keys
+  keys(): SigningKeys
   close(): void
 }
 
-/** Shared HS256 secrets, from the environment: they change with a restart. */
+/** Shared HS256 secrets from the environment. They change only with a restart. */
 export function createSecretKeyRing(secrets: readonly [string, ...string[]]): KeyRing {
   const keys = secrets.map((secret): SigningKey => {
     const verification = sharedSecretKey(secret)
     return { kid: verification.kid, alg: verification.alg, key: secret, verification, publicJwk: undefined }
-  }) as unknown as Keys
+  }) as unknown as SigningKeys
   return { keys: () => keys, close() {} }
 }
 
-/** How often the file is looked at, in milliseconds. What two looks in a row find is in use, so within a second. */
-const LOOK_INTERVAL = 300
-/** Without a look for so long, this process was stopped or starved: the next who asks for the keys looks first. */
-const LONGEST_UNSEEN = 1000
+/** Milliseconds between two reads of the file. Two equal reads in a row put a change into use, so within one second. */
+const POLL_INTERVAL = 300
+/** Milliseconds. If the last read is older, this process was suspended or overloaded. Then `keys` reads the file first. */
+const MAX_READ_AGE = 1000
 
 export interface KeyFileOptions {
-  /** The keys of the file's text; throws an Error that says in words what is wrong, without repeating a key. */
-  parse?: (text: string) => Keys
-  onRead(keys: Keys): void
-  /** The file is broken, and the keys before stay. Told once, not at every look. */
-  onBroken(reason: string): void
+  /** Parses the text of the file. Throws an Error that says what is wrong and does not repeat a key. */
+  parse?: (text: string) => SigningKeys
+  onRead(keys: SigningKeys): void
+  /** The file cannot be used, so the previous keys stay in use. Called once for each change of the file. */
+  onInvalid(reason: string): void
   clock?: Clock
 }
 
-/** What a look at the file finds: its text, or why there is none. */
+/** The result of reading the file: its text, or the reason why it cannot be read. */
 type Snapshot = { text: string; fault?: undefined } | { text?: undefined; fault: string }
 
 /**
- * The private JWK Set of a file, read again when it changes and, at once, when `reread` is called.
+ * The keys of a private JWK Set in a file (RFC 7517 §5). A change of the file takes effect by itself. `reread` applies it at once.
  *
- * It is read again and again, and what it says is compared: a file that is replaced, or reached by links that are swapped
- * (a mounted Kubernetes secret), changes under a watch that sees nothing, and a change between the first read and the
- * start of a watch is missed for good.
+ * The ring polls the file and compares its text, and does not use `fs.watch`. A watch misses a file that is replaced, or
+ * reached through swapped links (a mounted Kubernetes secret). It also misses a change between the first read and its start.
  *
- * @throws Error where the file cannot be used at the start
+ * @throws Error if the file cannot be used at the start
  */
 export function createFileKeyRing(path: string, options: KeyFileOptions): KeyRing & { reread(): void } {
-  const { parse = parseKeys, onRead, onBroken, clock = systemClock } = options
-  let lookedAt = clock.now()
+  const { parse = parseKeys, onRead, onInvalid, clock = systemClock } = options
+  let readAt = clock.now()
   const first = readFileSync(path, 'utf8')
   let keys = parse(first)
-  let active = found(first)
+  let active = textSnapshot(first)
   let previous = active
 
-  function use(snapshot: Snapshot): void {
+  function activate(snapshot: Snapshot): void {
     active = snapshot
     try {
       if (snapshot.fault !== undefined) throw new Error(snapshot.fault)
       keys = parse(snapshot.text)
       onRead(keys)
     } catch (error) {
-      onBroken((error as Error).message)
+      onInvalid((error as Error).message)
     }
   }
 
-  let isLooking = false
+  let isReading = false
   const timer = setInterval(async () => {
-    if (isLooking) return
-    isLooking = true
+    if (isReading) return
+    isReading = true
     const began = clock.now()
-    const snapshot = await readFile(path, 'utf8').then(found, notFound)
-    isLooking = false
-    lookedAt = began
-    // Whoever writes the file in place leaves half of it to be read in between: what two looks agree on has been written.
+    const snapshot = await readFile(path, 'utf8').then(textSnapshot, faultSnapshot)
+    isReading = false
+    readAt = began
+    // A read may see half of a file that is being written in place. Two equal reads mean that the write is complete.
     const isSettled = isSame(snapshot, previous)
     previous = snapshot
-    if (isSettled && !isSame(snapshot, active)) use(snapshot)
-  }, LOOK_INTERVAL).unref()
+    if (isSettled && !isSame(snapshot, active)) activate(snapshot)
+  }, POLL_INTERVAL).unref()
 
-  function lookNow(): Snapshot {
-    lookedAt = clock.now()
+  function readNow(): Snapshot {
+    readAt = clock.now()
     try {
-      return found(readFileSync(path, 'utf8'))
+      return textSnapshot(readFileSync(path, 'utf8'))
     } catch (error) {
-      return notFound(error as NodeJS.ErrnoException)
+      return faultSnapshot(error as NodeJS.ErrnoException)
     }
   }
 
   function reread(): void {
-    previous = lookNow()
-    use(previous)
+    previous = readNow()
+    activate(previous)
   }
 
-  function current(): Keys {
-    // A look that hangs is the disk's: to look once more would hang this process with it.
-    if (!isLooking && clock.elapsedSince(lookedAt) > LONGEST_UNSEEN) {
-      previous = lookNow()
-      if (!isSame(previous, active)) use(previous)
+  function current(): SigningKeys {
+    // If a read hangs, the disk hangs. A synchronous read would then block the whole process.
+    if (!isReading && clock.elapsedSince(readAt) > MAX_READ_AGE) {
+      previous = readNow()
+      if (!isSame(previous, active)) activate(previous)
     }
     return keys
   }
@@ -119,23 +118,24 @@ export function createFileKeyRing(path: string, options: KeyFileOptions): KeyRin
   return { keys: current, reread, close: () => clearInterval(timer) }
 }
 
-const found = (text: string): Snapshot => ({ text })
-const notFound = ({ code }: NodeJS.ErrnoException): Snapshot => ({ fault: `the key file cannot be read: ${code}` })
+const textSnapshot = (text: string): Snapshot => ({ text })
+const faultSnapshot = ({ code }: NodeJS.ErrnoException): Snapshot => ({ fault: `the key file cannot be read: ${code}` })
 const isSame = (a: Snapshot, b: Snapshot): boolean => a.text === b.text && a.fault === b.fault
 
 /**
- * The keys of a private JWK Set, each pinned to the one algorithm of its kind.
+ * Parses a private JWK Set (RFC 7517 §5). Each key is pinned to the one algorithm of its type (RFC 8725 §3.1).
  *
- * @throws Error that says which key is at fault and why
+ * @throws Error that says which key is invalid and why
  */
-export function parseKeys(text: string): Keys {
+export function parseKeys(text: string): SigningKeys {
   let jwks: unknown
   try {
     jwks = (JSON.parse(text) as { keys?: unknown }).keys
   } catch {
     throw new Error('the key file is not JSON')
   }
-  if (!Array.isArray(jwks) || jwks.length === 0) throw new Error('the key file has no list "keys" with a key in it')
+  if (!Array.isArray(jwks) || jwks.length === 0)
+    throw new Error('the key file has no list "keys", or the list is empty')
   const keys = jwks.map((jwk: Jwk, index) => {
     try {
       return parseKey(jwk)
@@ -144,19 +144,19 @@ export function parseKeys(text: string): Keys {
     }
   })
   if (new Set(keys.map(({ kid }) => kid)).size < keys.length) throw new Error('two keys have the same kid')
-  return keys as unknown as Keys
+  return keys as unknown as SigningKeys
 }
 
 function parseKey(jwk: Jwk): SigningKey {
-  if (typeof jwk !== 'object' || jwk === null) throw new Error('is no object')
+  if (typeof jwk !== 'object' || jwk === null) throw new Error('it is not an object')
   const verification = verificationKeyFromSigningJwk(jwk)
   const { kid, alg } = verification
   if (verification.alg === 'HS256') return { kid, alg, key: verification.secret, verification, publicJwk: undefined }
-  if (typeof jwk.d !== 'string') throw new Error('is a public key: the private one is needed to sign')
+  if (typeof jwk.d !== 'string') throw new Error('it is a public key: add the private key, which signs')
   const key = readPrivateKey(jwk)
-  // Some libraries read the private half alone, and the public one that stands beside it goes unchecked: tokens would then
-  // be signed that nobody can verify.
-  if (!isPair(key, verification.publicKey)) throw new Error('the private key is not the one of the public key')
+  // Some libraries read only the private half and do not check the public half. Then the service would sign tokens that
+  // nobody can verify.
+  if (!isPair(key, verification.publicKey)) throw new Error('the private key and the public key do not belong together')
   const { kty, crv, x, y, n, e } = jwk
   const members = Object.entries({ kty, crv, x, y, n, e, kid, alg, use: 'sig' }).filter(
     ([, value]) => value !== undefined,

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { createFileKeyRing, createSecretKeyRing, type KeyRing, type Keys } from './key-ring.js'
+import { createFileKeyRing, createSecretKeyRing, type KeyRing, type SigningKeys } from './key-ring.js'
 
 export interface KeySource {
   /** Shared HS256 secrets. */
@@ -15,14 +15,14 @@ export interface KeySource {
  */
 export function openKeyRing(
   { jwtSecrets, jwtKeysFile }: KeySource,
-  parse: (text: string) => Keys,
+  parse: (text: string) => SigningKeys,
   logger: Logger,
 ): KeyRing {
   if (jwtKeysFile === undefined) return createSecretKeyRing(jwtSecrets)
   const ring = createFileKeyRing(jwtKeysFile, {
     parse,
     onRead: (keys) => logger.info({ kids: keys.map(({ kid }) => kid) }, 'the key file was read: the first key signs'),
-    onBroken: (reason) => logger.error({ reason }, 'the key file is broken: the previous keys stay in use'),
+    onInvalid: (reason) => logger.error({ reason }, 'the key file is broken: the previous keys stay in use'),
   })
   process.on('SIGHUP', ring.reread)
   return {

@@ -114,14 +114,14 @@ test('a refused change leaves the key file unchanged', async (t) => {
     t.match(await latchkey(['keys', ...args]), { code: 1, stdout: '', stderr: said }, args.join(' '))
     t.equal(readFileSync(path, 'utf8'), text)
   }
-  await refused(['remove', first.kid, '--file', path], /the first key signs: promote another/)
+  await refused(['remove', first.kid, '--file', path], /the first key signs: promote another key/)
   await refused(['promote', 'nobody', '--file', path], /the file has no key nobody/)
   await refused(['promote', second.kid], /the key file is missing: name it with --file/)
   await refused(['promote', second.kid, '--file', `${path}.missing`], /cannot be read: ENOENT/)
   writeFileSync(`${path}.new`, '')
   await refused(
     ['generate', '--into', path],
-    /another command is changing the file; if none is, delete .*keys\.json\.new/,
+    /another command is changing the file\. If no other command runs, delete .*keys\.json\.new/,
   )
 
   const broken = keyFile(t, { ...first, d: second.d as string })

@@ -61,7 +61,7 @@ for (const database of databases) {
       for (const command of database === 'sqlite' && wrong === plain ? commands : commands.slice(0, 1)) {
         const ran = await latchkey(command, shellOf(wrong), RENEWED)
         t.match(ran, { code: 1, stdout: '', stderr: says }, `${name}: ${command.join(' ')}`)
-        t.match(ran.stderr, /^latchkey: the database registers that the sessions are in .*\n$/)
+        t.match(ran.stderr, /^latchkey: the database says that the sessions are in .*\n$/)
       }
       t.match((await api.refresh(tokens.refresh_token)).status, 200, 'the account is as it was')
       t.match(await latchkey(['sessions', 'list', 'ada'], shellOf(env)), { code: 0, stdout: new RegExp(tokens.sid) })
@@ -92,7 +92,7 @@ for (const database of databases) {
         (error) => error.message,
       )
 
-      t.match(refused, /latchkey: the database registers that the sessions are in .*stop every instance first/)
+      t.match(refused, /latchkey: the database says that the sessions are in .*stop every instance first/)
       t.notMatch(refused, /\n {4}at /, 'no stack')
       t.equal(await api.isActive(tokens.access_token), true)
       t.equal((await api.login('ada', PASSWORD)).status, 200)

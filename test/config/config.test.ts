@@ -271,7 +271,7 @@ test('JWT_KEYS_FILE replaces JWT_SECRET, and the faults of the file are reported
   const rows: [string, RegExp][] = [
     ['/nowhere/keys.json', /the file cannot be read: ENOENT/],
     [file(t, `{"keys":[${d}`), /not JSON/],
-    [file(t, '{"keys":[]}'), /no list "keys" with a key in it/],
+    [file(t, '{"keys":[]}'), /no list "keys", or the list is empty/],
     [file(t, oct('short')), /key 1 of 1: k is shorter than 32 bytes/],
     [
       file(t, JSON.stringify({ keys: [{ kty: 'EC', crv: 'P-256', x: d, y: d, d }] })),

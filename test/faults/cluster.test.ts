@@ -61,7 +61,7 @@ test(`F11 the slots of users, and of the feed, move under load, × ${MOVES}: no 
   // Where the machine is starved, a call may take longer than it is given: that it moved is no reason to fail.
   const reasons = service.log.filter(({ msg }) => msg === 'unavailable').map(({ reason }) => String(reason))
   t.strictSame(
-    reasons.filter((reason) => !/timed out|too busy|replicas have it/.test(reason)),
+    reasons.filter((reason) => !/timed out|too busy|replicas hold the change/.test(reason)),
     [],
   )
 })

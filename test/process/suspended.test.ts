@@ -72,7 +72,7 @@ test('O7 a suspended process checks its key file before it answers again', async
   const ring = createFileKeyRing(path, {
     clock,
     onRead: (keys) => void read.push(keys.map(({ kid }) => kid)),
-    onBroken: (reason) => void broken.push(reason),
+    onInvalid: (reason) => void broken.push(reason),
   })
   t.teardown(() => ring.close())
   const kids = () => ring.keys().map(({ kid }) => kid)

@@ -241,15 +241,16 @@ test('rotate: of several sessions each has its own answer, in their order; one t
   t.equal(await client.hget(sessionKey(sub, 'B'), 'g'), '7')
 })
 
-test('end: names those that lived, and leaves the others', async (t) => {
+test('revoke-sessions: names the sessions that lived, and leaves the others', async (t) => {
   const { client, run, sub, session, index, create } = await open(t)
   await create('A')
   await create('B')
-  const end = (...sids: string[]) => run('end', [index, ...sids.map((sid) => sessionKey(sub, sid))], ...sids)
+  const revoke = (...sids: string[]) =>
+    run('revoke-sessions', [index, ...sids.map((sid) => sessionKey(sub, sid))], ...sids)
 
-  t.strictSame(await end('X'), [])
-  t.strictSame(await end('X', 'A'), ['A'])
-  t.strictSame(await end('A'), [])
+  t.strictSame(await revoke('X'), [])
+  t.strictSame(await revoke('X', 'A'), ['A'])
+  t.strictSame(await revoke('A'), [])
   t.equal(await client.exists(session), 0)
   t.strictSame(await client.zrange(index, '0', '-1'), ['B'])
 })

@@ -3,7 +3,7 @@ import { test } from 'tap'
 import { createRefreshTokens, type RefreshTokenPayload } from '../../src/sessions/refresh-token.js'
 import { newSid } from '../../src/sessions/session.js'
 import { createAccessTokens } from '../../src/tokens/access-tokens.js'
-import { createJtis } from '../../src/tokens/jti.js'
+import { createJtiMac } from '../../src/tokens/jti-mac.js'
 import { createSecretKeyRing } from '../../src/tokens/key-ring.js'
 
 const ISSUER = 'https://auth.example.com'
@@ -127,7 +127,7 @@ test('R14 a million ids, of sessions and of tokens, never repeat', async (t) => 
     issuer: ISSUER,
     audiences: ['todo'],
     ring: createSecretKeyRing(['a secret that signs nothing in this test']),
-    jtis: createJtis(['a secret that makes MACs in this test']),
+    jtiMac: createJtiMac(['a secret that makes MACs in this test']),
     accessTtl: 900_000,
     sign: ({ jti }) => {
       jtis.push(jti)

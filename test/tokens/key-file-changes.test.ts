@@ -123,7 +123,7 @@ test('a broken file keeps the keys before it, and says so once, without repeatin
   for (const [text, reason] of [
     [`{"keys":[{"kty":"oct","k":"canary-${before.d}"`, /the key file is not JSON/],
     [keySet({ kty: 'oct', k: 'Y2FuYXJ5' }), /k is shorter than 32 bytes/],
-    [keySet({ ...after, d: before.d as string }), /private key is not the one of the public key/],
+    [keySet({ ...after, d: before.d as string }), /private key and the public key do not belong together/],
     ['', /the key file is not JSON/],
   ] as const) {
     writeFileSync(path, text)

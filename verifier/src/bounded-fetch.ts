@@ -1,41 +1,43 @@
 import { askWithin, type Clock } from './clock.js'
 
-/** An HTTP answer, its body parsed where it is JSON. */
-export interface JsonAnswer {
+/** An HTTP response. `body` is the parsed JSON, or undefined if the body is not JSON. */
+export interface JsonResponse {
   status: number
   body: unknown
 }
 
 export interface FetchLimits {
-  /** Milliseconds, until the last byte. */
+  /** Milliseconds until the last byte of the response. */
   timeout: number
-  /** Bytes of the body. */
+  /** The most bytes of the body. */
   size: number
 }
 
-/** @throws TypeError where this is no address that may be asked. It may hold a password: nobody repeats it. */
+/** @throws TypeError if this is not an HTTP URL. The message does not contain the URL, which may hold a password */
 export function requireHttpUrl(url: unknown, name: string): asserts url is string {
   if (typeof url !== 'string' || !URL.canParse(url) || !['http:', 'https:'].includes(new URL(url).protocol)) {
-    throw new TypeError(`${name} must be an address that begins with https:// or http://`)
+    throw new TypeError(`${name} must be a URL that begins with https:// or http://`)
   }
 }
 
 /**
- * An HTTP request that ends in time and answers with no more than it may. It follows no redirect: where our credentials
- * go, and whose keys we believe, was configured. An answer that is older than the timeout when it is read is asked for a
- * second time.
+ * Sends an HTTP request with a timeout and a limit for the size of the response. It follows no redirect, because credentials and
+ * trust in keys belong to the configured URL. If the response is older than the timeout when it is read, the request is sent
+ * a second time.
+ *
+ * @throws Error if the request fails, or if the response is late or too long
  */
-export function fetchJson(url: string, request: RequestInit, limits: FetchLimits, clock: Clock): Promise<JsonAnswer> {
+export function fetchJson(url: string, request: RequestInit, limits: FetchLimits, clock: Clock): Promise<JsonResponse> {
   return askWithin(limits.timeout, () => fetchOnce(url, request, limits), clock)
 }
 
-async function fetchOnce(url: string, request: RequestInit, { timeout, size }: FetchLimits): Promise<JsonAnswer> {
+async function fetchOnce(url: string, request: RequestInit, { timeout, size }: FetchLimits): Promise<JsonResponse> {
   const response = await fetch(url, { ...request, redirect: 'error', signal: AbortSignal.timeout(timeout) })
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of response.body ?? []) {
     length += chunk.length
-    if (length > size) throw new Error(`the answer is longer than ${size} bytes`)
+    if (length > size) throw new Error(`the response is longer than ${size} bytes`)
     chunks.push(chunk)
   }
   try {
@@ -45,7 +47,7 @@ async function fetchOnce(url: string, request: RequestInit, { timeout, size }: F
   }
 }
 
-/** What a failed fetch has to say: undici hides it in the cause. */
+/** The reason of a failed fetch. Node's `fetch` puts it into `cause`. */
 export function fetchFailure(error: unknown): string {
   const { message, cause } = error as Error & { cause?: { code?: string; message?: string } }
   return cause?.code ?? cause?.message ?? message

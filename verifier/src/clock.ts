@@ -1,4 +1,4 @@
-/** A moment, in milliseconds, on the two clocks of a process. */
+/** A moment on both clocks of a process. Milliseconds. */
 export interface Moment {
   /** Since the process started. This clock stands still while the machine is suspended. */
   monotonic: number
@@ -32,7 +32,7 @@ export function createClock(
 
 export const systemClock: Clock = createClock()
 
-/** Both answers were too old when this process read them. */
+/** Two answers in a row were too old when this process read them. */
 export class LateAnswer extends Error {
   override readonly name = 'LateAnswer'
 }

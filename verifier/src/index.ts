@@ -1,5 +1,6 @@
 export type { RedisClient, RedisLocation } from './revocation/redis.js'
-export { type AccessTokenClaims, TokenError, type TokenErrorCode } from './token/access-token.js'
+export type { AccessTokenClaims } from './token/claims.js'
 export type { Jwk } from './token/jwk.js'
 export type { Jwks, KeyOptions } from './token/keys.js'
+export { TokenError, type TokenErrorCode } from './token/token-error.js'
 export { createVerifier, type RevocationOptions, type Verifier, type VerifierOptions } from './verifier.js'

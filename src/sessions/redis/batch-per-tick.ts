@@ -1,39 +1,39 @@
-interface Waiting<Question, Answer> {
+interface Pending<Question, Answer> {
   question: Question
   resolve: (answer: Answer) => void
   reject: (error: unknown) => void
 }
 
 /**
- * Questions that come in during one turn of the event loop go to Redis as one command, and their answers come back, and
- * leave for those who asked us, together: half of what a command each would cost, on both sides.
+ * Sends all questions of one turn of the event loop to Redis as one command. This halves the cost of a command for each
+ * question, for Redis and for this process. The answers arrive together, so their HTTP responses leave together.
  *
- * @param most in one command: each is a script, and blocks Redis
- * @param askAll answers in the order of the questions
+ * @param batchSize the most questions in one command: each command is a script, and blocks Redis
+ * @param askAll returns the answers in the order of the questions
  */
 export function batchPerTick<Question, Answer>(
-  most: number,
+  batchSize: number,
   askAll: (questions: Question[]) => Promise<Answer[]>,
 ): (question: Question) => Promise<Answer> {
-  let waiting: Waiting<Question, Answer>[] = []
+  let pending: Pending<Question, Answer>[] = []
 
   function send(): void {
-    const all = waiting
-    waiting = []
-    for (let first = 0; first < all.length; first += most) void sendSome(all.slice(first, first + most))
+    const all = pending
+    pending = []
+    for (let start = 0; start < all.length; start += batchSize) void sendBatch(all.slice(start, start + batchSize))
   }
 
-  async function sendSome(some: Waiting<Question, Answer>[]): Promise<void> {
+  async function sendBatch(batch: Pending<Question, Answer>[]): Promise<void> {
     try {
-      const answers = await askAll(some.map(({ question }) => question))
-      for (const [index, { resolve }] of some.entries()) resolve(answers[index] as Answer)
+      const answers = await askAll(batch.map(({ question }) => question))
+      for (const [index, { resolve }] of batch.entries()) resolve(answers[index] as Answer)
     } catch (error) {
-      for (const { reject } of some) reject(error)
+      for (const { reject } of batch) reject(error)
     }
   }
 
   return (question) =>
     new Promise((resolve, reject) => {
-      if (waiting.push({ question, resolve, reject }) === 1) setImmediate(send)
+      if (pending.push({ question, resolve, reject }) === 1) setImmediate(send)
     })
 }

@@ -1,9 +1,9 @@
 import { Cluster, Command, Redis, type RedisOptions } from 'ioredis'
 
-/** Where Redis is, as the configuration says it. */
+/** The configured address of Redis. */
 export interface RedisLocation {
   mode: 'single' | 'sentinel' | 'cluster'
-  /** The one Redis, or the sentinels, or some nodes of the cluster. */
+  /** The address of the single Redis, or of the sentinels, or of some nodes of the cluster. */
   urls: readonly [string, ...string[]]
   /** `NAME` or `USER:PASSWORD@NAME`. */
   sentinelMaster?: string | undefined
@@ -11,12 +11,13 @@ export interface RedisLocation {
 
 export type RedisClient = Redis | Cluster
 
-/** What a command may take, whatever Redis does: ioredis's own defaults hold a request for many seconds. Milliseconds. */
+/** Milliseconds. With the defaults of ioredis, a stalled Redis would hold a request for many seconds. */
 const COMMAND_TIMEOUT = 200
 
 /**
- * Where the machine is starved, a timer runs late and before the socket is read: Redis has answered, and its answer lies
- * there. So it is read first. How old it is by then, who asked looks (`askWithin`). ioredis makes the connections of a cluster by itself, with no place to say so but this.
+ * Patches the timeout of ioredis commands. On an overloaded machine the timer may run late and before the socket is read,
+ * although the answer of Redis is already in the socket's buffer. So the patch lets the event loop read the socket first, and
+ * `askWithin` then checks the age of the answer. A patch is the only way: ioredis opens the connections of a cluster itself.
  */
 Command.prototype.setTimeout = function (milliseconds: number): void {
   const command = this as unknown as PendingCommand
@@ -32,17 +33,17 @@ interface PendingCommand {
   reject(error: Error): void
 }
 
-// No autopipelining: it costs this process more than it saves Redis, for look-ups of one tick go as one command anyway; and
-// in a cluster, of a pipeline, one command that is sent on to another node fails with an error of its own.
+// No automatic pipelining. `batchPerTick` already sends the look-ups of one tick as one command, so pipelining would cost this
+// process more than it saves Redis. In a cluster, a pipelined command that is redirected to another node fails.
 const OPTIONS = {
   commandTimeout: COMMAND_TIMEOUT,
   connectTimeout: 1000,
-  // A connection on which nothing comes back is given up for another: it may be half open, and nobody would tell us.
+  // Replace a connection that receives nothing: it may be half open, and then no event reports it.
   socketTimeout: 1000,
   maxRetriesPerRequest: 0,
   autoResendUnfulfilledCommands: false,
   enableOfflineQueue: false,
-  // A primary that has become a replica says READONLY: connect anew, to where the primary is now.
+  // A primary that became a replica answers READONLY: reconnect, to find the new primary.
   reconnectOnError: (error: Error) => error.message.includes('READONLY'),
 } satisfies RedisOptions
 const retry = (attempt: number) => Math.min(attempt * 50, 500)
@@ -50,15 +51,15 @@ const retry = (attempt: number) => Math.min(attempt * 50, 500)
 export function connectRedis(location: RedisLocation, onError: (error: Error) => void): RedisClient {
   const client = open(location)
   client.on('error', onError)
-  if (client instanceof Redis) neverGiveUp(client)
+  if (client instanceof Redis) reconnectAfterEnd(client)
   return client
 }
 
 /**
- * ioredis gives a connection up for good where it is told to break it while it makes it: by a sentinel, say, which tells of the
- * failover that had broken the one before. Then it must be made anew from here.
+ * Reconnects after ioredis has stopped retrying. ioredis ends a connection for good if it is told to disconnect while it
+ * connects. A sentinel does this when it reports the failover that broke the previous connection.
  */
-function neverGiveUp(client: Redis): void {
+function reconnectAfterEnd(client: Redis): void {
   let isClosed = false
   const disconnect = client.disconnect.bind(client)
   client.disconnect = (reconnect) => {
@@ -93,7 +94,7 @@ function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {
         sentinelCommandTimeout: 500,
         sentinelRetryStrategy: retry,
         sentinelReconnectStrategy: retry,
-        // Sentinels tell of a failover: the old primary may be cut off, and would go on answering those still with it.
+        // Follow the sentinels' messages about a failover. An isolated old primary would still answer its clients.
         failoverDetector: true,
         db,
         retryStrategy: retry,
@@ -103,11 +104,11 @@ function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {
       return new Cluster(addresses, {
         redisOptions: access,
         enableOfflineQueue: false,
-        // Not made into an address: the certificate is the name's.
+        // Keep the host name: the certificate is for the name, not for the address.
         dnsLookup: (host, found) => found(null, host),
         slotsRefreshInterval: 1000,
         slotsRefreshTimeout: 500,
-        // No longer than a command may take in all.
+        // The delays must fit into the timeout of a command.
         retryDelayOnTryAgain: 20,
         retryDelayOnFailover: 50,
         retryDelayOnClusterDown: 0,
@@ -128,7 +129,7 @@ interface Address {
 function parse(url: string): Address {
   const { protocol, hostname, port, username, password, pathname } = new URL(url)
   return {
-    // An IPv6 address stands in brackets in a URL alone.
+    // A URL has brackets around an IPv6 address; a socket address has none.
     host: hostname.replace(/^\[(.*)\]$/, '$1') || '127.0.0.1',
     port: port === '' ? undefined : Number(port),
     username: decodeURIComponent(username) || undefined,
@@ -145,7 +146,7 @@ function parseSentinelMaster(text: string): { name: string; username?: string; p
   return { name: text.slice(at + 1), username, password: password.join(':') }
 }
 
-/** What a command may take, and how old its answer may be. Milliseconds. */
+/** The timeout of a command, and the maximum age of its answer. Milliseconds. */
 export function commandTimeout(client: RedisClient): number {
   return (isCluster(client) ? client.options.redisOptions : client.options)?.commandTimeout ?? COMMAND_TIMEOUT
 }

@@ -1,12 +1,15 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Session } from '../session.js'
 
-/** Where a session was begun: shown in lists, and read for nothing else. */
+/** The device and address of a sign-in. Lists of sessions show it, and no decision uses it. */
 export type Device = Pick<Session, 'deviceName' | 'ip' | 'userAgent'>
 
 /**
- * What user agents are made of, and so what need not be kept of them: of the 70 to 140 bytes of a browser's some 20 are left.
- * NEVER CHANGE IT: what was packed with it is unpacked with it alone. A browser of next year costs a few bytes more.
+ * The preset dictionary for zlib: common parts of user agents. It shortens the user agent of a
+ * browser from 70–140 bytes to about 20.
+ *
+ * NEVER CHANGE IT: a stored value can only be unpacked with the dictionary that packed it. A future browser needs a few
+ * more bytes.
  */
 export const dictionary = Buffer.from(
   [
@@ -23,13 +26,13 @@ export const dictionary = Buffer.from(
     '["phone","laptop","tablet","2001:db8::","192.168.0.1","10.0.0.1","127.0.0.1",null][null,"',
   ].join(''),
 )
-const options = { dictionary, windowBits: 11 }
+const OPTIONS = { dictionary, windowBits: 11 }
 
 export function packDevice({ deviceName, ip, userAgent }: Device): Buffer {
-  return deflateRawSync(JSON.stringify([deviceName, ip, userAgent]), options)
+  return deflateRawSync(JSON.stringify([deviceName, ip, userAgent]), OPTIONS)
 }
 
 export function unpackDevice(packed: Buffer): Device {
-  const [deviceName, ip, userAgent] = JSON.parse(inflateRawSync(packed, options).toString())
+  const [deviceName, ip, userAgent] = JSON.parse(inflateRawSync(packed, OPTIONS).toString())
   return { deviceName, ip, userAgent }
 }

@@ -1,10 +1,10 @@
 --[[
-  Notes when this Redis began to hold sessions, unless that is noted.
+  Sets the time at which this Redis began to hold sessions, unless it is set.
 
   KEYS[1]  the epoch              lk1:epoch
 
-  Returns  1 where it was noted now, else 0
+  Returns  1 if the script set it, otherwise 0
 
-  In seconds, rounded down, as the `iat` of a token is. By Redis's clock.
+  The epoch is in Unix seconds on Redis's clock, rounded down like the `iat` of a token.
 ]]
 return redis.call('SET', KEYS[1], redis.call('TIME')[1], 'NX') and 1 or 0

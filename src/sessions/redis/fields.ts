@@ -3,46 +3,51 @@ import type { NewSession, Session } from '../session.js'
 import { packDevice, unpackDevice } from './device.js'
 
 /*
-  The fields of a session's hash. A million sessions carry them, so their names are short, and what says nothing is left out:
+  The fields of a session's hash. With a million sessions every byte counts: names are short, and empty fields are omitted.
 
-    un  the user's name
-    g   the generation of the refresh token that is current
-    r   when it was moved on last, n when the session began, e when it ends at the latest, in Unix ms; no e: never
-    c   the client, unless the person signed in by themselves
-    s   scope, a audience, o roles; not where empty
-    d   device name, address and user agent, packed
+    un  username
+    g   generation of the current refresh token
+    r   time of the last rotation, Unix ms
+    n   time of the sign-in, Unix ms
+    e   latest end of the session, Unix ms; omitted if SESSION_MAX_AGE is 0
+    c   client id; omitted for a first-party session
+    s   scope; omitted if empty
+    a   audience; omitted if empty
+    o   roles; omitted if empty
+    d   device name, IP address and user agent, packed
 
-  Redis keeps a hash whose values have at most 64 bytes as one string, and any other one as a table, of three times the
-  memory. So what may be long (`un`, `s`, `a`, `o`, `d`) is cut: after `s` come `s1`, `s2` and so on. Pieces of 63 bytes have the shorter header.
-  The names `g`, `r`, `n` and `e` are the scripts', which read the others too.
+  Redis stores a hash compactly (listpack) while every value has at most 64 bytes. Otherwise it uses a hash table, with three
+  times the memory. So a value that may be long (`un`, `s`, `a`, `o`, `d`) is split: `s1`, `s2` and so on follow `s`.
+  A piece has 63 bytes, because a longer string has a longer header in a listpack.
+  The scripts write `g`, `r`, `n` and `e`, and read the other fields too.
 */
-const PIECE = 63
+const PIECE_LENGTH = 63
 
-/** What is said of a session when it begins; `create.lua` adds the rest. */
+/** The fields and values of a new session. `create.lua` adds the generation and the times. */
 export function toFields(session: NewSession): (string | Buffer)[] {
   const { username, clientId, scope, audience, roles } = session
   return [
-    ...cut('un', Buffer.from(username)),
+    ...split('un', Buffer.from(username)),
     ...(clientId === FIRST_PARTY_CLIENT_ID ? [] : ['c', clientId]),
-    ...cut('s', Buffer.from(scope)),
-    ...cut('a', Buffer.from(audience)),
-    ...cut('o', Buffer.from(roles.join(' '))),
-    ...cut('d', packDevice(session)),
+    ...split('s', Buffer.from(scope)),
+    ...split('a', Buffer.from(audience)),
+    ...split('o', Buffer.from(roles.join(' '))),
+    ...split('d', packDevice(session)),
   ]
 }
 
-/** By bytes, wherever a character ends: the pieces are joined before they are read. */
-function cut(name: string, value: Buffer): (string | Buffer)[] {
+/** Splits a value at bytes, even within a character: `join` joins the pieces before it decodes them. */
+function split(name: string, value: Buffer): (string | Buffer)[] {
   const pieces: (string | Buffer)[] = []
-  for (let i = 0; i * PIECE < value.length; i += 1) {
-    pieces.push(nameOfPiece(name, i), value.subarray(i * PIECE, (i + 1) * PIECE))
+  for (let i = 0; i * PIECE_LENGTH < value.length; i += 1) {
+    pieces.push(pieceName(name, i), value.subarray(i * PIECE_LENGTH, (i + 1) * PIECE_LENGTH))
   }
   return pieces
 }
 
-const nameOfPiece = (name: string, i: number) => (i === 0 ? name : `${name}${i}`)
+const pieceName = (name: string, i: number) => (i === 0 ? name : `${name}${i}`)
 
-/** The session of a hash, or undefined where it is none. */
+/** The session that a hash holds. Undefined if the hash has no generation: the key had expired. */
 export function toSession(
   sub: string,
   sid: string,
@@ -68,7 +73,7 @@ export function toSession(
 
 function join(hash: Record<string, Buffer>, name: string): Buffer {
   const pieces: Buffer[] = []
-  for (let piece = hash[name]; piece; piece = hash[nameOfPiece(name, pieces.length)]) pieces.push(piece)
+  for (let piece = hash[name]; piece; piece = hash[pieceName(name, pieces.length)]) pieces.push(piece)
   return Buffer.concat(pieces)
 }
 

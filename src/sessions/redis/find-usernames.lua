@@ -1,14 +1,14 @@
 --[[
-  Who holds each of these sessions.
+  Finds the username of each session.
 
-  KEYS[1…]  sessions              lk1:{SUB}:s:SID
+  KEYS[1…]  the sessions          lk1:{SUB}:s:SID
 
-  Returns   for each, in the same order, the name of its user; nil where there is no such session
+  Returns   the username of each session, in the same order; nil if the session has ended
 ]]
 local names = {}
 for i, session in ipairs(KEYS) do
   local name = redis.call('HGET', session, 'un')
-  -- A piece of 63 bytes is a full one: the name may go on in another field.
+  -- A piece of 63 bytes is full: the name may continue in another field.
   if name and #name == 63 then
     local piece, pieces = name, { name }
     while #piece == 63 do

@@ -3,15 +3,15 @@ import type { Redis } from 'ioredis'
 import { isCluster, type RedisClient } from './client.js'
 
 /**
- * What is wrong with this Redis although it answers, or undefined.
+ * Returns what makes this Redis unfit for sessions although it answers, or undefined.
  *
- * @throws Error where it does not answer
+ * @throws Error if Redis does not answer
  */
 export async function findFault(client: RedisClient): Promise<string | undefined> {
-  // While it connects, ioredis lets this question through, and no other: what follows a yes would fail.
+  // While ioredis connects, it sends INFO but no other command. So an answer would not mean that requests succeed.
   if (client.status !== 'ready') throw new Error(`the connection is not ready: ${client.status}`)
   if (!isCluster(client)) return faultOf(client)
-  // What everyone needs is the node with the feed. One of the others that is away is its own users' trouble.
+  // Every request needs the node with the feed. Another node that is down affects only the users on it.
   const [, ...faults] = await Promise.all([
     client.exists(epochKey),
     ...client.nodes('master').map((node) => faultOf(node).catch(() => undefined)),
@@ -21,15 +21,15 @@ export async function findFault(client: RedisClient): Promise<string | undefined
 
 async function faultOf(node: Redis): Promise<string | undefined> {
   const info = await node.info().catch((error: Error) => {
-    // An ACL may forbid the question. Then the operator's word is believed.
+    // An ACL may forbid INFO. Then trust the configuration.
     if (error.message.startsWith('NOPERM')) return node.ping()
     throw error
   })
   const value = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1]
   const policy = value('maxmemory_policy')
   if (policy !== undefined && policy !== 'noeviction') {
-    // What it throws away may be a session, or that a client's tokens have ended: then they live again.
-    return `Redis may throw away what it should keep: its maxmemory-policy is ${policy}, and must be noeviction`
+    // Redis might evict a session, or the revocation of a client: then revoked tokens would be accepted again.
+    return `Redis may evict sessions and revocations: its maxmemory-policy is ${policy}, and must be noeviction`
   }
-  return value('role') === 'slave' ? 'this Redis is a replica: REDIS_URL must name the primary' : undefined
+  return value('role') === 'slave' ? 'this Redis is a replica: set REDIS_URL to the primary' : undefined
 }

@@ -1,26 +1,27 @@
 --[[
-  A writer's heartbeat: whoever follows the feed knows by it that it hears all there is to hear.
+  Writes a heartbeat. A follower that reads it knows that it has received every earlier revocation.
 
   KEYS[1]  the feed               lk1:feed
   KEYS[2]  its retention          lk1:retention:{lk1:feed}
-  ARGV[1]  interval, ms: an entry younger than this, of any writer, serves as the heartbeat
-  ARGV[2]  how long the caller needs entries to be kept, ms
+  ARGV[1]  interval, ms: a younger entry of any writer counts as the heartbeat
+  ARGV[2]  how long the caller needs the feed to keep entries, ms
   ARGV[3]  a random word
 
-  Returns  1 where an entry was written, else 0
+  Returns  1 if the script wrote an entry, otherwise 0
 
-  Entries are kept for the longest that any instance needs, and the heartbeat says for how long. The retention has what each
-  needs, until when: for as long again after its last heartbeat. Where ACCESS_TTL is made shorter, the tokens of before live on.
+  The feed keeps entries for the longest time that any instance needs, and the heartbeat contains that time. The retention
+  set holds the need of each instance. A need of N ms counts until N ms after the instance's last heartbeat: if ACCESS_TTL
+  was shortened, tokens with the longer lifetime still live.
 
-  The feed trims itself here too, so that it shrinks when nobody signs out.
+  The heartbeat trims the feed too, so that the feed shrinks when nobody signs out.
 
-  The word makes the entry unlike any other: a follower finds its place again by the last entry that it has read, and the
-  same id may come up in another feed, of a Redis that was emptied or has failed over.
+  The random word makes each heartbeat unique. A follower finds its position by the last entry that it read, and after Redis
+  lost its data or failed over, the feed may contain the same entry id again.
 ]]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local kept = tonumber(ARGV[2])
--- Not with each heartbeat: each write goes to the replicas. Entries are kept for a minute more than tokens live.
+-- Write the need only when it is 10 s old, because each write goes to the replicas. The need has 60 s to spare.
 if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[2]) or 0) < now + kept - 10000 then
   redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. string.format('%.0f', now))
   redis.call('ZADD', KEYS[2], now + kept, ARGV[2])

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { RegistrableStore } from '../registration.js'
+import type { RegistrableStore } from '../registrable-store.js'
 import type { SessionStore, StoreOptions } from '../session.js'
 import { connectRedis, type RedisClient, type RedisLocation } from './client.js'
 import { findFault } from './health.js'
@@ -8,8 +8,9 @@ import { createReplicated } from './replicated.js'
 import { createRedisSessions } from './sessions.js'
 
 /**
- * Connects, and does not wait for it. `waitReplicas`: how many hold a revocation before it is acknowledged.
+ * Starts to connect, and does not wait for the connection.
  *
+ * @param location `waitReplicas` is the number of Redis replicas that must hold a revocation before it is acknowledged
  * @param isConfirmed whether this Redis is the store that the database registers
  */
 export function openRedis(
@@ -20,10 +21,10 @@ export function openRedis(
 ): { client: RedisClient; sessions: SessionStore; registrable: RegistrableStore } {
   const onError = (err: Error) => logger.warn({ reason: err.message }, 'the connection to Redis failed')
   const client = connectRedis(location, onError)
-  // With each connection: after a failover it may lead to another Redis, with other settings.
+  // Check each new connection: after a failover it may lead to another Redis with other settings.
   client.on('ready', async () => {
     const fault = await findFault(client).catch(() => undefined)
-    if (fault !== undefined) logger.error({ fault }, 'this Redis is not fit to keep sessions')
+    if (fault !== undefined) logger.error({ fault }, 'this Redis cannot hold sessions safely')
   })
   const { waitReplicas } = location
   const replicated = waitReplicas > 0 ? createReplicated(connectRedis(location, onError), waitReplicas) : undefined

@@ -1,14 +1,14 @@
 --[[
-  Tells the followers of the feed.
+  Adds a revocation to the feed.
 
   KEYS[1]  the feed               lk1:feed
   KEYS[2]  its retention          lk1:retention:{lk1:feed}
-  ARGV[1]  how long the caller needs entries to be kept, ms: they are, or longer where another instance needs it
+  ARGV[1]  how long the caller needs the feed to keep entries, ms; another instance may need longer
   ARGV[2…] fields and values of the entry
 
-  Returns  the entry's id
+  Returns  the id of the entry
 
-  Trimmed by Redis's clock, not the caller's: a replica whose clock is ahead would cut off what followers still need.
+  The script trims the feed by Redis's clock. If an instance's clock were used and ran ahead, followers would lose entries.
 ]]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)

@@ -2,19 +2,19 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { epochKey, feedKey, storeIdKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
-import type { RegistrableStore } from '../registration.js'
+import type { RegistrableStore } from '../registrable-store.js'
 import { connectRedis, isCluster, type RedisClient, type RedisLocation } from './client.js'
 
-/** How long a start waits for the first connection, in milliseconds. */
-const CONNECT_TIME = 1000
-/** Keys that one `SCAN` looks at. */
+/** Milliseconds for which a starting process waits for the first connection. */
+const CONNECT_TIMEOUT = 1000
+/** Keys that one `SCAN` visits. */
 const SCAN_COUNT = 500
-/** A writer's heartbeat comes more often. Milliseconds. */
-const SILENCE = 600
+/** Milliseconds. Longer than the interval of heartbeats: a feed that is silent for this time has no writer. */
+const HEARTBEAT_WAIT = 600
 
 const epochLua = readFileSync(new URL('./epoch.lua', import.meta.url), 'utf8')
 
-/** Redis as a store that the database registers. */
+/** Redis as a session store that the database can register. */
 export function createRegistrableRedis(client: RedisClient, location: RedisLocation): RegistrableStore {
   const lastEntry = async () => (await client.xrevrange(feedKey, '+', '-', 'COUNT', 1))[0]?.[0]
 
@@ -28,17 +28,17 @@ export function createRegistrableRedis(client: RedisClient, location: RedisLocat
     address: addressOf(location),
 
     connect: async () => {
-      if (client.status !== 'ready') await untilDecided(client)
+      if (client.status !== 'ready') await waitForConnection(client)
     },
 
-    watchConnection(onLost, onBack) {
-      client.on('close', onLost).on('ready', onBack)
+    watchConnection(onLost, onReconnected) {
+      client.on('close', onLost).on('ready', onReconnected)
     },
 
     readId: async () => (await client.get(storeIdKey)) ?? undefined,
 
     async initialize(id) {
-      // No epoch: until there is one, verifiers know nothing of clients' tokens, and accept none.
+      // Delete the epoch first. Without an epoch, verifiers accept no token that a client got for itself.
       await client.del(epochKey)
       const nodes = isCluster(client) ? client.nodes('master') : [client]
       await Promise.all(nodes.map(deleteSessions))
@@ -49,24 +49,24 @@ export function createRegistrableRedis(client: RedisClient, location: RedisLocat
 
     async isInUseElsewhere() {
       const before = await lastEntry()
-      await sleep(SILENCE)
+      await sleep(HEARTBEAT_WAIT)
       return (await lastEntry()) !== before
     },
   }
 }
 
-/** Deletes what is of a user or a client: sessions, indexes and revocations. The epoch stands for the revocations. */
+/** Deletes sessions, indexes and revocations of clients. The new epoch replaces the revocations. */
 async function deleteSessions(node: Redis): Promise<void> {
   let cursor = '0'
   do {
     const [next, keys] = await node.scan(cursor, 'MATCH', 'lk1:{*', 'COUNT', SCAN_COUNT)
-    // One by one: in a cluster they are in several slots.
+    // One command for each key: in a cluster the keys are in several slots.
     await Promise.all(keys.map((key) => node.unlink(key)))
     cursor = next
   } while (cursor !== '0')
 }
 
-/** REDIS_URL without credentials; with Sentinel, the name of the primary first. */
+/** REDIS_URL without credentials. With Sentinel, the name of the primary stands before it. */
 function addressOf({ mode, urls, sentinelMaster = '' }: RedisLocation): string {
   const plain = urls.map((url) => {
     const { protocol, host, pathname } = new URL(url)
@@ -77,18 +77,18 @@ function addressOf({ mode, urls, sentinelMaster = '' }: RedisLocation): string {
 }
 
 /**
- * Empties a Redis that is left behind, where it can be reached without credentials, which nobody has written down.
+ * Empties the previous session store, if Redis accepts a connection without credentials: the database stores no credentials.
  *
- * @param id the store must hold this id: at its address there may be another one now
+ * @param id the id that the store must hold, because another Redis may have its address now
  */
-export async function emptyLeftBehind({ address, id }: { address: string; id: string }): Promise<void> {
-  if (!URL.canParse(address)) throw new Error('it is not a single Redis')
+export async function emptyPreviousRedis({ address, id }: { address: string; id: string }): Promise<void> {
+  if (!URL.canParse(address)) throw new Error('it is not a single Redis: empty it by hand')
   let fault: Error | undefined
   const client = connectRedis({ mode: 'single', urls: [address] }, (error) => {
     fault = error
   })
   try {
-    if (client.status !== 'ready') await untilDecided(client)
+    if (client.status !== 'ready') await waitForConnection(client)
     if (fault) throw fault
     if ((await client.get(storeIdKey)) !== id) return
     await client.del(storeIdKey, epochKey)
@@ -98,10 +98,10 @@ export async function emptyLeftBehind({ address, id }: { address: string; id: st
   }
 }
 
-/** Waits for the first connection, or for its failure. */
-function untilDecided(client: RedisClient): Promise<void> {
+/** Waits until the first connection succeeds or fails, or until the timeout. */
+function waitForConnection(client: RedisClient): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, CONNECT_TIME).unref()
+    setTimeout(resolve, CONNECT_TIMEOUT).unref()
     for (const event of ['ready', 'error', 'close']) client.once(event, resolve)
   })
 }

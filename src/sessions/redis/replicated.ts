@@ -2,34 +2,36 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cluster, Command, type Redis } from 'ioredis'
 import { isCluster, type RedisClient } from './client.js'
 
-/** Changes that are done when replicas hold them. */
+/** Runs changes that must be on replicas before they count as done. */
 export interface Replicated {
-  /** Runs a script, whose keys are in one slot, and answers as it does: once enough replicas hold what it changed. */
+  /** Runs a script whose keys are in one slot. Resolves with its reply when enough replicas hold the change. */
   run(lua: string, keys: readonly string[], ...args: (string | number)[]): Promise<unknown>
   close(): void
 }
 
-/** How long replicas may take, in milliseconds: a command has 200. */
+/** Milliseconds for which `WAIT` waits for replicas. It must fit into {@link CHANGE_TIMEOUT}. */
 const WAIT_TIMEOUT = 150
-/** In all, as long as a command may take. Milliseconds. */
-const LIMIT = 200
+/** Milliseconds for a change in all, including the time in the queue. The same as the timeout of a command. */
+const CHANGE_TIMEOUT = 200
 
 interface Change {
   lua: string
   keys: readonly string[]
   args: (string | number)[]
-  /** By the clock of `performance`. */
+  /** Milliseconds on the clock of `performance.now()`. */
   deadline: number
-  /** Where a node of the cluster has sent us for this once, while a slot moves: `HOST:PORT`. */
+  /** `HOST:PORT` from an `ASK` redirection: while a slot moves, this node runs the change once. */
   askedOf?: string
   resolve(answer: unknown): void
   reject(error: unknown): void
 }
 
 /**
- * `WAIT` counts the replicas that hold the last write of its own connection: so it goes in one pipeline with the write,
- * and neither a reconnection nor a failover comes between the two. It holds its connection up, so it has one to itself;
- * and what arrives meanwhile goes together next, with one `WAIT` for all.
+ * `WAIT` counts the replicas that hold the last write of its own connection. So the write and `WAIT` leave in one pipeline:
+ * no reconnection and no failover can come between the two.
+ *
+ * `WAIT` blocks its connection, so this class of changes has a connection of its own. Changes that arrive while it waits
+ * leave together in the next pipeline, with one `WAIT` for all.
  */
 export function createReplicated(client: RedisClient, replicas: number): Replicated {
   const waiting = new Map<string, Change[]>()
@@ -65,7 +67,8 @@ export function createReplicated(client: RedisClient, replicas: number): Replica
     pipeline.wait(replicas, WAIT_TIMEOUT)
     const results = (await pipeline.exec()) ?? []
     const [failed, held] = results.at(-1) as [Error | null, number]
-    const shortage = failed ?? (held < replicas ? new Error(`${held} of ${replicas} replicas have it`) : undefined)
+    const shortage =
+      failed ?? (held < replicas ? new Error(`only ${held} of ${replicas} replicas hold the change`) : undefined)
 
     let i = 0
     for (const change of living) {
@@ -77,7 +80,7 @@ export function createReplicated(client: RedisClient, replicas: number): Replica
     }
   }
 
-  /** A script that was sent to the wrong node has changed nothing. */
+  /** Sends the change again. A script that reached the wrong node has changed nothing. */
   async function redirect(change: Change, error: Error): Promise<void> {
     const [kind, , node] = error.message.split(' ')
     if (performance.now() > change.deadline || !isCluster(client)) return change.reject(error)
@@ -88,26 +91,26 @@ export function createReplicated(client: RedisClient, replicas: number): Replica
       else if (kind === 'TRYAGAIN') await sleep(20)
       else throw error
       enqueue(change)
-    } catch (trouble) {
-      change.reject(trouble)
+    } catch (failure) {
+      change.reject(failure)
     }
   }
 
   return {
     run: (lua, keys, ...args) =>
       new Promise((resolve, reject) => {
-        enqueue({ lua, keys, args, deadline: performance.now() + LIMIT, resolve, reject })
+        enqueue({ lua, keys, args, deadline: performance.now() + CHANGE_TIMEOUT, resolve, reject })
       }),
     close: () => client.disconnect(),
   }
 }
 
 function expire({ reject }: Change): false {
-  reject(new Error('Redis was too busy with what came before'))
+  reject(new Error('Redis was too busy with earlier changes'))
   return false
 }
 
-/** `HOST:PORT` of the node that has a key, in a cluster. */
+/** In a cluster, `HOST:PORT` of the node that has the key. Otherwise empty. */
 function ownerOf(client: RedisClient, key: string): string {
   return isCluster(client) ? (client.slots[new Command('get', [key]).getSlot() as number]?.[0] ?? 'unknown') : ''
 }
@@ -115,7 +118,7 @@ function ownerOf(client: RedisClient, key: string): string {
 function connectionTo(client: RedisClient, name: string): Redis {
   if (!isCluster(client)) return client
   const node = client.nodes().find(({ options: { host, port } }) => `${host}:${port}` === name)
-  if (!node) throw new Error('the node of the cluster that has this is away')
+  if (!node) throw new Error('the cluster node that has this key is down')
   return node
 }
 

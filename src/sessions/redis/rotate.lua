@@ -1,32 +1,31 @@
 --[[
-  Exactly-once rotation of each of these sessions: compare, and step, replay, or report.
+  Rotates the refresh token of each session exactly once.
 
-  KEYS[1…]  sessions and their users' indexes, in turn   lk1:{SUB}:s:SID, lk1:{SUB}:i
-  ARGV[1]   REFRESH_GRACE, ms; with 0 no old token is answered again, also not in the same millisecond
+  KEYS[1…]  pairs of a session and its user's index   lk1:{SUB}:s:SID, lk1:{SUB}:i
+  ARGV[1]   REFRESH_GRACE, ms; with 0 no old token is answered again, not even in the same millisecond
   ARGV[2]   REFRESH_TTL, ms
-  ARGV[3]   the client whose sessions anyone may refresh
-  ARGV[4…]  for each session, in the same order: its id, the generation presented, and the client that asks
+  ARGV[3]   the first-party client id: every client may refresh its sessions
+  ARGV[4…]  for each session, in the same order: its id, the presented generation, and the client id
 
-  Returns   for each, in the same order:
-            { 'unknown' }                          there is no such session, or it is another client's
-            { 'reused', 'unused' or 'used' }       the generation was left behind, and whether its successor was ever used;
-                                                   nothing is changed
-            { 'replayed', now, expires, moved on, client, scope, audience, roles }
-                                                   moved on within the grace; nothing is changed
-            { 'rotated', … }                       moved on now
+  Returns   for each session, in the same order:
+            { 'unknown' }                          the session has ended, or belongs to another client
+            { 'reused', 'unused' or 'used' }       the generation is old; whether its successor was ever used. No change
+            { 'replayed', now, expires, rotated at, client, scope, audience, roles }
+                                                   rotated before, within the grace period. No change
+            { 'rotated', … }                       rotated now; the rest as for 'replayed'
 
-  Where one of them fails, all do (Redis is full, or a replica now): those before it have moved on, and a retry is answered
-  as 'replayed'.
+  If one rotation fails (Redis is full, or has become a replica), the whole call fails. The sessions before it are rotated,
+  and a retry of these gets 'replayed'.
 
-  A generation newer than the session's is one that Redis lost in a failover (only the service can make its MAC): the
-  session is moved on to it. Grace runs on Redis's clock, which all replicas of the service share.
+  A generation newer than the session's is genuine, because only the service can make its MAC. Redis lost it in a failover,
+  so the session takes it over. The grace period uses Redis's clock, which all instances of the service share.
 ]]
 local grace, ttl, firstParty = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
--- A piece of 63 bytes is a full one: the value may go on in another field.
-local function whole(session, name, value)
+-- Joins the pieces of a value. A piece of 63 bytes is full: the value may continue in another field.
+local function joinPieces(session, name, value)
   local piece, pieces = value or '', { value or '' }
   while #piece == 63 do
     piece = redis.call('HGET', session, name .. #pieces) or ''
@@ -35,13 +34,13 @@ local function whole(session, name, value)
   return table.concat(pieces)
 end
 
-local function rotate(session, index, sid, presented, asking)
-  -- What each field is stands in fields.ts.
+local function rotate(session, index, sid, presented, clientId)
+  -- fields.ts documents the fields.
   local generation, client, rotated, ends, scope, audience, roles =
     unpack(redis.call('HMGET', session, 'g', 'c', 'r', 'e', 's', 'a', 'o'))
   if not generation then return { 'unknown' } end
   client = client or firstParty
-  if client ~= asking and client ~= firstParty then return { 'unknown' } end
+  if client ~= clientId and client ~= firstParty then return { 'unknown' } end
 
   generation = tonumber(generation)
   rotated = tonumber(rotated)
@@ -64,12 +63,12 @@ local function rotate(session, index, sid, presented, asking)
   end
   return {
     outcome, now, expires, rotated, client,
-    whole(session, 's', scope), whole(session, 'a', audience), whole(session, 'o', roles),
+    joinPieces(session, 's', scope), joinPieces(session, 'a', audience), joinPieces(session, 'o', roles),
   }
 end
 
-local answers = {}
+local replies = {}
 for i = 1, #KEYS / 2 do
-  answers[i] = rotate(KEYS[2 * i - 1], KEYS[2 * i], ARGV[3 * i + 1], tonumber(ARGV[3 * i + 2]), ARGV[3 * i + 3])
+  replies[i] = rotate(KEYS[2 * i - 1], KEYS[2 * i], ARGV[3 * i + 1], tonumber(ARGV[3 * i + 2]), ARGV[3 * i + 3])
 end
-return answers
+return replies

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { askWithin, systemClock } from '@latchkey/verifier/clock'
 import {
@@ -14,72 +13,41 @@ import {
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshTokenPayload } from '../refresh-token.js'
-import { LONGEST_LIFE, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
+import { CLIENT_REVOCATION_RETENTION, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
 import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
+import { defineScripts, scripts } from './scripts.js'
 
-const lua = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8')
-const scripts = {
-  lkCreate: { lua: lua('create'), numberOfKeys: 2 },
-  // As many keys as sessions, or twice as many: the caller says how many.
-  lkRotate: { lua: lua('rotate') },
-  lkEnd: { lua: lua('end') },
-  lkFindUsernames: { lua: lua('find-usernames') },
-  lkPublishRevocation: { lua: lua('publish-revocation'), numberOfKeys: 2 },
-  lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
-  lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
-  lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 2 },
-}
-
-/** What `defineCommand` adds to the client. */
-interface Scripts {
-  lkCreate(
-    session: string,
-    index: string,
-    ...args: (string | number | Buffer)[]
-  ): Promise<[number, number, ...string[]]>
-  lkRotate(keys: number, ...args: (string | number)[]): Promise<RotationAnswer[]>
-  lkEnd(keys: number, ...args: string[]): Promise<string[]>
-  lkFindUsernames(keys: number, ...sessions: string[]): Promise<(string | null)[]>
-  lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
-  lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
-  lkEpoch(epoch: string): Promise<number>
-  lkHeartbeat(feed: string, retention: string, interval: number, kept: number, word: string): Promise<number>
-}
-type Times = [now: number, expiresAt: number, rotatedAt: number]
-type RotationAnswer = Rotated | ['reused', successor: 'unused' | 'used'] | ['unknown']
-type Rotated = ['rotated' | 'replayed', ...Times, owner: string, scope: string, audience: string, roles: string]
-
-/** A follower of the feed is stale past one second by default: four chances to hear of us within it. */
+/** Milliseconds. A follower of the feed is stale after 1 s by default, so it can miss three heartbeats in a row. */
 const HEARTBEAT_INTERVAL = 250
-/** Clocks differ: an entry is kept for so long past the life of the last token that it ends. */
+/** Milliseconds for which the feed keeps an entry longer than the last token that the entry ends: clocks differ. */
 const FEED_SLACK = 60_000
-/** Sessions ended by one call of a script: Lua takes some 8,000 arguments apart, and each script blocks Redis. */
-const END_BATCH = 500
+/** Sessions that one call of a script ends: Lua unpacks about 8,000 arguments at most, and each script blocks Redis. */
+const REVOCATIONS_BATCH = 500
 
-/** Sessions looked up, and rotated, by one command: each script blocks Redis, for some 0.3 ms. */
+/** Sessions that one command looks up or rotates. Each such script blocks Redis for about 0.3 ms. */
 const USERNAMES_BATCH = 200
 const ROTATIONS_BATCH = 25
 
-/** Keys drawn to tell how many of all are sessions: the answer is right within some 6%, for 0.3 ms of Redis. */
-const SAMPLE = 300
-/** So few keys are read, not sampled. */
-const FEW = 1000
+/** Random keys from which a large Redis is estimated: the error is about 6%, and Redis works for 0.3 ms. */
+const SAMPLE_SIZE = 300
+/** Up to this number of keys, the count is exact. */
+const EXACT_COUNT_LIMIT = 1000
 
-interface Presented {
-  grant: RefreshTokenPayload
+interface RotationRequest {
+  presented: RefreshTokenPayload
   clientId: string
 }
 
 /**
- * Sessions in Redis, for any number of replicas and for verifiers of other services.
- * Each user's keys share a slot; each change is one script.
+ * Sessions in Redis, for any number of replicas of this service and for verifiers in other services.
+ * The keys of one user share a slot. Each change is one script.
  *
- * @param replicated where a revocation is acknowledged only when replicas hold it
- * @param isConfirmed whether this Redis is the registered store: followers must not hear a heartbeat from one left behind
+ * @param replicated runs revocations if a revocation must wait until Redis replicas hold it
+ * @param isConfirmed whether this Redis is the registered store. An old store must not send heartbeats to followers
  */
 export function createRedisSessions(
   client: RedisClient,
@@ -88,64 +56,63 @@ export function createRedisSessions(
   isConfirmed: () => boolean = () => true,
 ): SessionStore {
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
-  for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
-  const redis = client as RedisClient & Scripts
+  const redis = defineScripts(client)
   const inCluster = isCluster(client)
-  const limit = commandTimeout(client)
-  /** How long the feed must keep its entries for the tokens of this process. Another may need them for longer. */
+  const timeout = commandTimeout(client)
+  /** Milliseconds for which the tokens of this process need an entry of the feed. Another instance may need more. */
   const feedRetention = accessTtl + FEED_SLACK
 
   /**
-   * Every call goes through here. What Redis throws is never about the request: it is away, stalled, full, loading,
-   * or has become a replica.
+   * Wraps every call. An error of Redis is never about the request: Redis is down, stalled, full, loading, or has become a
+   * replica.
    */
-  async function mapErrors<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+  async function mapErrors<Answer>(call: () => Promise<Answer>): Promise<Answer> {
     try {
-      return await question()
+      return await call()
     } catch (error) {
       throw new Unavailable('redis', `Redis failed: ${(error as Error).message}`, error)
     }
   }
 
-  // In a cluster sessions of several users are in several slots, and no script may touch two.
+  // In a cluster, sessions of several users are in several slots, and one script may only use keys of one slot.
   const findUsername = batchPerTick(inCluster ? 1 : USERNAMES_BATCH, (keys: string[]) =>
-    askWithin(limit, () => redis.lkFindUsernames(keys.length, ...keys), systemClock),
+    askWithin(timeout, () => redis.lkFindUsernames(keys.length, ...keys), systemClock),
   )
 
-  const rotate = batchPerTick(inCluster ? 1 : ROTATIONS_BATCH, (presented: Presented[]) =>
+  const rotate = batchPerTick(inCluster ? 1 : ROTATIONS_BATCH, (requests: RotationRequest[]) =>
     redis.lkRotate(
-      presented.length * 2,
-      ...presented.flatMap(({ grant: { sub, sid } }) => [sessionKey(sub, sid), sessionIndexKey(sub)]),
+      requests.length * 2,
+      ...requests.flatMap(({ presented: { sub, sid } }) => [sessionKey(sub, sid), sessionIndexKey(sub)]),
       refreshGrace,
       refreshTtl,
       FIRST_PARTY_CLIENT_ID,
-      ...presented.flatMap(({ grant: { sid, generation }, clientId }) => [sid, generation, clientId]),
+      ...requests.flatMap(({ presented: { sid, generation }, clientId }) => [sid, generation, clientId]),
     ),
   )
 
   async function heartbeat(): Promise<void> {
-    // An emptied Redis has lost its epoch with the rest: the new one makes followers refuse what was issued before.
+    // A Redis that lost its data has lost its epoch too. A new epoch makes followers refuse tokens issued before it.
     await redis.lkEpoch(epochKey)
-    // A little less than the interval: a timer that fires early must not let a heartbeat pass.
+    // Less than the interval: if the timer fires early, the script must still write the heartbeat.
     const word = randomBytes(6).toString('base64url')
     await redis.lkHeartbeat(feedKey, feedRetentionKey, HEARTBEAT_INTERVAL * 0.8, feedRetention, word)
   }
-  let beating = false
+  let isBeating = false
   async function heartbeatIfReady(): Promise<void> {
-    // A stalled Redis must not find a pile of heartbeats when it wakes.
-    if (beating || redis.status !== 'ready' || !isConfirmed()) return
-    beating = true
+    // One heartbeat in flight at a time: a stalled Redis must not receive many of them when it continues.
+    if (isBeating || redis.status !== 'ready' || !isConfirmed()) return
+    isBeating = true
     await heartbeat().catch(() => {})
-    beating = false
+    isBeating = false
   }
-  // Whoever waits for this service to be followed waits for its first heartbeat.
+  // Send the first heartbeat at once: a starting verifier is not ready before it.
   client.on('ready', heartbeatIfReady)
   const heartbeatTimer = setInterval(heartbeatIfReady, HEARTBEAT_INTERVAL).unref()
 
   /**
-   * In a cluster the feed is on another node: it has to be safe there before the session goes, for who finds the session
-   * gone takes the feed for told. On a single primary one order holds for both: what the replicas have of the one, they
-   * have of the other.
+   * Publishes an entry to the feed. In a cluster the feed is on another node than the session, so the replicas of the feed
+   * must hold the entry before the session is deleted: readers assume that a deleted session is already in the feed.
+   * A single primary replicates both changes in order, so one wait, for the deletion, covers the entry too.
    */
   async function publish(...fields: string[]): Promise<void> {
     const keys = [feedKey, feedRetentionKey] as const
@@ -153,37 +120,38 @@ export function createRedisSessions(
     else await redis.lkPublishRevocation(...keys, feedRetention, ...fields)
   }
 
-  async function end(sub: string, sids: readonly string[]): Promise<string[]> {
+  async function revoke(sub: string, sids: readonly string[]): Promise<string[]> {
     const ended: string[] = []
-    for (let i = 0; i < sids.length; i += END_BATCH) {
-      // Sent together: one round trip. Without it anybody with an old token could fill the feed, which every follower reads.
-      const batch = sids.slice(i, i + END_BATCH)
-      const isThere = await Promise.all(batch.map((sid) => redis.exists(sessionKey(sub, sid))))
-      const living = batch.filter((_, i) => isThere[i] === 1)
-      if (living.length > 0) ended.push(...(await endBatch(sub, living)))
+    for (let i = 0; i < sids.length; i += REVOCATIONS_BATCH) {
+      // Publish only sessions that live. Otherwise anyone with an old token could fill the feed, which every follower reads.
+      // The commands leave together, in one round trip.
+      const batch = sids.slice(i, i + REVOCATIONS_BATCH)
+      const exists = await Promise.all(batch.map((sid) => redis.exists(sessionKey(sub, sid))))
+      const living = batch.filter((_, i) => exists[i] === 1)
+      if (living.length > 0) ended.push(...(await revokeBatch(sub, living)))
     }
-    // What is gone already may still have to reach the replicas.
+    // An earlier deletion may not have reached the replicas yet: wait for it.
     if (ended.length === 0) await confirmRevoked(sub)
     return ended
   }
 
   async function confirmRevoked(sub: string): Promise<void> {
-    await replicated?.run(scripts.lkEnd.lua, [sessionIndexKey(sub)])
+    await replicated?.run(scripts.lkRevokeSessions.lua, [sessionIndexKey(sub)])
   }
 
-  async function endBatch(sub: string, sids: readonly string[]): Promise<string[]> {
-    // The feed first, then the keys: a crash in between leaves sessions that can be ended again. The other way round
-    // it would leave followers who never hear of it.
+  async function revokeBatch(sub: string, sids: readonly string[]): Promise<string[]> {
+    // First the feed, then the keys. A crash in between leaves sessions that can be revoked again. In the other order,
+    // followers would never receive the revocation.
     await publish(...sids.flatMap((sid) => ['sid', sid]))
     const keys = [sessionIndexKey(sub), ...sids.map((sid) => sessionKey(sub, sid))]
-    if (replicated) return (await replicated.run(scripts.lkEnd.lua, keys, ...sids)) as string[]
-    return redis.lkEnd(keys.length, ...keys, ...sids)
+    if (replicated) return (await replicated.run(scripts.lkRevokeSessions.lua, keys, ...sids)) as string[]
+    return redis.lkRevokeSessions(keys.length, ...keys, ...sids)
   }
 
   return {
     create: (session) =>
       mapErrors(async () => {
-        // Before the first session, not by the next heartbeat: followers refuse a token that is older than the epoch.
+        // Set the epoch before the first session and not with the next heartbeat: followers refuse tokens older than it.
         await redis.lkEpoch(epochKey)
         const [now, expiresAt, ...excess] = await redis.lkCreate(
           sessionKey(session.sub, session.sid),
@@ -198,20 +166,20 @@ export function createRedisSessions(
         return { session: { ...session, generation: 0, createdAt: now, lastSeenAt: now, expiresAt }, excess }
       }),
 
-    rotate: (grant, clientId) =>
+    rotate: (presented, clientId) =>
       mapErrors(async (): Promise<Rotation> => {
-        const answer = await rotate({ grant, clientId })
+        const answer = await rotate({ presented, clientId })
         if (answer[0] === 'unknown') return { outcome: 'unknown' }
         if (answer[0] === 'reused') return { outcome: 'reused', successor: answer[1] }
         const [outcome, now, expiresAt, lastSeenAt, owner, scope, audience, roles] = answer
         const session = {
-          sub: grant.sub,
-          sid: grant.sid,
+          sub: presented.sub,
+          sid: presented.sid,
           clientId: owner,
           scope,
           audience,
           roles: toRoles(roles),
-          generation: grant.generation + 1,
+          generation: presented.generation + 1,
           lastSeenAt,
           expiresAt,
         }
@@ -227,21 +195,21 @@ export function createRedisSessions(
           sids.map(async (sid) => {
             const key = sessionKey(sub, sid)
             const [hash, expiresAt] = await Promise.all([redis.hgetallBuffer(key), redis.pexpiretime(key)])
-            // It may have expired since the index was read.
+            // The session may have expired since the index was read.
             return (expiresAt > 0 && toSession(sub, sid, hash, expiresAt)) || []
           }),
         )
         return found.flat().sort((a, b) => b.lastSeenAt - a.lastSeenAt)
       }),
 
-    revoke: (sub, sids) => mapErrors(() => end(sub, sids)),
+    revoke: (sub, sids) => mapErrors(() => revoke(sub, sids)),
 
     confirmRevoked: (sub) => mapErrors(() => confirmRevoked(sub)),
 
     revokeAll: (sub, except) =>
       mapErrors(async () => {
         const sids = await redis.zrange(sessionIndexKey(sub), '0', '-1')
-        return end(
+        return revoke(
           sub,
           sids.filter((sid) => sid !== except),
         )
@@ -250,25 +218,25 @@ export function createRedisSessions(
     revokeClient: (clientId, notBefore) =>
       mapErrors(async () => {
         const key = clientRevocationKey(clientId)
-        // What is no time covers nothing: the script puts a time in its place.
+        // A value that is not a time counts as 0, and the script replaces it.
         const isNew = (parseWholeNumber(await redis.get(key)) ?? 0) < notBefore
         if (isNew) await publish('sub', clientId, 'nbf', String(notBefore))
-        if (replicated) await replicated.run(scripts.lkRevokeClient.lua, [key], notBefore, LONGEST_LIFE)
-        else if (isNew) await redis.lkRevokeClient(key, notBefore, LONGEST_LIFE)
+        if (replicated) await replicated.run(scripts.lkRevokeClient.lua, [key], notBefore, CLIENT_REVOCATION_RETENTION)
+        else if (isNew) await redis.lkRevokeClient(key, notBefore, CLIENT_REVOCATION_RETENTION)
         return isNew
       }),
 
     clientNotBefore: (clientId) =>
       mapErrors(async () => {
         const key = clientRevocationKey(clientId)
-        const read = () => askWithin(limit, () => Promise.all([redis.get(key), redis.get(epochKey)]), systemClock)
-        let [ended, epoch] = await read()
+        const read = () => askWithin(timeout, () => Promise.all([redis.get(key), redis.get(epochKey)]), systemClock)
+        let [notBefore, epoch] = await read()
         if (epoch === null) {
           await redis.lkEpoch(epochKey)
-          ;[ended, epoch] = await read()
+          ;[notBefore, epoch] = await read()
         }
-        // An emptied Redis has forgotten what had ended: of what was issued before its epoch it knows nothing.
-        return Math.max(timeIn(key, ended ?? '0'), timeIn(epochKey, epoch) - 1)
+        // A Redis that lost its data has lost the revocations too. So every token issued before its epoch counts as ended.
+        return Math.max(parseTime(key, notBefore ?? '0'), parseTime(epochKey, epoch) - 1)
       }),
 
     count: () =>
@@ -280,7 +248,7 @@ export function createRedisSessions(
 
     feedAge: () =>
       mapErrors(async () => {
-        // The clock of the node that has the feed.
+        // Read the clock of the node that has the feed.
         const [[last], [seconds, microseconds]] = await Promise.all([
           redis.xrevrange(feedKey, '+', '-', 'COUNT', 1),
           redis.eval("return redis.call('TIME')", 1, feedKey) as Promise<[string, string]>,
@@ -303,19 +271,20 @@ export function createRedisSessions(
   }
 }
 
-/** Where a time cannot be read, nobody knows what has ended. */
-function timeIn(key: string, value: string | null): number {
+/** @throws Error if the value is not a Unix time: then the service cannot know which tokens have ended */
+function parseTime(key: string, value: string | null): number {
   const seconds = parseWholeNumber(value)
-  if (seconds === undefined) throw new Error(`${key} holds no Unix time: delete it, and revoke again what had ended`)
+  if (seconds === undefined)
+    throw new Error(`the value of ${key} is not a Unix time: delete the key, and revoke the client's tokens again`)
   return seconds
 }
 
-/** How many of a node's keys are sessions, about. */
+/** Estimates how many keys of a node are sessions. */
 async function countSessions(node: Redis): Promise<number> {
   const [before = '', after = ''] = sessionKey('*', '').split('*')
   const isSession = (key: string | null) => key?.startsWith(before) && key.includes(after)
   const keys = await node.dbsize()
-  if (keys <= FEW) return (await node.keys('lk1:*')).filter(isSession).length
-  const sample = await Promise.all(Array.from({ length: SAMPLE }, () => node.randomkey()))
-  return Math.round((keys * sample.filter(isSession).length) / SAMPLE)
+  if (keys <= EXACT_COUNT_LIMIT) return (await node.keys('lk1:*')).filter(isSession).length
+  const sample = await Promise.all(Array.from({ length: SAMPLE_SIZE }, () => node.randomkey()))
+  return Math.round((keys * sample.filter(isSession).length) / SAMPLE_SIZE)
 }

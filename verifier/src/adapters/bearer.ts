@@ -1,4 +1,5 @@
-import { type AccessTokenClaims, TokenError } from '../token/access-token.js'
+import type { AccessTokenClaims } from '../token/claims.js'
+import { TokenError } from '../token/token-error.js'
 import type { Verifier } from '../verifier.js'
 
 /** A refusal as it goes over the wire (RFC 6750 §3). Why, in detail, is never in it. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AccessTokenClaims } from '../token/access-token.js'
+import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../verifier.js'
 import { createBearerRules, type Refusal, requireWords } from './bearer.js'
 

@@ -1,5 +1,5 @@
 import type { Clock, Moment } from '../clock.js'
-import { CLOCK_LEEWAY } from '../token/access-token.js'
+import { CLOCK_LEEWAY } from '../token/claims.js'
 
 /** An answer of Redis, and what had been heard by then. */
 export interface Proof {

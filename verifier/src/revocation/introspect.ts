@@ -1,6 +1,7 @@
-import { fetchFailure, fetchJson, type JsonAnswer } from '../bounded-fetch.js'
+import { fetchFailure, fetchJson, type JsonResponse } from '../bounded-fetch.js'
 import type { Clock, Moment } from '../clock.js'
-import { type AccessTokenClaims, TokenError } from '../token/access-token.js'
+import type { AccessTokenClaims } from '../token/claims.js'
+import { TokenError } from '../token/token-error.js'
 import type { Revocation } from './revocation.js'
 
 export interface IntrospectionOptions {
@@ -28,7 +29,7 @@ export function createIntrospection(options: IntrospectionOptions, clock: Clock)
   const underWay = new Map<string, { asked: Moment; isLive: Promise<boolean> }>()
 
   async function post(token: string): Promise<unknown> {
-    let answer: JsonAnswer
+    let answer: JsonResponse
     try {
       const request = { method: 'POST', headers, body: new URLSearchParams({ token }) }
       answer = await fetchJson(endpoint, request, LIMITS, clock)

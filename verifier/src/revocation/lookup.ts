@@ -1,5 +1,6 @@
 import { askWithin, type Clock } from '../clock.js'
-import { type AccessTokenClaims, TokenError } from '../token/access-token.js'
+import type { AccessTokenClaims } from '../token/claims.js'
+import { TokenError } from '../token/token-error.js'
 import { type RedisConnection, type RedisLocation, redisConnection, requirePrimary } from './redis.js'
 import { clientRevocationKey, epochKey, parseWholeNumber, sessionKey } from './redis-keys.js'
 import type { Revocation } from './revocation.js'

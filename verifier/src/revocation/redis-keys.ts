@@ -1,51 +1,52 @@
 /**
- * The names of what the service keeps in Redis, for verifiers and for the service alike.
+ * The names of the keys in Redis, for the service and for verifiers.
  *
- * Everything of one user carries the user's id as its hash tag (`{SUB}`), so that a script touches one slot.
+ * All keys of one user have the user's id as their hash tag (`{SUB}`), so that a script uses one slot of a cluster.
  */
 
-/** A living session (hash). `EXISTS` = 1 is the whole revocation look-up. */
+/** A living session (hash). The session has been revoked or has expired if the key does not exist. */
 export const sessionKey = (sub: string, sid: string): string => `lk1:{${sub}}:s:${sid}`
 
-/** The user's sessions (sorted set: session id by expiry, Unix milliseconds). */
+/** The sessions of a user (sorted set). Members are session ids; scores are expiry times in Unix milliseconds. */
 export const sessionIndexKey = (sub: string): string => `lk1:{${sub}}:i`
 
 /**
- * Up to which time of issue, in Unix seconds, the tokens that a client got for itself have ended (string). They have no
- * session; without this key none has ended.
+ * A time in Unix seconds (string). The tokens that a client got for itself and that were issued at or before this time have ended.
+ * These tokens have no session. Without this key, none of them has ended.
  */
 export const clientRevocationKey = (clientId: string): string => `lk1:{${clientId}}:n`
 
 /**
- * Revocations of the last access-token lifetime, of the longest that is in use (stream). An entry is one of
- * `sid` (repeated once for each session that ended), `sub` with `nbf`, or `hb`: a writer's heartbeat, which says for how
- * many milliseconds entries are kept, with a random word `n`, so that no two are alike.
+ * The feed of revocations (stream). It reaches back for the longest access-token lifetime in use. An entry has one of these forms:
+ * - `sid`, once for each session that ended
+ * - `sub` and `nbf`: a client id, and the time up to which its own tokens have ended (Unix seconds)
+ * - `hb` and `n`: a heartbeat. `hb` is the retention of entries in milliseconds. The random `n` makes each heartbeat unique
  */
 export const feedKey = 'lk1:feed'
 
 /**
-/**
- * For how many milliseconds instances need the feed to keep its entries (sorted set: by until when, Unix milliseconds). The most
- * of them counts. In a cluster it is beside the feed.
+ * The retentions that instances need for the feed (sorted set). Members are milliseconds; scores are the Unix milliseconds until
+ * which a need counts. The largest need wins. In a cluster, this key is in the slot of the feed.
  */
 export const feedRetentionKey = `lk1:retention:{${feedKey}}`
 
 /**
- * A number as the service writes it here, for example a time. Undefined for any other value: `Number` would read an empty
- * string as 0, which says that nothing has ended, and a word as NaN, which survives `Math.max`.
+ * Parses a whole number that the service wrote, for example a time. Returns undefined for any other value. `Number` would
+ * read an empty string as 0, which means that nothing has ended, and a word as NaN, which `Math.max` passes on.
  */
 export function parseWholeNumber(value: unknown): number | undefined {
   return typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : undefined
 }
 
 /**
- * When this Redis began to hold sessions (string, Unix seconds on Redis's clock, rounded down). A token issued before
- * it was issued against a Redis that has since been emptied; in the same second, only a look-up can tell.
+ * The epoch: the time at which this Redis began to hold sessions (string, Unix seconds on Redis's clock, rounded down).
+ * Redis has lost its data since a token with an earlier `iat` was issued. For a token of the same second, only a look-up can
+ * tell.
  */
 export const epochKey = 'lk1:epoch'
 
 /**
- * The id of this store of sessions (string). The service's database registers the same id. Without this key, or with another
- * id, no service of that database trusts what is in this Redis. Like the epoch, it has no TTL.
+ * The id of this session store (string). The database of the service registers the same id. If the ids differ, or the key is
+ * missing, no service with that database uses the sessions in this Redis. Like the epoch, this key has no TTL.
  */
 export const storeIdKey = 'lk1:store'

@@ -1,4 +1,4 @@
-import { type AccessTokenClaims, CLOCK_LEEWAY, isId, MAX_LIFETIME } from '../token/access-token.js'
+import { type AccessTokenClaims, CLOCK_LEEWAY, isId, MAX_LIFETIME } from '../token/claims.js'
 import { parseWholeNumber } from './redis-keys.js'
 
 /** An entry of the feed: `MILLISECONDS-SEQUENCE` by Redis's clock, and its fields and values in turn. */

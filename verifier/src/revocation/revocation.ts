@@ -1,4 +1,4 @@
-import type { AccessTokenClaims } from '../token/access-token.js'
+import type { AccessTokenClaims } from '../token/claims.js'
 
 /** A way to know whether a token that is otherwise good has been revoked. */
 export interface Revocation {

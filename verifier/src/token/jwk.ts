@@ -1,15 +1,15 @@
 import { createHash, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 
-/** A key as it stands in a JWK Set (RFC 7517). */
+/** A JSON Web Key (RFC 7517 §4). */
 export type Jwk = JsonWebKey & { kid?: string; alg?: string; use?: string; key_ops?: string[] }
 
-/** A key, pinned to the one algorithm that it may be used with (RFC 8725 §3.1). */
+/** A key that verifies signatures with exactly one algorithm (RFC 8725 §3.1). */
 export type VerificationKey =
   | { kid: string; alg: 'HS256'; secret: string | Buffer }
-  /** The public key as PEM (SPKI). */
+  /** `publicKey` is PEM (SPKI). */
   | { kid: string; alg: 'ES256' | 'RS256' | 'EdDSA'; publicKey: string }
 
-/** The members that RFC 7638 §3.2 hashes, in its order. */
+/** The members that RFC 7638 §3.2 requires, in its order. */
 const THUMBPRINT_MEMBERS: Record<string, readonly string[]> = {
   oct: ['k', 'kty'],
   EC: ['crv', 'kty', 'x', 'y'],
@@ -17,7 +17,7 @@ const THUMBPRINT_MEMBERS: Record<string, readonly string[]> = {
   OKP: ['crv', 'kty', 'x'],
 }
 
-/** RFC 7638: the `kid` of a key that has none of its own. */
+/** The SHA-256 thumbprint of a key in base64url (RFC 7638). It is the `kid` of a key without a `kid`. */
 export function jwkThumbprint(jwk: Jwk): string {
   const members = THUMBPRINT_MEMBERS[jwk.kty ?? ''] ?? []
   const json = JSON.stringify(Object.fromEntries(members.map((member) => [member, jwk[member]])))
@@ -25,30 +25,30 @@ export function jwkThumbprint(jwk: Jwk): string {
 }
 
 /**
- * The key that a JWK verifies with, pinned to the one algorithm of its kind: `oct` HS256, EC P-256 ES256, RSA of 2048
- * bits or more RS256, Ed25519 EdDSA.
+ * Makes the verification key of a JWK. The key type determines the algorithm: `oct` HS256, EC P-256 ES256, RSA with 2048 bits
+ * or more RS256, Ed25519 EdDSA (RFC 7518 §3.1, RFC 8037 §3.1).
  *
- * @throws Error that says which rule the key breaks; it never repeats the key
+ * @throws Error that says which rule the key breaks. The message never contains the key
  */
 export function verificationKeyFromJwk(jwk: Jwk): VerificationKey {
   return keyFor('verify', jwk)
 }
 
-/** The same of a private JWK, or of a secret, that signs: its `key_ops` need not list `verify`, but `sign`. */
+/** Like {@link verificationKeyFromJwk}, for a private JWK or a secret that signs: `key_ops` must list `sign`, not `verify`. */
 export function verificationKeyFromSigningJwk(jwk: Jwk): VerificationKey {
   return keyFor('sign', jwk)
 }
 
 function keyFor(operation: 'verify' | 'sign', jwk: Jwk): VerificationKey {
   const alg = algorithmOf(jwk)
-  if (jwk.alg !== undefined && jwk.alg !== alg) throw new Error(`alg is ${jwk.alg}: this kind of key is for ${alg}`)
+  if (jwk.alg !== undefined && jwk.alg !== alg) throw new Error(`alg is ${jwk.alg}: this type of key is for ${alg}`)
   if (jwk.use !== undefined && jwk.use !== 'sig') throw new Error('use is not sig')
   requireOperation(jwk, operation)
   const kid = jwk.kid ?? jwkThumbprint(jwk)
   if (typeof kid !== 'string' || kid === '' || kid.length > 256)
-    throw new Error('kid is no text of 1 to 256 characters')
+    throw new Error('kid is not a string of 1 to 256 characters')
   if (alg === 'HS256') {
-    // A decoder drops what it does not know: of a pass phrase pasted here, an unknown part would be the key.
+    // A decoder drops invalid characters. If someone pastes a pass phrase, an unknown part of it would become the key.
     if (typeof jwk.k !== 'string' || !/^[\w-]+$/.test(jwk.k)) throw new Error('k is missing, or is not base64url')
     const secret = Buffer.from(jwk.k, 'base64url')
     if (secret.length < 32) throw new Error('k is shorter than 32 bytes')
@@ -57,11 +57,11 @@ function keyFor(operation: 'verify' | 'sign', jwk: Jwk): VerificationKey {
   return { kid, alg, publicKey: publicKeyOf(jwk).export({ type: 'spki', format: 'pem' }).toString() }
 }
 
-/** RFC 7517 §4.3: no operation is listed twice, and the list agrees with `use`. */
+/** Checks `key_ops` (RFC 7517 §4.3): it has no duplicates and agrees with `use`. */
 function requireOperation({ key_ops: listed, use }: Jwk, operation: 'verify' | 'sign'): void {
   if (listed === undefined) return
   if (!Array.isArray(listed) || !listed.every((name) => typeof name === 'string')) {
-    throw new Error('key_ops is not a list of names')
+    throw new Error('key_ops is not a list of strings')
   }
   if (new Set(listed).size < listed.length) throw new Error('key_ops lists an operation twice')
   if (!listed.includes(operation)) throw new Error(`key_ops does not list ${operation}`)
@@ -75,7 +75,7 @@ function algorithmOf({ kty, crv }: Jwk): VerificationKey['alg'] {
   if (kty === 'EC' && crv === 'P-256') return 'ES256'
   if (kty === 'RSA') return 'RS256'
   if (kty === 'OKP' && crv === 'Ed25519') return 'EdDSA'
-  throw new Error('the key is none of oct, EC P-256, RSA and Ed25519')
+  throw new Error('the key type is not supported: use oct, EC P-256, RSA or Ed25519')
 }
 
 function publicKeyOf(jwk: Jwk): KeyObject {

@@ -1,63 +1,65 @@
 import { fetchFailure, fetchJson, requireHttpUrl } from '../bounded-fetch.js'
 import type { Clock, Moment } from '../clock.js'
-import { sharedSecretKey, TokenError, type VerificationKey } from './access-token.js'
-import { type Jwk, verificationKeyFromJwk } from './jwk.js'
+import { sharedSecretKey } from './access-token.js'
+import { type Jwk, type VerificationKey, verificationKeyFromJwk } from './jwk.js'
+import { TokenError } from './token-error.js'
 
 /** A JWK Set (RFC 7517 §5). */
 export interface Jwks {
   keys: readonly Jwk[]
 }
 
-/** Where the keys come from: one of these. */
+/** The source of the keys. Give exactly one. */
 export type KeyOptions =
-  /** Shared HS256 secrets of 32 bytes or more each. */
+  /** Shared HS256 secrets. Each has 32 bytes or more. */
   | { secrets: readonly (string | undefined)[] }
+  /** Public keys. They stay the same while the process runs. */
   | { jwks: Jwks }
-  /** The service's `/.well-known/jwks.json`. */
+  /** The URL of the service's `/.well-known/jwks.json`. The verifier fetches the keys again regularly. */
   | { jwksUri: string }
 
-export interface Keys {
-  /** The keys of now: another list when they have changed. */
+export interface KeySource {
+  /** The present keys. The list is another object if and only if the keys have changed. */
   current(): readonly VerificationKey[]
-  /** Reads the keys again when they are old. A promise: they are too old to be believed before it resolves. */
+  /** Fetches the keys again if they are old. If it returns a promise, wait for it: the keys are too old to trust before. */
   renew(): Promise<unknown> | undefined
   /**
-   * A token names a key that is not among them: whether they have been read anew since.
+   * Call this when a token names an unknown key. Returns true if the keys have been fetched again.
    *
-   * @throws TokenError `unavailable` where there are no keys at all
+   * @throws TokenError `unavailable` if there are no keys
    */
   refresh(): Promise<boolean>
   ready(): Promise<void>
 }
 
-/** @throws TypeError that says which key is at fault and why; it never repeats a key */
-export function createKeys(options: KeyOptions, clock: Clock): Keys {
-  if ('secrets' in options) return fixedKeys(keysOfSecrets(options.secrets))
-  if ('jwks' in options) return fixedKeys(keysOfSet(options.jwks))
+/** @throws TypeError that says which key is invalid and why. The message never contains a key */
+export function createKeys(options: KeyOptions, clock: Clock): KeySource {
+  if ('secrets' in options) return fixedKeys(keysFromSecrets(options.secrets))
+  if ('jwks' in options) return fixedKeys(keysFromJwks(options.jwks))
   requireHttpUrl(options.jwksUri, 'keys.jwksUri')
-  return keysOfAddress(options.jwksUri, clock)
+  return keysFromUrl(options.jwksUri, clock)
 }
 
-function fixedKeys(keys: readonly VerificationKey[]): Keys {
+function fixedKeys(keys: readonly VerificationKey[]): KeySource {
   return { current: () => keys, renew: () => undefined, refresh: async () => false, ready: async () => {} }
 }
 
-function keysOfSecrets(secrets: readonly (string | undefined)[]): VerificationKey[] {
+function keysFromSecrets(secrets: readonly (string | undefined)[]): VerificationKey[] {
   if (!Array.isArray(secrets) || secrets.length === 0) throw new TypeError('keys.secrets must be a list, and not empty')
   return secrets.map((secret: string | undefined, index) => {
     const name = `keys.secrets[${index}]`
-    if (typeof secret !== 'string') throw new TypeError(`${name} must be a string: is the variable set?`)
+    if (typeof secret !== 'string') throw new TypeError(`${name} must be a string: check that the variable is set`)
     if (Buffer.byteLength(secret) < 32) throw new TypeError(`${name} is shorter than 32 bytes`)
     return sharedSecretKey(secret)
   })
 }
 
-function keysOfSet(jwks: Jwks): VerificationKey[] {
+function keysFromJwks(jwks: Jwks): VerificationKey[] {
   const listed: unknown = jwks?.keys
   if (!Array.isArray(listed) || listed.length === 0) throw new TypeError('keys.jwks must have a list "keys", not empty')
   const keys = listed.map((jwk: Jwk, index) => {
     try {
-      if (jwk.d !== undefined) throw new Error('it is a private key: give the public one')
+      if (jwk.d !== undefined) throw new Error('it is a private key: give the public key')
       return verificationKeyFromJwk(jwk)
     } catch (error) {
       throw new TypeError(`keys.jwks.keys[${index}]: ${(error as Error).message}`)
@@ -68,56 +70,58 @@ function keysOfSet(jwks: Jwks): VerificationKey[] {
   return keys
 }
 
+/** `timeout` in milliseconds, `size` in bytes. */
 const LIMITS = { timeout: 2000, size: 256 * 1024 }
-/** Keys are read again when they are so old, while they still serve. Milliseconds, as everywhere here. */
+/** Milliseconds. Older keys are fetched again in the background, and stay in use. */
 const REFRESH_AGE = 4 * 60_000
-/** Past this age they serve only where they cannot be read again, for a key that was withdrawn must go. */
+/** Milliseconds. Older keys are used only if fetching fails, because a withdrawn key must stop working. */
 const TRUSTED_AGE = 5 * 60_000
-/** When they cannot be read anew, they serve for so long: as long as the last token lives that they could have signed. */
-const LONGEST_AGE = 24 * 60 * 60_000
-/** Whoever makes up key ids makes us ask no more often than this. */
+/** Milliseconds. While fetching fails, keys stay in use for this time: the longest lifetime of a token that they signed. */
+const MAX_AGE = 24 * 60 * 60_000
+/** Milliseconds between two fetches for unknown key ids: a caller may invent any number of ids. */
 const COOL_DOWN = 10_000
 const COOL_DOWN_AFTER_FAILURE = 1000
-const MOST_KEYS = 100
+/** Further keys in the set are ignored. */
+const MAX_KEYS = 100
 
-function keysOfAddress(url: string, clock: Clock): Keys {
+function keysFromUrl(url: string, clock: Clock): KeySource {
   let keys: readonly VerificationKey[] = []
-  /** When the address was asked for the keys that we have. */
-  let readAt: Moment | undefined
+  /** The time at which the request for the present keys was sent. */
+  let fetchedAt: Moment | undefined
   let failedAt: Moment | undefined
-  /** No one makes us ask again until the cool-down is over. */
+  /** During the cool-down, unknown key ids cause no fetch. */
   let coolDown: { since: Moment; length: number } | undefined
-  let trouble = 'they have not been read yet'
-  let underWay: Promise<boolean> | undefined
+  let lastError = 'no fetch has finished yet'
+  let inFlight: Promise<boolean> | undefined
 
-  const age = () => (readAt ? clock.elapsedSince(readAt) : 0)
-  const isCool = () => !coolDown || clock.elapsedSince(coolDown.since) >= coolDown.length
+  const age = () => (fetchedAt ? clock.elapsedSince(fetchedAt) : 0)
+  const isCooledDown = () => !coolDown || clock.elapsedSince(coolDown.since) >= coolDown.length
 
-  function read(): Promise<boolean> {
-    underWay ??= readNow().finally(() => {
-      underWay = undefined
+  function fetchKeys(): Promise<boolean> {
+    inFlight ??= fetchNow().finally(() => {
+      inFlight = undefined
     })
-    return underWay
+    return inFlight
   }
 
-  async function readNow(): Promise<boolean> {
+  async function fetchNow(): Promise<boolean> {
     try {
-      const asked = clock.now()
+      const sentAt = clock.now()
       const { status, body } = await fetchJson(url, { headers: { accept: 'application/json' } }, LIMITS, clock)
-      if (status !== 200) throw new Error(`the address answered ${status}`)
-      const found = publicKeysOf(body)
-      // What was withdrawn is withdrawn, also where nothing is left: a service that signs with a shared secret now.
+      if (status !== 200) throw new Error(`the response has the status ${status}`)
+      const found = parsePublicKeys(body)
+      // Withdrawn keys must stop working even if no key is left, for example after the service changed to a shared secret.
       if (found.length === 0) {
         keys = []
-        throw new Error('there is no key among them that can be used')
+        throw new Error('the JWK Set has no usable key')
       }
-      // The same keys stay the same list, and what has been checked with them is not checked again.
+      // Keep the same list for the same keys: the cache of checked tokens depends on it.
       if (JSON.stringify(found) !== JSON.stringify(keys)) keys = found
-      readAt = asked
+      fetchedAt = sentAt
       failedAt = undefined
       return true
     } catch (error) {
-      trouble = fetchFailure(error)
+      lastError = fetchFailure(error)
       failedAt = clock.now()
       coolDown = { since: failedAt, length: COOL_DOWN_AFTER_FAILURE }
       return false
@@ -126,42 +130,42 @@ function keysOfAddress(url: string, clock: Clock): Keys {
 
   return {
     current() {
-      if (age() > LONGEST_AGE) keys = []
+      if (age() > MAX_AGE) keys = []
       return keys
     },
 
     renew() {
       if (age() <= REFRESH_AGE) return undefined
-      const reading = underWay || isCool() ? read() : undefined
-      // After a failure nobody waits: the address may be away for hours.
+      const fetching = inFlight || isCooledDown() ? fetchKeys() : undefined
+      // After a failure do not wait: the server may be down for hours.
       const hasFailed = failedAt !== undefined && clock.elapsedSince(failedAt) < TRUSTED_AGE
-      return age() > TRUSTED_AGE && !hasFailed ? reading : undefined
+      return age() > TRUSTED_AGE && !hasFailed ? fetching : undefined
     },
 
     async refresh() {
-      let isRead = false
-      if (underWay || isCool()) {
-        isRead = await read()
-        if (isRead) coolDown = { since: clock.now(), length: COOL_DOWN }
+      let isFetched = false
+      if (inFlight || isCooledDown()) {
+        isFetched = await fetchKeys()
+        if (isFetched) coolDown = { since: clock.now(), length: COOL_DOWN }
       }
-      if (keys.length === 0) throw new TokenError('unavailable', `the keys cannot be read: ${trouble}`)
-      return isRead
+      if (keys.length === 0) throw new TokenError('unavailable', `the keys cannot be fetched: ${lastError}`)
+      return isFetched
     },
 
     async ready() {
-      if (!(await read())) throw new Error(`keys.jwksUri: the keys cannot be read: ${trouble}`)
+      if (!(await fetchKeys())) throw new Error(`keys.jwksUri: the keys cannot be fetched: ${lastError}`)
     },
   }
 }
 
-/** The public keys of a JWK Set that somebody else wrote. What we cannot use is passed over (RFC 7517 §5). */
-function publicKeysOf(body: unknown): VerificationKey[] {
+/** Parses the public keys of a fetched JWK Set. Unusable keys are ignored (RFC 7517 §5). */
+function parsePublicKeys(body: unknown): VerificationKey[] {
   const listed = (body as { keys?: unknown } | undefined)?.keys
-  if (!Array.isArray(listed)) throw new Error('what was answered is no JWK Set')
+  if (!Array.isArray(listed)) throw new Error('the response is not a JWK Set')
   const keys = new Map<string, VerificationKey>()
   const ambiguous = new Set<string>()
-  for (const jwk of listed.slice(0, MOST_KEYS) as Jwk[]) {
-    // A secret, or a private key, that can be read at an address is nobody's any more.
+  for (const jwk of listed.slice(0, MAX_KEYS) as Jwk[]) {
+    // Ignore a secret or a private key: if it is public, anyone can sign with it.
     if (typeof jwk !== 'object' || jwk === null || jwk.kty === 'oct' || jwk.d !== undefined) continue
     try {
       const key = verificationKeyFromJwk(jwk)
@@ -169,9 +173,9 @@ function publicKeysOf(body: unknown): VerificationKey[] {
       if (other && JSON.stringify(other) !== JSON.stringify(key)) ambiguous.add(key.kid)
       keys.set(key.kid, key)
     } catch {
-      // Of a kind that we have no use for.
+      // The type of the key is not supported.
     }
   }
-  // A kid names one key. Which of two a token means would depend on their order, so it means neither.
+  // If two different keys have the same `kid`, use neither. Otherwise their order would decide which one verifies.
   return [...keys.values()].filter(({ kid }) => !ambiguous.has(kid))
 }

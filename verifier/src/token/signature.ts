@@ -2,14 +2,14 @@ import { createHmac, createPublicKey, createSecretKey, timingSafeEqual, verify }
 import type { VerificationKey } from './jwk.js'
 
 /**
- * Whether `signature` is this key's over the signing input, the token up to its second dot (RFC 7515 §5.2). Both are ASCII,
- * and the signature is canonical base64url: who asks has looked.
+ * Whether the signature is valid for the signing input, the token up to its second dot (RFC 7515 §5.2). Both must be ASCII,
+ * and the signature must be canonical base64url: the caller checks that before.
  */
 export type SignatureCheck = (signingInput: string, signature: string) => boolean
 
 /**
- * The check of signatures by this key, with the one algorithm that the key is for. Node's own cryptography, called
- * synchronously: what runs in its pool of threads would wait there behind whatever else the process has to hash.
+ * Makes the check of signatures by this key, with the one algorithm of the key (RFC 8725 §3.1). It calls Node's cryptography
+ * synchronously. An asynchronous call would wait in the thread pool behind other work, for example password hashes.
  */
 export function createSignatureCheck(key: VerificationKey): SignatureCheck {
   if (key.alg === 'HS256') {

@@ -1,14 +1,14 @@
 --[[
-  Ends sessions of one user. Their entry in the feed has been written before.
+  Ends sessions of one user. The caller has published the revocation before.
 
   KEYS[1]   the user's index      lk1:{SUB}:i
   KEYS[2…]  the sessions          lk1:{SUB}:s:SID
   ARGV[1…]  their ids, in the same order
 
-  Returns   the ids of those that lived until now
+  Returns   the ids of the sessions that still lived
 
-  Where none did, it writes all the same, and nothing is left of it: WAIT counts the replicas that hold the last write of
-  the connection that asks, and an end that was made before, by anyone, comes before it.
+  If no session lived, the script writes an entry and removes it. WAIT counts the replicas that hold the last write of its
+  connection. These replicas then hold every earlier deletion too, of any connection.
 ]]
 local ended = {}
 for i, sid in ipairs(ARGV) do

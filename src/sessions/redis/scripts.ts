@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs'
+import type { RedisClient } from './client.js'
+
+const lua = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8')
+
+/** The source of each script. Its header documents KEYS, ARGV and the reply. */
+export const scripts = {
+  lkCreate: { lua: lua('create'), numberOfKeys: 2 },
+  // The scripts without `numberOfKeys` take it as their first argument.
+  lkRotate: { lua: lua('rotate') },
+  lkRevokeSessions: { lua: lua('revoke-sessions') },
+  lkFindUsernames: { lua: lua('find-usernames') },
+  lkPublishRevocation: { lua: lua('publish-revocation'), numberOfKeys: 2 },
+  lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
+  lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
+  lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 2 },
+}
+
+/** The commands that `defineCommand` adds to the client. */
+interface ScriptCommands {
+  lkCreate(
+    session: string,
+    index: string,
+    ...args: (string | number | Buffer)[]
+  ): Promise<[number, number, ...string[]]>
+  lkRotate(keys: number, ...args: (string | number)[]): Promise<RotationReply[]>
+  lkRevokeSessions(keys: number, ...args: string[]): Promise<string[]>
+  lkFindUsernames(keys: number, ...sessions: string[]): Promise<(string | null)[]>
+  lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
+  lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
+  lkEpoch(epoch: string): Promise<number>
+  lkHeartbeat(feed: string, retention: string, interval: number, kept: number, word: string): Promise<number>
+}
+type Times = [now: number, expiresAt: number, rotatedAt: number]
+type Rotated = ['rotated' | 'replayed', ...Times, owner: string, scope: string, audience: string, roles: string]
+export type RotationReply = Rotated | ['reused', successor: 'unused' | 'used'] | ['unknown']
+
+/** Adds the scripts to the client as commands. ioredis sends their hashes, and their source when Redis lacks it. */
+export function defineScripts(client: RedisClient): RedisClient & ScriptCommands {
+  for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
+  return client as RedisClient & ScriptCommands
+}
