@@ -128,7 +128,7 @@ test('O1 a Redis that a service with another database writes to is refused', asy
 
   await t.rejects(
     startServiceWith(t, { ...(await environment(t, 'sqlite')), REDIS_URL: redis.url }),
-    /has the sessions of another database, and a service writes to it/,
+    /holds the sessions of another database, and a service writes to it/,
   )
   t.equal(await one.api.isActive(access_token), true)
 })

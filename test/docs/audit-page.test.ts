@@ -56,11 +56,13 @@ test('docs/audit.md has each reason for which sessions end, and no other', async
 })
 
 test('each event is one that a route tells of, and every reason of a refusal is on the page', async (t) => {
-  const files = readdirSync(`${source}routes`, { recursive: true, encoding: 'utf8' })
-  const routes = files
+  const code = ['routes', 'grants']
+    .flatMap((room) =>
+      readdirSync(source + room, { recursive: true, encoding: 'utf8' }).map((name) => `${room}/${name}`),
+    )
     .filter((name) => name.endsWith('.ts'))
-    .map((name) => readFileSync(`${source}routes/${name}`, 'utf8'))
-  const code = routes.join('\n')
+    .map((name) => readFileSync(source + name, 'utf8'))
+    .join('\n')
   for (const event of Object.keys(eventsOfCode())) t.ok(code.includes(`'${event}'`), event)
   const reasons = [...code.matchAll(/event: '[\w.]+', reason: '(\w+)'/g)].map(([, reason = '']) => reason)
   t.ok(reasons.length >= 3)
