@@ -114,7 +114,7 @@ for (const store of stores) {
     t.match(audited('session.ended'), [{ sids: [before.sid], reason: 'password_reset', by: api.client.id }, {}])
 
     for (const [json, said] of [
-      [{}, /one of them/],
+      [{}, /either password or password_hash/],
       [{ password: renewed, password_hash: BCRYPT }, /one of them/],
       [{ password: 'short' }, /too short/],
       [{ password: 'ada' }, /too short/],
@@ -189,8 +189,8 @@ for (const store of stores) {
     const admin = adminOf(api)
     const password = PASSWORD
     for (const [json, said] of [
-      [{ username: 'ada' }, /a password or a password_hash/],
-      [{ username: 'ada', password, password_hash: BCRYPT }, /a password or a password_hash/],
+      [{ username: 'ada' }, /either password or password_hash/],
+      [{ username: 'ada', password, password_hash: BCRYPT }, /either password or password_hash/],
       [{ username: 'a b', password }, /username may have/],
       [{ username: 'a b', password_hash: BCRYPT }, /username may have/],
       [{ username: 'ada', password: 'short' }, /too short/],
