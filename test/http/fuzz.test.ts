@@ -2,11 +2,10 @@ import fc from 'fast-check'
 import { test } from 'tap'
 import { makeClient } from '../clients.js'
 import { startService, stores } from '../service.js'
-import { isAll } from '../size.js'
 import { createNursery, operationsOf, requests, send } from './fuzz.js'
 
 /** `npm run fuzz:http` sets it to 100,000, on SQLite. */
-const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? (isAll ? 700 : 200))
+const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? 700)
 const STORES = process.env.LATCHKEY_TEST_FUZZ ? (['sqlite'] as const) : stores
 /** So many that each operation is called with success. */
 const ENOUGH = 20_000
