@@ -36,7 +36,7 @@ export const metadata: FastifyPluginAsyncTypebox<Needs> = async (app, { issuer, 
   const document = Buffer.from(JSON.stringify(answer))
   for (const name of ['oauth-authorization-server', 'openid-configuration']) {
     app.get(`/.well-known/${name}`, { schema: Metadata }, async (_request, reply) => send(reply, document))
-    for (const url of addressesForPath(name, base)) {
+    for (const url of addressesForPath(base, `/.well-known/${name}`)) {
       app.get(url, { schema: { ...Metadata, hide: true } }, async (_request, reply) => send(reply, document))
     }
   }
@@ -56,9 +56,9 @@ export const metadata: FastifyPluginAsyncTypebox<Needs> = async (app, { issuer, 
  * Where clients look for the metadata of an issuer with a path: behind the well-known part (RFC 8414 §3.1) or before it
  * (OpenID Connect Discovery §4). A gateway that takes the path off leads to the plain address.
  */
-function addressesForPath(name: string, base: string): string[] {
+function addressesForPath(base: string, wellKnown: string): string[] {
   // The router compares decoded addresses; to the router a colon begins a parameter, and two colons are one.
   const path = decodeURI(new URL(base).pathname).replace(/\/$/, '').replaceAll(':', '::')
   // An asterisk stands for any path, and cannot be escaped.
-  return path === '' || path.includes('*') ? [] : [`/.well-known/${name}${path}`, `${path}/.well-known/${name}`]
+  return path === '' || path.includes('*') ? [] : [wellKnown + path, path + wellKnown]
 }

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 import { environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
+import { isAll } from '../size.js'
 import { until } from '../verifier/setting.js'
 import { exchange, parseAnswer } from './socket.js'
 
@@ -45,13 +46,15 @@ function flood(t: Test, url: string, request: string): Socket {
   return socket
 }
 
-for (const [what, count, path, port] of [
+const FLOODS = [
   ['a large document', 4, '/openapi.json', 'service'],
   ['small answers', 200, '/.well-known/jwks.json', 'service'],
   ['an address that is not there', 40, '/nope', 'service'],
   ['an address that cannot be read', 40, '/%zz', 'service'],
   ['the metrics', 40, '/metrics', 'management'],
-] as const) {
+] as const
+
+for (const [what, count, path, port] of isAll ? FLOODS : FLOODS.slice(0, 1)) {
   test(`requests without end for ${what}, whose answers are never read, take bounded memory, and the connections are closed`, async (t) => {
     // Past this the process would end: garbage that is not collected yet does not count.
     const options = { LOG_LEVEL: 'error', NODE_OPTIONS: '--max-old-space-size=160' }
@@ -79,15 +82,20 @@ test('a caller that reads slowly gets all of its answers, also of requests that 
   const count = 1600
   socket.write('GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(count - 40))
   socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(40))
+  const BEGIN = 'HTTP/1.1 200 OK'
   let answers = 0
   let bytes = 0
+  // The begin of an answer may be cut in two.
+  let rest = ''
   let isOver = false
   socket.on('close', () => {
     isOver = true
   })
   socket.on('data', (chunk) => {
     bytes += chunk.length
-    answers += String(chunk).split('HTTP/1.1 200 OK').length - 1
+    const text = rest + String(chunk)
+    answers += text.split(BEGIN).length - 1
+    rest = text.slice(1 - BEGIN.length)
   })
   for (let i = 0; i < 8; i += 1) {
     // Longer than a request may take to arrive.

@@ -2,7 +2,8 @@ import { test } from 'tap'
 import type { Answer, Api } from '../api.js'
 import { PASSWORD, startService, stores } from '../service.js'
 
-const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_CONCURRENCY: '1', HASH_QUEUE: '64' }
+const ONE_SLOT = { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '64' }
+const PROXIED = { ...ONE_SLOT, TRUST_PROXY: '127.0.0.1' }
 const from = (address: string) => ({ 'x-forwarded-for': address })
 const login = (api: Api, address: string, username: string) =>
   api.call('/login', { json: { username, password: PASSWORD }, headers: from(address) })
@@ -60,7 +61,7 @@ for (const store of stores) {
   }
 
   test(`${store}: an address that is alone may take every place in the queue`, async (t) => {
-    const { api } = await startService(t, store, { HASH_CONCURRENCY: '1', HASH_QUEUE: '64' })
+    const { api } = await startService(t, store, ONE_SLOT)
     await api.signUp('ada', PASSWORD)
     const answers = await Promise.all(Array.from({ length: 65 }, () => api.login('ada', PASSWORD)))
     t.strictSame(
