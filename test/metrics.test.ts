@@ -1,4 +1,5 @@
 import { type Test, test } from 'tap'
+import { eventually } from './eventually.js'
 import { type Samples, scrape } from './scrape.js'
 import { type Environment, PASSWORD, type RunningService, startService, stores } from './service.js'
 
@@ -100,7 +101,12 @@ for (const store of stores) {
     await api.signUp('ada', PASSWORD)
     const [one] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
     await api.introspect(one.access_token)
-    const seen = await scrape(managementUrl)
+    let seen = await scrape(managementUrl)
+    // The first heartbeat comes within a moment of the start.
+    await eventually(async () => {
+      seen = await scrape(managementUrl)
+      return store !== 'redis' || seen.value('latchkey_feed_age_seconds') !== undefined
+    })
     t.equal(seen.value('latchkey_sessions_live'), 2)
     t.equal(seen.value('latchkey_session_store_duration_seconds_count', { operation: 'create' }), 2)
     t.equal(seen.value('latchkey_session_store_duration_seconds_count', { operation: 'holder' }), 1)

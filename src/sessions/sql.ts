@@ -125,7 +125,7 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
         .executeTakeFirst()
       if (!row) return { outcome: 'unknown' }
       const isPrevious = row.generation === generation + 1
-      if (isPrevious && row.age <= refreshGrace) return { outcome: 'replayed', session: toSession(row), age: row.age }
+      if (isPrevious && row.age < refreshGrace) return { outcome: 'replayed', session: toSession(row), age: row.age }
       return { outcome: 'reused', successor: isPrevious ? 'unused' : 'used' }
     },
 

@@ -5,7 +5,7 @@ import { startService, stores } from '../service.js'
 import { createNursery, operationsOf, requests, send } from './fuzz.js'
 
 /** `npm run fuzz:http` sets it to 100,000, on SQLite. */
-const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? 700)
+const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? 1500)
 const STORES = process.env.LATCHKEY_TEST_FUZZ ? (['sqlite'] as const) : stores
 /** So many that each operation is called with success. */
 const ENOUGH = 20_000

@@ -28,6 +28,11 @@ export async function startSetting(t: Test, overrides: Environment = {}): Promis
   t.teardown(() => redis.stop())
   await seedFeed(redis.url)
   const setting = await settingOn(t, redis, overrides)
+  // A test may close the service at once: without its first heartbeat no verifier can follow this feed.
+  await eventually(async () => {
+    const [[last] = ['0']] = await setting.admin.xrevrange(feedKey, '+', '-', 'COUNT', 1)
+    return Number.parseInt(last, 10) > Date.now() - 60_000
+  })
   await ageEpoch(setting.admin)
   return setting
 }

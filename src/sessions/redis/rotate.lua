@@ -2,7 +2,7 @@
   Exactly-once rotation of each of these sessions: compare, and step, replay, or report.
 
   KEYS[1…]  sessions and their users' indexes, in turn   lk1:{SUB}:s:SID, lk1:{SUB}:i
-  ARGV[1]   REFRESH_GRACE, ms
+  ARGV[1]   REFRESH_GRACE, ms; with 0 no old token is answered again, also not in the same millisecond
   ARGV[2]   REFRESH_TTL, ms
   ARGV[3]   the client whose sessions anyone may refresh
   ARGV[4…]  for each session, in the same order: its id, the generation presented, and the client that asks
@@ -49,7 +49,7 @@ local function rotate(session, index, sid, presented, asking)
   local outcome, expires = 'rotated', nil
   if presented < generation then
     if presented ~= generation - 1 then return { 'reused', 'used' } end
-    if now - rotated > grace then return { 'reused', 'unused' } end
+    if now - rotated >= grace then return { 'reused', 'unused' } end
     outcome, expires = 'replayed', redis.call('PEXPIRETIME', session)
   else
     expires = now + ttl
