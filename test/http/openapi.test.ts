@@ -88,7 +88,7 @@ test('every address that a route of the source names is in the document, and no 
         `^${address
           .replace(/\$\{.*?\}/g, '~')
           .replace(/[.{}*]/g, '\\$&')
-          .replace('~', '[^/]+')}$`,
+          .replaceAll('~', '[^/]*')}$`,
       ),
   )
   for (const pattern of patterns)

@@ -57,7 +57,7 @@ const FLOODS = [
 for (const [what, count, path, port] of isAll ? FLOODS : FLOODS.slice(0, 1)) {
   test(`requests without end for ${what}, whose answers are never read, take bounded memory, and the connections are closed`, async (t) => {
     // Past this the process would end: garbage that is not collected yet does not count.
-    const options = { LOG_LEVEL: 'error', NODE_OPTIONS: '--max-old-space-size=160' }
+    const options = { DOCS: 'on', LOG_LEVEL: 'error', NODE_OPTIONS: '--max-old-space-size=160' }
     const service = await spawnService(t, await environment(t, 'sqlite', options))
     const before = residentMemory(service)
     const url = port === 'service' ? service.api.url : service.managementUrl

@@ -8,9 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
  */
 export async function eventually(condition: () => boolean | Promise<boolean>, within = 30_000): Promise<number> {
   const began = performance.now()
-  while (!(await condition())) {
+  // Exact where the wait is short, and cheap where it is long.
+  for (let pause = 2; !(await condition()); pause = Math.min(pause * 1.2, 25)) {
     if (performance.now() - began > within) throw new Error(`the condition did not hold within ${within} ms`)
-    await sleep(5)
+    await sleep(pause)
   }
   return performance.now() - began
 }

@@ -13,7 +13,13 @@ export interface RunningTodo {
 
 /** The todo service before a token service of its own: it follows the feed where there is a Redis, else it introspects. */
 export async function startTodo(t: Test, store: Store, overrides: Environment = {}): Promise<RunningTodo> {
-  const tokenService = await startService(t, store, { AUDIENCE: 'todo', TRUST_PROXY: '127.0.0.1/32', ...overrides })
+  const tokenService = await startService(t, store, {
+    AUDIENCE: 'todo',
+    TRUST_PROXY: '127.0.0.1/32',
+    // The proxy of the example must not lead there.
+    DOCS: 'on',
+    ...overrides,
+  })
   const { env } = tokenService
   const config = readTodoConfig({
     LOG_LEVEL: 'silent',
