@@ -68,7 +68,9 @@ test('todo page: what is wrong with a sign-up or a sign-in is said in words', as
   await page.getByRole('button', { name: 'Create an account' }).click()
   await fillIn(page, 'ADA')
   await page.getByRole('button', { name: 'Create an account' }).click()
-  await alert.getByText('There is an account with this user name, or with one that looks like it: choose another.').waitFor()
+  await alert
+    .getByText('There is an account with this user name, or with one that looks like it: choose another.')
+    .waitFor()
 
   async function signUpAndOut() {
     await fillIn(page, 'ada')
