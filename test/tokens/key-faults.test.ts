@@ -73,8 +73,8 @@ test('J12: a key that is weak, damaged, public or of another kind is refused, in
       { ...rsa, use: 'sig', key_ops: ['sign', 'decrypt'] },
       /key_ops lists an operation that use does not allow/,
     ],
-    ['a kid that is a number', { ...ec, kid: 7 }, /kid is no text/],
-    ['an empty kid', { ...ec, kid: '' }, /kid is no text/],
+    ['a kid that is a number', { ...ec, kid: 7 }, /kid is not a string/],
+    ['an empty kid', { ...ec, kid: '' }, /kid is not a string/],
     ['null', null, /is not an object/],
     ['text', 'canary', /is not an object/],
   ]
