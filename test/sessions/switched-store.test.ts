@@ -211,6 +211,8 @@ test('O2 when sessions move to Redis, the tables of the database are emptied; of
   await startReady(t, { ...plain, REDIS_URL: redis.url })
 
   t.equal(await countSessionRows(plain), 0)
+  // The feed begins with the first heartbeat.
+  await until(async () => (await redisKeys(redis.url)).some(({ key }) => key === 'lk1:feed'))
   const withoutTtl = (await redisKeys(redis.url)).filter(({ ttl }) => ttl === -1).map(({ key }) => key)
   t.strictSame(withoutTtl.sort(), ['lk1:epoch', 'lk1:feed', 'lk1:store'])
 })
