@@ -115,7 +115,7 @@ for (const store of stores) {
 
     for (const [json, said] of [
       [{}, /either password or password_hash/],
-      [{ password: renewed, password_hash: BCRYPT }, /one of them/],
+      [{ password: renewed, password_hash: BCRYPT }, /either password or password_hash/],
       [{ password: 'short' }, /too short/],
       [{ password: 'ada' }, /too short/],
       [{ password_hash: 'md5:1' }, /format of the hash is unknown/],
@@ -191,12 +191,12 @@ for (const store of stores) {
     for (const [json, said] of [
       [{ username: 'ada' }, /either password or password_hash/],
       [{ username: 'ada', password, password_hash: BCRYPT }, /either password or password_hash/],
-      [{ username: 'a b', password }, /username may have/],
-      [{ username: 'a b', password_hash: BCRYPT }, /username may have/],
+      [{ username: 'a b', password }, /username may only have/],
+      [{ username: 'a b', password_hash: BCRYPT }, /username may only have/],
       [{ username: 'ada', password: 'short' }, /too short/],
       [
         { username: 'ada', password_hash: '$2b$20$G7cIgOdPBkwRt7bGsgWEteKijCJ3QOwRPrvIoW.47lGeZwJU21KZC' },
-        /costs more/,
+        /costs too much/,
       ],
       [{ username: 'ada', password, roles: 'a  b' }, /^roles has characters/],
       [{ username: 'ada', password, roles: ['a b'] }, /roles\.0 has characters/],
