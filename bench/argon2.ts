@@ -1,4 +1,4 @@
-import { createPasswordHashing } from '../src/users/password.js'
+import { createPasswordHashing } from '../src/users/password-hashing.js'
 
 /** Prints how many passwords a second argon2id checks, one after the other, with nothing around it. */
 const hashing = createPasswordHashing({ concurrency: 1, queue: 0 })
