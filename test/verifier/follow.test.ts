@@ -138,7 +138,7 @@ test('without a feed, without Redis, or with a replica, a follower is not ready 
   const admin = adminOf(t, empty.url)
   await seedFeed(empty.url)
   t.equal(await admin.exists(feedKey), 1)
-  await t.rejects(verifierOf(t, { mode: 'follow', redis: empty.url }), { message: /no heartbeat/ })
+  await t.rejects(verifierOf(t, { mode: 'follow', redis: empty.url }), { message: /written a heartbeat/ })
 })
 
 test('a follower that is closed while news comes in vouches for nothing any more', async (t) => {
