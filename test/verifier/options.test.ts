@@ -52,12 +52,12 @@ const faults: [about: string, options: Record<string, unknown>, message: RegExp]
 ]
 
 for (const [about, options, message] of faults) {
-  test(`${about} is told at once`, async (t) => {
+  test(`${about} throws at once`, async (t) => {
     t.throws(() => createVerifier({ ...good, ...options } as VerifierOptions), { name: 'TypeError', message })
   })
 }
 
-test('what is wrong is said without a secret in it', async (t) => {
+test('the errors of wrong options repeat no secret', async (t) => {
   const secrets = ['hunter2', 'redis-password']
   for (const options of [
     { ...good, keys: { secrets: ['hunter2'] } },
