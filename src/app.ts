@@ -35,6 +35,7 @@ import { createAccessTokens } from './tokens/access-tokens.js'
 import { createJtiMac } from './tokens/jti-mac.js'
 import { parseKeys } from './tokens/key-ring.js'
 import { openKeyRing } from './tokens/open-key-ring.js'
+import { createTokenClaims } from './users/account-claims.js'
 import { createPasswordHashing } from './users/password-hashing.js'
 import { lowerPoolPriority } from './users/pool-priority.js'
 import { createUsers } from './users/users.js'
@@ -85,6 +86,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   })
   void lowerPoolPriority()
   const users = createUsers(database, hashing)
+  const tokenClaims = createTokenClaims(config.accountClaims, users)
   const throttle = createThrottle(redis)
   const clients = createClients(database)
   if (config.bootstrapClient) {
@@ -119,13 +121,13 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(deleteOwnAccount, { users, throttle, clients, sessions, tokens, audit })
-    await api.register(login, { users, hashing, throttle, clients, sessions, tokens, refreshTokens, audit })
-    await api.register(refresh, { sessions, tokens, refreshTokens, audit })
+    await api.register(login, { users, hashing, throttle, clients, sessions, tokens, refreshTokens, tokenClaims, audit })
+    await api.register(refresh, { sessions, tokens, refreshTokens, tokenClaims, audit })
     await api.register(logout, { sessions, tokens, refreshTokens, audit })
     await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })
     await api.register(sessionRoutes, { clients, sessions, tokens, audit })
-    await api.register(introspect, { clients, sessions, tokens, audit })
-    await api.register(token, { clients, sessions, tokens, refreshTokens, audit })
+    await api.register(introspect, { clients, sessions, tokens, tokenClaims, audit })
+    await api.register(token, { clients, sessions, tokens, refreshTokens, tokenClaims, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(admin, { users, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(metadata, { issuer, ring })

@@ -21,6 +21,8 @@ export interface Config {
   readonly sessionsPerUser: number
   readonly signUp: 'open' | 'closed'
   readonly bootstrapClient: ClientCredentials | undefined
+  /** Names of account claims that tokens carry. */
+  readonly accountClaims: readonly string[]
   readonly passwordMinLength: number
   readonly hashConcurrency: number
   readonly hashQueue: number

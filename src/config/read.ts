@@ -54,6 +54,7 @@ export function readConfig(env: Environment): EnvironmentConfig {
     host: read('HOST'),
     audiences: read('AUDIENCE'),
     signUp: read('SIGNUP'),
+    accountClaims: read('ACCOUNT_CLAIMS'),
     hashCost: read('HASH_COST'),
     trustProxy: read('TRUST_PROXY'),
     logLevel: read('LOG_LEVEL'),

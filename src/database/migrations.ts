@@ -92,4 +92,9 @@ export const migrations: Record<string, Migration> = {
         )`.execute(db)
     },
   },
+  '0009-claims-of-accounts': {
+    async up(db: Kysely<unknown>) {
+      await sql`ALTER TABLE users ADD COLUMN claims text`.execute(db)
+    },
+  },
 }

@@ -25,6 +25,8 @@ export interface UserRow {
   roles: string
   disabled_at: number | null
   created_at: number
+  /** JSON object. Null: no claim. */
+  claims: string | null
 }
 
 export interface ClientRow {

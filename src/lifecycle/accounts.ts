@@ -1,5 +1,5 @@
 import type { SessionStore } from '../sessions/session.js'
-import type { Users } from '../users/users.js'
+import type { User, Users } from '../users/users.js'
 
 interface Dependencies {
   users: Users
@@ -59,4 +59,18 @@ export async function changeRoles(
     id,
     outdated.map(({ sid }) => sid),
   )
+}
+
+/**
+ * Renames an account, then its living sessions. A sign-in in between finds the other name, and ends its own session. The caller
+ * checked the name.
+ */
+export async function renameAccount(
+  { users, sessions }: Dependencies,
+  id: string,
+  username: string,
+): Promise<User | 'taken' | undefined> {
+  const user = await users.rename(id, username)
+  if (typeof user === 'object') await sessions.renameUser(id, user.username)
+  return user
 }

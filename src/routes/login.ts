@@ -11,6 +11,7 @@ import type { RefreshTokens } from '../sessions/refresh-token.js'
 import { newSid, type Session } from '../sessions/session.js'
 import type { AttemptResult, Throttle } from '../throttle/throttle.js'
 import type { PasswordHashing } from '../users/password-hashing.js'
+import type { TokenClaims } from '../users/account-claims.js'
 import { usernameKey } from '../users/username.js'
 import type { SignIn, User, Users } from '../users/users.js'
 import { authenticateClient, presentsClient } from './guards/client.js'
@@ -22,6 +23,7 @@ interface Dependencies extends LiveTokenDependencies {
   hashing: PasswordHashing
   throttle: Throttle
   refreshTokens: RefreshTokens
+  tokenClaims: TokenClaims
   audit: Audit
 }
 
@@ -30,7 +32,7 @@ interface Dependencies extends LiveTokenDependencies {
  * that client, and no other client can refresh it.
  */
 export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  const { users, hashing, throttle, sessions, audit } = dependencies
+  const { users, hashing, throttle, sessions, tokenClaims, audit } = dependencies
   const { audiences } = dependencies.tokens
 
   app.post('/login', { schema: Login }, async (request, reply) => {
@@ -52,7 +54,8 @@ export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, depend
 
     const session = await createSession(request, signIn.user, { clientId, scope, audience, deviceName })
     audit(request, { event: 'login.accepted', sub: session.sub, sid: session.sid })
-    return reply.header('cache-control', 'no-store').send(tokenResponse(session, dependencies))
+    const accountClaims = tokenClaims.select(signIn.user.claims)
+    return reply.header('cache-control', 'no-store').send(tokenResponse({ ...session, accountClaims }, dependencies))
   })
 
   async function checkPassword(request: FastifyRequest, username: string, password: string): Promise<SignIn> {

@@ -157,6 +157,10 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
     // A commit is the confirmation.
     confirmRevoked: async () => {},
 
+    async renameUser(sub, username) {
+      await db.updateTable('sessions').set({ username }).where('sub', '=', sub).execute()
+    },
+
     async revokeAll(sub, except = '') {
       return deleteRows(sql`sub = ${sub} AND sid <> ${except}`)
     },

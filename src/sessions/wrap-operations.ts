@@ -9,6 +9,7 @@ export const operations = [
   'revoke',
   'confirmRevoked',
   'revokeAll',
+  'renameUser',
   'revokeClient',
   'clientNotBefore',
 ] as const satisfies readonly (keyof SessionStore)[]

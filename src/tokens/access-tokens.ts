@@ -4,6 +4,7 @@ import {
   TokenError,
   type TokenErrorCode,
 } from '@latchkey/verifier/access-token'
+import type { AccountClaims } from './account-claim-name.js'
 import type { JtiMac } from './jti-mac.js'
 import type { KeyRing, SigningKey, SigningKeys } from './key-ring.js'
 
@@ -33,6 +34,8 @@ export interface AccessTokenInput {
   scope: string
   audience: string
   roles: readonly string[]
+  /** The claims of the account that ACCOUNT_CLAIMS names. */
+  accountClaims?: AccountClaims | undefined
   /** The end of the session in Unix milliseconds. The token expires then at the latest. */
   expiresAt?: number
   /** Unix seconds. `iat` is later than this time. */
@@ -92,7 +95,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     issuer,
     audiences,
 
-    issue({ sub, sid, clientId, scope, audience, roles, expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0 }) {
+    issue({ expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0, ...input }) {
+      const { sub, sid, clientId, scope, audience, roles, accountClaims } = input
       const iat = Math.max(Math.floor(now() / 1000), issuedAfter + 1)
       const exp = Math.min(iat + Math.floor(accessTtl / 1000), Math.floor(expiresAt / 1000))
       const claims = jtiMac.addJti({
@@ -107,6 +111,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         client_id: clientId,
         scope,
         ...(roles.length > 0 && { roles: [...roles] }),
+        ...accountClaims,
       })
       return { token: sign(claims, options.ring.keys()[0]), expiresIn: Math.max(0, exp - iat) }
     },

@@ -50,8 +50,8 @@ for (const [kind, create] of Object.entries(newDatabase)) {
 
     await withAccounts({ DATABASE_URL: url }, async (users) => {
       for (const name of names) t.equal((await users.findByName(name))?.id, name)
-      t.equal(await users.create('ægir', PASSWORD), 'taken')
-      t.not(await users.create('bob', PASSWORD), 'taken')
+      t.equal(await users.create({ username: 'ægir', password: PASSWORD }), 'taken')
+      t.not(await users.create({ username: 'bob', password: PASSWORD }), 'taken')
     })
   })
 }

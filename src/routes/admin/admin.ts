@@ -5,8 +5,10 @@ import { clientsRoutes } from './clients.js'
 import type { AdminDependencies } from './dependencies.js'
 import { sessionsRoutes } from './sessions.js'
 import { userRoutes } from './user.js'
+import { setClaimsRoute } from './user-claims.js'
 import { resetPasswordRoute } from './user-password.js'
 import { setRolesRoute } from './user-roles.js'
+import { renameRoute } from './user-username.js'
 import { usersRoutes } from './users.js'
 
 /** `/admin/…`: accounts, clients and sessions, for clients with the scope `admin`. */
@@ -20,6 +22,8 @@ export const admin: FastifyPluginAsync<AdminDependencies> = async (app, dependen
   await app.register(userRoutes, dependencies)
   await app.register(resetPasswordRoute, dependencies)
   await app.register(setRolesRoute, dependencies)
+  await app.register(renameRoute, dependencies)
+  await app.register(setClaimsRoute, dependencies)
   await app.register(clientsRoutes, dependencies)
   await app.register(clientRoutes, dependencies)
   await app.register(sessionsRoutes, dependencies)

@@ -27,7 +27,7 @@ const PIECE_LENGTH = 63
 export function toFields(session: NewSession): (string | Buffer)[] {
   const { username, clientId, scope, audience, roles } = session
   return [
-    ...split('un', Buffer.from(username)),
+    ...toUsernameFields(username),
     ...(clientId === FIRST_PARTY_CLIENT_ID ? [] : ['c', clientId]),
     ...split('s', Buffer.from(scope)),
     ...split('a', Buffer.from(audience)),
@@ -35,6 +35,8 @@ export function toFields(session: NewSession): (string | Buffer)[] {
     ...split('d', packDevice(session)),
   ]
 }
+
+export const toUsernameFields = (username: string) => split('un', Buffer.from(username))
 
 /** Splits a value at bytes, even within a character: `join` joins the pieces before it decodes them. */
 function split(name: string, value: Buffer): (string | Buffer)[] {

@@ -9,6 +9,7 @@ export const scripts = {
   // The scripts without `numberOfKeys` take it as their first argument.
   lkRotate: { lua: lua('rotate') },
   lkRevokeSessions: { lua: lua('revoke-sessions') },
+  lkRename: { lua: lua('rename') },
   lkFindUsernames: { lua: lua('find-usernames') },
   lkPublishRevocation: { lua: lua('publish-revocation'), numberOfKeys: 2 },
   lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
@@ -26,6 +27,7 @@ interface ScriptCommands {
   lkRotate(keys: number, ...args: (string | number)[]): Promise<RotationReply[]>
   lkRevokeSessions(keys: number, ...args: string[]): Promise<string[]>
   lkFindUsernames(keys: number, ...sessions: string[]): Promise<(string | null)[]>
+  lkRename(keys: number, ...args: (string | Buffer)[]): Promise<number>
   lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkEpoch(epoch: string): Promise<number>
