@@ -138,7 +138,7 @@ test('without a feed, without Redis, or on a replica, a follower is not ready an
   const admin = redisClient(t, empty.url)
   await seedFeed(empty.url)
   t.equal(await admin.exists(feedKey), 1)
-  await t.rejects(startVerifier(t, { mode: 'follow', redis: empty.url }), { message: /no heartbeat/ })
+  await t.rejects(startVerifier(t, { mode: 'follow', redis: empty.url }), { message: /written a heartbeat/ })
 })
 
 test('a follower that closes while entries arrive accepts nothing without a look-up afterwards', async (t) => {
