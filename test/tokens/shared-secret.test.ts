@@ -28,7 +28,7 @@ function clientClaims(id: string, scope: string, aud = ISSUER): Record<string, u
   return { iss: ISSUER, sub: id, aud, exp: iat + 900, iat, jti, client_id: id, scope }
 }
 
-/** Forged values of `jti`, for claims that the service did not issue: everything that a forger can build one from. */
+/** Every value of `jti` that a forger can build, for claims that the service did not issue. */
 function guesses(claims: object, genuine: string): Record<string, string> {
   const nonce = genuine.slice(0, 8)
   const mac = (secret: string, prefix: string) =>

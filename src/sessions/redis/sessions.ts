@@ -110,8 +110,8 @@ export function createRedisSessions(
   const heartbeatTimer = setInterval(heartbeatIfReady, HEARTBEAT_INTERVAL).unref()
 
   /**
-   * Publishes an entry to the feed. In a cluster the feed is on another node than the session, so the replicas of the feed
-   * must hold the entry before the session is deleted: readers assume that a deleted session is already in the feed.
+   * Publishes an entry to the feed. Readers assume that a deleted session is already in the feed. In a cluster the feed is on
+   * another node than the session, so the feed's replicas must hold the entry before the session is deleted.
    * A single primary replicates both changes in order, so one wait, for the deletion, covers the entry too.
    */
   async function publish(...fields: string[]): Promise<void> {
