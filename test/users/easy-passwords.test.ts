@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { adminOf } from '../support/admin-client.js'
-import { latchkey, shellOf } from '../support/latchkey.js'
+import { adminClient } from '../support/admin-client.js'
+import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 /** Each is 15 characters or longer. */
@@ -41,7 +41,7 @@ const HARD = [
 
 test('L8: a long password that attackers try at once is 400 with the reason, wherever a password is set', async (t) => {
   const { api, env } = await startService(t, 'sqlite')
-  const admin = adminOf(api)
+  const admin = adminClient(api)
   const username = 'ada.lovelace@example.com'
   for (const [password, rule] of EASY) {
     const { status, body } = await api.signUp(username, password)
@@ -63,7 +63,7 @@ test('L8: a long password that attackers try at once is 400 with the reason, whe
     ['create', 'eve'],
     ['reset-password', id],
   ]) {
-    t.match(await latchkey(['users', ...args], shellOf(env), easy), { code: 1, stderr: rule }, args[0])
+    t.match(await latchkey(['users', ...args], operatorEnvironment(env), easy), { code: 1, stderr: rule }, args[0])
   }
   t.equal((await api.login(username, PASSWORD)).status, 200, 'and nothing has changed')
 })
@@ -77,7 +77,7 @@ test('L8: an account that was imported with an easy password signs in', async (t
   const { api } = await startService(t, 'sqlite')
   // Python's bcrypt 3.2.2, of "password".
   const passwordHash = '$2b$04$abcdefghijklmnopqrstuughE8Ev8uGFaUgY2cNEySvxngrb/Jzdm'
-  await adminOf(api)('POST', '/users', { json: { username: 'ada', password_hash: passwordHash } })
+  await adminClient(api)('POST', '/users', { json: { username: 'ada', password_hash: passwordHash } })
   t.equal((await api.login('ada', 'password')).status, 200)
 })
 
