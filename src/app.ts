@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.js'
-import { createClients } from './clients/clients.js'
+import { BOOTSTRAP_PERMISSIONS, createClients } from './clients/clients.js'
 import type { Config } from './config/config.js'
 import { parseProductionKeys } from './config/parsers.js'
 import { registerBodies } from './http/bodies.js'
@@ -59,7 +59,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const tracing = config.tracesEndpoint
     ? (await import('./tracing.js')).createTracing(config.tracesEndpoint, logger)
     : undefined
-  const { trustProxy } = config
+  const { trustProxy, issuer, passwordMinLength, hashQueue } = config
   const app = createServer({ logger, trustProxy, countUnrouted: metrics.countUnrouted })
   // Registered before the hooks that refuse: a refused request has a trace too.
   tracing?.watchRequests(app)
@@ -89,9 +89,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const tokenClaims = createTokenClaims(config.accountClaims, users)
   const throttle = createThrottle(redis)
   const clients = createClients(database)
-  if (config.bootstrapClient) {
-    await clients.create(config.bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
-  }
+  if (config.bootstrapClient) await clients.create(config.bootstrapClient, BOOTSTRAP_PERMISSIONS)
   const refreshTokens = createRefreshTokens(config.refreshSecrets, config.issuer)
   const ring = openKeyRing(config, config.production ? parseProductionKeys : parseKeys, logger)
   app.addHook('onClose', async () => ring.close())
@@ -117,17 +115,17 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await registerBodies(api)
     decorateCallers(api)
     const refuseOtherMethods = collectAddresses(api)
-    const { issuer, passwordMinLength } = config
     await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
     await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(deleteOwnAccount, { users, throttle, clients, sessions, tokens, audit })
-    await api.register(login, { users, hashing, throttle, clients, sessions, tokens, refreshTokens, tokenClaims, audit })
-    await api.register(refresh, { sessions, tokens, refreshTokens, tokenClaims, audit })
+    const issuing = { sessions, tokens, refreshTokens, tokenClaims, audit }
+    await api.register(login, { ...issuing, users, hashing, throttle, clients })
+    await api.register(refresh, issuing)
     await api.register(logout, { sessions, tokens, refreshTokens, audit })
     await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })
     await api.register(sessionRoutes, { clients, sessions, tokens, audit })
     await api.register(introspect, { clients, sessions, tokens, tokenClaims, audit })
-    await api.register(token, { clients, sessions, tokens, refreshTokens, tokenClaims, audit })
+    await api.register(token, { ...issuing, clients })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(admin, { users, clients, sessions, tokens, passwordMinLength, audit })
     await api.register(metadata, { issuer, ring })
@@ -136,7 +134,6 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
 
   // Without Redis, the sessions are in the database.
   const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
-  const { hashQueue } = config
   metrics.registerGauges({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
   const management = createServer({ logger, trustProxy })
   await management.register(health, { checks, isDraining: () => isDraining })

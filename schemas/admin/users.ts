@@ -1,7 +1,17 @@
 import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Password, Username } from '../fields.js'
-import { AdminBody, adminRoute, Claims, PasswordHash, Roles, StrictFields, User, UserId, userExample } from './fields.js'
+import {
+  AdminBody,
+  adminRoute,
+  Claims,
+  PasswordHash,
+  Roles,
+  StrictFields,
+  User,
+  UserId,
+  userExample,
+} from './fields.js'
 
 export const CURSOR_RULE = 'must be next of the previous page'
 

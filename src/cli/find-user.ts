@@ -2,7 +2,8 @@ import type { User, Users } from '../users/users.js'
 import { CommandError } from './command.js'
 
 /** The sentence of the help. */
-export const USER = 'USER is a name or an id. If it is the name of one account and the id of another, write name:USER or id:USER.'
+export const USER =
+  'USER is a name or an id. If it is the name of one account and the id of another, write name:USER or id:USER.'
 
 /**
  * The account with this id or this name. An id of another system may be the name of another account: a command must not delete

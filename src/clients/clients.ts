@@ -11,6 +11,9 @@ import {
   readClientCredentials,
 } from './client-authentication.js'
 
+/** Of the client that `BOOTSTRAP_CLIENT` names. */
+export const BOOTSTRAP_PERMISSIONS: ClientPermissions = { scopes: ['introspect', 'admin'], audiences: [] }
+
 /** Scopes for endpoints of this service. Only clients can have them, and only in tokens for this service. */
 export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin'])
 

@@ -1,7 +1,17 @@
 import { databaseUrl, httpUrl, redisUrls } from './addresses.js'
 import { duration } from './duration.js'
 import { list } from './list.js'
-import { accountClaims, addressRanges, clientCredentials, keyFile, macKeys, oneOf, positive, text, wholeNumber } from './parsers.js'
+import {
+  accountClaims,
+  addressRanges,
+  clientCredentials,
+  keyFile,
+  macKeys,
+  oneOf,
+  positive,
+  text,
+  wholeNumber,
+} from './parsers.js'
 
 /** The settings that the defaults of other settings follow from. */
 export interface Context {

@@ -51,7 +51,8 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
   const foreign = foreignExportOf(account)
   if (given === undefined && foreign) return `it is a line of ${foreign}: docs/accounts.md says how to convert it`
   const passwordHash = typeof given === 'object' && given !== null ? toPhcString(given) : given
-  if (typeof passwordHash !== 'string') return 'password_hash is missing, or neither a text nor a credential of Keycloak'
+  if (typeof passwordHash !== 'string')
+    return 'password_hash is missing, or neither a text nor a credential of Keycloak'
   const read = readPasswordHash(passwordHash)
   if (typeof read === 'string') return `password_hash: ${read}`
   if (id !== undefined && !(typeof id === 'string' && isUserId(id))) return USER_ID_RULE

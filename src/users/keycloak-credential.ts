@@ -11,7 +11,8 @@ export function toPhcString(credential: object): string | undefined {
   const { algorithm, hashIterations, additionalParameters } = data
   if (typeof salt !== 'string' || typeof value !== 'string' || !Number.isInteger(hashIterations)) return undefined
   if (algorithm === 'argon2') {
-    const parameter = (name: string) => [(additionalParameters as Record<string, unknown> | undefined)?.[name]].flat()[0]
+    const parameter = (name: string) =>
+      [(additionalParameters as Record<string, unknown> | undefined)?.[name]].flat()[0]
     const version = parameter('version') === '1.0' ? 16 : 19
     const parameters = `m=${parameter('memory')},t=${hashIterations},p=${parameter('parallelism')}`
     return `$argon2${parameter('type')}$v=${version}$${parameters}$${withoutPadding(salt)}$${withoutPadding(value)}`

@@ -39,6 +39,7 @@ for (const [kind, create] of Object.entries(newDatabase)) {
     const before = await openDatabase(url, () => {})
     await sql`DROP INDEX users_by_skeleton`.execute(before.db)
     await sql`ALTER TABLE users DROP COLUMN username_skeleton`.execute(before.db)
+    await sql`ALTER TABLE users DROP COLUMN claims`.execute(before.db)
     await sql`DROP TABLE session_store`.execute(before.db)
     await sql`DELETE FROM kysely_migration WHERE name >= '0003'`.execute(before.db)
     const names = ['aegir', 'علي', 'علی']

@@ -56,7 +56,9 @@ export const readAspNetIdentity: ReadHash = (text) => {
   const [digest, rounds, saltLength] = [1, 5, 9].map((offset) => bytes.readUInt32BE(offset)) as [number, number, number]
   const name = ASP_NET_DIGESTS[digest]
   // With a salt beyond the end, the output is empty and refused.
-  return name ? pbkdf2Hash(name, rounds, bytes.subarray(13, 13 + saltLength), bytes.subarray(13 + saltLength)) : undefined
+  return name
+    ? pbkdf2Hash(name, rounds, bytes.subarray(13, 13 + saltLength), bytes.subarray(13 + saltLength))
+    : undefined
 }
 
 function pbkdf2Hash(
