@@ -34,6 +34,7 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
   await seed(setting, rounds)
   const service = await setting.startService()
   const other = process.env.BENCH_AGAINST
+  await requireActive(service, folder)
   const rival = other === undefined ? await startBare() : await setting.startService(other)
   const introspect = (tokens: string): Load => post('/introspect', join(folder, tokens), 'token=')
   const yardstick = introspect('live-access')
@@ -102,6 +103,17 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
   const memory = service.memory()
   await service.stop()
   return { figures, memory }
+}
+
+/** A wrong answer may be fast too: the load generator sees its status alone. */
+async function requireActive(service: Server, folder: string): Promise<void> {
+  for (const [name, isActive] of Object.entries({ 'live-access': true, 'revoked-access': false, garbage: false })) {
+    const [token] = lines(join(folder, name))
+    const headers = { authorization: `Basic ${BASIC}`, 'content-type': FORM }
+    const answer = await fetch(`${service.url}/introspect`, { method: 'POST', headers, body: `token=${token}` })
+    const { active } = (await answer.json()) as { active: boolean }
+    if (active !== isActive) throw new Error(`a token of ${name} is introspected as active: ${active}`)
+  }
 }
 
 export function post(path: string, file: string, before: string): Load {

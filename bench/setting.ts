@@ -75,7 +75,8 @@ export async function startSetting(): Promise<Setting> {
       return server
     },
     async openStores() {
-      const stores = await openStores(readConfig(env), pino({ level: 'silent' }))
+      // As a service: the first service on a store that nobody registered would empty it.
+      const stores = await openStores(readConfig(env), pino({ level: 'silent' }), undefined, 'service')
       const { redis } = stores
       if (redis && redis.status !== 'ready') await once(redis, 'ready')
       return stores

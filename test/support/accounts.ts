@@ -1,5 +1,5 @@
 import { type Database, openDatabase } from '../../src/database/database.js'
-import { createPasswordHashing } from '../../src/users/password.js'
+import { createPasswordHashing } from '../../src/users/password-hashing.js'
 import { createUsers, type Users } from '../../src/users/users.js'
 import type { Environment } from './service.js'
 
