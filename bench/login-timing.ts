@@ -4,7 +4,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDatabase } from '../src/database/open.js'
-import { createPasswordHashing } from '../src/users/password.js'
+import { createPasswordHashing } from '../src/users/password-hashing.js'
 import { createUsers } from '../src/users/users.js'
 import { startServer } from './server.js'
 
