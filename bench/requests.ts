@@ -109,7 +109,7 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
 async function requireActive(service: Server, folder: string): Promise<void> {
   for (const [name, isActive] of Object.entries({ 'live-access': true, 'revoked-access': false, garbage: false })) {
     const [token] = lines(join(folder, name))
-    const headers = { authorization: `Basic ${BASIC}`, 'content-type': FORM }
+    const headers = { authorization: `Basic ${BASIC_CREDENTIALS}`, 'content-type': FORM_TYPE }
     const answer = await fetch(`${service.url}/introspect`, { method: 'POST', headers, body: `token=${token}` })
     const { active } = (await answer.json()) as { active: boolean }
     if (active !== isActive) throw new Error(`a token of ${name} is introspected as active: ${active}`)
