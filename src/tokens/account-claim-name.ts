@@ -2,9 +2,9 @@
 export type AccountClaims = Readonly<Record<string, string | number | boolean>>
 
 /**
- * Names with a meaning in a token (RFC 7519 §4.1, RFC 9068 §2.2, RFC 8693, RFC 9470, OpenID Connect) or in an introspection
- * answer (RFC 7662 §2.2), and names that change an object's prototype. An account that could have such a claim could pass for
- * another account, or for a stronger sign-in.
+ * Names with a meaning in a token (RFC 7519 §4.1, RFC 9068 §2.2, RFC 8693, RFC 9470, OpenID Connect) or in an answer of the
+ * introspection (RFC 7662 §2.2). An account that could have such a claim could pass for another account, or for a stronger
+ * sign-in. The last two names change an object's prototype.
  */
 const RESERVED = new Set([
   ...['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'sid', 'client_id', 'scope', 'roles'],

@@ -16,7 +16,7 @@ const BIG = Number(process.env.LATCHKEY_TEST_IMPORT ?? 20_000)
 const PIPE =
   '"$LATCHKEY" users export - | DATABASE_URL="$NEW_DATABASE_URL" REDIS_URL="$NEW_REDIS_URL" "$LATCHKEY" users import - --json'
 
-/** Every row, without the moment at which an account was disabled, which an import sets anew. */
+/** Every row. The import sets the moment at which an account was disabled, so that column is reduced to its state. */
 const rowsOf = (env: Environment) =>
   withAccounts(env, async (_users, { db }) => {
     const rows = await db.selectFrom('users').selectAll().orderBy('username_key').execute()
