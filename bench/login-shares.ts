@@ -4,14 +4,14 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createAccounts, PASSWORD, writeSignIns } from './accounts.js'
-import { owned } from './owned.js'
-import { BASIC, startSetting } from './setting.js'
+import { killOnExit } from './kill-on-exit.js'
+import { BASIC_CREDENTIALS, startSetting } from './setting.js'
 
 /**
- * Who suffers from a storm of sign-ins on 100 connections, that comes from one address or from 100? Introspection, by its 99th
- * percentile in milliseconds at 200 a second; and others who sign in, each from an address of their own, four a second.
+ * Measures the harm of a storm of sign-ins on 100 connections, from one address or from 100. One measure is the 99th percentile
+ * of introspection in milliseconds, at 200 a second. The other is four other sign-ins a second, each from an own address.
  *
- *     node dist/bench/login-shares.js [CHECKOUT]      # a checkout that is built, to compare with
+ *     node dist/bench/login-shares.js [CHECKOUT]      # compare with another checkout that is built
  */
 const SECONDS = 5
 const STORM = 100
@@ -31,9 +31,9 @@ try {
     })
   const { access_token: TOKEN } = (await (await signIn(names[0], '192.0.2.2')).json()) as { access_token: string }
   const script = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-  const probe = owned(
+  const probe = killOnExit(
     spawn(process.execPath, [script('./probe.js')], {
-      env: { URL_TO_ASK: `${url}/introspect`, BASIC, TOKEN },
+      env: { URL_TO_ASK: `${url}/introspect`, BASIC_CREDENTIALS, TOKEN },
       stdio: ['pipe', 'pipe', 'inherit'],
     }),
   )
@@ -57,7 +57,7 @@ try {
     const told = [`no storm: ${await measure()}`]
     for (const from of ['one', 'many']) {
       const args = ['-t1', `-c${STORM}`, `-d${SECONDS + 1}s`, '-s', script('../../bench/wrk/storm.lua'), `${url}/login`]
-      const storm = owned(spawn('wrk', [...args, '--', bodies, from], { stdio: ['ignore', 'pipe', 'inherit'] }))
+      const storm = killOnExit(spawn('wrk', [...args, '--', bodies, from], { stdio: ['ignore', 'pipe', 'inherit'] }))
       let printed = ''
       storm.stdout.on('data', (chunk) => {
         printed += chunk
@@ -68,7 +68,7 @@ try {
       await ended
       told.push(`  of the storm ${printed.match(/^(accepted|busy)=\d+/gm)?.join(', ')}`)
     }
-    // The first round is the compiler's.
+    // The first round does not count, because the JIT compiler still works.
     if (round > 0) process.stdout.write(`${told.join('\n')}\n\n`)
   }
   probe.stdin.end()

@@ -1,14 +1,14 @@
-/** A figure, measured several times. */
+/** A figure that was measured several times. */
 export interface Summary {
   median: number
   low: number
   high: number
 }
 
-export interface Pair {
+export interface Comparison {
   ours: Summary
   theirs: Summary
-  /** Ours by theirs, of each round: what both suffer in the same seconds falls out. */
+  /** Ours divided by theirs, in each round. Noise that slows both in the same seconds cancels out. */
   ratio: Summary
 }
 
@@ -21,14 +21,14 @@ export function summarise(values: readonly number[]): Summary {
   }
 }
 
-/** What is measured in turns: ours, and what it is compared with. */
+/** Two measurements to compare in turns. */
 export type Contest = readonly [ours: () => Promise<number>, theirs: () => Promise<number>]
 
 /**
- * A B A B … of one contest after the other, and again: a machine that is slow for a minute is so for all of them, and their
- * spread shows it. One round more than counts, for the first is the compiler's.
+ * Measures A B A B … for each contest, and repeats all of them in rounds. A machine that is slow for a minute then slows all
+ * contests, and the spread shows it. The first round does not count, because the JIT compiler still works.
  */
-export async function inTurns(rounds: number, contests: readonly Contest[]): Promise<Pair[]> {
+export async function measureInTurns(rounds: number, contests: readonly Contest[]): Promise<Comparison[]> {
   const measured = contests.map(([a, b]) => ({
     a,
     b,
@@ -53,11 +53,11 @@ export async function inTurns(rounds: number, contests: readonly Contest[]): Pro
   }))
 }
 
-export async function pairs(rounds: number, ...contest: Contest): Promise<Pair> {
-  return (await inTurns(rounds, [contest]))[0] as Pair
+export async function measurePair(rounds: number, ...contest: Contest): Promise<Comparison> {
+  return (await measureInTurns(rounds, [contest]))[0] as Comparison
 }
 
-export const repeat = async (times: number, measure: () => Promise<number>): Promise<Summary> => {
+export const measureRepeatedly = async (times: number, measure: () => Promise<number>): Promise<Summary> => {
   const values: number[] = []
   for (let i = 0; i < times; i += 1) values.push(await measure())
   return summarise(values)

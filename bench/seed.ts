@@ -11,12 +11,12 @@ import { createJtiMac } from '../src/tokens/jti-mac.js'
 import { createSecretKeyRing } from '../src/tokens/key-ring.js'
 
 export interface Seeded {
-  /** Files with a token a line. */
+  /** Files with one token on each line. */
   accessTokens: string
   refreshTokens: string
 }
 
-/** Begins sessions straight in the store, past the password, and writes their tokens into files for the load generator. */
+/** Creates sessions directly in the store, without a sign-in, and writes their tokens into files for the load generator. */
 export async function seedSessions(
   sessions: SessionStore,
   config: Config,
@@ -29,7 +29,7 @@ export async function seedSessions(
     ring: createSecretKeyRing(config.jwtSecrets),
     jtiMac: createJtiMac(config.refreshSecrets),
     accessTtl: config.accessTtl,
-    sign: (claims, { kid }) => sign(claims, kid, config.jwtSecrets[0]),
+    sign: (claims, { kid }) => signAccessToken(claims, kid, config.jwtSecrets[0]),
   })
   const [access, refresh]: string[][] = [[], []]
   for (let user = 0; user < users; user += 1) {
@@ -63,8 +63,8 @@ export async function seedSessions(
   return { accessTokens: write('access', access), refreshTokens: write('refresh', refresh) }
 }
 
-/** An access token, signed past the service. */
-export function sign(claims: AccessTokenClaims, kid: string, secret: string): string {
+/** Signs an access token without the service. */
+export function signAccessToken(claims: AccessTokenClaims, kid: string, secret: string): string {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const input = `${encode({ alg: 'HS256', typ: 'at+jwt', kid })}.${encode(claims)}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`

