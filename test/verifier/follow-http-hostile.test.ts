@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import { createVerifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { type FeedServer, startFeedServer } from '../support/feed-server.js'
 import { CLIENT, JWT_SECRET } from '../support/service.js'
 import { isAll } from '../support/size.js'
-import { until, verdict } from '../support/verifier-setup.js'
+import { verdict } from '../support/verifier-setup.js'
 
 function follower(t: Test, server: FeedServer, feedUrl = server.url) {
   const verifier = createVerifier({
@@ -68,7 +69,7 @@ for (const [what, answer] of Object.entries(HOSTILE)) {
     const verifier = follower(t, server)
     const [{ token }, revoked] = [server.issue(), server.issue()]
     server.revoke(revoked.sid)
-    await until(() => server.polls > 2)
+    await eventually(() => server.polls > 2)
     for (let i = 0; i < 20; i++) {
       const before = server.introspections
       t.equal(await verdict(verifier, token), 'good')
@@ -77,7 +78,7 @@ for (const [what, answer] of Object.entries(HOSTILE)) {
     t.equal(await verdict(verifier, revoked.token), 'revoked')
     // The follower recovers alone.
     server.intercept()
-    await until(async () => {
+    await eventually(async () => {
       const before = server.introspections
       return (await verdict(verifier, token)) === 'good' && server.introspections === before
     })
@@ -111,7 +112,7 @@ test('S7: an entry of an unknown form may concern every token from before it: th
         JSON.stringify({ ...ANSWER, feed: 'first', cursor: `first-${Math.random()}`, revocations: [entry] }),
       ),
     )
-    await until(() => verifier.malformedFeedEntries > 0)
+    await eventually(() => verifier.malformedFeedEntries > 0)
     server.intercept()
     t.equal(await verdict(verifier, token), 'good')
     t.equal(server.introspections, 1, JSON.stringify(entry))
@@ -130,7 +131,7 @@ test('S7: a feed without end is followed in bounded memory', async (t) => {
   })
   const before = process.memoryUsage().rss
   const verifier = follower(t, server)
-  await until(() => page > rounds, 120_000)
+  await eventually(() => page > rounds, 120_000)
   const grown = (process.memoryUsage().rss - before) / 1024 / 1024
   t.ok(grown < 700, `${grown} MB after ${page},000 revocations`)
   const { token } = server.issue()

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { type FeedServer, startFeedServer } from '../support/feed-server.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, JWT_SECRET, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
-import type { Question, Verdict } from '../support/stopped-verifier.js'
-import { until } from '../support/verifier-setup.js'
+import type { VerdictRequest, VerdictResponse } from '../support/stopped-verifier.js'
 
 const MAX_STALENESS = 1000
 const STOPPED_FOR = isAll ? 10_000 : 1300
@@ -33,12 +33,12 @@ function startVerifier(t: Test, server: FeedServer, port: number) {
     JSON.stringify(options),
   ])
   t.teardown(() => child.kill('SIGKILL'))
-  const waiting: ((answer: Verdict) => void)[] = []
-  child.on('message', (answer) => waiting.shift()?.(answer as Verdict))
+  const waiting: ((answer: VerdictResponse) => void)[] = []
+  child.on('message', (answer) => waiting.shift()?.(answer as VerdictResponse))
   return {
     process: child,
-    ask(question: Question): Promise<Verdict> {
-      child.send(question)
+    ask(request: VerdictRequest): Promise<VerdictResponse> {
+      child.send(request)
       return new Promise((resolve) => waiting.push(resolve))
     },
   }
@@ -53,7 +53,7 @@ for (const how of ['stopped', 'blocked'] as const) {
     const folder = temporaryFolder(t)
     for (let round = 0; round < ROUNDS; round += 1) {
       const { token, sid } = server.issue()
-      await until(async () => {
+      await eventually(async () => {
         const before = server.introspections
         const { verdict } = await verifier.ask({ token })
         return verdict === 'good' && server.introspections === before
@@ -63,7 +63,7 @@ for (const how of ['stopped', 'blocked'] as const) {
       if (how === 'stopped') verifier.process.kill('SIGSTOP')
       else {
         void verifier.ask({ token, until: flag })
-        await until(() => existsSync(`${flag}.blocked`))
+        await eventually(() => existsSync(`${flag}.blocked`))
       }
       // An answer of now reaches the verifier's socket. The revocation comes after it, and is kept back.
       await sleep(300)

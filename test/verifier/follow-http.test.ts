@@ -3,11 +3,12 @@ import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { type Clock, systemClock } from '@latchkey/verifier/clock'
 import { type Test, test } from 'tap'
 import { type BentClock, bentClock } from '../support/bent-clock.js'
+import { eventually } from '../support/eventually.js'
 import { type FeedServer, startFeedServer } from '../support/feed-server.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, JWT_SECRET } from '../support/service.js'
 import { isAll } from '../support/size.js'
-import { until, verdict } from '../support/verifier-setup.js'
+import { verdict } from '../support/verifier-setup.js'
 
 interface Following {
   /** The URL by which the verifier reaches the feed. */
@@ -41,7 +42,7 @@ function follower(t: Test, server: FeedServer, options: Following = {}): Verifie
 
 /** Polls until the token is accepted from memory. */
 function untilFresh(server: FeedServer, verifier: Verifier, token: string): Promise<number> {
-  return until(async () => {
+  return eventually(async () => {
     const before = server.introspections
     return (await verdict(verifier, token)) === 'good' && server.introspections === before
   })
@@ -73,7 +74,7 @@ test('ten followers over HTTP learn of a revocation at once, one that starts lat
     const verdicts = await Promise.all(followers.map((one) => verdict(one, token)))
     return verdicts.every((answer) => answer === 'revoked')
   }
-  t.ok((await until(all)) < 900)
+  t.ok((await eventually(all)) < 900)
   const late = follower(t, server)
   await late.ready()
   t.equal(await verdict(late, token), 'revoked')
@@ -91,7 +92,7 @@ test('the tokens that a client got for itself end up to the second of the revoca
   const after = server.issue({ ...client, iat: now + 2 })
   t.equal(await verdict(verifier, before.token), 'good')
   server.revokeClient('billing')
-  await until(async () => (await verdict(verifier, before.token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, before.token)) === 'revoked')
   t.equal(await verdict(verifier, after.token), 'good')
 })
 
@@ -114,7 +115,7 @@ test('a token from before the epoch is introspected', async (t) => {
   t.equal(await verdict(verifier, token), 'good')
   t.equal(server.introspections, 1)
   server.revoke(sid)
-  await until(async () => (await verdict(verifier, token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, token)) === 'revoked')
 })
 
 test('S4: the history is another one, or older than what is kept: the feed is read again from its start', async (t) => {
@@ -128,13 +129,13 @@ test('S4: the history is another one, or older than what is kept: the feed is re
     await verifier.ready()
     const [known, lost] = [server.issue(), server.issue()]
     server.revoke(known.sid)
-    await until(async () => (await verdict(verifier, known.token)) === 'revoked')
+    await eventually(async () => (await verdict(verifier, known.token)) === 'revoked')
 
     const polls = server.polls
     lose(server)
     server.revoke(lost.sid)
-    await until(() => server.polls > polls + 2)
-    await until(async () => (await verdict(verifier, lost.token)) === 'revoked')
+    await eventually(() => server.polls > polls + 2)
+    await eventually(async () => (await verdict(verifier, lost.token)) === 'revoked')
     for (let i = 0; i < 50; i++) {
       if ((await verdict(verifier, known.token)) !== 'revoked') t.fail(`${what}: a known revocation was forgotten`)
       await sleep(2)
@@ -172,9 +173,9 @@ test('S3: an answer that is cut anywhere is read again, and no revocation is mis
     wire.cutAfter(bytes)
     server.revoke(sid)
     const polls = server.polls
-    await until(() => server.polls > polls)
+    await eventually(() => server.polls > polls)
     wire.restore()
-    await until(async () => {
+    await eventually(async () => {
       const before = server.introspections
       return (await verdict(verifier, token)) === 'revoked' && server.introspections === before
     }, 1500)
@@ -207,7 +208,7 @@ test('S3: a cache between follower and service cannot pass an old answer off as 
     })
     const verifier = follower(t, server, { feedUrl: front.url })
     const { token, sid } = server.issue()
-    await until(async () => (await verdict(verifier, token)) === 'good')
+    await eventually(async () => (await verdict(verifier, token)) === 'good')
     server.revoke(sid)
     const revoked = performance.now()
     let acceptedAt = 0
@@ -259,7 +260,7 @@ test('S5: while the clocks of service and verifier differ by an hour, each token
     clock.setWall(difference * 60_000)
     const now = Math.floor(clock.wall() / 1000)
     const { token, sid } = server.issue({ iat: now - 60, exp: now + 8 * 3600 })
-    await until(async () => {
+    await eventually(async () => {
       const before = server.introspections
       return (await verdict(verifier, token)) === 'good' && server.introspections > before
     })
@@ -286,17 +287,17 @@ test('F31: the service is gone: what is known to be revoked stays so, and nothin
   await verifier.ready()
   const [known, other] = [server.issue(), server.issue()]
   server.revoke(known.sid)
-  await until(async () => (await verdict(verifier, known.token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, known.token)) === 'revoked')
 
   wire.cut()
-  const took = await until(async () => (await verdict(verifier, other.token)) === 'unavailable')
+  const took = await eventually(async () => (await verdict(verifier, other.token)) === 'unavailable')
   t.ok(took < 1500, `refused after ${took} ms`)
   for (let i = 0; i < 100; i++) {
     t.equal(await verdict(verifier, known.token), 'revoked')
     t.equal(await verdict(verifier, other.token), 'unavailable')
   }
   wire.restore()
-  await until(async () => (await verdict(verifier, other.token)) === 'good')
+  await eventually(async () => (await verdict(verifier, other.token)) === 'good')
 })
 
 test('wrong credentials, no feed at the address, or no server: ready says which', async (t) => {

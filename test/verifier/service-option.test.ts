@@ -2,9 +2,10 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createVerifier, type ServiceOptions, type Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { startFeedServer } from '../support/feed-server.js'
 import { CLIENT } from '../support/service.js'
-import { until, verdict } from '../support/verifier-setup.js'
+import { verdict } from '../support/verifier-setup.js'
 
 function verifierOf(t: Test, service: string, changes: Partial<ServiceOptions> = {}): Verifier {
   const verifier = createVerifier({
@@ -24,7 +25,7 @@ test('the verifier finds the rest in the metadata, asks once about a signature w
   const [{ token, sid }, other] = [server.issue(), server.issue()]
   t.equal(await verdict(verifier, token), 'good', 'before ready, too')
   await verifier.ready()
-  await until(async () => {
+  await eventually(async () => {
     const before = server.introspections
     return (await verdict(verifier, token)) === 'good' && server.introspections === before
   })
@@ -33,7 +34,7 @@ test('the verifier finds the rest in the metadata, asks once about a signature w
   t.equal(server.introspections, before, 'the signature is known')
 
   server.revoke(sid)
-  t.ok((await until(async () => (await verdict(verifier, token)) === 'revoked')) < 900)
+  t.ok((await eventually(async () => (await verdict(verifier, token)) === 'revoked')) < 900)
   t.equal(await verdict(verifier, `${other.token.slice(0, -4)}AAAA`), 'revoked', 'forged')
   t.equal(await verdict(verifier, other.token), 'good')
   t.equal(await verdict(verifier, server.issue({ aud: 'bills' }).token), 'wrong_audience')
@@ -42,7 +43,7 @@ test('the verifier finds the rest in the metadata, asks once about a signature w
   const now = Math.floor(Date.now() / 1000)
   const short = server.issue({ exp: now + 2 })
   t.equal(await verdict(verifier, short.token), 'good')
-  await until(async () => (await verdict(verifier, short.token)) === 'expired')
+  await eventually(async () => (await verdict(verifier, short.token)) === 'expired')
 })
 
 test('a slash at the end and the names of the loopback interface make no difference', async (t) => {
@@ -69,7 +70,7 @@ test('another issuer is refused unless it is named, and then its addresses are u
   const { token, sid } = server.issue({ iss: issuer })
   t.equal(await verdict(verifier, token), 'good')
   server.revoke(sid)
-  await until(async () => (await verdict(verifier, token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, token)) === 'revoked')
 })
 
 test('metadata that names an address of another server is refused, and that server hears nothing', async (t) => {
@@ -115,7 +116,7 @@ test('the service comes later: tokens are refused until then, and the verifier r
   const { token } = server.issue()
   t.equal(await verdict(verifier, token), 'unavailable')
   server.metadata = metadata
-  await until(async () => (await verdict(verifier, token)) === 'good')
+  await eventually(async () => (await verdict(verifier, token)) === 'good')
 })
 
 test('introspect needs no keys: the service checks the signature', async (t) => {
