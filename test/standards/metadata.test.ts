@@ -18,6 +18,7 @@ test('metadata is that of RFC 8414, under either name, and leads to what is ther
       token_endpoint: 'https://auth.example.com/token',
       introspection_endpoint: 'https://auth.example.com/introspect',
       revocation_endpoint: 'https://auth.example.com/revoke',
+      revocation_feed_endpoint: 'https://auth.example.com/revocations',
       jwks_uri: 'https://auth.example.com/.well-known/jwks.json',
       response_types_supported: [],
       grant_types_supported: ['client_credentials', 'refresh_token'],
@@ -30,6 +31,8 @@ test('metadata is that of RFC 8414, under either name, and leads to what is ther
       t.equal((await api.call(path, { form: {}, headers: basic(CLIENT) })).status, 400, `${path} asks for more`)
     }
     t.equal((await api.call(new URL(answer.body.jwks_uri).pathname)).status, 200)
+    const feed = new URL(answer.body.revocation_feed_endpoint).pathname
+    t.equal((await api.call(feed, { headers: basic(CLIENT) })).status, 200)
   }
 })
 
