@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { type Kysely, PostgresAdapter, sql } from 'kysely'
 
 /**
- * Creates the tables of the feed, and triggers that write it. A trigger runs in the transaction that ends a session, so no
- * way to end a session can miss the feed: also not an instance of an older version during a rolling update.
+ * Creates the tables of the feed, and triggers that write it. A trigger runs in the transaction that ends a session. So no
+ * code can end a session without an entry, not even an instance of an older version during a rolling update.
  *
  * The order of positions is the order of commits. A writer locks the row of the feed until its commit, and takes the next
  * position under that lock. A sequence does not give this order: number 7 could be committed before number 6.

@@ -117,7 +117,7 @@ export interface SessionStore {
   count(): Promise<number>
   /**
    * Reads entries of the feed of revocations, oldest first. Every revocation that was acknowledged before this call is in the
-   * feed, on every replica. Whoever has read an entry is never given an earlier one. The feed keeps entries for
+   * feed, on every replica. A caller that has read an entry never gets an earlier one. The feed keeps entries for
    * `accessTtl` and {@link FEED_SLACK}, and always the newest one.
    *
    * @param from if the feed no longer has an entry with this id, the first entry of the page is a later one

@@ -1,7 +1,7 @@
 import { type Test, test } from 'tap'
-import { basic, makeClient } from '../support/clients.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
 import { Feed, getRevocations } from '../support/feed.js'
-import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { anyStore, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
@@ -89,7 +89,7 @@ for (const store of anyStore) {
     const { api, env } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: token } = await api.tokens('ada', PASSWORD)
-    const other = await makeClient(env, 'backend', { scopes: ['admin'] })
+    const other = await createClient(env, 'backend', { scopes: ['admin'] })
 
     t.match(await api.call('/revocations'), { status: 401, body: { error: 'invalid_client' } })
     t.match(await getRevocations(api, {}, { id: 'todo', secret: 'wrong' }), { status: 401 })
@@ -99,14 +99,16 @@ for (const store of anyStore) {
     t.equal(status, 200)
     t.equal(headers['cache-control'], 'no-store')
     t.equal(headers['content-type'], 'application/json; charset=utf-8')
-    t.match(await api.call('/revocations', { method: 'POST', headers: basic(api.client) }), { status: 405 })
+    t.match(await api.call('/revocations', { method: 'POST', headers: basicAuthorization(api.client) }), {
+      status: 405,
+    })
   })
 
   test(`${store}: W13 a client's own token reads the revocations by the rules of /introspect`, async (t) => {
-    const keys = withKeyFile(keyFile(t, await makeKey('ES256')))
+    const keys = keyFileSettings(writeKeyFile(t, await makeKey('ES256')))
     const { api } = await startService(t, store, { ...keys, AUDIENCE: 'web,todo' })
     const ask = async (form: Record<string, string>) => {
-      const call = { form: { grant_type: 'client_credentials', ...form }, headers: basic(api.client) }
+      const call = { form: { grant_type: 'client_credentials', ...form }, headers: basicAuthorization(api.client) }
       return (await api.call('/token', call)).body.access_token as string
     }
     const reserved = await ask({ scope: 'introspect', audience: 'http://latchkey.test' })
@@ -128,7 +130,7 @@ for (const store of anyStore) {
         t.match(answer.body.error_description, new RegExp(`${name} must be`), `${name}=${value} is explained`)
       }
     }
-    t.match(await api.call('/revocations?wait=0&wait=0', { headers: basic(api.client) }), { status: 400 })
+    t.match(await api.call('/revocations?wait=0&wait=0', { headers: basicAuthorization(api.client) }), { status: 400 })
     t.match(await getRevocations(api, { after: cursor, wait: 1000, colour: 'red' }), { status: 200 })
   })
 }

@@ -36,7 +36,7 @@ test('metadata follows RFC 8414 under both names, and its addresses exist', asyn
     }
     t.equal((await api.call(new URL(answer.body.jwks_uri).pathname)).status, 200)
     const feed = new URL(answer.body.revocation_feed_endpoint).pathname
-    t.equal((await api.call(feed, { headers: basic(CLIENT) })).status, 200)
+    t.equal((await api.call(feed, { headers: basicAuthorization(CLIENT) })).status, 200)
   }
 })
 

@@ -1,5 +1,5 @@
 import type { Answer, Api } from './api.js'
-import { basic, type Credentials } from './clients.js'
+import { basicAuthorization, type Credentials } from './clients.js'
 
 export interface FeedAnswer {
   feed: string
@@ -17,7 +17,7 @@ export function getRevocations(
   client: Credentials = api.client,
 ): Promise<Answer> {
   const search = new URLSearchParams(Object.entries(query).map(([name, value]): [string, string] => [name, `${value}`]))
-  return api.call(`/revocations?${search}`, { headers: basic(client) })
+  return api.call(`/revocations?${search}`, { headers: basicAuthorization(client) })
 }
 
 /** What a follower knows after some answers, by the rule of the documentation. */

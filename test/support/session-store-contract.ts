@@ -313,7 +313,7 @@ export function sessionContract(store: Store): void {
 
   test(`${store}: S1 the feed names what ended, in its order, and nothing that had ended before`, async (t) => {
     const { sessions, replica, age } = await openFeed(t, store)
-    const sub = newUser()
+    const sub = newUserId()
     const [one, two, three, expired] = await Promise.all(
       [1, 2, 3, 4].map(async () => (await sessions.create(newSession(sub))).session.sid),
     )
@@ -349,7 +349,7 @@ export function sessionContract(store: Store): void {
 
   test(`${store}: the feed is read in pages, each from the entry that the last one ended with`, async (t) => {
     const { sessions, replica } = await openFeed(t, store)
-    const sub = newUser()
+    const sub = newUserId()
     const sids = await Promise.all(
       [1, 2, 3, 4, 5].map(async () => (await sessions.create(newSession(sub))).session.sid),
     )
