@@ -127,7 +127,8 @@ test('every answer has a schema and a valid example, and every refusal has the s
       (requestBody ? COMMON_REFUSALS : ['500']).every((status) => statuses.includes(status)),
       `${name} has the refusals that every route has`,
     )
-    if (security && name !== 'POST /refresh') t.ok(statuses.includes('401'), `${name} has 401, for it asks who calls`)
+    if (security && name !== 'POST /refresh')
+      t.ok(statuses.includes('401'), `${name} has 401, because it requires credentials`)
     for (const [status, { description, content }] of Object.entries(responses)) {
       t.not(description, 'Default Response', `${name} says what ${status} means`)
       // Here 200 has no body either, because the status says everything: /revoke, /verify.
