@@ -42,6 +42,20 @@ export function sentencesOf(file: string, source: string = readFileSync(`${root}
   return blocks.flatMap((block) => split(block).map(({ line, text }) => ({ file, line, text })))
 }
 
+/** A text in quotes, on one line. */
+const LITERAL = /(['"`])((?:(?!\1)[^\\\n]|\\.)*)\1/g
+
+/** Texts in the code of a TypeScript file that have several words: titles, errors, log lines, descriptions. */
+export function literalsOf(file: string, source: string = readFileSync(`${root}${file}`, 'utf8')): Sentence[] {
+  return source
+    .split('\n')
+    .flatMap((code, index) =>
+      [...code.matchAll(LITERAL)].flatMap(([, , text = '']) => split({ line: index + 1, text })),
+    )
+    .filter(({ text }) => wordsOf(text).length >= 6)
+    .map((sentence) => ({ file, ...sentence }))
+}
+
 /** Lines of prose. `undefined` separates two texts. */
 type Lines = (readonly [line: number, text: string] | undefined)[]
 
@@ -168,5 +182,6 @@ export const BANNED: readonly RegExp[] = [
   /^else\b/i,
   /[,;:(] for (?:it|they|he|she|we|there|nobody|nothing) (?!alone|too|all|and\b)\w/i,
   new RegExp(`[,;:(] for (?:(?!which|whom|that|who|example|instance)[\\w'’-]+ ){1,4}${VERB}\\b`, 'i'),
+  /[,;:(] for (?:the|a|an|each|every|this) [\w'’-]+ [\w-]+[^s\W]s (?:it|its|the|a|an|to|nothing|no|only)\b/i,
   /(?<!\bthere )\b(?:is|are|was|were) no (?!(?:longer|more|less|fewer|\w+er) )\w/i,
 ]
