@@ -5,9 +5,9 @@ import type { Answer, Api } from '../support/api.js'
 import { PASSWORD, type RunningService, startService } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
-/** Signs in from a chosen address. */
-const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_QUEUE: '2000' }
+const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_QUEUE: '2000', LOG_LEVEL: 'warn' }
 
+/** Signs in from a chosen address. */
 const loginFrom = (api: Api, address: string, username: string, password: string): Promise<Answer> =>
   api.call('/login', { json: { username, password }, headers: { 'x-forwarded-for': address } })
 
@@ -132,7 +132,7 @@ for (const store of ['sqlite', 'redis'] as const) {
 
     t.ok(
       guesses.filter(({ status }) => status === 429).length >= 200,
-      'the guesses are stopped, and by the account, for each has an address of its own',
+      'the account stops the guesses, because each guess has its own address',
     )
     t.equal((await loginFrom(api, home, 'ada', PASSWORD)).status, 200, 'she signs in where she always does')
     t.equal((await loginFrom(api, home, 'ada', 'mistyped')).status, 401)
