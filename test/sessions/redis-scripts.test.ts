@@ -144,7 +144,7 @@ test('rotate: rotated, and the session and the index live on from now', async (t
 
   t.equal(outcome, 'rotated')
   t.equal(expires, (now as number) + TTL)
-  t.strictSame(rest, [now, CLIENT, '', '', ''])
+  t.strictSame(rest, [now, created, 'pwd', CLIENT, '', '', ''])
   t.strictSame(await client.hgetall(session), { g: '1', r: String(now), n: String(created), un: 'ada', c: CLIENT })
   t.equal(await client.pexpiretime(session), expires)
   t.equal(await client.pexpiretime(index), expires)

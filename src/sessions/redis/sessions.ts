@@ -13,7 +13,13 @@ import {
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshTokenPayload } from '../refresh-token.js'
-import { CLIENT_REVOCATION_RETENTION, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
+import {
+  CLIENT_REVOCATION_RETENTION,
+  type Rotation,
+  type Session,
+  type SessionStore,
+  type StoreOptions,
+} from '../session.js'
 import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
@@ -135,6 +141,13 @@ export function createRedisSessions(
     return ended
   }
 
+  async function readSession(sub: string, sid: string): Promise<Session | undefined> {
+    const key = sessionKey(sub, sid)
+    const [hash, expiresAt] = await Promise.all([redis.hgetallBuffer(key), redis.pexpiretime(key)])
+    // The session may have expired since its id was read.
+    return expiresAt > 0 ? toSession(sub, sid, hash, expiresAt) : undefined
+  }
+
   async function confirmRevoked(sub: string): Promise<void> {
     await replicated?.run(scripts.lkRevokeSessions.lua, [sessionIndexKey(sub)])
   }
@@ -163,7 +176,8 @@ export function createRedisSessions(
           sessionsPerUser,
           ...toFields(session),
         )
-        return { session: { ...session, generation: 0, createdAt: now, lastSeenAt: now, expiresAt }, excess }
+        const times = { createdAt: now, authenticatedAt: now, lastSeenAt: now, expiresAt }
+        return { session: { ...session, generation: 0, ...times }, excess }
       }),
 
     rotate: (presented, clientId) =>
@@ -171,7 +185,7 @@ export function createRedisSessions(
         const answer = await rotate({ presented, clientId })
         if (answer[0] === 'unknown') return { outcome: 'unknown' }
         if (answer[0] === 'reused') return { outcome: 'reused', successor: answer[1] }
-        const [outcome, now, expiresAt, lastSeenAt, owner, scope, audience, roles] = answer
+        const [outcome, now, expiresAt, lastSeenAt, authenticatedAt, amr, owner, scope, audience, roles] = answer
         const session = {
           sub: presented.sub,
           sid: presented.sid,
@@ -181,9 +195,18 @@ export function createRedisSessions(
           roles: toRoles(roles),
           generation: presented.generation + 1,
           lastSeenAt,
+          authenticatedAt,
+          amr: toRoles(amr),
           expiresAt,
         }
         return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
+      }),
+
+    reauthenticate: (sub, sid, amr) =>
+      mapErrors(async () => {
+        const key = sessionKey(sub, sid)
+        const found = await redis.lkReauthenticate(key, sessionIndexKey(sub), sid, refreshTtl, amr.join(' '))
+        return found === 1 ? readSession(sub, sid) : undefined
       }),
 
     findUsername: (sub, sid) => mapErrors(async () => (await findUsername(sessionKey(sub, sid))) ?? undefined),
@@ -191,14 +214,7 @@ export function createRedisSessions(
     list: (sub) =>
       mapErrors(async () => {
         const sids = await redis.zrange(sessionIndexKey(sub), '0', '-1')
-        const found = await Promise.all(
-          sids.map(async (sid) => {
-            const key = sessionKey(sub, sid)
-            const [hash, expiresAt] = await Promise.all([redis.hgetallBuffer(key), redis.pexpiretime(key)])
-            // The session may have expired since the index was read.
-            return (expiresAt > 0 && toSession(sub, sid, hash, expiresAt)) || []
-          }),
-        )
+        const found = await Promise.all(sids.map(async (sid) => (await readSession(sub, sid)) ?? []))
         return found.flat().sort((a, b) => b.lastSeenAt - a.lastSeenAt)
       }),
 

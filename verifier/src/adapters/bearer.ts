@@ -1,3 +1,9 @@
+import {
+  type AuthenticationDemand,
+  authenticationChallenge,
+  describeDemand,
+  meetsAuthentication,
+} from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import { TokenError } from '../token/token-error.js'
 import type { Verifier } from '../verifier.js'
@@ -21,6 +27,8 @@ export interface BearerRules {
   /** How to refuse claims that lack one of these, or undefined. */
   missingScope(claims: AccessTokenClaims, scopes: readonly string[]): Refusal | undefined
   missingRole(claims: AccessTokenClaims, roles: readonly string[]): Refusal | undefined
+  /** The challenge to step up (RFC 9470 §3), or undefined. */
+  insufficientAuthentication(claims: AccessTokenClaims, demand: AuthenticationDemand): Refusal | undefined
 }
 
 /** One space and one token (RFC 6750 §2.1), the scheme's name in any case (RFC 9110 §11.1). */
@@ -80,6 +88,13 @@ export function createBearerRules(verifier: Verifier, realm = 'latchkey'): Beare
       if (roles.every((role) => claims.roles?.includes(role))) return undefined
       return refuse(403, 'insufficient_scope', 'the token is not for this role', {
         'www-authenticate': `${challenge}, error="insufficient_scope"`,
+      })
+    },
+
+    insufficientAuthentication(claims, demand) {
+      if (meetsAuthentication(claims, demand, Date.now())) return undefined
+      return refuse(401, 'insufficient_user_authentication', describeDemand(demand), {
+        'www-authenticate': `${challenge}, ${authenticationChallenge(demand)}`,
       })
     },
   }
