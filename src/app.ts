@@ -15,14 +15,10 @@ import { admin } from './routes/admin/admin.js'
 import { decorateCallers } from './routes/guards/caller.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
-import { logout } from './routes/logout.js'
-import { logoutAll } from './routes/logout-all.js'
 import { metadata } from './routes/metadata.js'
 import { metrics as metricsRoute } from './routes/metrics.js'
 import { people } from './routes/people.js'
-import { refresh } from './routes/refresh.js'
 import { revoke } from './routes/revoke.js'
-import { sessionRoutes } from './routes/sessions.js'
 import { token } from './routes/token.js'
 import { verify } from './routes/verify.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
@@ -117,10 +113,6 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     const { issuer, mfa, passwordMinLength, signUp } = config
     const accounts = { users, hashing, throttle, signUp, passwordMinLength, mfa, rpId: config.relyingParty.id }
     await api.register(people, { ...accounts, ...secondFactors, clients, sessions, tokens, refreshTokens, audit })
-    await api.register(refresh, { sessions, tokens, refreshTokens, audit })
-    await api.register(logout, { sessions, tokens, refreshTokens, audit })
-    await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })
-    await api.register(sessionRoutes, { clients, sessions, tokens, audit })
     await api.register(introspect, { clients, sessions, tokens, audit })
     await api.register(token, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })

@@ -8,7 +8,11 @@ import { login } from './login.js'
 import { loginMfa } from './login-mfa.js'
 import { loginPasskey } from './login-passkey.js'
 import { stepUp } from './login-step-up.js'
+import { logout } from './logout.js'
+import { logoutAll } from './logout-all.js'
 import { recovery } from './recovery.js'
+import { refresh } from './refresh.js'
+import { sessionRoutes } from './sessions.js'
 import { signUp } from './users.js'
 import { deleteOwnAccount } from './users-me.js'
 import { factorRoutes } from './users-me-factors.js'
@@ -24,7 +28,7 @@ interface Dependencies extends LiveTokenDependencies, SignInDependencies, Second
   rpId: string
 }
 
-/** How people sign up, sign in, prove who they are, and change what they prove it with. */
+/** How people sign up, sign in and out, prove who they are, and change what they prove it with. */
 export const people: FastifyPluginAsync<Dependencies> = async (app, dependencies) => {
   await app.register(signUp, dependencies)
   await app.register(changePassword, dependencies)
@@ -33,6 +37,10 @@ export const people: FastifyPluginAsync<Dependencies> = async (app, dependencies
   await app.register(loginMfa, dependencies)
   await app.register(loginPasskey, dependencies)
   await app.register(stepUp, dependencies)
+  await app.register(refresh, dependencies)
+  await app.register(logout, dependencies)
+  await app.register(logoutAll, dependencies)
+  await app.register(sessionRoutes, dependencies)
   await app.register(recovery, dependencies)
   await app.register(factorRoutes, dependencies)
   await app.register(totpRoutes, dependencies)

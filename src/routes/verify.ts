@@ -104,6 +104,8 @@ function announcesBody({ headers }: FastifyRequest): boolean {
  * means nothing is refused: ignoring it would demand nothing.
  */
 function demandedAuthentication(request: FastifyRequest): AuthenticationDemand | undefined {
+  const { acr, max_age: age } = request.query as Record<string, unknown>
+  if (acr === undefined && age === undefined) return undefined
   const acrs = demanded(request, 'acr')
   const ages = demanded(request, 'max_age')
   if (acrs.length === 0 && ages.length === 0) return undefined

@@ -1,6 +1,8 @@
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
-import { type NewSession, PASSWORD_ONLY, type Session } from '../session.js'
+import type { RefreshTokenPayload } from '../refresh-token.js'
+import { type NewSession, PASSWORD_ONLY, type Rotation, type Session } from '../session.js'
 import { packDevice, unpackDevice } from './device.js'
+import type { RotationReply } from './scripts.js'
 
 /*
   The fields of a session's hash. With a million sessions every byte counts: names are short, and empty fields are omitted.
@@ -83,3 +85,24 @@ function join(hash: Record<string, Buffer>, name: string): Buffer {
 }
 
 export const toRoles = (field: string): string[] => (field === '' ? [] : field.split(' '))
+
+/** The outcome of a rotation, from the reply of `rotate.lua`. */
+export function toRotation({ sub, sid, generation }: RefreshTokenPayload, reply: RotationReply): Rotation {
+  if (reply[0] === 'unknown') return { outcome: 'unknown' }
+  if (reply[0] === 'reused') return { outcome: 'reused', successor: reply[1] }
+  const [outcome, now, expiresAt, lastSeenAt, authenticatedAt, amr, clientId, scope, audience, roles] = reply
+  const session = {
+    sub,
+    sid,
+    clientId,
+    scope,
+    audience,
+    roles: toRoles(roles),
+    generation: generation + 1,
+    lastSeenAt,
+    authenticatedAt,
+    amr: toRoles(amr),
+    expiresAt,
+  }
+  return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
+}

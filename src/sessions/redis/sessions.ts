@@ -13,16 +13,10 @@ import {
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshTokenPayload } from '../refresh-token.js'
-import {
-  CLIENT_REVOCATION_RETENTION,
-  type Rotation,
-  type Session,
-  type SessionStore,
-  type StoreOptions,
-} from '../session.js'
+import { CLIENT_REVOCATION_RETENTION, type Session, type SessionStore, type StoreOptions } from '../session.js'
 import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
-import { toFields, toRoles, toSession } from './fields.js'
+import { toFields, toRotation, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
 import { defineScripts, scripts } from './scripts.js'
@@ -82,18 +76,24 @@ export function createRedisSessions(
 
   // In a cluster, sessions of several users are in several slots, and one script may only use keys of one slot.
   const findUsername = batchPerTick(inCluster ? 1 : USERNAMES_BATCH, (keys: string[]) =>
-    askWithin(timeout, () => redis.lkFindUsernames(keys.length, ...keys), systemClock),
+    mapErrors(async () => {
+      const found = await askWithin(timeout, () => redis.lkFindUsernames(keys.length, ...keys), systemClock)
+      return found.map((username) => username ?? undefined)
+    }),
   )
 
   const rotate = batchPerTick(inCluster ? 1 : ROTATIONS_BATCH, (requests: RotationRequest[]) =>
-    redis.lkRotate(
-      requests.length * 2,
-      ...requests.flatMap(({ presented: { sub, sid } }) => [sessionKey(sub, sid), sessionIndexKey(sub)]),
-      refreshGrace,
-      refreshTtl,
-      FIRST_PARTY_CLIENT_ID,
-      ...requests.flatMap(({ presented: { sid, generation }, clientId }) => [sid, generation, clientId]),
-    ),
+    mapErrors(async () => {
+      const replies = await redis.lkRotate(
+        requests.length * 2,
+        ...requests.flatMap(({ presented: { sub, sid } }) => [sessionKey(sub, sid), sessionIndexKey(sub)]),
+        refreshGrace,
+        refreshTtl,
+        FIRST_PARTY_CLIENT_ID,
+        ...requests.flatMap(({ presented: { sid, generation }, clientId }) => [sid, generation, clientId]),
+      )
+      return replies.map((reply, i) => toRotation((requests[i] as RotationRequest).presented, reply))
+    }),
   )
 
   async function heartbeat(): Promise<void> {
@@ -116,8 +116,8 @@ export function createRedisSessions(
   const heartbeatTimer = setInterval(heartbeatIfReady, HEARTBEAT_INTERVAL).unref()
 
   /**
-   * Publishes an entry to the feed. In a cluster the feed is on another node than the session, so the replicas of the feed
-   * must hold the entry before the session is deleted: readers assume that a deleted session is already in the feed.
+   * Publishes an entry to the feed. Readers assume that a deleted session is already in the feed. In a cluster the feed is on
+   * another node than the session, so the feed's replicas must hold the entry before the session is deleted.
    * A single primary replicates both changes in order, so one wait, for the deletion, covers the entry too.
    */
   async function publish(...fields: string[]): Promise<void> {
@@ -180,27 +180,7 @@ export function createRedisSessions(
         return { session: { ...session, generation: 0, ...times }, excess }
       }),
 
-    rotate: (presented, clientId) =>
-      mapErrors(async (): Promise<Rotation> => {
-        const answer = await rotate({ presented, clientId })
-        if (answer[0] === 'unknown') return { outcome: 'unknown' }
-        if (answer[0] === 'reused') return { outcome: 'reused', successor: answer[1] }
-        const [outcome, now, expiresAt, lastSeenAt, authenticatedAt, amr, owner, scope, audience, roles] = answer
-        const session = {
-          sub: presented.sub,
-          sid: presented.sid,
-          clientId: owner,
-          scope,
-          audience,
-          roles: toRoles(roles),
-          generation: presented.generation + 1,
-          lastSeenAt,
-          authenticatedAt,
-          amr: toRoles(amr),
-          expiresAt,
-        }
-        return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
-      }),
+    rotate: (presented, clientId) => rotate({ presented, clientId }),
 
     reauthenticate: (sub, sid, amr) =>
       mapErrors(async () => {
@@ -209,7 +189,7 @@ export function createRedisSessions(
         return found === 1 ? readSession(sub, sid) : undefined
       }),
 
-    findUsername: (sub, sid) => mapErrors(async () => (await findUsername(sessionKey(sub, sid))) ?? undefined),
+    findUsername: (sub, sid) => findUsername(sessionKey(sub, sid)),
 
     list: (sub) =>
       mapErrors(async () => {
