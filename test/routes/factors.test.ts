@@ -1,7 +1,8 @@
 import { test } from 'tap'
-import type { Api } from '../support/api.js'
+import { withAccounts } from '../support/accounts.js'
+import type { Answer, Api } from '../support/api.js'
 import { basic } from '../support/clients.js'
-import { enrolTotp, loginMfa, mfaToken, newPerson } from '../support/factors.js'
+import { enrolPasskey, enrolTotp, loginMfa, mfaToken, newPerson, passkeyOptions } from '../support/factors.js'
 import { claimsOf } from '../support/gateways/tokens.js'
 import { anyStore, PASSWORD, startService, stores } from '../support/service.js'
 import { isAll } from '../support/size.js'
@@ -311,6 +312,36 @@ for (const store of anyStore) {
       t.equal(status, 404)
       t.match(body.error_description, /DATA_SECRET/)
     }
+  })
+
+  test(`${store}: M10 without the password no answer tells who has which factors`, async (t) => {
+    const service = await startService(t, store)
+    const { api } = service
+    for (const name of ['ada', 'bob', 'cy']) await api.signUp(name, PASSWORD)
+    await enrolTotp(api, (await api.tokens('ada', PASSWORD)).access_token)
+    await enrolPasskey(api, (await api.tokens('bob', PASSWORD)).access_token)
+    const outline = ({ status, headers: { date, 'x-request-id': id, ...headers }, text }: Answer) => ({
+      status,
+      headers,
+      text,
+    })
+    const wrong = outline(await api.login('cy', 'not the password'))
+    for (const name of ['ada', 'bob', 'nobody']) {
+      t.strictSame(outline(await api.login(name, 'not the password')), wrong, name)
+    }
+    const { challenge, ...options } = await passkeyOptions(api)
+    const { challenge: another, ...others } = await passkeyOptions(api)
+    t.not(challenge, another)
+    t.strictSame(options, others)
+    const own = (await api.tokens('cy', PASSWORD)).access_token
+    const unknown = outline(
+      await api.call('/users/me/factors/AAAAAAAAAAAAAAAAAAAAAA', { method: 'DELETE', bearer: own }),
+    )
+    const { id } = await withAccounts(service.env, async (_users, { db }) =>
+      db.selectFrom('factors').select('id').executeTakeFirstOrThrow(),
+    )
+    const foreign = outline(await api.call(`/users/me/factors/${id}`, { method: 'DELETE', bearer: own }))
+    t.strictSame(foreign, unknown, 'the factor of another account does not exist')
   })
 
   test(`${store}: a wrong, a late and a missing confirmation change nothing`, async (t) => {
