@@ -1,17 +1,17 @@
 import { test } from 'tap'
 import type { Api } from '../support/api.js'
 import { enrolTotp, mfaToken, newPerson } from '../support/factors.js'
-import { environmentOf, latchkey, settings, shellOf } from '../support/latchkey.js'
+import { environmentOf, latchkey, operatorEnvironment, storeCombinations } from '../support/latchkey.js'
 import { PASSWORD, startServiceWith } from '../support/service.js'
 
 const RENEWED = 'seven tame otters hum'
 
-for (const setting of settings) {
+for (const setting of storeCombinations) {
   test(`${setting}: users reset-password and roles take effect in the running service at once`, async (t) => {
     const env = await environmentOf(t, setting)
     const { api } = await startServiceWith(t, env)
     const { id } = (await api.signUp('ada', PASSWORD)).body
-    const shell = shellOf(env)
+    const shell = operatorEnvironment(env)
     const before = await api.tokens('ada', PASSWORD)
 
     t.match(await latchkey(['users', 'reset-password', 'ADA', '--json'], shell, `${RENEWED}\n`), {
@@ -36,14 +36,14 @@ for (const setting of settings) {
   })
 }
 
-for (const setting of settings) {
+for (const setting of storeCombinations) {
   test(`${setting}: users factors, reset-factors and mfa, and secrets reseal, on the running service`, async (t) => {
     const [old, renewed] = ['old-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj', 'new-5Jt8Wc3Bx1Kz6Qv9Nr4Mf2Hd7Ls0Gp']
     const env = { ...(await environmentOf(t, setting)), DATA_SECRET: old }
     const before = await startServiceWith(t, env)
     const { sub, tokens } = await newPerson(before.api, 'ada')
     const { app } = await enrolTotp(before.api, tokens.access_token)
-    const shell = shellOf(env)
+    const shell = operatorEnvironment(env)
 
     t.match(await latchkey(['users', 'factors', 'ada', '--json'], shell), {
       code: 0,
@@ -77,7 +77,7 @@ for (const setting of settings) {
 }
 
 test('users commands refuse invalid arguments', async (t) => {
-  const env = shellOf(await environmentOf(t, 'sqlite'))
+  const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
   t.equal((await latchkey(['users', 'create', 'ada', '--role', 'editor'], env, PASSWORD)).code, 0)
   for (const [args, stdin, said] of [
     [['create', 'ada'], PASSWORD, /there is an account with this user name/],

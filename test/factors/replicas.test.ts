@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import type { Answer } from '../support/api.js'
-import { basic, makeClient } from '../support/clients.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
 import { enrolTotp, mfaToken, newPerson } from '../support/factors.js'
 import { startReplicas } from '../support/replicas.js'
 import { PASSWORD } from '../support/service.js'
@@ -11,7 +11,7 @@ test('three processes: what is good once is good once over all of them', async (
   const replicas = await startReplicas(t, 'redis')
   const { apis, next } = replicas
   const [first] = apis
-  const mailer = { headers: basic(await makeClient(replicas.env, 'mailer', { scopes: ['recovery'] })) }
+  const mailer = { headers: basicAuthorization(await createClient(replicas.env, 'mailer', { scopes: ['recovery'] })) }
   const enrolled = async (name: string) => {
     const { tokens } = await newPerson(first, name)
     const { app, answer } = await enrolTotp(first, tokens.access_token)

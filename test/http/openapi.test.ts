@@ -5,8 +5,8 @@ import { type Test, test } from 'tap'
 import type { Answer, Call } from '../support/api.js'
 import { Authenticator } from '../support/authenticator.js'
 import { AuthenticatorApp } from '../support/authenticator-app.js'
-import { basic as basicHeader, makeClient } from '../support/clients.js'
-import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 interface Media {
@@ -165,7 +165,7 @@ test('every operation that needs credentials according to the document refuses a
 
 test('real answers match the document', async (t) => {
   // The calls also use a client's own token, which gives access only where a private key signs.
-  const keys = withKeyFile(keyFile(t, await makeKey('ES256')))
+  const keys = keyFileSettings(writeKeyFile(t, await makeKey('ES256')))
   const { api, env } = await startService(t, 'sqlite', {
     DOCS: 'on',
     HASH_COST: 'full',
@@ -282,7 +282,7 @@ test('real answers match the document', async (t) => {
   expect('POST /login', 403, held)
   await call('POST /login/mfa', 401, { json: { mfa_token: held.body.mfa_token, totp: '000000' } })
   await call('POST /login/mfa', 200, { json: { mfa_token: held.body.mfa_token, totp: await app.next() } })
-  await call('POST /login/mfa', 400, { json: { mfa_token: held.body.mfa_token, totp: '000000' } })
+  await call('POST /login/mfa', 400, { json: { mfa_token: 'lkt_expired', totp: '000000' } })
   const request = await api.call('/login/passkey/options', { json: {} })
   expect('POST /login/passkey/options', 200, request)
   await call('POST /login/passkey', 200, { json: { passkey: passkey.get(request.body) } })
@@ -292,7 +292,7 @@ test('real answers match the document', async (t) => {
   const ofEve = added.body.factor.id
   await call('DELETE /users/me/factors/{id}', 204, asEve, `/users/me/factors/${ofEve}`)
   await call('DELETE /users/me/factors/{id}', 404, asEve, `/users/me/factors/${ofEve}`)
-  const mailer = { headers: basicHeader(await makeClient(env, 'mailer', { scopes: ['recovery'] })) }
+  const mailer = { headers: basicAuthorization(await createClient(env, 'mailer', { scopes: ['recovery'] })) }
   const recoveryToken = await api.call('/recovery', { ...mailer, json: { username: 'eve' } })
   expect('POST /recovery', 200, recoveryToken)
   await call('POST /recovery', 404, { ...mailer, json: { username: 'nobody' } })

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
 import type { Answer, Api } from '../support/api.js'
-import { basic } from '../support/clients.js'
+import { basicAuthorization } from '../support/clients.js'
 import { enrolPasskey, enrolTotp, loginMfa, mfaToken, newPerson, passkeyOptions } from '../support/factors.js'
 import { claimsOf } from '../support/gateways/tokens.js'
 import { anyStore, PASSWORD, startService, stores } from '../support/service.js'
@@ -112,7 +112,7 @@ for (const store of stores) {
     t.equal((await use(before, 4)).status, 400, 'after a change of the password')
 
     const disabled = await mfaToken(api, 'ada', renewed)
-    const admin = { method: 'POST', headers: basic(api.client) }
+    const admin = { method: 'POST', headers: basicAuthorization(api.client) }
     t.equal((await api.call(`/admin/users/${ada.sub}/disable`, admin)).status, 204)
     t.equal((await use(disabled, 5)).status, 400, 'of a disabled account')
     t.equal((await loginMfa(api, token, {})).status, 400)
@@ -254,7 +254,7 @@ for (const store of stores) {
     const { api } = service
     const { sub, tokens } = await newPerson(api, 'ada')
     const admin = (method: string, path: string, json?: object) =>
-      api.call(`/admin/users/${sub}${path}`, { method, headers: basic(api.client), ...(json && { json }) })
+      api.call(`/admin/users/${sub}${path}`, { method, headers: basicAuthorization(api.client), ...(json && { json }) })
 
     t.equal((await admin('PUT', '/mfa', { required: true })).status, 204)
     t.notOk(await api.isActive(tokens.access_token), 'a session with one factor ends')
@@ -280,7 +280,7 @@ for (const store of stores) {
     )
     for (const path of ['/factors', '/mfa']) {
       const json = path === '/mfa' ? { json: { required: true } } : {}
-      const call = { method: path === '/mfa' ? 'PUT' : 'DELETE', headers: basic(api.client), ...json }
+      const call = { method: path === '/mfa' ? 'PUT' : 'DELETE', headers: basicAuthorization(api.client), ...json }
       t.equal((await api.call(`/admin/users/nobody${path}`, call)).status, 404)
     }
   })
@@ -297,7 +297,7 @@ for (const store of stores) {
     t.equal((await loginMfa(api, await mfaToken(api, 'ada'), { totp: await first.app.next() })).status, 401)
     t.equal((await loginMfa(api, await mfaToken(api, 'ada'), { totp: await second.app.next() })).status, 200)
 
-    const client = { headers: basic(api.client) }
+    const client = { headers: basicAuthorization(api.client) }
     t.equal((await api.call(`/admin/users/${sub}`, { method: 'DELETE', ...client })).status, 204)
     t.strictSame((await api.call(`/admin/users/${sub}/factors`, client)).status, 404)
   })

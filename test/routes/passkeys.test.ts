@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'tap'
 import type { Api } from '../support/api.js'
 import { Authenticator, type Deviation } from '../support/authenticator.js'
-import { basic } from '../support/clients.js'
+import { basicAuthorization } from '../support/clients.js'
 import { enrolPasskey, loginMfa, mfaToken, newPerson, passkeyOptions } from '../support/factors.js'
 import { claimsOf } from '../support/gateways/tokens.js'
 import { anyStore, PASSWORD, startService, stores } from '../support/service.js'
@@ -102,7 +102,7 @@ for (const store of stores) {
     for (const passkey of [undefined, 'text', 7, null, []]) {
       t.equal((await api.call('/login/passkey', { json: { passkey } })).status, 400)
     }
-    const disable = { method: 'POST', headers: basic(api.client) }
+    const disable = { method: 'POST', headers: basicAuthorization(api.client) }
     await api.call(`/admin/users/${bob.sub}/disable`, disable)
     t.equal((await signIn(api, bobs)).status, 401, 'a disabled account')
   })

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
 import type { Api } from '../support/api.js'
-import { basic } from '../support/clients.js'
+import { basicAuthorization } from '../support/clients.js'
 import { enrolTotp, newPerson } from '../support/factors.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
@@ -10,8 +10,8 @@ const RENEWED = 'seven tame otters hum'
 /** A client with this scope, whose mailer delivers tokens. */
 async function newMailer(api: Api, scopes = 'recovery') {
   const json = { id: `mailer-${scopes.replace(':', '-')}`, scopes }
-  const { body } = await api.call('/admin/clients', { headers: basic(api.client), json })
-  return { headers: basic({ id: json.id, secret: body.secret }) }
+  const { body } = await api.call('/admin/clients', { headers: basicAuthorization(api.client), json })
+  return { headers: basicAuthorization({ id: json.id, secret: body.secret }) }
 }
 
 const complete = (api: Api, token: string, password = RENEWED) =>
@@ -61,7 +61,7 @@ for (const store of stores) {
     t.equal((await complete(api, sibling)).status, 400, 'another token of the same time')
 
     const before = await ask()
-    const admin = { headers: basic(api.client) }
+    const admin = { headers: basicAuthorization(api.client) }
     const reset = await api.call(`/admin/users/${sub}/password`, { ...admin, json: { password: PASSWORD } })
     t.equal(reset.status, 204)
     t.equal((await complete(api, before)).status, 400, 'after a change of the password')
@@ -90,9 +90,9 @@ for (const store of stores) {
     await newMailer(api)
     const secret = await api.call('/admin/clients/mailer-recovery/secret', {
       method: 'POST',
-      headers: basic(api.client),
+      headers: basicAuthorization(api.client),
     })
-    const headers = basic({ id: 'mailer-recovery', secret: secret.body.secret })
+    const headers = basicAuthorization({ id: 'mailer-recovery', secret: secret.body.secret })
     const own = await api.call('/token', { headers, form: { grant_type: 'client_credentials' } })
     t.equal(own.body.scope, '', 'a reserved scope is in a token only when asked for')
     const other2 = { grant_type: 'client_credentials', scope: 'recovery', audience: 'elsewhere' }

@@ -6,7 +6,8 @@ import { epochKey, feedKey, feedRetentionKey } from '@latchkey/verifier/redis-ke
 import type { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import type { Test } from 'tap'
-import { type Database, openDatabase } from '../../src/database/database.js'
+import type { Database } from '../../src/database/database.js'
+import { openDatabase } from '../../src/database/open.js'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
 import {
@@ -17,7 +18,6 @@ import {
   type StoreOptions,
 } from '../../src/sessions/session.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
-import { eventually } from './eventually.js'
 import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
 import { type Store, temporaryFolder } from './service.js'
@@ -146,12 +146,12 @@ export function newSession(sub: string, overrides: Partial<NewSession> = {}): Ne
   }
 }
 
-export const newUser = (): string => randomUUID()
+export const newUserId = (): string => randomUUID()
 
 /** Presents a generation of a session, like the person's own device. */
-export const present = (sessions: SessionStore, sub: string, sid: string, generation: number): Promise<Rotation> =>
-  sessions.rotate({ sub, sid, generation }, FIRST_PARTY_CLIENT_ID)
-
-export async function poll(_t: Test, condition: () => Promise<boolean>): Promise<void> {
-  await eventually(condition)
-}
+export const presentGeneration = (
+  sessions: SessionStore,
+  sub: string,
+  sid: string,
+  generation: number,
+): Promise<Rotation> => sessions.rotate({ sub, sid, generation }, FIRST_PARTY_CLIENT_ID)
