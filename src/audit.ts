@@ -19,7 +19,7 @@ export type AuditEvent =
   | { event: 'factor.recovery_codes_renewed'; sub: string }
   | ({ event: 'factor.reset'; sub: string } & Actor)
   | { event: 'factor.used'; sub: string; type: string }
-  | { event: 'factor.refused'; reason: string; sub: string; type?: string | undefined }
+  | { event: 'factor.refused'; reason: string; sub?: string | undefined; type: string }
   | ({ event: 'user.mfa_changed'; sub: string; required: boolean } & Actor)
   | ({ event: 'recovery.requested'; sub: string } & Actor)
   | { event: 'recovery.completed'; sub: string }

@@ -24,6 +24,8 @@ export interface PasskeyCeremonies {
   ): Promise<{ isValid: true; passkey: StoredPasskey } | { isValid: false; fault: CeremonyFault }>
   /** @param sub only passkeys of this account; undefined: the person chooses the account in the browser */
   authenticationOptions(sub: string | undefined): Promise<PublicKeyCredentialRequestOptionsJSON>
+  /** The account of the passkey that a response names, if its challenge is fresh. Nothing is proved yet. */
+  findOwner(response: unknown): Promise<string | undefined>
   /**
    * Whose passkey signed. The challenge and the counter are then used.
    *
@@ -53,6 +55,11 @@ export function createPasskeyCeremonies(factors: Factors, passkeys: Passkeys, ti
     async authenticationOptions(sub) {
       const challenge = tickets.issue('passkey challenge', sub === undefined ? {} : { sub }, CHALLENGE_LIFETIME)
       return passkeys.authenticationOptions(challenge, sub === undefined ? undefined : await factors.passkeys(sub))
+    },
+
+    async findOwner(response) {
+      if (!readChallenge(response, 'passkey challenge', tickets)) return undefined
+      return (await factors.findPasskey(textOf(response, 'id')))?.sub
     },
 
     async authenticate(response, sub) {

@@ -24,11 +24,14 @@ export const loginPasskey: FastifyPluginAsyncTypebox<Dependencies> = async (app,
     refuseIgnoredLimits(request)
     const session = await readSessionRequest(request, request.body, dependencies)
 
-    const proof = await passkeyCeremonies.authenticate(request.body.passkey, undefined)
-    const user = proof.isValid ? await users.find(proof.passkey.sub) : undefined
-    if (!proof.isValid || !user || user.disabled) {
+    const { passkey } = request.body
+    // The account is read before the passkey is proved. If the passkey is removed in between, the account has changed since.
+    const owner = await passkeyCeremonies.findOwner(passkey)
+    const user = owner === undefined ? undefined : await users.find(owner)
+    const proof = await passkeyCeremonies.authenticate(passkey, undefined)
+    if (!proof.isValid || !user || proof.passkey.sub !== user.id || user.disabled) {
       const sub = proof.isValid ? proof.passkey.sub : proof.sub
-      audit(request, { event: 'factor.refused', reason: proof.fault ?? 'disabled', sub: sub ?? '', type: 'passkey' })
+      audit(request, { event: 'factor.refused', reason: proof.fault ?? 'disabled', sub, type: 'passkey' })
       audit(request, { event: 'login.refused', reason: 'passkey', sub })
       throw refusal.invalidPasskey()
     }

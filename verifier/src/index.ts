@@ -1,5 +1,5 @@
 export type { RedisClient, RedisLocation } from './revocation/redis.js'
-export type { AuthenticationDemand } from './token/authentication.js'
+export { type AuthenticationDemand, meetsAuthentication } from './token/authentication.js'
 export type { AccessTokenClaims } from './token/claims.js'
 export type { Jwk } from './token/jwk.js'
 export type { Jwks, KeyOptions } from './token/keys.js'
