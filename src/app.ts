@@ -18,6 +18,7 @@ import { introspect } from './routes/introspect.js'
 import { metadata } from './routes/metadata.js'
 import { metrics as metricsRoute } from './routes/metrics.js'
 import { people } from './routes/people.js'
+import { revocations } from './routes/revocations.js'
 import { revoke } from './routes/revoke.js'
 import { token } from './routes/token.js'
 import { verify } from './routes/verify.js'
@@ -59,12 +60,8 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   metrics.watchRoutes(app)
 
   // Stores
-  const { database, redis, close, ...stores } = await openStores(
-    config,
-    logger,
-    tracing?.traceDatabase(metrics.databaseObserver) ?? metrics.databaseObserver,
-    'service',
-  )
+  const databaseObserver = tracing?.traceDatabase(metrics.databaseObserver) ?? metrics.databaseObserver
+  const { database, redis, close, ...stores } = await openStores(config, logger, databaseObserver, 'service')
   const timed = metrics.timeSessions(stores.sessions)
   const sessions = tracing?.traceSessions(timed) ?? timed
   app.addHook('onClose', close)
@@ -114,6 +111,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     const accounts = { users, hashing, throttle, signUp, passwordMinLength, mfa, rpId: config.relyingParty.id }
     await api.register(people, { ...accounts, ...secondFactors, clients, sessions, tokens, refreshTokens, audit })
     await api.register(introspect, { clients, sessions, tokens, audit })
+    await api.register(revocations, { clients, sessions, tokens, audit })
     await api.register(token, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(admin, {

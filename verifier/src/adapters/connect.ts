@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type AuthenticationDemand, requireDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
-import type { Verifier } from '../verifier.js'
+import type { Verifier } from '../token-verifier.js'
 import { createBearerRules, type Refusal, requireNames } from './bearer.js'
 
 declare module 'http' {
