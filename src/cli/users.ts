@@ -17,6 +17,7 @@ import { findUser, USER } from './find-user.js'
 import { importUsers } from './import.js'
 import { readPassword } from './read-password.js'
 import { withServices } from './services.js'
+import { listFactors, requireUserMfa, resetUserFactors } from './user-factors.js'
 
 const create = command({
   about: 'Create an account; the password comes from standard input',
@@ -247,6 +248,9 @@ export const users = group('Manage accounts', {
   claims,
   'reset-password': resetPassword,
   roles,
+  factors: listFactors,
+  'reset-factors': resetUserFactors,
+  mfa: requireUserMfa,
   disable,
   enable,
   delete: remove,

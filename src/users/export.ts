@@ -12,6 +12,8 @@ export interface ExportedAccount {
   /** Unix seconds. */
   created_at: number
   claims?: AccountClaims
+  /** Second factors are not exported, so an account that has some must not sign in with its password alone. */
+  mfa_required?: true
 }
 
 /** The accounts after this id. Ids never change, so an account that is renamed meanwhile is neither lost nor exported twice. */
@@ -28,5 +30,6 @@ export async function exportAccounts(
     disabled: row.disabled_at !== null,
     created_at: Math.floor(row.created_at / 1000),
     ...(row.claims !== null && { claims: fromColumn(row.claims) }),
+    ...((row.mfa_required === 1 || row.factors > 0) && { mfa_required: true as const }),
   }))
 }

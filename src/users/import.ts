@@ -18,6 +18,8 @@ export interface ImportedAccount {
   /** Unix milliseconds; undefined means now. */
   createdAt: number | undefined
   claims: AccountClaims
+  /** The account must sign in with two factors. */
+  mfaRequired: boolean
 }
 
 /**
@@ -35,8 +37,8 @@ export const importOutcomes: Record<Exclude<ImportOutcome, 'imported' | 'present
 const MAX_TIME = 253_402_300_799
 
 /**
- * Reads an account of an import: `username` and `password_hash`, and optionally `id`, `roles`, `disabled`, `created_at` and
- * `claims`.
+ * Reads an account of an import: `username` and `password_hash`, and optionally `id`, `roles`, `disabled`, `created_at`,
+ * `claims` and `mfa_required`.
  *
  * @returns the account, or the reason why it is refused. The reason repeats nothing of the hash
  */
@@ -44,6 +46,7 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not a JSON object'
   const account = value as Record<string, unknown>
   const { username, password_hash: given, id, roles = [], disabled = false, created_at: created } = account
+  const { mfa_required: mfaRequired } = account
   if ('password' in account) return 'password is not allowed: send its hash as password_hash'
   if (typeof username !== 'string') return 'username is missing, or not a text'
   const nameRule = brokenUsernameRule(username)
@@ -60,6 +63,7 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
   const roleRule = brokenRoleRule(roles)
   if (roleRule) return `roles: ${roleRule}`
   if (typeof disabled !== 'boolean') return 'disabled must be true or false'
+  if (mfaRequired !== undefined && typeof mfaRequired !== 'boolean') return 'mfa_required must be true or false'
   if (created !== undefined && !(Number.isInteger(created) && Number(created) >= 0 && Number(created) <= MAX_TIME)) {
     return 'created_at must be Unix time in whole seconds'
   }
@@ -73,6 +77,7 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
     disabled,
     createdAt: created === undefined ? undefined : Number(created) * 1000,
     claims,
+    mfaRequired: mfaRequired === true,
   }
 }
 
@@ -129,7 +134,7 @@ async function addAccounts({ db, now }: Database, accounts: readonly ImportedAcc
   const inserted = await db
     .insertInto('users')
     .values(
-      accounts.map(({ id, username, passwordHash, roles, disabled, createdAt, claims }, index) => ({
+      accounts.map(({ id, username, passwordHash, roles, disabled, createdAt, claims, mfaRequired }, index) => ({
         id,
         username: shownUsername(username),
         username_key: keys[index] as string,
@@ -140,6 +145,7 @@ async function addAccounts({ db, now }: Database, accounts: readonly ImportedAcc
         disabled_at: disabled ? now : null,
         created_at: createdAt ?? now,
         claims: toColumn(claims),
+        mfa_required: mfaRequired ? 1 : 0,
       })),
     )
     .onConflict((conflict) => conflict.doNothing())

@@ -8,28 +8,10 @@ import { type ExportedAccount, exportAccounts } from './export.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
 import type { HashingSlot, PasswordHashing } from './password-hashing.js'
 import { renameAccount } from './rename.js'
+import { type NewUser, toUser, type User } from './user.js'
 import { shownUsername, usernameKey, usernameSkeleton } from './username.js'
 
-export interface User {
-  id: string
-  username: string
-  roles: string[]
-  disabled: boolean
-  /** Changes with each change of the password. */
-  passwordVersion: number
-  /** Unix milliseconds. */
-  createdAt: number
-  claims: AccountClaims
-}
-
-export interface NewUser {
-  username: string
-  password: string
-  /** Without an id, the account gets a UUID. */
-  id?: string | undefined
-  roles?: readonly string[]
-  claims?: AccountClaims
-}
+export type { NewUser, User }
 
 export type SignIn = { outcome: 'accepted'; user: User } | { outcome: 'refused'; reason: SignInRefusal; sub?: string }
 export type SignInRefusal = 'unknown_user' | 'wrong_password' | 'disabled'
@@ -54,8 +36,8 @@ export interface Users {
   /** Checks the password. An unknown, a wrong and a disabled sign-in take the same time. */
   signIn(candidate: SignInCandidate, password: string, slot: HashingSlot): Promise<SignIn>
   /**
-   * Whether an accepted sign-in still holds: the account exists and is enabled, its name and its password are the same, and it
-   * kept all roles of `user`. Call this after you created the session. A change of an account writes the account first and ends its
+   * Whether an accepted sign-in still holds: the account exists and is enabled, its name, its password and its factors are the
+   * same, and it kept all roles of `user`. Call this after you created the session. A change of an account writes the account first and ends its
    * sessions after. So either this call sees the change, or the change sees the session.
    */
   isCurrent(user: User): Promise<boolean>
@@ -79,6 +61,8 @@ export interface Users {
   import(accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]>
   /** Accounts as the import reads them, in the order of their ids, after this id. */
   export(page: { limit: number; after: string }): Promise<ExportedAccount[]>
+  /** Returns whether the account exists. End its sessions with one factor after, not before. */
+  setMfaRequired(id: string, isRequired: boolean): Promise<boolean>
   /** Returns whether the account exists. End its sessions after, not before. */
   disable(id: string): Promise<boolean>
   enable(id: string): Promise<boolean>
@@ -217,6 +201,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       const found = await findRow(user.id)
       if (found?.disabled_at !== null || found.password_version !== user.passwordVersion) return false
       if (found.username !== user.username) return false
+      if (found.factors_version !== user.factorsVersion) return false
       const { roles } = toUser(found)
       return user.roles.every((role) => roles.includes(role))
     },
@@ -241,6 +226,8 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     },
     setPasswordHash: (id, passwordHash) => update(id, newHash(passwordHash)),
     setRoles: (id, roles) => update(id, { roles: JSON.stringify(roles) }),
+    setMfaRequired: (id, isRequired) =>
+      update(id, { mfa_required: isRequired ? 1 : 0, factors_version: sql<number>`factors_version + 1` }),
     setClaims: (id, claims) => update(id, { claims: toColumn(claims) }),
 
     async rename(id, username) {
@@ -255,12 +242,18 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     export: (page) => exportAccounts(database, page),
 
     async delete(id) {
-      const { numDeletedRows } = await db
-        .deleteFrom('users')
-        .where('id', '=', id)
-        .where('disabled_at', 'is not', null)
-        .executeTakeFirst()
-      return numDeletedRows > 0n
+      return db.transaction().execute(async (transaction) => {
+        const { numDeletedRows } = await transaction
+          .deleteFrom('users')
+          .where('id', '=', id)
+          .where('disabled_at', 'is not', null)
+          .executeTakeFirst()
+        if (numDeletedRows === 0n) return false
+        // An import may bring an account with this id again. That account must not have these factors.
+        await transaction.deleteFrom('factors').where('sub', '=', id).execute()
+        await transaction.deleteFrom('recovery_codes').where('sub', '=', id).execute()
+        return true
+      })
     },
   }
 
@@ -278,17 +271,5 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       // Keeps a password that was changed meanwhile.
       .where('password_hash', '=', found.password_hash)
       .execute()
-  }
-}
-
-function toUser(row: UserRow): User {
-  return {
-    id: row.id,
-    username: row.username,
-    roles: JSON.parse(row.roles),
-    disabled: row.disabled_at !== null,
-    passwordVersion: row.password_version,
-    createdAt: row.created_at,
-    claims: fromColumn(row.claims),
   }
 }

@@ -6,6 +6,7 @@ import type { AdminDependencies } from './dependencies.js'
 import { sessionsRoutes } from './sessions.js'
 import { userRoutes } from './user.js'
 import { setClaimsRoute } from './user-claims.js'
+import { userFactorsRoutes } from './user-factors.js'
 import { resetPasswordRoute } from './user-password.js'
 import { setRolesRoute } from './user-roles.js'
 import { renameRoute } from './user-username.js'
@@ -24,6 +25,7 @@ export const admin: FastifyPluginAsync<AdminDependencies> = async (app, dependen
   await app.register(setRolesRoute, dependencies)
   await app.register(renameRoute, dependencies)
   await app.register(setClaimsRoute, dependencies)
+  await app.register(userFactorsRoutes, dependencies)
   await app.register(clientsRoutes, dependencies)
   await app.register(clientRoutes, dependencies)
   await app.register(sessionsRoutes, dependencies)
