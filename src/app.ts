@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.js'
-import { BOOTSTRAP_PERMISSIONS, createClients } from './clients/clients.js'
+import { openClients } from './clients/open-clients.js'
 import type { Config } from './config/config.js'
 import { parseProductionKeys } from './config/parsers.js'
 import { createSecondFactors } from './factors/second-factors.js'
@@ -80,8 +80,10 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const tokenClaims = createTokenClaims(config.accountClaims, users)
   const secondFactors = createSecondFactors(database, config)
   const throttle = createThrottle(redis)
-  const clients = createClients(database)
-  if (config.bootstrapClient) await clients.create(config.bootstrapClient, BOOTSTRAP_PERMISSIONS)
+  const { clients, issuers } = openClients(database, config, sessions.useOnce, metrics.countAssertion, logger)
+  if (config.bootstrapClient) {
+    await clients.create(config.bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
+  }
   const refreshTokens = createRefreshTokens(config.refreshSecrets, config.issuer)
   const ring = openKeyRing(config, config.production ? parseProductionKeys : parseKeys, logger)
   app.addHook('onClose', async () => ring.close())
@@ -107,7 +109,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await registerBodies(api)
     decorateCallers(api)
     const refuseOtherMethods = collectAddresses(api)
-    const { mfa, signUp } = config
+    const { production, mfa, signUp } = config
     const issuing = { sessions, tokens, refreshTokens, tokenClaims, audit }
     const accounts = { users, hashing, throttle, signUp, passwordMinLength, mfa, rpId: config.relyingParty.id }
     await api.register(people, { ...accounts, ...secondFactors, ...issuing, clients })
@@ -115,15 +117,9 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(revocations, { clients, sessions, tokens, audit })
     await api.register(token, { ...issuing, clients })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
-    await api.register(admin, {
-      users,
-      factors: secondFactors.factors,
-      clients,
-      sessions,
-      tokens,
-      passwordMinLength,
-      audit,
-    })
+    const { factors } = secondFactors
+    const administration = { users, factors, issuers, production, passwordMinLength }
+    await api.register(admin, { ...administration, clients, sessions, tokens, audit })
     await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })

@@ -13,6 +13,7 @@ export const operations = [
   'renameUser',
   'revokeClient',
   'clientNotBefore',
+  'useOnce',
   'readFeed',
 ] as const satisfies readonly (keyof SessionStore)[]
 export type Operation = (typeof operations)[number]

@@ -13,6 +13,7 @@ export const scripts = {
   lkRename: { lua: lua('rename') },
   lkFindUsernames: { lua: lua('find-usernames') },
   lkPublishRevocation: { lua: lua('publish-revocation'), numberOfKeys: 2 },
+  lkUseOnce: { lua: lua('use-once'), numberOfKeys: 1 },
   lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
   lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
   lkReadFeed: { lua: lua('read-feed'), numberOfKeys: 2 },
@@ -32,6 +33,7 @@ interface ScriptCommands {
   lkFindUsernames(keys: number, ...sessions: string[]): Promise<(string | null)[]>
   lkRename(keys: number, ...args: (string | Buffer)[]): Promise<number>
   lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
+  lkUseOnce(key: string, deadline: number, kept: number): Promise<number>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkEpoch(epoch: string): Promise<number>
   lkReadFeed(feed: string, retention: string, from: string, limit: number): Promise<FeedReply>

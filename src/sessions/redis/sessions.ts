@@ -21,12 +21,13 @@ import {
 } from '../session.js'
 import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
-import { countSessions } from './count.js'
+import { countSessions } from './count-sessions.js'
 import { readRedisFeed } from './feed.js'
 import { toFields, toRotation, toSession, toUsernameFields } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
 import { defineScripts, scripts } from './scripts.js'
+import { useOnce } from './use-once.js'
 
 /** Milliseconds. A follower of the feed is stale after 1 s by default, so it can miss three heartbeats in a row. */
 const HEARTBEAT_INTERVAL = 250
@@ -240,6 +241,8 @@ export function createRedisSessions(
         // A Redis that lost its data has lost the revocations too. So every token issued before its epoch counts as ended.
         return Math.max(parseTime(key, notBefore ?? '0'), parseTime(epochKey, epoch) - 1)
       }),
+
+    useOnce: (use) => mapErrors(() => useOnce(redis, replicated, use)),
 
     count: () =>
       mapErrors(async () => {
