@@ -34,7 +34,13 @@ for (const store of stores) {
       const introspection = createVerifier({
         issuer: ISSUER,
         audience: ISSUER,
-        revocation: { mode: 'introspect', endpoint: `${api.url}/introspect`, clientId, clientAssertion, cacheSeconds: 0 },
+        revocation: {
+          mode: 'introspect',
+          endpoint: `${api.url}/introspect`,
+          clientId,
+          clientAssertion,
+          cacheSeconds: 0,
+        },
       })
       t.teardown(() => Promise.all([verifier.close(), introspection.close()]))
       await verifier.ready()

@@ -126,7 +126,10 @@ function createRevocation(options: RevocationOptions, clock: Clock): Revocation 
       if (!(cacheSeconds >= 0 && cacheSeconds < Number.POSITIVE_INFINITY)) {
         throw new TypeError('revocation.cacheSeconds must be a number of seconds: 0 or more')
       }
-      return createIntrospection({ endpoint, authentication: authenticateWith(options, 'revocation.'), cacheSeconds }, clock)
+      return createIntrospection(
+        { endpoint, authentication: authenticateWith(options, 'revocation.'), cacheSeconds },
+        clock,
+      )
     }
     case 'none':
       requireMembers(options, 'revocation', ['mode'])
