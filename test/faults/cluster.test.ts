@@ -7,6 +7,7 @@ import { eventually } from '../support/eventually.js'
 import { countAccepted, Ledger, signUpLanes, startLoad, untilAccepted } from '../support/load.js'
 import { type ClusterNode, startRedisCluster } from '../support/servers/redis-cluster.js'
 import { PASSWORD, startService } from '../support/service.js'
+import { scaledLimit } from '../support/time-limits.js'
 import { startVerifier } from '../support/verifier-setup.js'
 
 /** How often each used slot moves to the next primary. */
@@ -102,5 +103,5 @@ test('F5, F11: a primary of a cluster dies under load: no acknowledged revocatio
   )
   t.equal(revived, 0)
   t.strictSame(ledger.wrong, [])
-  t.ok(back < 2000 + 1000, `back after ${back} ms`)
+  t.ok(back < scaledLimit(3000), `back after ${back} ms`)
 })

@@ -4,6 +4,7 @@ import type { Answer, Api, Tokens } from '../support/api.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startReplica } from '../support/servers/redis-sentinel.js'
 import { CLIENT, PASSWORD, startService } from '../support/service.js'
+import { scaledLimit } from '../support/time-limits.js'
 
 const OTHER_PASSWORD = 'another battery, another staple'
 
@@ -105,7 +106,7 @@ test('F5: no revocation endpoint acknowledges before the replicas have the chang
         const began = performance.now()
         const answer = await ask(api, person)
         t.match(answer, { status: 503, headers: { 'retry-after': '1' } }, `the ${which} time`)
-        t.ok(performance.now() - began < 1000, `in ${performance.now() - began} ms`)
+        t.ok(performance.now() - began < scaledLimit(1000), `in ${performance.now() - began} ms`)
       }
 
       catchUp()
@@ -176,9 +177,12 @@ test('only revocations wait for replicas; other requests do not wait behind them
   fallBehind()
 
   const ending = api.logout(other.access_token)
-  const began = performance.now()
+  let isEnding = true
+  void ending.finally(() => {
+    isEnding = false
+  })
   t.equal(await api.isActive(mine.access_token), true)
-  t.ok(performance.now() - began < 140, 'introspection does not stand behind WAIT')
+  t.equal(isEnding, true, 'introspection does not stand behind WAIT')
   t.equal((await api.refresh(mine.refresh_token)).status, 200)
   t.equal((await api.login('ada', PASSWORD)).status, 200)
   t.equal((await ending).status, 503)

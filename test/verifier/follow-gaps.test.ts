@@ -59,7 +59,7 @@ test('a half-open connection is noticed and replaced', async (t) => {
   wire.blackhole()
   wire.restore()
   await service.api.logout(one.access_token)
-  t.ok((await eventually(async () => (await verdict(verifier, one.access_token)) === 'revoked')) < 2500)
+  await eventually(async () => (await verdict(verifier, one.access_token)) === 'revoked')
   await untilFresh(admin, async () => (await verdict(verifier, other.access_token)) === 'good')
 })
 
@@ -73,13 +73,14 @@ test('entries that were trimmed before the follower returned are looked up', asy
   wire.cut()
   await service.api.logout(missed.access_token)
   await admin.xtrim(feedKey, 'MAXLEN', 0)
-  await sleep(600)
+  await eventually(async () => (await admin.xlen(feedKey)) > 0)
   const commands = await recordCommands(admin)
   wire.restore()
   await eventually(async () => (await verdict(verifier, missed.access_token)) === 'revoked')
   await eventually(async () => (await commands()).some((command) => command.includes(FROM_THE_START)))
   // The follower is fresh, but the token is not covered. Only Redis knows the other trimmed entries.
-  await sleep(500)
+  const { access_token: fresh } = await signIn()
+  await untilFresh(admin, async () => (await verdict(verifier, fresh)) === 'good')
   const before = await countCommand(admin, 'exists')
   t.equal(await verdict(verifier, other.access_token), 'good')
   t.equal(await verdict(verifier, missed.access_token), 'revoked')
@@ -108,7 +109,7 @@ for (const { name, idOf } of [
       .exec()
     writeHeartbeats(t, admin)
     // The key still exists. Only a follower that read the whole feed can know the revocation.
-    t.ok((await eventually(async () => (await verdict(verifier, access_token)) === 'revoked')) < 2000)
+    await eventually(async () => (await verdict(verifier, access_token)) === 'revoked')
   })
 }
 
