@@ -50,7 +50,7 @@ test(`F11: slots move under load, × ${MOVES}: no call fails, and no call gets a
   }
   await load.stop()
   await sleep(1200)
-  t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
+  t.equal(await countAccepted(verifiers, ledger), 0, 'no verifier accepts one of them')
   await untilAccepted(t, next(), verifiers)
   const revived = await ledger.countRevived(next, true)
   t.comment(
@@ -93,7 +93,7 @@ test('F5, F11: a primary of a cluster dies under load: no acknowledged revocatio
   await sleep(500)
   await load.stop()
   await sleep(1200)
-  t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
+  t.equal(await countAccepted(verifiers, ledger), 0, 'no verifier accepts one of them')
   await untilAccepted(t, next(), verifiers)
   const revived = await ledger.countRevived(next, true)
   t.comment(

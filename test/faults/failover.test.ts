@@ -142,7 +142,7 @@ test(`F5, F9: sentinels replace a killed, stalled or demoted primary under load,
   }
   await load.stop()
   await sleep(1200)
-  t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
+  t.equal(await countAccepted(verifiers, ledger), 0, 'no verifier accepts one of them')
   await untilAccepted(t, next(), verifiers)
   revived += await ledger.countRevived(next, true)
   t.comment(

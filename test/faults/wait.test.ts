@@ -1,3 +1,5 @@
+import { claimsOf } from '../support/decode.js'
+import { basicAuthorization } from '../support/clients.js'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import type { Answer, Api, Tokens } from '../support/api.js'
@@ -33,9 +35,8 @@ async function newPerson(api: Api, name: string): Promise<Person> {
   return { name, mine: await api.tokens(name, PASSWORD), other: await api.tokens(name, PASSWORD) }
 }
 
-const admin = { authorization: `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')}` }
-const subOf = ({ access_token: token }: Tokens): string =>
-  JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()).sub
+const admin = basicAuthorization(CLIENT)
+const subOf = ({ access_token: token }: Tokens): string => claimsOf(token).sub
 
 /** How to request a revocation repeatedly in the same words, the status of its success, and the ended sessions. */
 interface Door {

@@ -1,9 +1,10 @@
+import { claimsOf } from '../support/decode.js'
 import { test } from 'tap'
 import { eventually } from '../support/eventually.js'
 import { startApacheOpenidc } from '../support/gateways/apache.js'
 import { headerValues } from '../support/gateways/app.js'
 import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
-import { claimsOf, unixSeconds, withClaims } from '../support/gateways/tokens.js'
+import { unixSeconds, withClaims } from '../support/gateways/tokens.js'
 
 gatewayContract({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5 })
 

@@ -1,9 +1,10 @@
+import { claimsOf } from '../support/decode.js'
 import { feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import type { Api, Tokens } from '../support/api.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
-import { claimsOf, Forger } from '../support/hostile/tokens.js'
+import { Forger } from '../support/hostile/tokens.js'
 import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
 

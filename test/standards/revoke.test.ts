@@ -50,7 +50,7 @@ for (const store of stores) {
     t.match(
       await api.call('/introspect', { form: { token }, bearer: token }),
       { status: 401, body: { error: 'invalid_client' } },
-      'nor does it open a door any longer',
+      'the token no longer authenticates the client',
     )
     t.equal(await api.isActive(foreign), true, "another client's tokens live")
     // Times of issue are whole seconds. A token of the same second has ended too.

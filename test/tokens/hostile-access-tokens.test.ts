@@ -1,3 +1,4 @@
+import { claimsOf } from '../support/decode.js'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -7,7 +8,7 @@ import { type Test, test } from 'tap'
 import type { Api } from '../support/api.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { eventually } from '../support/eventually.js'
-import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
+import { byCase, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
 import { JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
 
 // If the service accepted one of these, its values would reach the store. So every store gets them. The others fail at

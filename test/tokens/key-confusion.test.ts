@@ -1,3 +1,4 @@
+import { claimsOf } from '../support/decode.js'
 import { constants, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import { test } from 'tap'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { base64url } from '../support/hostile/forger.js'
 import { signedWithPublicKey } from '../support/hostile/header.js'
-import { claimsOf, Forger } from '../support/hostile/tokens.js'
+import { Forger } from '../support/hostile/tokens.js'
 import { JWT_SECRET, PASSWORD, startService, temporaryFolder } from '../support/service.js'
 
 const pairs = {

@@ -1,9 +1,10 @@
+import { decodeHeader } from '../support/decode.js'
 import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 import { eventually } from '../support/eventually.js'
-import { decodeHeader, jwkSet, keyFileSettings, makeKey, type PrivateKey, writeKeyFile } from '../support/keys.js'
+import { jwkSet, keyFileSettings, makeKey, type PrivateKey, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
 
 const READ = 'the key file was read: the first key signs'

@@ -1,3 +1,4 @@
+import { decodeHeader } from '../support/decode.js'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -6,7 +7,7 @@ import { type Test, test } from 'tap'
 import { type Algorithm, addKey, generateKey, promoteKey, removeKey } from '../../src/tokens/key-file.js'
 import type { Tokens } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
-import { decodeHeader, keyFileSettings } from '../support/keys.js'
+import { keyFileSettings } from '../support/keys.js'
 import { environment, PASSWORD, type SpawnedService, spawnService, temporaryFolder } from '../support/service.js'
 import { claimsWithGenuineJti } from '../support/stamped.js'
 

@@ -1,10 +1,10 @@
+import { claimsOf } from '../support/decode.js'
 import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { type Test, test } from 'tap'
 import type { Answer, Api } from '../support/api.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
-import { claimsOf } from '../support/hostile/forger.js'
 import { keyFileSettings, makeKey, type PrivateKey, writeKeyFile } from '../support/keys.js'
 import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 

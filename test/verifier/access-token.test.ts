@@ -1,3 +1,4 @@
+import { claimsOf } from '../support/decode.js'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import {
@@ -11,7 +12,7 @@ import {
 import { test } from 'tap'
 import { type SessionClaims, withMembersAfter } from '../support/hostile/forger.js'
 import { tokenOfLength } from '../support/hostile/payload.js'
-import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
+import { byCase, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
 import { JWT_SECRET } from '../support/service.js'
 
 const now = Math.floor(Date.now() / 1000)

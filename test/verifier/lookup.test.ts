@@ -56,7 +56,7 @@ test('F6: after Redis is emptied, the older tokens of a client are refused', asy
   // A token of the second in which Redis was emptied counts as newer.
   await untilNextSecond()
   await admin.flushall()
-  t.equal(await service.api.isActive(token), false, 'nor does the service')
+  t.equal(await service.api.isActive(token), false, 'the service refuses the token too')
   t.equal(await verdict(verifier, token), 'revoked')
   await service.close()
   await admin.flushall()

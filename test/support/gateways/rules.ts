@@ -1,3 +1,4 @@
+import { claimsOf } from '../decode.js'
 import { createHash, randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { eventually } from '../eventually.js'
@@ -5,7 +6,7 @@ import { startRedis } from '../servers/redis.js'
 import { environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
 import { headerValues, startApp, type TestApp } from './app.js'
 import { type Sent, send } from './send.js'
-import { claimsOf, unixSeconds, withClaims } from './tokens.js'
+import { unixSeconds, withClaims } from './tokens.js'
 
 /** The client of the gateway for introspection. */
 export const GATEWAY_CLIENT = { id: 'gateway', secret: 'a-secret+of/the%gateway&its=own:2026' }
