@@ -36,6 +36,22 @@ export const Scope = Type.String({
   examples: [example.scope],
 })
 
+/** The session that a sign-in asks for. */
+export const SessionFields = {
+  scope: Type.Optional(Scope),
+  audience: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 256,
+      description: 'One of `AUDIENCE`, or `ISSUER`. Default: the first of `AUDIENCE`',
+    }),
+  ),
+  device_name: Type.Optional(
+    // No control characters, because lists show the name, and Postgres refuses NUL.
+    Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: '`GET /sessions` shows it' }),
+  ),
+}
+
 /**
  * An access token or a refresh token. No `maxLength`, because counting the characters took 2 µs, and the body has a limit.
  */
