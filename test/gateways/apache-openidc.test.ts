@@ -1,5 +1,5 @@
-import { claimsOf } from '../support/decode.js'
 import { test } from 'tap'
+import { claimsOf } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
 import { startApacheOpenidc } from '../support/gateways/apache.js'
 import { headerValues } from '../support/gateways/app.js'

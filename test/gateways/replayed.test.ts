@@ -1,7 +1,7 @@
-import { claimsOf } from '../support/decode.js'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { test } from 'tap'
+import { claimsOf } from '../support/decode.js'
 import { exampleUrl } from '../support/gateways/program.js'
 import { unixSeconds, withClaims } from '../support/gateways/tokens.js'
 import { PASSWORD, startService } from '../support/service.js'

@@ -1,6 +1,6 @@
-import { basicAuthorization } from '../support/clients.js'
 import { test } from 'tap'
 import type { Api, Call } from '../support/api.js'
+import { basicAuthorization } from '../support/clients.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 const NEXT = 'a quite different pass phrase'

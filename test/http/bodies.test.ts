@@ -1,6 +1,6 @@
-import { basicAuthorization } from '../support/clients.js'
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { test } from 'tap'
+import { basicAuthorization } from '../support/clients.js'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
 import { exchange, parseAnswer } from '../support/socket.js'
 

@@ -1,10 +1,10 @@
-import { claimsOf } from '../support/decode.js'
 import { createHmac } from 'node:crypto'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { sql } from 'kysely'
 import { test } from 'tap'
 import { readConfig } from '../../src/config/read.js'
 import { withAccounts } from '../support/accounts.js'
+import { claimsOf } from '../support/decode.js'
 import { startWithFragileStore } from '../support/fragile-store.js'
 import {
   environment,

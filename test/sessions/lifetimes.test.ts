@@ -1,7 +1,7 @@
-import { claimsOf } from '../support/decode.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 import type { Api, Tokens } from '../support/api.js'
+import { claimsOf } from '../support/decode.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 for (const store of stores) {

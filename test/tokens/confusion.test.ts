@@ -1,5 +1,5 @@
-import { claimsOf } from '../support/decode.js'
 import { test } from 'tap'
+import { claimsOf } from '../support/decode.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { tokenOfLength } from '../support/hostile/payload.js'
 import { Forger } from '../support/hostile/tokens.js'

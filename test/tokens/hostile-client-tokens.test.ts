@@ -1,6 +1,6 @@
-import { claimsOf } from '../support/decode.js'
 import { test } from 'tap'
 import { basicAuthorization } from '../support/clients.js'
+import { claimsOf } from '../support/decode.js'
 import { fitsHeader, refusedAnswers } from '../support/endpoints.js'
 import { byCase, Forger, hostileTokens } from '../support/hostile/tokens.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'

@@ -1,7 +1,7 @@
-import { decodeHeader } from '../support/decode.js'
 import { writeFileSync } from 'node:fs'
 import { createLocalJWKSet, importJWK, jwtVerify } from 'jose'
 import { test } from 'tap'
+import { decodeHeader } from '../support/decode.js'
 import { algorithms, jwkSet, keyFileSettings, makeKey, publicJwk, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, startService, startServiceWith } from '../support/service.js'
 

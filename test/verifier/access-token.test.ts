@@ -1,4 +1,3 @@
-import { claimsOf } from '../support/decode.js'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import {
@@ -10,6 +9,7 @@ import {
   TokenError,
 } from '@latchkey/verifier/access-token'
 import { test } from 'tap'
+import { claimsOf } from '../support/decode.js'
 import { type SessionClaims, withMembersAfter } from '../support/hostile/forger.js'
 import { tokenOfLength } from '../support/hostile/payload.js'
 import { byCase, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'

@@ -1,6 +1,6 @@
-import { claimsOf } from '../decode.js'
 import { createHash, randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
+import { claimsOf } from '../decode.js'
 import { eventually } from '../eventually.js'
 import { startRedis } from '../servers/redis.js'
 import { environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
