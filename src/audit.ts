@@ -31,9 +31,19 @@ export type AuditEvent =
   | ({ event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd } & Actor)
   | ({ event: 'client.created'; client: string; scopes: readonly string[]; audiences: readonly string[] } & Actor)
   | ({ event: 'client.secret_rotated' | 'client.deleted'; client: string } & Actor)
-  | { event: 'client.refused' }
+  | ({ event: 'client.refused' } & RefusedAssertion)
+  | ({ event: 'client.proof_changed'; client: string; proof: readonly string[] } & Actor)
+  | ({ event: 'issuer.created' | 'issuer.deleted'; issuer: string } & Actor)
   | { event: 'client.token_issued'; sub: string }
   | { event: 'client.tokens_revoked'; sub: string; nbf: number }
+
+/** Only for an assertion. `issuer` and `subject` are of a genuine token of a trusted issuer to which no client is bound. */
+interface RefusedAssertion {
+  method?: string
+  reason?: string
+  issuer?: string
+  subject?: string
+}
 
 interface Actor {
   /** The id of the client that did it with the scope `admin`. */
