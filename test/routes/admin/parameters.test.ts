@@ -10,6 +10,7 @@ function bodyOf(path: string): object {
   if (path.endsWith('/username')) return { username: 'bob' }
   if (path.endsWith('/claims')) return { claims: {} }
   if (path === '/admin/issuers') return { name: 'cluster', issuer: 'https://cluster.test' }
+  if (path.endsWith('/mfa')) return { required: true }
   if (path.endsWith('/roles')) return { roles: ['editor'] }
   if (path.endsWith('/password')) return { password: 'seven tame otters hum' }
   return {}
