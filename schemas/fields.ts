@@ -36,6 +36,11 @@ export const Scope = Type.String({
   examples: [example.scope],
 })
 
+/** RFC 8707 §2. A form repeats the parameter, and JSON has a list: both name several audiences, and a token has one. */
+export const Resource = Type.Union([Type.String({ minLength: 1, maxLength: 256 }), Type.Array(Type.String())], {
+  description: 'The same as `audience`, under the name of RFC 8707. A token has one: two get `invalid_target`',
+})
+
 /**
  * An access token or a refresh token. No `maxLength`, because counting the characters took 2 µs, and the body has a limit.
  */
@@ -61,6 +66,17 @@ export const Time = Type.Integer({ description: 'Unix time in seconds', examples
 /** A sentence for the description of each endpoint where people change their own account. */
 export const OWN_AUDIENCE =
   'The access token must be for `ISSUER` or for the default audience, the first of `AUDIENCE`.'
+
+/** RFC 8693 §4.1 */
+export const Act = Type.Object(
+  { sub: Type.String() },
+  {
+    // The actor before it stands inside, as `act` again.
+    additionalProperties: true,
+    description: 'The client that acts for the person, and inside it, as `act` again, the client that acted before it',
+    examples: [{ sub: 'todo', act: { sub: 'gateway' } }],
+  },
+)
 
 /** `client_secret_post` (RFC 6749 §2.3.1) */
 export const PostedCredentials = {

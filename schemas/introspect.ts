@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
-import { example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
+import { Act, example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
 
 /** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
 export const IntrospectResponse = Type.Object(
@@ -18,6 +18,7 @@ export const IntrospectResponse = Type.Object(
     sid: Type.Optional(SessionId),
     token_type: Type.Optional(Type.Literal('Bearer')),
     roles: Type.Optional(Type.Array(Type.String())),
+    act: Type.Optional(Act),
   },
   {
     description: 'The claims of an active access token, or `{"active":false}`',

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
-import { example, Fields, Password, Scope, Username } from './fields.js'
+import { example, Fields, Password, Resource, Scope, Username } from './fields.js'
 import { TokenResponse } from './token-response.js'
 
 /** `POST /login` */
@@ -22,6 +22,7 @@ export const Login = {
           description: 'One of `AUDIENCE`, or `ISSUER`. Default: the first of `AUDIENCE`',
         }),
       ),
+      resource: Type.Optional(Resource),
       device_name: Type.Optional(
         // No control characters, because lists show the name, and Postgres refuses NUL.
         Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: '`GET /sessions` shows it' }),

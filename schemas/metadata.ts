@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { errorResponses } from './error.js'
+import { TOKEN_EXCHANGE } from './token.js'
 
 const authentication = ['client_secret_basic', 'client_secret_post']
 const texts = Type.Array(Type.String())
@@ -28,7 +29,7 @@ export const MetadataResponse = Type.Object(
         revocation_endpoint: 'http://localhost:3000/revoke',
         jwks_uri: 'http://localhost:3000/.well-known/jwks.json',
         response_types_supported: [],
-        grant_types_supported: ['client_credentials', 'refresh_token'],
+        grant_types_supported: ['client_credentials', 'refresh_token', TOKEN_EXCHANGE],
         token_endpoint_auth_methods_supported: authentication,
         introspection_endpoint_auth_methods_supported: authentication,
         revocation_endpoint_auth_methods_supported: authentication,

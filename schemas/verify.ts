@@ -8,7 +8,8 @@ export const Verify = {
     'For nginx `auth_request`, Caddy `forward_auth`, Traefik `ForwardAuth`, Envoy `ext_authz` and others. It takes every ' +
     'method, and every path below. In the query, `aud`, `scope` and `role` are required of the token, all of them. Other names are ' +
     'ignored, but names that look like these (`roles`, `Scope`, `audience`) get 403. The response has the headers ' +
-    '`X-Auth-Sub`, `X-Auth-Sid`, `X-Auth-Client-Id`, `X-Auth-Scope` and `X-Auth-Roles`. A header without a value is empty.',
+    '`X-Auth-Sub`, `X-Auth-Sid`, `X-Auth-Client-Id`, `X-Auth-Scope`, `X-Auth-Roles` and `X-Auth-Act`. A header without a value ' +
+    'is empty. `X-Auth-Act` names the clients that act for the person, the present one first.',
   tags: ['services'],
   security: [{ bearer: [] }],
   response: { 200: Empty('Admit the request. At any other status, refuse it'), ...errorResponses(401, 403, 500, 503) },

@@ -1,6 +1,6 @@
 -- http-request lua.latchkey URL: admits the request if Latchkey's /verify at URL does.
 
-local IDENTITY = { 'x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles' }
+local IDENTITY = { 'x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles', 'x-auth-act' }
 
 local function refuse(txn, status, challenge)
   local reply = txn:reply({ status = status })

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
 import { Client, ClientId, clientExample, Secret } from './clients.js'
-import { AdminBody, adminRoute, CredentialsOnly } from './fields.js'
+import { AdminBody, Audiences, adminRoute, CredentialsOnly, ExchangeAudiences, Scopes } from './fields.js'
 
 const params = Fields({ id: ClientId })
 
@@ -11,6 +11,28 @@ export const ReadClient = {
   summary: 'Read a client',
   ...adminRoute,
   params,
+  response: {
+    200: Type.Object(Client.properties, { description: 'The client', examples: [clientExample] }),
+    ...commonErrorResponses(401, 403, 404),
+  },
+}
+
+/** `PATCH /admin/clients/:id` */
+export const UpdateClient = {
+  summary: 'Change what a client may do',
+  description:
+    'What is left out stays as it is. Send an empty list to take everything of one kind away. Every instance sees the change ' +
+    'within 5 seconds.',
+  ...adminRoute,
+  params,
+  body: AdminBody(
+    {
+      scopes: Type.Optional(Scopes),
+      audiences: Type.Optional(Audiences),
+      exchange_audiences: Type.Optional(ExchangeAudiences),
+    },
+    { examples: [{ exchange_audiences: ['todo', 'mail'] }] },
+  ),
   response: {
     200: Type.Object(Client.properties, { description: 'The client', examples: [clientExample] }),
     ...commonErrorResponses(401, 403, 404),

@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Time } from '../fields.js'
-import { AdminBody, Audiences, adminRoute, Scopes } from './fields.js'
+import { AdminBody, Audiences, adminRoute, ExchangeAudiences, Scopes } from './fields.js'
 
 export const ClientId = Type.String({
   minLength: 1,
@@ -16,6 +16,7 @@ export const Client = Type.Object({
   id: Type.String(),
   scopes: Type.Array(Type.String()),
   audiences: Type.Array(Type.String()),
+  exchange_audiences: Type.Array(Type.String()),
   created_at: Time,
   previous_secret_until: Type.Union([Time, Type.Null()], {
     description: 'When the previous secret ends. `null` if no previous secret is valid',
@@ -25,6 +26,7 @@ export const clientExample = {
   id: 'backend',
   scopes: ['introspect'],
   audiences: [],
+  exchange_audiences: [],
   created_at: example.time,
   previous_secret_until: null,
 }
@@ -50,8 +52,18 @@ export const CreateClient = {
   summary: 'Create a client with a new secret',
   ...adminRoute,
   body: AdminBody(
-    { id: ClientId, scopes: Type.Optional(Scopes), audiences: Type.Optional(Audiences) },
-    { examples: [{ id: 'backend', scopes: 'introspect' }] },
+    {
+      id: ClientId,
+      scopes: Type.Optional(Scopes),
+      audiences: Type.Optional(Audiences),
+      exchange_audiences: Type.Optional(ExchangeAudiences),
+    },
+    {
+      examples: [
+        { id: 'backend', scopes: 'introspect' },
+        { id: 'gateway', exchange_audiences: 'todo mail' },
+      ],
+    },
   ),
   response: {
     201: Type.Object(

@@ -60,6 +60,12 @@ export const Audiences = stringList(
   'Audiences whose tokens the client may introspect. Empty means all',
 )
 
+export const ExchangeAudiences = stringList(
+  ScopeToken,
+  SCOPE,
+  'Audiences for which the client may exchange the token of a person (RFC 8693). Empty means none',
+)
+
 export const User = Type.Object(
   {
     id: Type.String(),

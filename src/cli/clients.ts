@@ -5,39 +5,83 @@ import { isScopeToken } from '../scope.js'
 import { CommandError, command, group, seconds, table, time } from './command.js'
 import { withServices } from './services.js'
 
+const scope = {
+  type: 'string',
+  multiple: true,
+  value: 'SCOPE',
+  about: 'a scope that the client may have; may be repeated',
+} as const
+const audience = {
+  type: 'string',
+  multiple: true,
+  value: 'AUDIENCE',
+  about: 'an audience whose tokens it sees; may be repeated',
+} as const
+const exchangeAudiences = {
+  type: 'string',
+  multiple: true,
+  value: 'AUDIENCES',
+  about: "audiences for which it may exchange a person's token; may be repeated",
+} as const
+
 const create = command({
   about: 'Create a client, and show its secret once',
   details: `
 The scope introspect permits /introspect, and the scope admin permits /admin. The client's own tokens carry the other scopes.
-A client with audiences sees only the tokens for these audiences at introspection.`,
+A client with audiences sees only the tokens for these audiences at introspection.
+
+A client with exchange audiences, for example a gateway, exchanges the token of a person for a token of one of these audiences.
+It exchanges tokens for its own audiences, or, without audiences, for ISSUER and the default audience.`,
   names: ['ID'],
-  options: {
-    scope: {
-      type: 'string',
-      multiple: true,
-      value: 'SCOPE',
-      about: 'a scope that the client may have; may be repeated',
-    },
-    audience: {
-      type: 'string',
-      multiple: true,
-      value: 'AUDIENCE',
-      about: 'an audience whose tokens it sees; may be repeated',
-    },
-  },
+  options: { scope, audience, 'exchange-audiences': exchangeAudiences },
   async run({ names: [id], options }) {
     if (!isClientId(id)) {
       throw new CommandError('ID must be 1 to 64 letters, digits, dots, dashes and underscores, and not latchkey')
     }
     const scopes = splitValues(options.scope, 'scope')
     const audiences = splitValues(options.audience, 'audience')
+    const exchangeAudiences = splitValues(options['exchange-audiences'], 'exchange-audiences')
     const secret = generateClientSecret()
-    const isCreated = await withServices((services) => createClient(services, { id, secret }, { scopes, audiences }))
+    const permissions = { scopes, audiences, exchangeAudiences }
+    const isCreated = await withServices((services) => createClient(services, { id, secret }, permissions))
     if (!isCreated) throw new CommandError(`the client ${id} exists: rotate gives it a new secret`)
     return {
       text: `The client ${id} is created. Its secret is not shown again:\n${secret}`,
-      json: { id, secret, scopes, audiences },
+      json: { id, secret, scopes, audiences, exchange_audiences: exchangeAudiences },
     }
+  },
+})
+
+const update = command({
+  about: 'Change what a client may do',
+  details: `
+An option replaces all values of its kind, and what you leave out stays as it is. --exchange-audiences '' takes all of them away.
+Running instances see the change within 5 seconds.`,
+  names: ['ID'],
+  options: { scope, audience, 'exchange-audiences': exchangeAudiences },
+  async run({ names: [id], options }) {
+    const { scope: scopes, audience: audiences, 'exchange-audiences': exchangeAudiences } = options
+    const changes = {
+      ...(scopes.length > 0 && { scopes: splitValues(scopes, 'scope') }),
+      ...(audiences.length > 0 && { audiences: splitValues(audiences, 'audience') }),
+      ...(exchangeAudiences.length > 0 && {
+        exchangeAudiences: splitValues(exchangeAudiences, 'exchange-audiences'),
+      }),
+    }
+    if (Object.keys(changes).length === 0) {
+      throw new CommandError('nothing to change: give --scope, --audience or --exchange-audiences')
+    }
+    const client = await withServices(async ({ clients }) =>
+      (await clients.update(id, changes)) ? clients.read(id) : undefined,
+    )
+    if (!client) throw new CommandError(`there is no client ${id}`)
+    const json = {
+      id,
+      scopes: [...client.scopes],
+      audiences: [...client.audiences],
+      exchange_audiences: [...client.exchangeAudiences],
+    }
+    return { text: `The client ${id} is changed.`, json }
   },
 })
 
@@ -45,23 +89,30 @@ const list = command({
   about: 'List the clients',
   async run() {
     const all = await withServices(({ clients }) => clients.list())
-    const rows = all.map((client) => ({ ...client, scopes: [...client.scopes], audiences: [...client.audiences] }))
+    const rows = all.map((client) => ({
+      ...client,
+      scopes: [...client.scopes],
+      audiences: [...client.audiences],
+      exchangeAudiences: [...client.exchangeAudiences],
+    }))
     return {
       text: table(
-        rows.map(({ id, scopes, audiences, createdAt, previousSecretUntil }) => ({
+        rows.map(({ id, scopes, audiences, exchangeAudiences, createdAt, previousSecretUntil }) => ({
           id,
           scopes: scopes.join(' '),
           audiences: audiences.join(' ') || 'all',
+          'exchanges for': exchangeAudiences.join(' '),
           created: time(createdAt),
           'old secret until': time(previousSecretUntil),
         })),
         'There are no clients.',
       ),
       json: {
-        clients: rows.map(({ id, scopes, audiences, createdAt, previousSecretUntil }) => ({
+        clients: rows.map(({ id, scopes, audiences, exchangeAudiences, createdAt, previousSecretUntil }) => ({
           id,
           scopes,
           audiences,
+          exchange_audiences: exchangeAudiences,
           created_at: seconds(createdAt),
           previous_secret_until: previousSecretUntil === undefined ? null : seconds(previousSecretUntil),
         })),
@@ -126,6 +177,7 @@ function parseOverlap(text: string): number {
 
 export const clients = group('Manage clients: the services and gateways that call this service', {
   create,
+  update,
   list,
   rotate,
   delete: remove,

@@ -20,11 +20,15 @@ export interface Client {
   scopes: ReadonlySet<string>
   /** The client may introspect tokens of these audiences. An empty set means all audiences. */
   audiences: ReadonlySet<string>
+  /** The client may exchange a person's token for one of these audiences (RFC 8693). An empty set means that it may not. */
+  exchangeAudiences: ReadonlySet<string>
 }
 
 export interface ClientPermissions {
   scopes: readonly string[]
   audiences: readonly string[]
+  /** None, unless given. */
+  exchangeAudiences?: readonly string[]
 }
 
 /** A client as lists show it, without its secrets. */
@@ -47,6 +51,8 @@ export interface Clients {
    * invalid at once. Returns the end of the overlap in Unix milliseconds, or undefined if the client does not exist.
    */
   rotateSecret(credentials: ClientCredentials, overlap: number): Promise<number | undefined>
+  /** Changes what is given, and keeps the rest. Returns false if the client does not exist. Replicas see it within 5 s. */
+  update(id: string, changes: Partial<ClientPermissions>): Promise<boolean>
   /** Reads one client from the database, and not from the cache. */
   read(id: string): Promise<ListedClient | undefined>
   /** All clients, sorted by id. A deployment has one client for each service, so the list is short. */
@@ -184,7 +190,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
       return (await getCached(id, CACHE_MAX_AGE))?.client
     },
 
-    async create({ id, secret }, { scopes, audiences }) {
+    async create({ id, secret }, { scopes, audiences, exchangeAudiences = [] }) {
       const { numInsertedOrUpdatedRows } = await db
         .insertInto('clients')
         .values({
@@ -194,6 +200,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
           previous_secret_until: null,
           scopes: scopes.join(' '),
           audiences: audiences.join(' '),
+          exchange_audiences: exchangeAudiences.join(' '),
           created_at: now,
         })
         .onConflict((conflict) => conflict.column('id').doNothing())
@@ -214,6 +221,22 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
         .executeTakeFirst()
       cache.delete(id)
       return rotated?.previous_secret_until ?? undefined
+    },
+
+    async update(id, { scopes, audiences, exchangeAudiences }) {
+      const { numUpdatedRows } = await db
+        .updateTable('clients')
+        .set({
+          // An update sets at least one column.
+          id,
+          ...(scopes && { scopes: scopes.join(' ') }),
+          ...(audiences && { audiences: audiences.join(' ') }),
+          ...(exchangeAudiences && { exchange_audiences: exchangeAudiences.join(' ') }),
+        })
+        .where('id', '=', id)
+        .executeTakeFirst()
+      cache.delete(id)
+      return numUpdatedRows > 0n
     },
 
     async read(id) {
@@ -238,7 +261,12 @@ type ReadRow = Selectable<ClientRow> & { now: number }
 
 function toClient(row: Selectable<ClientRow>): Client {
   const parseList = (text: string) => new Set(text.split(' ').filter(Boolean))
-  return { id: row.id, scopes: parseList(row.scopes), audiences: parseList(row.audiences) }
+  return {
+    id: row.id,
+    scopes: parseList(row.scopes),
+    audiences: parseList(row.audiences),
+    exchangeAudiences: parseList(row.exchange_audiences),
+  }
 }
 
 function toCachedClient(row: ReadRow, readAt: Moment): CachedClient {

@@ -92,4 +92,9 @@ export const migrations: Record<string, Migration> = {
         )`.execute(db)
     },
   },
+  '0007-exchange-audiences': {
+    async up(db: Kysely<unknown>) {
+      await sql`ALTER TABLE clients ADD COLUMN exchange_audiences text NOT NULL DEFAULT ''`.execute(db)
+    },
+  },
 }

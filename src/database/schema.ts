@@ -38,6 +38,8 @@ export interface ClientRow {
   scopes: string
   /** Space-separated. The audiences whose tokens the client sees at introspection. Empty: every audience. */
   audiences: string
+  /** Space-separated. The audiences for which the client may exchange a person's token. Empty: none. */
+  exchange_audiences: string
   created_at: number
 }
 

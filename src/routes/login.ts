@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import { Login } from '../../schemas/login.js'
 import type { Audit } from '../audit.js'
 import { RESERVED_SCOPES } from '../clients/clients.js'
+import { requestedAudience } from '../grants/requested-audience.js'
 import { tokenResponse } from '../grants/token-response.js'
 import { refusal } from '../http/errors.js'
 import { parseScope } from '../scope.js'
@@ -35,7 +36,8 @@ export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, depend
 
   app.post('/login', { schema: Login }, async (request, reply) => {
     refuseIgnoredLimits(request)
-    const { username, password, scope = '', audience = audiences[0], device_name: deviceName = null } = request.body
+    const { username, password, scope = '', device_name: deviceName = null } = request.body
+    const audience = requestedAudience(request.body) ?? audiences[0]
     if (parseScope(scope).some((item) => RESERVED_SCOPES.has(item))) {
       throw refusal.invalidScope('scope has introspect or admin: only clients may have these scopes')
     }

@@ -2,6 +2,7 @@ import { METHODS } from 'node:http'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Verify } from '../../schemas/verify.js'
+import { actorsOf } from '../grants/token-exchange.js'
 import { refusal } from '../http/errors.js'
 import { parseScope } from '../scope.js'
 import { misspeltNarrowing } from './guards/ignored-limits.js'
@@ -44,6 +45,7 @@ export const verify: FastifyPluginAsyncTypebox<LiveTokenDependencies> = async (a
         'x-auth-client-id': claims.client_id,
         'x-auth-scope': claims.scope,
         'x-auth-roles': roles.join(' '),
+        'x-auth-act': claims.act ? actorsOf(claims.act).join(' ') : '',
       })
       .code(200)
       .send()

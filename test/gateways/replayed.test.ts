@@ -148,6 +148,7 @@ for (const [name, ask] of Object.entries(SIGNED_IN)) {
             'x-auth-scope': 'todo:read todo:write',
             // Always there, for a gateway that copies what is there leaves what is not as the caller sent it.
             'x-auth-roles': '',
+            'x-auth-act': '',
             'cache-control': 'no-store',
             connection: 'keep-alive',
           })

@@ -21,6 +21,7 @@ export const ROUTES: [method: string, path: string][] = [
   ['GET', '/admin/clients'],
   ['POST', '/admin/clients'],
   ['GET', '/admin/clients/nobody'],
+  ['PATCH', '/admin/clients/nobody'],
   ['DELETE', '/admin/clients/nobody'],
   ['POST', '/admin/clients/nobody/secret'],
   ['GET', `/admin/sessions?sub=${USER}`],

@@ -1,20 +1,40 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { DeleteClient, ReadClient, RotateSecret } from '../../../schemas/admin/client.js'
-import { generateClientSecret } from '../../clients/clients.js'
+import { DeleteClient, ReadClient, RotateSecret, UpdateClient } from '../../../schemas/admin/client.js'
+import { type ClientPermissions, generateClientSecret } from '../../clients/clients.js'
 import { duration } from '../../config/duration.js'
 import { refusal } from '../../http/errors.js'
 import { deleteClient } from '../../lifecycle/clients.js'
 import { callingClient } from '../guards/caller.js'
 import { clientBody } from './clients.js'
 import type { AdminDependencies } from './dependencies.js'
+import { parseList } from './parse-list.js'
 
-/** `GET` and `DELETE /admin/clients/:id`, `POST /admin/clients/:id/secret`: one client. */
+/** `GET`, `PATCH` and `DELETE /admin/clients/:id`, `POST /admin/clients/:id/secret`: one client. */
 export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
   const { clients, audit } = dependencies
 
   app.get('/admin/clients/:id', { schema: ReadClient }, async (request) => {
     const client = await clients.read(request.params.id)
     if (!client) throw refusal.noSuch('client')
+    return clientBody(client)
+  })
+
+  app.patch('/admin/clients/:id', { schema: UpdateClient }, async (request) => {
+    const { id: by } = callingClient(request)
+    const { id } = request.params
+    const { scopes, audiences, exchange_audiences: exchangeAudiences } = request.body
+    const changes: Partial<ClientPermissions> = {
+      ...(scopes !== undefined && { scopes: parseList(scopes) }),
+      ...(audiences !== undefined && { audiences: parseList(audiences) }),
+      ...(exchangeAudiences !== undefined && { exchangeAudiences: parseList(exchangeAudiences) }),
+    }
+    if (Object.keys(changes).length === 0) {
+      throw refusal.invalidRequest('nothing to change: send scopes, audiences or exchange_audiences')
+    }
+
+    const client = (await clients.update(id, changes)) ? await clients.read(id) : undefined
+    if (!client) throw refusal.noSuch('client')
+    audit(request, { event: 'client.updated', client: id, ...changes, by })
     return clientBody(client)
   })
 

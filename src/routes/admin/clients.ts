@@ -21,10 +21,12 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async
     if (!isClientId(id))
       throw refusal.invalidRequest('id must not be latchkey, which is the service itself: choose another')
     const [scopes, audiences] = [parseList(request.body.scopes), parseList(request.body.audiences)]
+    const exchangeAudiences = parseList(request.body.exchange_audiences)
     const secret = generateClientSecret()
 
-    if (!(await createClient(dependencies, { id, secret }, { scopes, audiences }))) throw refusal.clientIdTaken()
-    audit(request, { event: 'client.created', client: id, scopes, audiences, by })
+    const permissions = { scopes, audiences, exchangeAudiences }
+    if (!(await createClient(dependencies, { id, secret }, permissions))) throw refusal.clientIdTaken()
+    audit(request, { event: 'client.created', client: id, ...permissions, by })
     const client = await clients.read(id)
     // Another administrator may have deleted the client just now.
     if (!client) throw refusal.unavailable()
@@ -32,11 +34,12 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async
   })
 }
 
-export function clientBody({ id, scopes, audiences, createdAt, previousSecretUntil }: ListedClient) {
+export function clientBody({ id, scopes, audiences, exchangeAudiences, createdAt, previousSecretUntil }: ListedClient) {
   return {
     id,
     scopes: [...scopes],
     audiences: [...audiences],
+    exchange_audiences: [...exchangeAudiences],
     created_at: Math.floor(createdAt / 1000),
     previous_secret_until: previousSecretUntil === undefined ? null : Math.floor(previousSecretUntil / 1000),
   }

@@ -25,7 +25,7 @@ export interface Gateway {
 }
 
 /** What the application is told of who calls. */
-const IDENTITY = ['x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles']
+const IDENTITY = ['x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles', 'x-auth-act']
 
 /** Every spelling of `/admin/x` that some application reads as it. */
 const SPELLINGS = [

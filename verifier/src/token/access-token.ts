@@ -5,7 +5,14 @@ import { createSignatureCheck, type SignatureCheck } from './signature.js'
 import { createTokenCache } from './token-cache.js'
 import { TokenError } from './token-error.js'
 
-export { type AccessTokenClaims, CLOCK_LEEWAY, FIRST_PARTY_CLIENT_ID, MAX_LIFETIME } from './claims.js'
+export {
+  type AccessTokenClaims,
+  type Actor,
+  CLOCK_LEEWAY,
+  FIRST_PARTY_CLIENT_ID,
+  MAX_ACTORS,
+  MAX_LIFETIME,
+} from './claims.js'
 export type { VerificationKey } from './jwk.js'
 export { TokenError, type TokenErrorCode } from './token-error.js'
 
@@ -42,6 +49,11 @@ export interface AccessTokenCheckOptions {
 /** The longest accepted token, in characters. */
 export const MAX_TOKEN_LENGTH = 8192
 
+interface KeyCheck {
+  key: VerificationKey
+  check: SignatureCheck
+}
+
 // The header may have only these members. So keys that the sender chose (jwk, jku, x5u, x5c), crit, b64 and every future
 // member are refused (RFC 8725 §3.10).
 const HEADER_MEMBERS = new Set(['alg', 'typ', 'kid'])
@@ -61,9 +73,9 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
   if (!Array.isArray(options.audiences)) throw new TypeError('audiences must be a list')
   const audiences = new Set(options.audiences)
   const claimRules = { issuer, isAudience: (aud: string) => ignoreTimeAndAudience || audiences.has(aud) }
-  const signatures = new Map(options.keys.map((key) => [key.kid, { alg: key.alg, check: createSignatureCheck(key) }]))
+  const signatures = new Map(options.keys.map((key) => [key.kid, { key, check: createSignatureCheck(key) }]))
   // Every genuine token of one key has the same header, byte by byte, so parse each header once.
-  const cachedHeaders = new Map<string, SignatureCheck>()
+  const cachedHeaders = new Map<string, KeyCheck>()
   // The signature and the claims of a token never change. Only their time is checked again.
   const cache = createTokenCache<AccessTokenClaims>()
 
@@ -88,21 +100,25 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
     // With spare bits that a decoder drops, one signature would have several spellings.
     if (!isCanonicalBase64url(signature)) throw new TokenError('malformed', 'the signature is not canonical base64url')
 
-    let verifies = cachedHeaders.get(header)
-    if (!verifies) {
-      verifies = signatureCheckFor(header)
-      if (cachedHeaders.size < MAX_CACHED_HEADERS) cachedHeaders.set(header, verifies)
+    let by = cachedHeaders.get(header)
+    if (!by) {
+      by = keyOf(header)
+      if (cachedHeaders.size < MAX_CACHED_HEADERS) cachedHeaders.set(header, by)
     }
-    if (!verifies(token.slice(0, -signature.length - 1), signature)) {
+    if (!by.check(token.slice(0, -signature.length - 1), signature)) {
       throw new TokenError('bad_signature', 'the signature is not valid')
     }
     const checked = checkClaims(parseCanonical(claims), claimRules)
+    // Another service has this key for its own audience, and signed a token for this one.
+    if (by.key.alg === 'HS256' && (by.key.audience ?? checked.aud) !== checked.aud) {
+      throw new TokenError('unknown_key', 'kid is the key of another audience')
+    }
     // Another service with the key made the token, or the issuer made it with a secret that was removed since.
     if (!isGenuine(checked)) throw new TokenError('unknown_key', 'no secret of the issuer made this token')
     return checked
   }
 
-  function signatureCheckFor(encodedHeader: string): SignatureCheck {
+  function keyOf(encodedHeader: string): KeyCheck {
     const header = parseCanonical(encodedHeader)
     if (!header) throw new TokenError('malformed', 'the header is not a JSON object in canonical form')
     for (const member of Object.keys(header)) {
@@ -113,9 +129,11 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
     if (typeof header.typ !== 'string' || !TYPES.has(header.typ)) {
       throw new TokenError('unsupported_header', 'typ is not at+jwt')
     }
-    const key = typeof header.kid === 'string' ? signatures.get(header.kid) : undefined
-    if (!key) throw new TokenError('unknown_key', 'kid is not the id of a known key')
-    if (header.alg !== key.alg) throw new TokenError('unsupported_header', 'alg is not the algorithm of this key')
-    return key.check
+    const found = typeof header.kid === 'string' ? signatures.get(header.kid) : undefined
+    if (!found) throw new TokenError('unknown_key', 'kid is not the id of a known key')
+    if (header.alg !== found.key.alg) {
+      throw new TokenError('unsupported_header', 'alg is not the algorithm of this key')
+    }
+    return found
   }
 }
