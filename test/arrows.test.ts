@@ -10,9 +10,9 @@ const FORBIDDEN_FOLDERS = ['helpers', 'utils', 'common', 'shared', 'types', 'ser
 const NOT_OURS = ['node_modules', 'dist', 'data', '.git', '.tap']
 
 interface Import {
-  /** Relative to the root. */
+  /** The path of the file, relative to the root. */
   from: string
-  /** A file of ours, relative to the root; or the name of a package. */
+  /** A file of this repository, relative to the root, or the name of a package. */
   to: string
   isPackage: boolean
   isTypeOnly: boolean
@@ -65,13 +65,13 @@ function sourceOfVerifier(subpath: string | undefined): string {
   return built.replace('./dist/', 'verifier/src/').replace(/\.js$/, '.ts')
 }
 
-/** `src/routes/login.ts` is of the room `routes`, `src/app.ts` of `app`. */
+/** The room of `src/routes/login.ts` is `routes`; the room of `src/app.ts` is `app`. */
 function roomOf(file: string): string {
   const [top = '', second = ''] = file.split('/')
   return top === 'src' ? second.replace(/\.ts$/, '') : top
 }
 
-/** What CONTRIBUTING.md allows: for a room, or for one file of it, the rooms that it may import. */
+/** The table of CONTRIBUTING.md: the rooms that a room, or one of its files, may import. */
 function readRules(): Map<string, Set<string>> {
   const page = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')
   const table = /^```arrows\n(.*?)^```$/ms.exec(page)?.[1] ?? ''
@@ -107,7 +107,7 @@ test('every import follows the arrows of CONTRIBUTING.md', async (t) => {
   t.strictSame(wrong, [], 'a room imports what it may not: the table in CONTRIBUTING.md says what it may')
 })
 
-test('every room and file has its line in the table, and every line is of use', async (t) => {
+test('every room and file has a line in the table, and every arrow of the table is used', async (t) => {
   const rooms = new Set(files.map(roomOf))
   for (const room of rooms) t.ok(rules.has(room), `${room} has a line`)
   for (const [name, targets] of rules) {
@@ -123,7 +123,7 @@ test('every room and file has its line in the table, and every line is of use', 
   }
 })
 
-test('the schemas use no package but typebox, and the rooms know no HTTP', async (t) => {
+test('the schemas import no package except typebox, and the rooms import nothing of HTTP', async (t) => {
   const packages = imports.filter(({ isPackage }) => isPackage)
   const ofSchemas = packages.filter(({ from, to }) => roomOf(from) === 'schemas' && to !== 'typebox')
   t.strictSame(ofSchemas.map(write), [])
@@ -132,7 +132,7 @@ test('the schemas use no package but typebox, and the rooms know no HTTP', async
   t.strictSame(http.map(write), [])
 })
 
-test('at run time there is no cycle', async (t) => {
+test('there is no import cycle at run time', async (t) => {
   const targets = new Map<string, string[]>()
   for (const { from, to, isPackage, isTypeOnly } of imports) {
     if (!isPackage && !isTypeOnly) targets.set(from, [...(targets.get(from) ?? []), to])
@@ -151,7 +151,7 @@ test('at run time there is no cycle', async (t) => {
   t.equal(done.size, files.length)
 })
 
-test('no folder is a drawer for what has no room', async (t) => {
+test('no folder has a name that says nothing about its content', async (t) => {
   const folders = (within: string): string[] =>
     readdirSync(within, { withFileTypes: true })
       .filter((entry) => entry.isDirectory() && !NOT_OURS.includes(entry.name))

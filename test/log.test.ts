@@ -7,7 +7,7 @@ import { environment, spawnService } from './support/service.js'
 
 const canary = (name: string) => `Zq7canary-${name}-9Xw4Tb8Kd2Lm6Ph3Vs5`
 
-/** A service in production, chatty as can be, that speaks to a Redis with a password; every secret of it a canary. */
+/** A service in production at log level trace, with a Redis password. Every secret is a canary. */
 async function spawnWithCanaries(t: Test) {
   const redis = await startRedis({ args: ['--requirepass', canary('redis')] })
   t.teardown(() => redis.stop())
@@ -26,7 +26,7 @@ async function spawnWithCanaries(t: Test) {
 
 const linesOf = (output: string) => output.split('\n').filter((line) => line !== '')
 
-test('C1: no password, token, secret or Authorization header is in any output at trace, whatever goes wrong', async (t) => {
+test('C1: at trace no output contains a password, token, secret or Authorization header, also after errors', async (t) => {
   const { redis, service, api } = await spawnWithCanaries(t)
   const [password, renewed] = [canary('password'), canary('renewed')]
   const issued: string[] = []
@@ -118,7 +118,8 @@ test('C1: no password, token, secret or Authorization header is in any output at
     ['output', output],
     ['answers', answers.join('\n')],
   ] as const) {
-    // Also as bytes, in base64 and in percent-encoding: all of them hold the middle of a canary as it is, or not at all.
+    // Canaries are also searched as bytes, in base64 and in percent-encoding. Each of these contains the middle part
+    // unchanged.
     t.notMatch(text, /Zq7canary|9Xw4Tb8Kd2Lm6Ph3Vs5/, `no canary in the ${what}`)
     t.notMatch(text, basic(canary('client')).slice(6), `no Basic credentials in the ${what}`)
     t.notMatch(text, basic(canary('wrong')).slice(6, 60), `no wrong Basic credentials in the ${what}`)
@@ -128,7 +129,7 @@ test('C1: no password, token, secret or Authorization header is in any output at
   }
 })
 
-test('C2: one JSON line an event, whatever callers put into names and headers', async (t) => {
+test('C2: an event is one JSON line, whatever names and headers the callers send', async (t) => {
   const { service, api } = await spawnWithCanaries(t)
   const evil = 'ada\n{"level":60,"msg":"forged"}\r\n\u001b[31m\u2028\u0000'
   await api.signUp(evil, canary('password'))
@@ -157,7 +158,7 @@ test('C2: one JSON line an event, whatever callers put into names and headers', 
   )
 })
 
-test('what a library or a mistake hands to the log is redacted', async (t) => {
+test('a secret that a library or a mistake passes to the log is redacted', async (t) => {
   let output = ''
   const sink = new Writable({
     write(line, _encoding, done) {
@@ -173,7 +174,7 @@ test('what a library or a mistake hands to the log is redacted', async (t) => {
   t.equal(output.match(/\[redacted\]/g)?.length, 9)
   t.notMatch(output, secret)
 
-  // Drivers hang the command, with what it carried, on their errors.
+  // Database drivers attach the command and its values to their errors.
   const cause = Object.assign(new Error('WRONGPASS'), { command: { name: 'auth', args: [secret] }, code: 'WRONGPASS' })
   output = ''
   log.error({ err: Object.assign(new Error('failed', { cause }), { connectionString: secret }) }, 'failed')

@@ -5,7 +5,7 @@ import { apiPage } from './support/api-page.js'
 
 const root = new URL('../../', import.meta.url)
 
-/** The pages that say what the code says, as they should be. `npm run docs` writes them, and a test compares. */
+/** The generated pages as they should be. `npm run docs` writes them, and a test compares them with the files. */
 export const pages: Record<string, () => string | Promise<string>> = {
   '.env.example': envExample,
   'docs/configuration.md': configurationPage,
@@ -27,7 +27,7 @@ function envExample(): string {
 ${lines.join('\n')}`
 }
 
-/** The page as it is, with its table made anew. */
+/** The page with its table generated again. */
 function configurationPage(): string {
   const rows = Object.entries(settings).map(([name, { description }]) => {
     const value = defaultText(name as SettingName)
@@ -41,7 +41,7 @@ function configurationPage(): string {
   )
 }
 
-/** The page as it is, with the examples as the tests of the gateways start them. */
+/** The page with the gateway examples as the gateway tests start them. */
 function gatewaysPage(): string {
   return readPage('docs/gateways.md').replace(
     /(<!-- example: (\S+) -->\n\n```\w+\n).*?(```\n)/gs,
@@ -49,10 +49,10 @@ function gatewaysPage(): string {
   )
 }
 
-/** Rooms that many use and that use nothing: their arrows would hide the others. */
+/** Rooms that many rooms import and that import nothing. Their arrows would hide the others. */
 const LEAVES = ['file-mode', 'log', 'network', 'secret-fields', 'standard-output', 'unavailable', 'version']
 
-/** The page as it is, with its picture of the rooms drawn anew. */
+/** The page with its diagram of the rooms generated again. */
 function architecturePage(): string {
   const table = /^```arrows\n(.*?)^```$/ms.exec(readPage('CONTRIBUTING.md'))?.[1] ?? ''
   const arrows = table

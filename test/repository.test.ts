@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 const { scripts, version } = JSON.parse(read('package.json'))
 
-test('what CI runs is there: scripts of package.json, and files', async (t) => {
+test('every npm script and file that CI uses exists', async (t) => {
   const { jobs } = parse(read('.github/workflows/ci.yml'))
   const commands = Object.values(jobs as Record<string, { steps: { run?: string }[] }>)
     .flatMap(({ steps }) => steps.flatMap(({ run }) => run ?? []))
@@ -19,7 +19,7 @@ test('what CI runs is there: scripts of package.json, and files', async (t) => {
   for (const [, file = ''] of commands.matchAll(/^(\.\S+)/gm)) t.ok(existsSync(join(root, file)), file)
 })
 
-test('CI runs on the oldest version of Node that package.json allows, and on newer ones', async (t) => {
+test('CI runs on the oldest Node that package.json allows, and on newer versions', async (t) => {
   const { engines } = JSON.parse(read('package.json'))
   const { jobs } = parse(read('.github/workflows/ci.yml'))
   const { node }: { node: string[] } = jobs.test.strategy.matrix
@@ -27,7 +27,7 @@ test('CI runs on the oldest version of Node that package.json allows, and on new
   t.ok(node.length >= 3)
 })
 
-test('each file of .github is YAML, and Dependabot looks after every kind of dependency that there is', async (t) => {
+test('each file of .github is YAML, and Dependabot updates every kind of dependency', async (t) => {
   const files = readdirSync(join(root, '.github'), { recursive: true, encoding: 'utf8' }).filter((file) =>
     /\.ya?ml$/.test(file),
   )
@@ -38,7 +38,7 @@ test('each file of .github is YAML, and Dependabot looks after every kind of dep
   t.strictSame(kinds, ['docker', 'github-actions', 'npm'])
 })
 
-test('the changes have a place for the next release, and one for the version that there is unless nothing is released', async (t) => {
+test('the changelog has a section for the next release and for the current version, unless nothing is released', async (t) => {
   const headings = [...read('CHANGELOG.md').matchAll(/^## \[(.*?)\]/gm)].map(([, heading]) => heading)
   t.equal(headings[0], 'Unreleased')
   t.ok(headings.length === 1 || headings[1] === version)

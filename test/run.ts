@@ -6,9 +6,10 @@ import { installServers } from './support/servers/install.js'
 import { startPostgres } from './support/servers/postgres.js'
 
 /**
- * `npm test` runs every test file that is not slow. `npm run test:all` (`--all`) runs every file, some with more rounds, and measures coverage.
- * Other arguments go to tap: `npm test -- dist/test/config/config.test.js`. Missing servers are installed, and one Postgres serves all files.
- * In a log the output is TAP, and its last line is the sum: N passed, N failed.
+ * `npm test` runs every test file that is not slow. `npm run test:all` (`--all`) runs every file with more rounds, and
+ * measures coverage. Other arguments go to tap: `npm test -- dist/test/config/config.test.js`. Missing servers are
+ * installed, and one Postgres serves all files. In a log the output is TAP, and its last line is the sum: N passed, N
+ * failed.
  */
 const args = process.argv.slice(2)
 const isAll = args.includes('--all')
@@ -42,7 +43,7 @@ try {
   if (!isTapReport) process.stdout.write(`\n${describe(totals)}\n`)
 }
 
-/** Found by their sources, because an old build may hold files that are gone. */
+/** Reads the folder of the sources, because an old build may hold tests that were deleted. */
 function testFiles(): string[] {
   return readdirSync('test', { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))
@@ -50,12 +51,15 @@ function testFiles(): string[] {
     .sort()
 }
 
-/** Slow are these folders, which need minutes, a browser, a gateway or Prometheus, and every other file that is called `*.slow.test.ts`. */
+/** The slow files are `*.slow.test.ts` and the folders that need minutes, a browser, a gateway or Prometheus. */
 function isSlow(file: string): boolean {
   return /^dist\/test\/(deploy|examples|faults|gateways)\/|\.slow\.test\.js$/.test(file)
 }
 
-/** Prints TAP. On a terminal: one line for each file, and everything from a file that failed. Returns the line with the totals. */
+/**
+ * Prints TAP. On a terminal it prints one line for each file, and all output of a failed file. Returns the line with
+ * the totals.
+ */
 async function print(tap: NodeJS.ReadableStream): Promise<string> {
   let block: string[] = []
   let totals = ''

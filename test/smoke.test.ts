@@ -2,7 +2,7 @@ import { test } from 'tap'
 import { PASSWORD, startService, stores } from './support/service.js'
 
 for (const store of stores) {
-  test(`${store}: a person signs in on two devices, and signing out of one ends that one alone`, async (t) => {
+  test(`${store}: a person signs in on two devices, and a sign-out of one device ends only that session`, async (t) => {
     const { api } = await startService(t, store)
     const signUp = await api.signUp('ada', PASSWORD)
     t.equal(signUp.status, 201)

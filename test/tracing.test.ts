@@ -12,7 +12,7 @@ interface Span {
   error: boolean
 }
 
-/** A collector of traces: OTLP by HTTP, in JSON, as the protocol has it. */
+/** A trace collector: OTLP over HTTP, in JSON. */
 async function startCollector(t: Test) {
   const spans: Span[] = []
   const bodies: string[] = []
@@ -40,7 +40,7 @@ const flat = (attributes: { key: string; value: Record<string, unknown> }[] = []
   Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
 
 for (const store of stores) {
-  test(`${store}: a request is a span in its caller's trace, and what it waits for are spans below it`, async (t) => {
+  test(`${store}: a request is a span in the trace of its caller, and its waits are child spans`, async (t) => {
     const collector = await startCollector(t)
     const service = await startService(t, store, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url })
     const { api } = service
@@ -53,7 +53,7 @@ for (const store of stores) {
       headers: { traceparent: `00-${traceId}-${parent}-01`, 'x-request-id': 'asked-7' },
     })
     t.equal(answer.status, 200)
-    // What has not been sent is sent at the end.
+    // The close of the service exports the remaining spans.
     await service.close()
 
     t.match(collector.resources[0], { 'service.name': 'latchkey' })
@@ -77,7 +77,7 @@ for (const store of stores) {
   })
 }
 
-test('a request without a trace begins one; a refused one has a span, and a failed one says so', async (t) => {
+test('a request without a trace begins one; a refused request has a span, and a failed request marks its span as an error', async (t) => {
   const collector = await startCollector(t)
   const { startRedis } = await import('./support/servers/redis.js')
   const redis = await startRedis()
@@ -100,7 +100,7 @@ test('a request without a trace begins one; a refused one has a span, and a fail
   t.match(named('POST /login')?.traceId, /^[0-9a-f]{32}$/)
 })
 
-test('C1: no span has a name, a password, a token, a session or an address', async (t) => {
+test('C1: no span contains a name, a password, a token, a session or an address', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, 'sqlite', { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url })
   const { api } = service
@@ -117,7 +117,7 @@ test('C1: no span has a name, a password, a token, a session or an address', asy
   }
 })
 
-test('a collector that is away holds nobody up, and not the end either', async (t) => {
+test('a collector that is down delays neither a request nor the shutdown', async (t) => {
   const service = await startService(t, 'sqlite', { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' })
   t.equal((await service.api.signUp('ada', PASSWORD)).status, 201)
   const begin = Date.now()

@@ -1,4 +1,4 @@
--- http-request lua.latchkey URL: admits the request if Latchkey's /verify at URL does.
+-- `http-request lua.latchkey URL` admits the request if Latchkey's /verify at URL answers 200.
 
 local IDENTITY = { 'x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles', 'x-auth-act' }
 
@@ -13,7 +13,7 @@ core.register_action('latchkey', { 'http-req' }, function(txn, url)
   local answer = core.httpclient():get({
     url = url,
     headers = { ['authorization'] = { authorization[0] } },
-    -- Milliseconds. HAProxy 2.6 tries four times.
+    -- Milliseconds for each attempt. HAProxy 2.6 makes four attempts.
     timeout = 500,
   })
 
@@ -26,6 +26,6 @@ core.register_action('latchkey', { 'http-req' }, function(txn, url)
   if answer and (answer.status == 401 or answer.status == 403) then
     return refuse(txn, answer.status, answer.headers['www-authenticate'][0])
   end
-  -- No answer, or one that says nothing of the token: nobody passes.
+  -- Latchkey does not answer, or cannot tell: refuse the request.
   refuse(txn, 503)
 end, 1)

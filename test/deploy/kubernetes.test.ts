@@ -15,11 +15,11 @@ type Overlay = (typeof overlays)[number]
 
 const folder = copyManifests(tap)
 const rendered = { trial: render(`${folder}/overlays/trial`), production: render(`${folder}/overlays/production`) }
-/** Each test gets a copy, which it may spoil. */
+/** Returns a copy that the test may change. */
 const manifestsOf = (overlay: Overlay): Manifest[] => structuredClone(rendered[overlay])
 
 for (const overlay of overlays) {
-  test(`k8s/overlays/${overlay} renders, and each field is one that Kubernetes knows`, async (t) => {
+  test(`k8s/overlays/${overlay} renders, and Kubernetes knows each field`, async (t) => {
     const manifests = manifestsOf(overlay)
     t.ok(manifests.length >= 10)
     t.strictSame(faultsOf(manifests), [])
@@ -30,12 +30,12 @@ for (const overlay of overlays) {
     }
   })
 
-  test(`k8s/overlays/${overlay}: what refers to something finds it`, async (t) => {
+  test(`k8s/overlays/${overlay}: every reference has a target`, async (t) => {
     const manifests = manifestsOf(overlay)
     t.strictSame(danglingReferences(manifests), [])
   })
 
-  test(`k8s/overlays/${overlay}: every pod keeps to the restricted Pod Security Standard`, async (t) => {
+  test(`k8s/overlays/${overlay}: every pod obeys the restricted Pod Security Standard`, async (t) => {
     const manifests = manifestsOf(overlay)
     t.equal(
       named(manifests, 'Namespace', 'latchkey')?.metadata.labels?.['pod-security.kubernetes.io/enforce'],
@@ -44,7 +44,7 @@ for (const overlay of overlays) {
     for (const { owner, spec } of pods(manifests)) t.strictSame(unrestricted(spec), [], owner)
   })
 
-  test(`k8s/overlays/${overlay}: the service starts with the settings that its pod has`, async (t) => {
+  test(`k8s/overlays/${overlay}: the service starts with the settings of its pod`, async (t) => {
     const manifests = manifestsOf(overlay)
     const { container, environment } = serviceOf(manifests)
     const known = [...Object.keys(settings), ...secretSettings.map((name) => `${name}_FILE`)]
@@ -53,7 +53,7 @@ for (const overlay of overlays) {
       [],
       'all are settings',
     )
-    // The files of the trial's secrets stand for those of production: the same names.
+    // The trial overlay has the files that production takes from its secrets, under the same names.
     const secrets = join(folder, 'overlays/trial/secrets')
     const here = Object.entries(environment).map(([name, value]) => [
       name,
@@ -65,7 +65,7 @@ for (const overlay of overlays) {
   })
 }
 
-test('the time that a pod is given to stop is enough for its drain', async (t) => {
+test('the termination grace period of a pod is longer than the drain', async (t) => {
   const { pod, container } = serviceOf(manifestsOf('production'))
   const source = readFileSync(join(root, 'src/server.ts'), 'utf8')
   const constant = (name: string) => {
@@ -84,7 +84,7 @@ test('probes ask the management port, and only readiness asks for a store: Redis
   t.match(container.readinessProbe.httpGet, { path: '/readyz?exclude=database', port: 'management' })
 })
 
-test('from outside people get what they need, and nothing for services', async (t) => {
+test('the ingress serves the routes for people, and no route for services', async (t) => {
   const [ingress] = ofKind(manifestsOf('production'), 'Ingress')
   const paths: string[] = ingress?.spec.rules[0].http.paths.map(({ path }: Any) => path)
   t.ok(paths.includes('/login'))
@@ -93,7 +93,7 @@ test('from outside people get what they need, and nothing for services', async (
   }
 })
 
-test('a manifest with a fault is found: each check fails on what it is there for', async (t) => {
+test('each check finds a manifest with the fault that it checks for', async (t) => {
   const spoil = (change: (manifests: Manifest[], container: Any, pod: Any) => void) => {
     const manifests = manifestsOf('trial')
     const { container, pod } = serviceOf(manifests)

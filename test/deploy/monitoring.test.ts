@@ -20,10 +20,10 @@ const rules: Rule[] = spec.groups.flatMap((group: { rules: Rule[] }) => group.ru
 const dashboard = JSON.parse(readFileSync(join(folder, 'latchkey.json'), 'utf8'))
 const panels: { title: string; targets?: { expr: string; legendFormat: string }[] }[] = dashboard.panels
 
-/** Labels that Prometheus adds to what it scrapes of a pod. */
+/** Labels that Prometheus adds to the metrics of a pod. */
 const TARGET = ['namespace', 'pod', 'job', 'instance']
 
-/** Each metric of an expression with its matchers: `name{label="value", …}`. */
+/** The metrics of an expression with their matchers: `name{label="value", …}`. */
 function selectorsOf(expr: string): { name: string; matchers: { label: string; regex: RegExp }[] }[] {
   const found = expr.matchAll(/\b((?:latchkey|process|nodejs)_\w+)(?:\{([^}]*)\})?/g)
   return [...found].map(([, name = '', inside = '']) => ({
@@ -35,13 +35,13 @@ function selectorsOf(expr: string): { name: string; matchers: { label: string; r
   }))
 }
 
-/** The labels that an expression or a text names: after `by`, and in templates. */
+/** The labels in an expression or a text: after `by`, and in templates. */
 const labelsNamedIn = (text: string) => [
   ...[...text.matchAll(/\bby \(([^)]*)\)/g)].flatMap(([, list = '']) => list.split(',').map((label) => label.trim())),
   ...[...text.matchAll(/\$labels\.(\w+)|\{\{(\w+)\}\}/g)].map(([, one, other]) => one ?? other ?? ''),
 ]
 
-/** What an expression asks for that the service does not have. */
+/** The metrics, labels and values of an expression that the service does not have. */
 function missing(seen: Samples, expr: string, texts: string[] = []): string[] {
   const selectors = selectorsOf(expr)
   const faults = selectors.length === 0 ? [`no metric in ${expr}`] : []
@@ -54,7 +54,7 @@ function missing(seen: Samples, expr: string, texts: string[] = []): string[] {
       if (TARGET.includes(label)) continue
       const values = samples.flatMap((sample) => sample.labels[label] ?? [])
       if (values.length === 0) faults.push(`${name} has no label ${label}`)
-      // A fault of the service is what cannot be had for a test: any status will do.
+      // A test cannot cause a fault of the service. So any status counts as known.
       else if (label !== 'status' && !values.some((value) => regex.test(value))) {
         faults.push(`${name}: no ${label} is ${regex.source}`)
       }
@@ -73,7 +73,7 @@ const seen = await (async () => {
   return scrape(managementUrl)
 })()
 
-test('each metric, label and value that an alert asks for is one that the service has', async (t) => {
+test('every metric, label and value of an alert exists in the service', async (t) => {
   t.ok(rules.length >= 15)
   for (const { alert, expr, annotations } of rules) {
     t.strictSame(missing(seen, expr, Object.values(annotations)), [], alert)
@@ -81,13 +81,13 @@ test('each metric, label and value that an alert asks for is one that the servic
   }
 })
 
-test('each metric and label that the dashboard asks for is one that the service has', async (t) => {
+test('every metric and label of the dashboard exists in the service', async (t) => {
   const targets = panels.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })))
   t.ok(targets.length >= 20)
   for (const { title, expr, legendFormat } of targets) t.strictSame(missing(seen, expr, [legendFormat]), [], title)
 })
 
-test('every metric of ours is looked at: by an alert or on the dashboard', async (t) => {
+test('every metric of the service is used by an alert or by the dashboard', async (t) => {
   const asked = [
     ...rules.map(({ expr }) => expr),
     ...panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)),
@@ -104,14 +104,14 @@ test('every metric of ours is looked at: by an alert or on the dashboard', async
   )
 })
 
-test('an alert on what is not there is found', async (t) => {
+test('the check finds an alert on a metric that does not exist', async (t) => {
   t.match(missing(seen, 'rate(latchkey_signins_total[5m]) > 0'), [/no metric/])
   t.match(missing(seen, 'latchkey_sign_ins_total{outcome="accepted"}'), [/no label outcome/])
   t.match(missing(seen, 'latchkey_sign_ins_total{result="acepted"}'), [/no result/])
   t.match(missing(seen, 'sum by (reason) (latchkey_sign_ins_total)'), [/no label reason/])
 })
 
-test('the alerts refer to sections of docs/operate.md that are there', async (t) => {
+test('every section of docs/operate.md that an alert links to exists', async (t) => {
   const page = readFileSync(join(root, 'docs/operate.md'), 'utf8')
   for (const { annotations } of rules) {
     const section = /See docs\/operate\.md, "(.*?)"/.exec(annotations.description ?? '')?.[1]

@@ -8,14 +8,14 @@ import { startService } from '../support/service.js'
 
 const page = readPage('docs/operate.md')
 
-test('docs/operate.md lists the metrics that there are, with their labels', async (t) => {
+test('docs/operate.md lists every metric with its labels, and no other', async (t) => {
   const { managementUrl } = await startService(t, 'redis')
   const seen = await scrape(managementUrl)
   const types = [...seen.text.matchAll(/^# TYPE (latchkey_\w+)/gm)].map(([, name = '']) => name)
   const rows = [...page.matchAll(/^\| (`latchkey_.*?) \| (.*?) \|/gm)].map(([, names = '', labels = '']) => {
     const listed = [...names.matchAll(/`(\w+)`/g)].map(([, name = '']) => name)
     const first = listed[0] ?? ''
-    // `_errors_total` after a name stands for what goes with it.
+    // After a name, `_errors_total` abbreviates the metric that counts its errors.
     const full = listed.map((name) =>
       name.startsWith('_') ? first.replace(/_(active|duration_seconds)$/, '') + name : name,
     )
@@ -32,7 +32,7 @@ test('docs/operate.md lists the metrics that there are, with their labels', asyn
   }
 })
 
-test('docs/operate.md names only commands and files that are there', async (t) => {
+test('every command and file that docs/operate.md names exists', async (t) => {
   const commands = new Set(
     [...page.matchAll(/\blatchkey ((?:keys|clients|sessions|users) \w+|migrate)\b/g)].map(([, c]) => c),
   )

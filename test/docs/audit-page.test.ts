@@ -10,7 +10,7 @@ const page = readPage('docs/audit.md')
 
 const file = ts.createSourceFile('audit.ts', readFileSync(`${source}audit.ts`, 'utf8'), ts.ScriptTarget.Latest, true)
 
-/** The members of an event's type: `{ … }`, `({ … } & Actor)`. */
+/** The members of the type of an event: `{ … }`, `({ … } & Actor)`. */
 function membersOf(type: ts.TypeNode): ts.PropertySignature[] {
   if (ts.isParenthesizedTypeNode(type)) return membersOf(type.type)
   if (ts.isIntersectionTypeNode(type)) return type.types.flatMap(membersOf)
@@ -19,7 +19,7 @@ function membersOf(type: ts.TypeNode): ts.PropertySignature[] {
   return named ? named.members.filter(ts.isPropertySignature) : []
 }
 
-/** An event as the page writes it: its name, and its members, those that are not always there with a question mark. */
+/** An event as the page writes it: its name and its members. A question mark follows an optional member. */
 function eventsOfCode(): Record<string, string[]> {
   const alias = file.statements.filter(ts.isTypeAliasDeclaration).find((each) => each.name.text === 'AuditEvent')
   const types = alias && ts.isUnionTypeNode(alias.type) ? alias.type.types : []
@@ -44,18 +44,18 @@ function rows(heading: string): Record<string, string[]> {
   )
 }
 
-test('docs/audit.md has each event of the code, with its members, and no other', async (t) => {
+test('docs/audit.md lists each event of the code with its members, and no other', async (t) => {
   const events = eventsOfCode()
   t.ok(Object.keys(events).length >= 14)
   const sorted = (all: object) => Object.fromEntries(Object.entries(all).sort())
   t.strictSame(sorted(rows('Events')), sorted(events))
 })
 
-test('docs/audit.md has each reason for which sessions end, and no other', async (t) => {
+test('docs/audit.md lists each reason for the end of sessions, and no other', async (t) => {
   t.strictSame(Object.keys(rows('Why sessions end')), [...SESSION_ENDS])
 })
 
-test('each event is one that a route tells of, and every reason of a refusal is on the page', async (t) => {
+test('a route writes each event, and the page lists every reason for a refusal', async (t) => {
   const code = ['routes', 'grants']
     .flatMap((room) =>
       readdirSync(source + room, { recursive: true, encoding: 'utf8' }).map((name) => `${room}/${name}`),

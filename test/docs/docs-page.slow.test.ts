@@ -2,7 +2,7 @@ import { test } from 'tap'
 import { browser } from '../support/browser.js'
 import { startService } from '../support/service.js'
 
-test('/docs works in a browser under its own policy: no script but ours, no frame, no other host', async (t) => {
+test('/docs works in a browser under its own policy: only its own scripts, no frame, no other host', async (t) => {
   const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const { headers } = await api.call('/docs')
   t.match(headers, {
@@ -33,7 +33,7 @@ test('/docs works in a browser under its own policy: no script but ours, no fram
   )
 })
 
-test('without CORS no page of another origin reads an answer', async (t) => {
+test('without CORS a page of another origin reads no answer', async (t) => {
   const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const asked = { origin: 'https://evil.example', 'access-control-request-method': 'POST' }
   for (const [method, path] of [

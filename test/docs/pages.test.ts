@@ -10,7 +10,7 @@ import { JWT_SECRET, REFRESH_SECRET } from '../support/service.js'
 const SECRETS = { JWT_SECRET, REFRESH_SECRET, BOOTSTRAP_CLIENT: 'todo:a-client-secret-of-more-than-32-bytes' }
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
-test('the pages that are made from code and examples say what these say', async (t) => {
+test('the generated pages are up to date', async (t) => {
   for (const [path, render] of Object.entries(pages))
     t.equal(readPage(path), await render(), `${path}: run  npm run docs`)
 })
@@ -20,7 +20,7 @@ test('docs/gateways.md shows every example of a gateway', async (t) => {
   t.strictSame(shown.sort(), readdirSync(join(root, 'examples/gateways')).sort())
 })
 
-test('.env.example has every setting, in order; uncommented, it changes nothing', async (t) => {
+test('.env.example lists every setting in order; with its comment signs removed it changes nothing', async (t) => {
   const lines = [...readPage('.env.example').matchAll(/^#([A-Z_]+)=(.*)$/gm)]
   t.strictSame(
     lines.map(([, name]) => name),
@@ -30,12 +30,12 @@ test('.env.example has every setting, in order; uncommented, it changes nothing'
   t.strictSame(readConfig({ ...uncommented, ...SECRETS }), readConfig(SECRETS))
 })
 
-test('the table of settings marks those that may come from a file', async (t) => {
+test('the table of settings marks the settings that a file may hold', async (t) => {
   const marked = [...readPage('docs/configuration.md').matchAll(/^\| `([A-Z_]+)` \* \|/gm)].map(([, name]) => name)
   t.strictSame(marked.sort(), [...secretSettings].sort())
 })
 
-test('no link between the pages leads nowhere', async (t) => {
+test('every link between the pages has a target', async (t) => {
   const markdown = ['.', 'docs', 'docs/decisions'].flatMap((folder) =>
     readdirSync(join(root, folder))
       .filter((file) => file.endsWith('.md'))

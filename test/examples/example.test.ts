@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/service.js'
 
 const script = fileURLToPath(new URL('../../../examples/todo/dist/example.js', import.meta.url))
 
-test('npm run example: both services start, the address is printed, and Ctrl-C stops both', async (t) => {
+test('npm run example starts both services and prints the address; Ctrl-C stops both', async (t) => {
   const folder = temporaryFolder(t)
   const child = spawn(process.execPath, [script], {
     env: { PATH: process.env.PATH, EXAMPLE_DATA: folder, PORT: String(await freePort()) },

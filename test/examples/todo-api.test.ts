@@ -7,7 +7,7 @@ for (const [store, mode] of [
   ['sqlite', 'introspecting'],
   ['redis', 'following'],
 ] as const) {
-  test(`todo service, ${mode}: a session that has ended opens nothing, at once`, async (t) => {
+  test(`todo service, ${mode}: an ended session has no access from the next request on`, async (t) => {
     const { api, tokenService } = await startTodo(t, store)
     await tokenService.api.signUp('ada', PASSWORD)
     const ended = await tokenService.api.tokens('ada', PASSWORD)
@@ -17,7 +17,7 @@ for (const [store, mode] of [
     await tokenService.api.logout(ended.refresh_token)
 
     let answer = await api.call('/todos', { bearer: ended.access_token })
-    // A follower hears of it through Redis: in milliseconds, and in a second at the latest.
+    // A follower reads the revocation from Redis within milliseconds, and within a second at the latest.
     const deadline = Date.now() + 1000
     while (store === 'redis' && answer.status === 200 && Date.now() < deadline) {
       answer = await api.call('/todos', { bearer: ended.access_token })
@@ -29,7 +29,7 @@ for (const [store, mode] of [
   })
 }
 
-test('todo service: without a good token for it there is nothing to see', async (t) => {
+test('todo service: a caller without a valid token for this audience gets nothing', async (t) => {
   const { api, tokenService } = await startTodo(t, 'sqlite', { AUDIENCE: 'todo,another' })
   await tokenService.api.signUp('ada', PASSWORD)
   const forAnother = await tokenService.api.tokens('ada', PASSWORD, { audience: 'another' })
@@ -49,7 +49,7 @@ test('todo service: without a good token for it there is nothing to see', async 
   }
 })
 
-test('todo service: a list is its user’s own', async (t) => {
+test('todo service: a user sees only their own list', async (t) => {
   const { api, tokenService } = await startTodo(t, 'sqlite')
   await tokenService.api.signUp('ada', PASSWORD)
   await tokenService.api.signUp('grace', PASSWORD)
@@ -72,7 +72,7 @@ test('todo service: a list is its user’s own', async (t) => {
   t.strictSame((await api.call('/todos', ada)).body, { todos: [] })
 })
 
-test('todo service: a list that has not changed is an empty 304', async (t) => {
+test('todo service: an unchanged list is an empty 304', async (t) => {
   const { api, tokenService } = await startTodo(t, 'sqlite')
   await tokenService.api.signUp('ada', PASSWORD)
   const bearer = (await tokenService.api.tokens('ada', PASSWORD)).access_token
@@ -90,7 +90,7 @@ test('todo service: a list that has not changed is an empty 304', async (t) => {
   t.equal(changed.body.todos.length, 2)
 })
 
-test('todo service: what is not a todo is refused, in words, and nothing is guessed', async (t) => {
+test('todo service: an invalid todo is refused with the reason, and no value is coerced', async (t) => {
   const { api, tokenService } = await startTodo(t, 'sqlite')
   await tokenService.api.signUp('ada', PASSWORD)
   const bearer = (await tokenService.api.tokens('ada', PASSWORD)).access_token
@@ -107,7 +107,7 @@ test('todo service: what is not a todo is refused, in words, and nothing is gues
   t.strictSame((await api.call('/todos', { bearer })).body, { todos: [] })
 })
 
-test('todo service: a list holds 500 todos, and says so', async (t) => {
+test('todo service: a list holds at most 500 todos, and the 501st gets an error that says so', async (t) => {
   const { api, tokenService } = await startTodo(t, 'redis')
   await tokenService.api.signUp('ada', PASSWORD)
   const bearer = (await tokenService.api.tokens('ada', PASSWORD)).access_token
@@ -122,7 +122,7 @@ test('todo service: a list holds 500 todos, and says so', async (t) => {
   t.equal((await api.call('/todos', { bearer })).body.todos.length, 500)
 })
 
-test('todo service: when the token service is away, it says 503 and takes nobody for signed out', async (t) => {
+test('todo service: while the token service is down, the answer is 503 and nobody is signed out', async (t) => {
   const { api, tokenService } = await startTodo(t, 'sqlite')
   await tokenService.api.signUp('ada', PASSWORD)
   const bearer = (await tokenService.api.tokens('ada', PASSWORD)).access_token
@@ -137,7 +137,7 @@ test('todo service: when the token service is away, it says 503 and takes nobody
   }
 })
 
-test('todo service: /auth passes on what the page needs, and no more', async (t) => {
+test('todo service: /auth forwards only the routes that the page needs', async (t) => {
   const { api } = await startTodo(t, 'sqlite')
   t.equal((await api.call('/auth/users', { json: { username: 'ada', password: PASSWORD } })).status, 201)
   const login = await api.call('/auth/login', {
@@ -149,7 +149,7 @@ test('todo service: /auth passes on what the page needs, and no more', async (t)
   const bearer = login.body.access_token
 
   const { body } = await api.call('/auth/sessions', { bearer })
-  // The address is the caller's own, whatever the caller says that it is.
+  // The proxy sends the address of the caller, and never the address that the caller claims.
   t.match(body, { sessions: [{ device_name: 'phone', user_agent: 'a phone', ip: '127.0.0.1', current: true }] })
 
   for (const path of [
@@ -175,7 +175,7 @@ test('todo service: /auth passes on what the page needs, and no more', async (t)
   t.equal((await api.call('/auth/sessions', { bearer })).status, 401)
 })
 
-test('todo service: the page comes with a strict policy', async (t) => {
+test('todo service: the page has a strict content security policy', async (t) => {
   const { api } = await startTodo(t, 'sqlite')
 
   const { headers, text } = await api.call('/')
@@ -185,6 +185,6 @@ test('todo service: the page comes with a strict policy', async (t) => {
   t.notMatch(policy, /unsafe|\*|https?:/)
   t.equal(headers['x-content-type-options'], 'nosniff')
   t.equal(headers['referrer-policy'], 'no-referrer')
-  // Nothing that the policy would stop: no inline script, style or handler, and nothing from elsewhere.
+  // The policy would block an inline script, style or handler, and a resource of another host.
   t.notMatch(text, /<script(?![^>]* src=)|<style|style=| on[a-z]+=|https?:\/\//)
 })

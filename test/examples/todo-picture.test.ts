@@ -9,10 +9,11 @@ const picture = fileURLToPath(new URL('../../../docs/todo.png', import.meta.url)
 const SIZE = { width: 1040, height: 500 }
 const SCALE = 1.35
 
-// Made anew only when asked, so that a run changes no file. The fonts are this machine's: with fonts-inter it looks best.
+// Taken only on request, so that a test run changes no file. The fonts are those of this machine; fonts-inter looks
+// best.
 const shouldDraw = process.env.LATCHKEY_PICTURE !== undefined
 
-test('docs/todo.png: two devices of one person', {
+test('docs/todo.png shows two devices of one person', {
   skip: !shouldDraw && 'set LATCHKEY_PICTURE=1 to draw it',
 }, async (t) => {
   const { url } = await startTodo(t, 'sqlite', { ACCESS_TTL: '1m' })
@@ -59,10 +60,10 @@ test('docs/todo.png: two devices of one person', {
   await writeFile(picture, await compose(await laptop.screenshot(), await phone.screenshot()))
 })
 
-test('docs/todo.png: is there, of its size, and light enough to load', async (t) => {
+test('docs/todo.png exists, has its documented size, and loads fast', async (t) => {
   const file = readFileSync(picture)
 
-  // A PNG says its width and height in its first chunk.
+  // The first chunk of a PNG holds its width and height.
   t.equal(file.readUInt32BE(16), SIZE.width * SCALE)
   t.equal(file.readUInt32BE(20), SIZE.height * SCALE)
   t.ok(file.length < 200_000, `${file.length} bytes`)

@@ -6,7 +6,7 @@ import { startTodo } from '../support/todo-service.js'
 
 const SHORT = { ACCESS_TTL: '3s' }
 
-test('two tabs renew at once: one of them does it for both, and both stay signed in', async (t) => {
+test('one of two tabs that need a new token at once refreshes for both, and both stay signed in', async (t) => {
   const { url, tokenService } = await startTodo(t, 'sqlite', SHORT)
   const first = await openDevice(t, url)
   const presented = watchRefreshes(first)
@@ -16,7 +16,8 @@ test('two tabs renew at once: one of them does it for both, and both stay signed
 
   await eventually(() => new Set(presented).size >= 4, 40_000)
 
-  // Once may happen, on a machine so busy that one tab's storage is late in the other. Without the lock it is each time.
+  // One double refresh may happen when a busy machine delays the storage of a tab. Without the lock every refresh is
+  // double.
   t.ok(presented.length - new Set(presented).size <= 1, 'no refresh token is presented twice')
   t.equal(tokenService.audited('refresh.reused').length, 0)
   await addTodo(second, 'still here')
@@ -24,7 +25,7 @@ test('two tabs renew at once: one of them does it for both, and both stay signed
   await first.getByText(/^Renewed silently [3-9] times, last by (this|another) tab\.$/).waitFor()
 })
 
-test('two tabs without locks present the same refresh token at once, and both stay signed in', async (t) => {
+test('two tabs without locks that present one refresh token at once both stay signed in', async (t) => {
   const { url, tokenService } = await startTodo(t, 'sqlite', SHORT)
   const first = await openDevice(t, url)
   await first.context().addInitScript(`Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })`)
@@ -41,7 +42,7 @@ test('two tabs without locks present the same refresh token at once, and both st
   await todo(first, 'still here').waitFor()
 })
 
-test('signing out in one tab signs the other out, and no renewal under way brings it back', async (t) => {
+test('a sign-out in one tab signs the other tab out, and a refresh in flight does not undo the sign-out', async (t) => {
   const { url } = await startTodo(t, 'sqlite', SHORT)
   const first = await openDevice(t, url)
   const presented = watchRefreshes(first)
@@ -56,7 +57,7 @@ test('signing out in one tab signs the other out, and no renewal under way bring
   t.equal(await first.evaluate(`localStorage.getItem('latchkey-todo')`), '{"goodbye":"here"}')
 })
 
-test('a device without network stays signed in past the life of its access token, and goes on when it is back', async (t) => {
+test('a device without network stays signed in after its access token expires, and works again with network', async (t) => {
   const { url } = await startTodo(t, 'sqlite', SHORT)
   const page = await openDevice(t, url)
   await signUp(page, 'ada')
@@ -77,7 +78,7 @@ test('a device without network stays signed in past the life of its access token
   await todo(page, 'written meanwhile').waitFor()
 })
 
-test('nobody is signed out because the token service is away', async (t) => {
+test('an outage of the token service signs nobody out', async (t) => {
   const { url, tokenService } = await startTodo(t, 'sqlite', SHORT)
   const page = await openDevice(t, url)
   await signUp(page, 'ada')
@@ -90,7 +91,9 @@ test('nobody is signed out because the token service is away', async (t) => {
   t.ok(await todo(page, 'written before').isVisible())
 })
 
-/** The refresh tokens that the tabs of this device present. Each answer is late, so that the other tab wants one meanwhile. */
+/**
+ * Records the refresh tokens that the tabs present. Delays each answer, so that both tabs need one at the same time.
+ */
 function watchRefreshes(page: Page): string[] {
   const presented: string[] = []
   page.context().on('request', (request: Request) => {

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import { addTodo, desk, fillIn, openDevice, openTab, PHONE, signIn, signUp, todo, welcome } from '../support/browser.js'
 import { startTodo } from '../support/todo-service.js'
 
-test('todo page: sign up, write down, tick, change and delete, and all is there after a reload', async (t) => {
+test('todo page: a user signs up, adds, ticks, edits and deletes todos, and a reload shows the same list', async (t) => {
   const { url } = await startTodo(t, 'sqlite')
   const page = await openDevice(t, url)
 
@@ -25,7 +25,7 @@ test('todo page: sign up, write down, tick, change and delete, and all is there 
   await page.getByText('0 of 1 done').waitFor()
 })
 
-test('todo page: a todo that looks like markup stays text, and the policy lets no other script run', async (t) => {
+test('todo page: a todo that looks like markup stays text, and the policy runs no other script', async (t) => {
   const { url } = await startTodo(t, 'sqlite')
   const page = await openDevice(t, url)
   await signUp(page, 'ada')
@@ -49,7 +49,7 @@ test('todo page: a todo that looks like markup stays text, and the policy lets n
   t.not(await page.title(), 'pwned')
 })
 
-test('todo page: what is wrong with a sign-up or a sign-in is said in words', async (t) => {
+test('todo page: an invalid sign-up or sign-in shows its reason', async (t) => {
   const { url } = await startTodo(t, 'sqlite')
   const page = await openDevice(t, url)
   const alert = page.getByRole('alert')
@@ -83,7 +83,7 @@ for (const [store, mode] of [
   ['sqlite', 'introspecting'],
   ['redis', 'following'],
 ] as const) {
-  test(`todo page, ${mode}: a device that is ended from another says so within a second`, async (t) => {
+  test(`todo page, ${mode}: a device shows within a second that another device ended its session`, async (t) => {
     const { url } = await startTodo(t, store)
     const laptop = await openDevice(t, url)
     const phone = await openDevice(t, url, PHONE)
@@ -91,7 +91,7 @@ for (const [store, mode] of [
     await addTodo(laptop, 'written on the laptop')
     const seenAfter: number[] = []
 
-    // The machine may be busy with other tests: five tries, and the best one counts.
+    // The machine may be busy. So the best of five tries counts.
     do {
       await signIn(phone, 'ada')
       await todo(phone, 'written on the laptop').waitFor()
@@ -112,7 +112,7 @@ for (const [store, mode] of [
   })
 }
 
-test('todo page: what is written on one device is on the other, and each sees both', async (t) => {
+test('todo page: a todo written on one device appears on the other, and each device lists both sessions', async (t) => {
   const { url } = await startTodo(t, 'sqlite')
   const laptop = await openDevice(t, url)
   const phone = await openDevice(t, url, PHONE)
@@ -128,7 +128,7 @@ test('todo page: what is written on one device is on the other, and each sees bo
   }
 })
 
-test('todo page: the others are signed out and this device is not; then everywhere, and every tab', async (t) => {
+test('todo page: a user signs out the other devices, then every device and every tab', async (t) => {
   const { url, tokenService } = await startTodo(t, 'sqlite')
   const laptop = await openDevice(t, url)
   const phone = await openDevice(t, url, PHONE)
@@ -151,7 +151,7 @@ test('todo page: the others are signed out and this device is not; then everywhe
   t.equal(tokenService.audited('session.ended').filter(({ reason }) => reason === 'logout_all').length, 1)
 })
 
-test('todo page: the keyboard alone will do, and every control has a name', async (t) => {
+test('todo page: every action works with the keyboard alone, and every control has a name', async (t) => {
   const { url } = await startTodo(t, 'sqlite')
   const page = await openDevice(t, url)
   const { keyboard } = page
@@ -167,7 +167,7 @@ test('todo page: the keyboard alone will do, and every control has a name', asyn
   await keyboard.press('Enter')
   await todo(page, 'second').waitFor()
   t.notMatch(await page.locator('body').ariaSnapshot(), nameless)
-  // Add, then the tick of the first in the list.
+  // The Add button, then the checkbox of the first todo.
   await keyboard.press('Tab')
   await keyboard.press('Tab')
   await keyboard.press('Space')

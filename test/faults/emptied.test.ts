@@ -7,11 +7,11 @@ import { startRedis } from '../support/servers/redis.js'
 import { PASSWORD, startService } from '../support/service.js'
 import { until, verdict, verifierOf } from '../support/verifier-setup.js'
 
-/** How often Redis is emptied; the full size is 20. */
+/** How often Redis is emptied. The full size is 20. */
 const TIMES = Number(process.env.LATCHKEY_TEST_EMPTIED ?? 2)
 const LANES = 3
 
-test(`F6 Redis is emptied under load, flushed or restarted, × ${TIMES}: nothing that was revoked lives again`, async (t) => {
+test(`F6: Redis is flushed or restarted empty under load, × ${TIMES}: no revoked token becomes valid again`, async (t) => {
   let redis = await startRedis()
   t.teardown(() => redis.stop())
   const { url, port } = redis
@@ -40,7 +40,7 @@ test(`F6 Redis is emptied under load, flushed or restarted, × ${TIMES}: nothing
     }
     const back = until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000)
     slowest = Math.max(slowest, await back)
-    // A follower hears of a revocation a second late at most: until then the token may be good.
+    // A follower may read a revocation up to a second late. Until then it may accept the token.
     const ended = [...ledger.ended]
     await sleep(1200)
     for (const { access_token } of ended) {

@@ -10,13 +10,13 @@ import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { environment, PASSWORD, startService, startServiceWith } from '../support/service.js'
 import { until, verifierOf } from '../support/verifier-setup.js'
 
-/** How often a primary is lost; the full size is 50. */
+/** How often a primary is lost. The full size is 50. */
 const FAILOVERS = Number(process.env.LATCHKEY_TEST_FAILOVERS ?? 1)
 const LANES = 2
 
-/** With no replica that is waited for, how many are lost is a figure for docs/operate.md, and no promise. */
+/** Without awaited replicas the number of lost revocations is a figure for docs/operate.md, and not a promise. */
 for (const replicas of process.env.LATCHKEY_TEST_FAILOVERS ? ['1', '0'] : ['1']) {
-  test(`F5 an address that moves to a replica 20 ms behind, × ${FAILOVERS}, waiting for ${replicas}`, async (t) => {
+  test(`F5: an address moves to a replica 20 ms behind, × ${FAILOVERS}: with ${replicas} awaited replicas no revocation is lost`, async (t) => {
     const sum = { revoked: 0, revived: 0 }
     for (let round = 0; round < FAILOVERS; round += 1) {
       const { revoked, revived } = await failOver(t, replicas)
@@ -29,7 +29,7 @@ for (const replicas of process.env.LATCHKEY_TEST_FAILOVERS ? ['1', '0'] : ['1'])
   })
 }
 
-/** Sign-outs one after the other; the primary is killed in their midst, and its replica takes its place. */
+/** Signs out one session after another, and kills the primary meanwhile. Its replica takes its place. */
 async function failOver(t: Test, replicas: string): Promise<{ revoked: number; revived: number }> {
   const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
   t.teardown(() => primary.stop())
@@ -74,13 +74,13 @@ async function failOver(t: Test, replicas: string): Promise<{ revoked: number; r
   return { revoked: revoked.length, revived }
 }
 
-test('F5 told to break a connection that it is making, as a sentinel may, the client makes another', async (t) => {
+test('F5: the client connects again after a sentinel breaks the connection that the client is opening', async (t) => {
   const { sentinels } = await startSentinels(t, { replicas: 1 })
   const urls = sentinels.map(({ url }) => url) as [string]
   const client = connectRedis({ mode: 'sentinel', urls, sentinelMaster: 'latchkey' }, () => {}) as Redis
   t.teardown(() => client.disconnect())
   client.once('connecting', () => (client as unknown as { connector: Redis }).connector.disconnect())
-  // Not by events.once: an error, of which there are some, would end the wait.
+  // events.once would reject at the first error, and errors are expected here.
   for (const event of ['end', 'ready']) await new Promise((resolve) => client.once(event, resolve))
   t.equal(await client.ping(), 'PONG')
 })
@@ -88,15 +88,15 @@ test('F5 told to break a connection that it is making, as a sentinel may, the cl
 const ways: Record<string, (old: RedisServer, sentinel: RedisServer) => Promise<unknown> | unknown> = {
   killed: (old) => old.stop(),
   stalled: (old) => old.process.kill('SIGSTOP'),
-  // It goes on for a moment, with the replica that was not promoted behind it.
+  // The primary serves for a moment longer, with the other replica behind it.
   'told to step down': (_, sentinel) => tellToStepDown(sentinel),
 }
 
 /**
- * All replicas are waited for. Sentinels promote the one that was ahead when they asked last, seconds ago: of two on a
- * starved machine that is not always the one that had what was acknowledged.
+ * All replicas are awaited. Sentinels promote the replica that was ahead at their last check, seconds ago. On a busy
+ * machine this replica may lack what the other one acknowledged.
  */
-test(`F5 F9 sentinels replace the primary under load, × ${FAILOVERS}: killed, stalled, told to step down`, async (t) => {
+test(`F5, F9: sentinels replace a killed, stalled or demoted primary under load, × ${FAILOVERS}: no revocation is lost`, async (t) => {
   const names = Object.keys(ways)
   const setting = await startSentinels(t)
   const service = await startService(t, 'sqlite', { ...setting.environment, REDIS_WAIT_REPLICAS: '2' })
@@ -128,7 +128,7 @@ test(`F5 F9 sentinels replace the primary under load, × ${FAILOVERS}: killed, s
     if (way === 'killed') await setting.restart(old, primary)
     if (way === 'stalled') old.process.kill('SIGCONT')
     await until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000).catch((error) => {
-      // What the service said of it, for whoever reads why.
+      // The last log lines of the service tell the reader the reason.
       t.comment(`${way}, round ${round}: ${JSON.stringify(service.log.slice(-8))}`)
       throw error
     })
@@ -156,7 +156,7 @@ test(`F5 F9 sentinels replace the primary under load, × ${FAILOVERS}: killed, s
 
 async function tellToStepDown(sentinel: RedisServer): Promise<void> {
   const admin = new Redis(sentinel.url)
-  // Refused while the failover before is not quite over.
+  // Sentinels refuse while the previous failover is not quite over.
   await until(
     async () =>
       admin.call('SENTINEL', 'FAILOVER', 'latchkey').then(

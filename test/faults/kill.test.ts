@@ -5,11 +5,11 @@ import { Ledger, signUpLanes, startLoad } from '../support/load.js'
 import { startRedis } from '../support/servers/redis.js'
 import { environment, type SpawnedService, spawnService } from '../support/service.js'
 
-/** How often a process of the service is killed; the full size is 200. */
+/** How often a process of the service is killed. The full size is 200. */
 const KILLS = Number(process.env.LATCHKEY_TEST_KILLS ?? 2)
 
 for (const store of process.env.LATCHKEY_TEST_KILLS ? (['redis', 'postgres'] as const) : (['redis'] as const)) {
-  test(`F24 R11 ${store}: of two processes under load one is killed, × ${KILLS}: nothing acknowledged is lost`, async (t) => {
+  test(`F24, R11: ${store}: one of two processes is killed under load, × ${KILLS}: nothing acknowledged is lost`, async (t) => {
     const env = await environment(t, store === 'redis' ? 'sqlite' : store, { DOCS: 'off', LOG_LEVEL: 'warn' })
     if (store === 'redis') {
       const redis = await startRedis()

@@ -7,7 +7,7 @@ import { poll, startSentinels } from '../support/servers/redis-sentinel.js'
 import { type Environment, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 import { verdict } from '../support/verifier-setup.js'
 
-/** Each way in which users run Redis, and a client for it as a service with a verifier would make it. */
+/** Each way to run Redis, with the client that a service with a verifier would create. */
 const modes: Record<string, (t: Test) => Promise<{ env: Environment; client: () => Redis | Cluster }>> = {
   'single, with an ACL user, a password of odd characters and a database': async (t) => {
     const redis = await startRedis()
@@ -58,7 +58,7 @@ const modes: Record<string, (t: Test) => Promise<{ env: Environment; client: () 
 }
 
 for (const [mode, start] of Object.entries(modes)) {
-  test(`${mode}: the whole life of sessions, and verifiers that look up and follow`, async (t) => {
+  test(`${mode}: sessions work from sign-in to sign-out, and verifiers look up and follow`, async (t) => {
     const { env, client } = await start(t)
     const { api, managementUrl } = await startService(t, 'sqlite', env)
     t.match(await (await fetch(`${managementUrl}/readyz`)).json(), { status: 'ok', checks: { redis: 'ok' } })
@@ -82,7 +82,7 @@ for (const [mode, start] of Object.entries(modes)) {
       }),
     )
 
-    // Users of several slots at once.
+    // The users are in several slots.
     const first = await Promise.all(names.map((name) => api.tokens(name, PASSWORD)))
     const second = await Promise.all(names.map((name) => api.tokens(name, PASSWORD)))
     const all = [...first, ...second].map(({ access_token }) => access_token)

@@ -9,10 +9,9 @@ import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { environment, PASSWORD, startServiceWith } from '../support/service.js'
 import { until } from '../support/verifier-setup.js'
 
-/** What a caller may have to wait, in milliseconds; and so much more, for the machine is shared. */
 const LIMIT = 1000 + 1000
 
-/** A service whose Postgres is behind a wire that can be cut, with sessions there or in Redis. */
+/** A service that reaches its Postgres through a proxy. Sessions are in Postgres or in Redis. */
 async function start(t: Test, sessionsIn: 'postgres' | 'redis') {
   const env = await environment(t, 'postgres')
   const url = new URL(env.DATABASE_URL as string)
@@ -38,7 +37,7 @@ const ways = {
 } as const
 
 for (const [what, happen] of Object.entries(ways)) {
-  test(`${what}: introspection goes on, sign-in says 503 within a second, and all heals within two`, async (t) => {
+  test(`${what}: introspection works, sign-in answers 503 within a second, and the service recovers within two`, async (t) => {
     const { api, wire, tokens } = await start(t, 'redis')
     wire[happen]()
     for (let i = 0; i < 3; i += 1) {
@@ -51,7 +50,7 @@ for (const [what, happen] of Object.entries(ways)) {
       t.equal(status, 503)
       t.ok(took < LIMIT, `one of 60 sign-ins at once: ${took} ms`)
     }
-    // Longer than clients are remembered.
+    // Longer than the service remembers clients.
     let longest = 0
     let slow = 0
     for (const end = Date.now() + 6500; Date.now() < end; await sleep(20)) {
@@ -70,7 +69,7 @@ for (const [what, happen] of Object.entries(ways)) {
   })
 }
 
-test('F16 sessions in Postgres, which is stalled: 503 within a second each, and no pile-up', async (t) => {
+test('F16: sessions in a stalled Postgres: each request gets 503 within a second, and requests do not pile up', async (t) => {
   const { api, wire, tokens } = await start(t, 'postgres')
   wire.blackhole()
   const answers = await Promise.all(
@@ -85,7 +84,7 @@ test('F16 sessions in Postgres, which is stalled: 503 within a second each, and 
   t.ok(took < 2000 + 500, `the half-open connections are gone after ${took} ms`)
 })
 
-test('F17 Postgres restarts, and cuts every session of its own: healed within two seconds', async (t) => {
+test('F17: Postgres terminates every connection of the service: the service recovers within two seconds', async (t) => {
   const { api, direct, tokens } = await start(t, 'postgres')
   const admin = new pg.Client({ connectionString: direct })
   await admin.connect()
@@ -100,7 +99,7 @@ test('F17 Postgres restarts, and cuts every session of its own: healed within tw
   }
 })
 
-test('F17 after a failover the connections to what is a standby now are given up', async (t) => {
+test('F17: after a failover the service discards its connections to the standby', async (t) => {
   const { api, direct, tokens } = await start(t, 'postgres')
   const admin = new pg.Client({ connectionString: direct })
   await admin.connect()
@@ -112,7 +111,7 @@ test('F17 after a failover the connections to what is a standby now are given up
   )
   await until(async () => (await api.refresh(tokens.refresh_token)).status === 503)
 
-  // Where the name leads now, one may write. The connections of before may not, until they end.
+  // New connections may write. The old connections are read-only until they end.
   await admin.query(`SET default_transaction_read_only = off`)
   await admin.query(`ALTER DATABASE ${name} RESET default_transaction_read_only`)
   const took = await until(async () => (await api.refresh(tokens.refresh_token)).status === 200)
@@ -123,12 +122,12 @@ for (const [code, name] of [
   ['40001', 'a serialization failure'],
   ['40P01', 'a deadlock'],
 ] as const) {
-  test(`F18 ${name} is retried`, async (t) => {
+  test(`F18: ${name} is retried`, async (t) => {
     const { api, direct, tokens } = await start(t, 'postgres')
     const admin = new pg.Client({ connectionString: direct })
     await admin.connect()
     t.teardown(() => admin.end())
-    // Postgres itself says so, of every first and second update of a session.
+    // Postgres itself raises the error at every first and second update of a session.
     await admin.query(`
       CREATE SEQUENCE tries;
       CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -144,7 +143,7 @@ for (const [code, name] of [
   })
 }
 
-test('F19 every connection is in use: 503 within a second, and served when they are free again', async (t) => {
+test('F19: while every connection waits, requests get 503 within a second; afterwards the service answers again', async (t) => {
   const { api, direct, tokens } = await start(t, 'postgres')
   const admin = new pg.Client({ connectionString: direct })
   await admin.connect()
@@ -160,7 +159,7 @@ test('F19 every connection is in use: 503 within a second, and served when they 
   t.ok(took < 2000, `after ${took} ms`)
 })
 
-test('F28 an older version starts on tables that a newer one has made, and works beside it', async (t) => {
+test('F28: an older version starts on the tables of a newer version, and works beside it', async (t) => {
   const { url, drop } = await createPostgresDatabase()
   t.teardown(drop)
   const env = await environment(t, 'sqlite', { DATABASE_URL: url })
@@ -170,7 +169,7 @@ test('F28 an older version starts on tables that a newer one has made, and works
   await admin.connect()
   t.teardown(() => admin.end())
 
-  // What a later version may do, by the rule that stands above the migrations.
+  // The changes that the rule above the migrations allows to a later version.
   await admin.query(`
     INSERT INTO kysely_migration (name, timestamp) VALUES ('9998-later', '2030'), ('9999-latest', '2030');
     ALTER TABLE users ADD COLUMN later text NOT NULL DEFAULT 'x';
@@ -187,7 +186,7 @@ test('F28 an older version starts on tables that a newer one has made, and works
   t.strictSame(rows.slice(-2), [{ name: '9998-later' }, { name: '9999-latest' }])
 })
 
-test('F28 likewise in SQLite', async (t) => {
+test('F28: an older version starts on a SQLite file of a newer version', async (t) => {
   const env = await environment(t, 'sqlite')
   const old = await startServiceWith(t, env)
   await old.api.signUp('ada', PASSWORD)

@@ -6,8 +6,8 @@ import { locate } from '../support/servers/install.js'
 import { environment, PASSWORD, spawnService, startService, stores, temporaryFolder } from '../support/service.js'
 import { until } from '../support/verifier-setup.js'
 
-test('F21 the disk is full: 503, no row is corrupt, and with room again all is well', async (t) => {
-  // A limit on the size of files tells by a signal too, unlike a full disk.
+test('F21: while the disk is full, writes get 503 and no row is damaged; with space again everything works', async (t) => {
+  // Unlike a full disk, a file size limit also sends a signal.
   const hook = join(temporaryFolder(t), 'hook.mjs')
   writeFileSync(hook, `process.on('SIGXFSZ', () => {})`)
   const env = await environment(t, 'sqlite', { NODE_OPTIONS: `--import=file://${hook}` })
@@ -18,7 +18,7 @@ test('F21 the disk is full: 503, no row is corrupt, and with room again all is w
   const pid = String(service.process.pid)
   const limit = (bytes: string) => execFileSync('prlimit', ['--pid', pid, `--fsize=${bytes}:unlimited`])
 
-  // No file may grow past this: what SQLite is told is what a full disk tells it.
+  // No file may grow past this limit. SQLite gets the same error as on a full disk.
   limit('4096')
   for (let i = 0; i < 5; i += 1) {
     t.match(await api.login('ada', PASSWORD), { status: 503, headers: { 'retry-after': '1' } })
@@ -37,7 +37,7 @@ test('F21 the disk is full: 503, no row is corrupt, and with room again all is w
   t.equal(await again.api.isActive(tokens.access_token), true)
 })
 
-test('F29 a promise that nobody awaited fails: it is logged, and the process goes on', async (t) => {
+test('F29: an unhandled rejection is logged, and the process goes on', async (t) => {
   const hook = join(temporaryFolder(t), 'hook.mjs')
   writeFileSync(hook, `process.on('SIGUSR2', () => void Promise.reject(new Error('nobody awaits this')))`)
   const env = await environment(t, 'sqlite', { NODE_OPTIONS: `--import=file://${hook}` })
@@ -48,7 +48,7 @@ test('F29 a promise that nobody awaited fails: it is logged, and the process goe
   t.equal((await service.api.signUp('ada', PASSWORD)).status, 201)
 })
 
-test('F22 the clocks of two instances are 10 minutes apart: grace and sessions run on the clock of the store', async (t) => {
+test('F22: with instances whose clocks differ by 10 minutes, grace and sessions follow the clock of the store', async (t) => {
   const library = ['x86_64', 'aarch64']
     .map((machine) => locate('libfaketime.so.1', [`/usr/lib/${machine}-linux-gnu/faketime`]))
     .find(Boolean)
@@ -91,7 +91,7 @@ test('F22 the clocks of two instances are 10 minutes apart: grace and sessions r
 })
 
 for (const store of stores) {
-  test(`R8 ${store}: 100 replays of a dead token: one audit event, and bounded work`, async (t) => {
+  test(`R8: ${store}: 100 replays of a dead refresh token write one audit event and end one session`, async (t) => {
     const { api, audited } = await startService(t, store, { REFRESH_GRACE: '0' })
     await api.signUp('ada', PASSWORD)
     const { refresh_token: first } = await api.tokens('ada', PASSWORD)

@@ -10,11 +10,10 @@ import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { PASSWORD, startService, temporaryFolder } from '../support/service.js'
 import { until } from '../support/verifier-setup.js'
 
-/** What a caller may have to wait with Redis away, in milliseconds; and so much more, for the machine is shared. */
 const LIMIT = 300 + 300
 const HEALED = 2000 + 500
 
-/** A service, its Redis, and a wire between the two. */
+/** A service, its Redis, and a proxy between the two. */
 async function start(t: Test, args: string[] = []) {
   const redis = await startRedis({ args })
   t.teardown(() => redis.stop())
@@ -28,7 +27,7 @@ async function start(t: Test, args: string[] = []) {
   return { ...service, redis, wire, admin, tokens: await service.api.tokens('ada', PASSWORD) }
 }
 
-/** Every call that needs a session, with what it answers and how long that took. */
+/** Calls every kind of endpoint that needs a session. Returns the answers and their times. */
 async function askAll(api: Api, tokens: Tokens): Promise<(Answer & { took: number; call: string })[]> {
   const calls: Record<string, () => Promise<Answer>> = {
     introspect: () => api.introspect(tokens.access_token),
@@ -41,7 +40,7 @@ async function askAll(api: Api, tokens: Tokens): Promise<(Answer & { took: numbe
   return Promise.all(Object.entries(calls).map(async ([call, ask]) => ({ ...(await timed(ask)), call })))
 }
 
-/** How long until a sign-in works again, from now. */
+/** How many milliseconds pass until a sign-in works again. */
 const healed = (api: Api) => until(async () => (await api.login('ada', PASSWORD)).status === 200, 15_000)
 
 async function allUnavailable(t: Test, api: Api, tokens: Tokens): Promise<void> {
@@ -52,7 +51,7 @@ async function allUnavailable(t: Test, api: Api, tokens: Tokens): Promise<void> 
   }
 }
 
-test('F2 Redis dies under requests: 503 or an answer, and no token is spent', async (t) => {
+test('F2: Redis dies during requests: each gets an answer or 503, and no refresh token is lost', async (t) => {
   const onDisk = ['--appendonly', 'yes', '--appendfsync', 'always', '--dir', temporaryFolder(t)]
   const { api, redis, tokens } = await start(t, onDisk)
   let token = tokens.refresh_token
@@ -70,7 +69,7 @@ test('F2 Redis dies under requests: 503 or an answer, and no token is spent', as
   t.equal((await api.refresh(token)).status, 200, 'whatever was answered, the token can be presented again')
 })
 
-test('F3 Redis stalls: everyone is answered in time; F4 a sign-out says 503; it heals', async (t) => {
+test('F3, F4: while Redis stalls, every request gets 503 in time, sign-out too; afterwards the service recovers', async (t) => {
   const { api, redis, tokens, managementUrl } = await start(t)
   redis.process.kill('SIGSTOP')
   t.teardown(() => redis.process.kill('SIGCONT'))
@@ -89,24 +88,24 @@ test('F3 Redis stalls: everyone is answered in time; F4 a sign-out says 503; it 
   t.ok(took < HEALED, `healed after ${took} ms`)
 })
 
-test('F4 a sign-out is acknowledged only when it is done', async (t) => {
+test('F4: a sign-out is acknowledged only after it took effect', async (t) => {
   const { api, redis, tokens } = await start(t)
   await redis.stop()
   t.equal((await api.logout(tokens.access_token)).status, 503)
   t.equal((await api.call('/revoke', { form: { token: tokens.refresh_token } })).status, 503)
 })
 
-test('F14 a connection that is half open: as F3, and it is replaced', async (t) => {
+test('F14: a half-open connection is like a stalled Redis, and the service replaces it', async (t) => {
   const { api, wire, tokens } = await start(t)
   wire.blackhole()
   for (let i = 0; i < 4; i += 1) await allUnavailable(t, api, tokens)
-  // Those that are open stay dead; new ones get through.
+  // The open connections stay dead, and new connections work.
   wire.restore()
   const took = await healed(api)
   t.ok(took < HEALED, `healed after ${took} ms`)
 })
 
-test('F13 an answer of Redis is cut off in its midst: 503, never another answer, and it heals', async (t) => {
+test('F13: after a truncated Redis answer the caller gets 503, never a wrong answer, and the service recovers', async (t) => {
   const { api, wire, tokens } = await start(t)
   for (const bytes of [1, 3, 7, 15, 40]) {
     wire.cutAfter(bytes)
@@ -119,7 +118,7 @@ test('F13 an answer of Redis is cut off in its midst: 503, never another answer,
   }
 })
 
-test('F8 Redis is full: sign-in and refresh say 503, introspection goes on; with room again all is well', async (t) => {
+test('F8: while Redis is full, sign-in and refresh get 503 and introspection works; with memory again everything works', async (t) => {
   const { api, admin, tokens } = await start(t)
   await admin.config('SET', 'maxmemory', '1')
   t.equal((await api.login('ada', PASSWORD)).status, 503)
@@ -132,7 +131,7 @@ test('F8 Redis is full: sign-in and refresh say 503, introspection goes on; with
   t.equal((await api.login('ada', PASSWORD)).status, 200)
 })
 
-test('F9 READONLY: one call fails at most, and the next goes to where the primary is', async (t) => {
+test('F9: after READONLY at most one call fails, and the next call reaches the new primary', async (t) => {
   const { api, redis, admin, wire, tokens } = await start(t, ['--repl-diskless-sync-delay', '0'])
   const other = await startReplica(t, redis)
   const promoted = new Redis(other.url)
@@ -158,7 +157,7 @@ for (const [error, say] of Object.entries({
   TRYAGAIN: 'TRYAGAIN Multiple keys request during rehashing of slot',
   MISCONF: 'MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist to disk',
 })) {
-  test(`F10 ${error}: 503, and it heals`, async (t) => {
+  test(`F10: ${error} gives 503, and the service recovers`, async (t) => {
     const { api, wire, tokens } = await start(t)
     wire.answer(`-${say}\r\n`)
     await allUnavailable(t, api, tokens)
@@ -168,7 +167,7 @@ for (const [error, say] of Object.entries({
   })
 }
 
-test('F12 the password of Redis is changed, or a right taken away: 503, and no secret in the log', async (t) => {
+test('F12: after a changed password or a revoked permission of Redis, requests get 503, and no secret is logged', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const admin = new Redis(redis.url)
@@ -195,7 +194,7 @@ test('F12 the password of Redis is changed, or a right taken away: 503, and no s
   t.notMatch(JSON.stringify(log), /canary/)
 })
 
-test('a machine that is starved: an answer that has come in time is not called late', async (t) => {
+test('a starved process does not treat an answer as late that arrived in time', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const client = connectRedis({ mode: 'single', urls: [redis.url] }, () => {})
@@ -204,7 +203,7 @@ test('a machine that is starved: an answer that has come in time is not called l
   let late = 0
   for (let i = 0; i < 5; i += 1) {
     const answer = client.ping()
-    // The question has left, and nothing else runs here for longer than an answer may take.
+    // The command is sent. Then this loop blocks the process for longer than the command timeout.
     const end = performance.now() + 400
     while (performance.now() < end);
     await answer.catch(() => {

@@ -6,13 +6,16 @@ import { gatewayFolder, startProgram } from '../support/gateways/program.js'
 import { freePort } from '../support/servers/ports.js'
 import { CLIENT, environment, PASSWORD, type SpawnedService, spawnService } from '../support/service.js'
 
-/** Requests while the replicas are replaced, one after the other, again and again; the full size is 20,000. */
+/** The number of requests while the replicas are replaced one after the other, repeatedly. The full size is 20,000. */
 const REQUESTS = Number(process.env.LATCHKEY_TEST_REQUESTS ?? 500)
-/** Whoever sets it has a machine to themselves. In the suite's crowd a store may be late, which no restart has to do with. */
+/**
+ * A run at full size has the machine alone. In the test suite a busy store may be late, which is not the fault of a
+ * restart.
+ */
 const isAlone = process.env.LATCHKEY_TEST_REQUESTS !== undefined
 const LANES = 3
 
-test(`F25 three replicas behind a proxy are replaced one by one under load: 0 of ${REQUESTS} requests fail`, async (t) => {
+test(`F25: three replicas behind a proxy are replaced one by one under load: 0 of ${REQUESTS} requests fail`, async (t) => {
   const env = await environment(t, 'redis', { NODE_ENV: 'production', SIGNUP: 'open', LOG_LEVEL: 'warn' })
   const ports = await Promise.all([1, 2, 3].map(async () => [await freePort(), await freePort()] as [number, number]))
   const replicas = await Promise.all(ports.map((each) => spawnService(t, env, each)))
@@ -59,7 +62,7 @@ test(`F25 three replicas behind a proxy are replaced one by one under load: 0 of
   t.strictSame(failures.slice(0, 20), [])
 })
 
-/** HAProxy as one would set it up: it asks each replica whether it is ready, and repeats no request. */
+/** HAProxy in a usual configuration: it checks the readiness of each replica, and repeats no request. */
 async function startProxy(t: Test, ports: [number, number][]): Promise<string> {
   const port = await freePort()
   const path = join(gatewayFolder(t), 'haproxy.cfg')

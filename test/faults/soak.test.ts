@@ -1,10 +1,10 @@
 import { test } from 'tap'
 import { soak } from '../support/soak.js'
 
-/** `npm run soak` goes on for an hour. */
+/** `npm run soak` runs for an hour. */
 const SECONDS = Number(process.env.LATCHKEY_TEST_SOAK ?? 20)
 
-test(`F30 after ${SECONDS} s of people and strangers, memory, handles and keys are what they were`, async (t) => {
+test(`F30: after ${SECONDS} s of sign-ins and hostile requests, memory, handles and keys are back at their first values`, async (t) => {
   const { requests, unexpected, rss, handles, keys } = await soak(t, SECONDS, (line) => t.comment(line))
   t.comment(
     `${requests} requests; ${rss.base} MiB after the warm-up, ${rss.end} in the end; handles ${handles.base} and ` +

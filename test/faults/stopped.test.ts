@@ -12,23 +12,23 @@ import type { Question, Verdict } from '../support/stopped-verifier.js'
 import { adminOf, callsOf, ISSUER, type Setting, startSetting, until } from '../support/verifier-setup.js'
 
 /*
-  A process is stopped, or its event loop is blocked, while it waits for the answer to a look-up. The answer says that the
-  session lives. Then the session ends, and the process goes on. It must not believe that answer: about one process in two
-  reads the socket before it runs the timer of its limit, so each case has several rounds.
-*/
+ * A process is stopped, or its event loop is blocked, while it waits for the answer to a look-up. The answer says that
+ * the session lives. Then the session ends, and the process continues. The process must not believe the answer. About
+ * one process in two reads the socket before its timeout fires, so each case has several rounds.
+ */
 const ROUNDS = Number(process.env.LATCHKEY_TEST_STOPS ?? 4)
 const MARGIN = 300
-/** For what has no limit of its own: a process starts, a question arrives. A busy machine takes its time. */
+/** For steps without a timeout of their own: a process starts, or a request arrives. */
 const PATIENCE = 60_000
 const eventually = (condition: () => boolean | Promise<boolean>) => until(condition, PATIENCE)
 
 interface Mode {
-  /** Milliseconds: how old an answer may be. */
+  /** The greatest age of an answer, in milliseconds. */
   limit: number
-  /** Where the answer comes from, which passes through the wire. */
+  /** The port of the source of the answer. The proxy stands before it. */
   port(setting: Setting): number
   revocation(port: number): RevocationOptions
-  /** How many such questions have been answered so far. */
+  /** How many of these requests have been answered so far. */
   answered(setting: Setting, wire: TcpProxy): Promise<number>
 }
 
@@ -40,7 +40,7 @@ const modes: Record<string, Mode> = {
     revocation: (port) => ({ mode: 'lookup', redis: redisOf(port) }),
     answered: ({ admin }) => callsOf(admin, 'exists'),
   },
-  // Never fresh: each token is looked up.
+  // The follower is never fresh, so it looks up each token.
   'follow that falls back to a look-up': {
     limit: 200,
     port: ({ redis }) => redis.port,
@@ -63,7 +63,7 @@ const modes: Record<string, Mode> = {
 
 for (const [name, mode] of Object.entries(modes)) {
   for (const how of ['stopped', 'blocked'] as const) {
-    test(`S5 ${name}: an answer that waited while the verifier was ${how} is not believed`, async (t) => {
+    test(`S5: ${name}: a verifier that was ${how} does not believe an answer that waited meanwhile`, async (t) => {
       const setting = await startSetting(t)
       const wire = await startTcpProxy(mode.port(setting))
       t.teardown(() => wire.stop())
@@ -95,7 +95,7 @@ for (const [name, mode] of Object.entries(modes)) {
         else writeFileSync(flag, '')
 
         const { verdict, took } = await answer
-        // On a busy machine the limit may have ended the question before the signal came.
+        // On a busy machine the timeout may fire before the signal arrives.
         if (took > length) {
           counted += 1
           t.not(verdict, 'good', `round ${round}: accepted after the sign-out was acknowledged`)
@@ -133,7 +133,7 @@ process.on('SIGUSR2', () => {
 })
 `
 
-/** The service behind a wire to its store, and another instance that reaches the store by itself. */
+/** The service behind a proxy to its store, and another instance with a direct connection. */
 async function startInstances(t: Test, store: 'postgres' | 'redis', flag: string) {
   const env = await environment(t, store)
   const name = store === 'redis' ? 'REDIS_URL' : 'DATABASE_URL'
@@ -152,7 +152,7 @@ async function startInstances(t: Test, store: 'postgres' | 'redis', flag: string
     FLAG: flag,
   })
   const admin = store === 'redis' ? adminOf(t, env.REDIS_URL as string) : undefined
-  /** How much the store has said of sessions: heartbeats pass through the wire to Redis too. */
+  /** How often the store has answered about sessions. Heartbeats pass through the proxy to Redis too. */
   const answered = async () => (admin ? callsOf(admin, 'hget') : wire.held)
   return { wire, service, other, answered }
 }
@@ -162,18 +162,18 @@ for (const { store, limit } of [
   { store: 'postgres', limit: 1000 },
 ] as const) {
   for (const how of ['stopped', 'blocked'] as const) {
-    test(`S5 ${store}: the service does not believe an answer that waited while it was ${how}`, async (t) => {
+    test(`S5: ${store}: a service that was ${how} does not believe an answer that waited meanwhile`, async (t) => {
       const flag = join(temporaryFolder(t), 'go-on')
       const { wire, service, other, answered } = await startInstances(t, store, flag)
       await other.api.signUp('ada', PASSWORD)
       const signIn = async () => (await other.api.tokens('ada', PASSWORD)).access_token
       const warm = await signIn()
 
-      // Blocked, it goes on for good when the file is there: one round.
+      // A blocked process continues for good once the file exists. So this case has one round.
       const rounds = how === 'blocked' ? 1 : ROUNDS
       for (let round = 0; round < rounds; round += 1) {
         const token = await signIn()
-        // The client that asks is remembered: the next question to the store is about the session.
+        // The service remembers the calling client, so its next query is about the session.
         t.equal(await service.api.isActive(warm), true)
         wire.hold()
         const before = await answered()

@@ -9,7 +9,7 @@ import { startPostgres } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
 import { environment, PASSWORD, spawnService, temporaryFolder } from '../support/service.js'
 
-test('Redis and Postgres by TLS, with an authority of their own; and with one that is not trusted, not at all', async (t) => {
+test('the service uses Redis and Postgres over TLS with a private CA, and refuses servers of an untrusted CA', async (t) => {
   const { ca, certificate, key } = makeCertificates(temporaryFolder(t))
   const tlsPort = await freePort()
   const redis = await startRedis({

@@ -7,7 +7,7 @@ import { CLIENT, PASSWORD, startService } from '../support/service.js'
 
 const OTHER_PASSWORD = 'another battery, another staple'
 
-/** A service that waits for its one replica, and the replica, which can be made to fall behind. */
+/** A service that waits for its one replica. The replica can be made to lag. */
 async function start(t: Test, overrides = {}) {
   const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
   t.teardown(() => primary.stop())
@@ -36,7 +36,7 @@ const admin = { authorization: `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secre
 const subOf = ({ access_token: token }: Tokens): string =>
   JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()).sub
 
-/** How a revocation is asked for, again and again in the same words; what it answers when it is done; and what has ended. */
+/** How to request a revocation repeatedly in the same words, the status of its success, and the ended sessions. */
 interface Door {
   ask(api: Api, person: Person): Promise<Answer>
   done: number
@@ -95,7 +95,7 @@ const doors: Record<string, Door> = {
   },
 }
 
-test('F5 no door of revocation answers yes before the replicas have it, however often it is asked', async (t) => {
+test('F5: no revocation endpoint acknowledges before the replicas have the change, however often a client repeats the request', async (t) => {
   const { api, admin, fallBehind, catchUp } = await start(t)
   for (const [name, { ask, done, ends }] of Object.entries(doors)) {
     await t.test(name, async (t) => {
@@ -117,7 +117,7 @@ test('F5 no door of revocation answers yes before the replicas have it, however 
   }
 })
 
-test('F5 a change of password: likewise, and asked again with the new one', async (t) => {
+test('F5: a password change answers 503 until the replicas have it, and a repetition uses the new password', async (t) => {
   const { api, fallBehind, catchUp } = await start(t)
   const { mine, other } = await newPerson(api, 'ada')
   const change = (current: string, next: string) =>
@@ -130,7 +130,7 @@ test('F5 a change of password: likewise, and asked again with the new one', asyn
   t.equal((await change(OTHER_PASSWORD, PASSWORD)).status, 503)
 
   catchUp()
-  // The replica may not have caught up yet: also with a 503 the password is the new one.
+  // The replica may still lag. The password has changed even when the answer is 503.
   let [current, next] = [PASSWORD, OTHER_PASSWORD]
   const answer = await persist(async () => {
     const answer = await change(current, next)
@@ -142,7 +142,7 @@ test('F5 a change of password: likewise, and asked again with the new one', asyn
   t.equal(await api.isActive(other.access_token), false)
 })
 
-test('F5 reuse: refused only when the end of the session has come to the replicas', async (t) => {
+test('F5: a reused refresh token is refused only after the replicas have the end of its session', async (t) => {
   const { api, audited, fallBehind, catchUp } = await start(t)
   const { mine } = await newPerson(api, 'ada')
   const { refresh_token: second } = (await api.refresh(mine.refresh_token)).body
@@ -157,7 +157,7 @@ test('F5 reuse: refused only when the end of the session has come to the replica
   t.equal((await persist(() => api.refresh(mine.refresh_token))).status, 400)
 })
 
-test("F5 a client's own tokens: likewise", async (t) => {
+test("F5: a client's own token counts as revoked only after the replicas have the change", async (t) => {
   const { api, fallBehind, catchUp } = await start(t)
   const { access_token: token } = (
     await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: admin })
@@ -170,7 +170,7 @@ test("F5 a client's own tokens: likewise", async (t) => {
   t.equal(await api.isActive(token), false)
 })
 
-test('replicas are waited for at revocations alone, and by no one else', async (t) => {
+test('only revocations wait for replicas; other requests do not wait behind them', async (t) => {
   const { api, fallBehind } = await start(t)
   const { mine, other } = await newPerson(api, 'ada')
   fallBehind()
@@ -184,7 +184,7 @@ test('replicas are waited for at revocations alone, and by no one else', async (
   t.equal((await ending).status, 503)
 })
 
-test('many at once share a WAIT, and all have their answer', async (t) => {
+test('simultaneous revocations share a WAIT, and each gets its answer', async (t) => {
   const { api, primary } = await start(t)
   await api.signUp('ada', PASSWORD)
   const all = await Promise.all(Array.from({ length: 40 }, () => api.tokens('ada', PASSWORD)))
@@ -199,7 +199,7 @@ test('many at once share a WAIT, and all have their answer', async (t) => {
   for (const { access_token } of all) t.equal(await api.isActive(access_token), false)
 })
 
-/** Asks again after a 503, as callers should. */
+/** Repeats a request after a 503, as callers should. */
 async function persist(ask: () => Promise<Answer>): Promise<Answer> {
   for (let i = 0; ; i += 1) {
     const answer = await ask()

@@ -3,10 +3,10 @@ import { startApacheOauth2 } from '../support/gateways/apache.js'
 import { readAs } from '../support/gateways/app.js'
 import { keepsTheRules, startWorld } from '../support/gateways/rules.js'
 
-// It waits 15 s for an answer, whatever it is told.
+// mod_oauth2 always waits 15 s for an answer.
 keepsTheRules({ name: 'Apache, mod_oauth2', start: startApacheOauth2, givesUpWithin: 20 })
 
-test('where mod_oauth2 may cache, a revoked token is good for as long', async (t) => {
+test('with the cache of mod_oauth2 a revoked token is valid until the cache entry expires', async (t) => {
   const { call, token, service } = await startWorld(t, {
     start: (t, surroundings) => startApacheOauth2(t, surroundings, (site) => site.replace('&expiry=0', '&expiry=4')),
   })
@@ -22,7 +22,7 @@ test('where mod_oauth2 may cache, a revoked token is good for as long', async (t
   t.ok(Date.now() - since < 8000)
 })
 
-test('without the line against it, Apache lets a caller have its name taken away', async (t) => {
+test('without the recommended line Apache lets a caller remove the header with the user name', async (t) => {
   const { call, token, app } = await startWorld(t, {
     start: (t, surroundings) => startApacheOauth2(t, surroundings, (site) => site.replace(/^.*LATCHKEY_HOP.*$/gm, '')),
   })

@@ -6,7 +6,7 @@ import { claimsOf, now, withClaims } from '../support/gateways/tokens.js'
 
 keepsTheRules({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5 })
 
-test('where mod_auth_openidc may cache, a revoked token is good until it expires', async (t) => {
+test('with the cache of mod_auth_openidc a revoked token is valid until it expires', async (t) => {
   const { call, token, service } = await startWorld(t, {
     start: (t, surroundings) =>
       startApacheOpenidc(t, surroundings, (site) => site.replace('OIDCOAuthTokenIntrospectionInterval -1', '')),
@@ -23,7 +23,7 @@ test('where mod_auth_openidc may cache, a revoked token is good until it expires
   t.ok(now() <= Number(claimsOf(bearer).exp) + 3)
 })
 
-test('with valid-user alone, mod_auth_openidc lets OPTIONS in without a token, under any name', async (t) => {
+test('with valid-user alone mod_auth_openidc admits OPTIONS without a token, under any name', async (t) => {
   const { call, app } = await startWorld(t, {
     start: (t, surroundings) =>
       startApacheOpenidc(t, surroundings, (site) =>

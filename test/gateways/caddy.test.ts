@@ -5,7 +5,7 @@ import { keepsTheRules, startWorld } from '../support/gateways/rules.js'
 
 keepsTheRules({ name: 'Caddy', start: startCaddy, givesUpWithin: 5 })
 
-test('without the line against it, Caddy lets a caller have its name taken away', async (t) => {
+test('without the recommended line Caddy lets a caller remove the header with the user name', async (t) => {
   const { call, token, app } = await startWorld(t, {
     start: (t, surroundings) => startCaddy(t, surroundings, (file) => file.replace('respond @hop 400', '')),
   })

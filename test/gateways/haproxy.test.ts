@@ -5,7 +5,7 @@ import { now, withClaims } from '../support/gateways/tokens.js'
 
 keepsTheRules({ name: 'HAProxy', start: startHaproxy, givesUpWithin: 5 })
 
-test('HAProxy turns away forged and expired tokens by itself, and nobody whom it cannot ask about gets in', async (t) => {
+test('HAProxy refuses forged and expired tokens by itself, and admits nobody while the service is down', async (t) => {
   const { call, token, service } = await startWorld(t, { start: startHaproxy })
   const live = await token()
   await service.end('SIGKILL')
@@ -16,7 +16,7 @@ test('HAProxy turns away forged and expired tokens by itself, and nobody whom it
   t.equal((await call('/notes', { bearer: live })).status, 503)
 })
 
-test('with jwt_verify alone, HAProxy admits a token whose session has ended', async (t) => {
+test('with jwt_verify alone HAProxy admits a token whose session has ended', async (t) => {
   const { call, token, service } = await startWorld(t, {
     start: (t, surroundings) => startHaproxy(t, surroundings, (file) => file.replace(/^ *http-request lua\..*$/gm, '')),
   })

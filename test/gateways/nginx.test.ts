@@ -6,7 +6,7 @@ import { GATEWAY_CLIENT, keepsTheRules, startWorld } from '../support/gateways/r
 
 keepsTheRules({ name: 'nginx', start: startNginx, givesUpWithin: 5 })
 
-test('auth_request pointed at /introspect would let everyone in: it looks at the status alone', async (t) => {
+test('auth_request at /introspect would admit everyone, because it reads only the status', async (t) => {
   const basic = Buffer.from(Object.values(GATEWAY_CLIENT).join(':')).toString('base64')
   const { call, token, service, app } = await startWorld(t, {
     start: (t, surroundings) =>
@@ -30,11 +30,11 @@ test('auth_request pointed at /introspect would let everyone in: it looks at the
   t.equal(app.arrivals.length, 2, 'the application hears from nobody knows whom')
 })
 
-test('bodies that nginx announces and never sends do not swallow the requests behind them', async (t) => {
+test('bodies that nginx announces and never sends do not consume the requests behind them', async (t) => {
   const { call, token, app } = await startWorld(t, {
     start: (t, surroundings) =>
       startNginx(t, surroundings, (site) =>
-        // As most configurations of auth_request have it: the caller's own Content-Length goes along.
+        // Most auth_request configurations forward the caller's own Content-Length.
         site.replace('proxy_set_header Content-Length "";', '').replace('proxy_pass_request_headers off;', ''),
       ),
   })
@@ -48,7 +48,7 @@ test('bodies that nginx announces and never sends do not swallow the requests be
   }
 })
 
-test('a location with a proxy_set_header of its own has lost the others: a caller says there who it is', async (t) => {
+test('a location with its own proxy_set_header loses the inherited ones: there a caller can set the user name', async (t) => {
   const { call, token, app } = await startWorld(t, {
     start: (t, surroundings) =>
       startNginx(t, surroundings, (site) =>

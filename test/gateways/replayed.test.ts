@@ -5,7 +5,7 @@ import { exampleUrl } from '../support/gateways/program.js'
 import { claimsOf, now, withClaims } from '../support/gateways/tokens.js'
 import { PASSWORD, startService } from '../support/service.js'
 
-/** What a caller sends to a gateway. */
+/** The request of a caller to a gateway. */
 interface Caller {
   method: string
   path: string
@@ -13,14 +13,14 @@ interface Caller {
   body?: string
 }
 
-/** The request by which a gateway asks about a caller, as its documentation and sources have it. */
+/** The request of a gateway about a caller, as its documentation and its sources define it. */
 type Ask = (caller: Caller) => string[]
 
 const example = (file: string) => readFileSync(exampleUrl(file), 'utf8')
 const found = (text: string, pattern: RegExp) => pattern.exec(text)?.[1] ?? `nothing like ${pattern} in the example`
 const bearer = (name: string, { authorization }: Caller) => (authorization ? [`${name}: ${authorization}`] : [])
 
-// Envoy: the method, the prefix before the whole path, Host, Authorization, and a length of 0 whatever the caller's body.
+// Envoy sends the caller's method, the prefix with the whole path, Host, Authorization, and always a length of 0.
 const envoyPrefix = found(example('envoy.yaml'), /path_prefix: (\S+)/)
 const istioPrefix = found(example('istio.yaml'), /pathPrefix: (\S+)/)
 const envoy =
@@ -35,7 +35,7 @@ const envoy =
     'x-envoy-expected-rq-timeout-ms: 2000',
   ]
 
-// Traefik: GET at the address, the headers that are listed, and the caller's request in X-Forwarded-*.
+// Traefik sends GET to the address, with the configured headers, and the caller's request in X-Forwarded-*.
 const traefik =
   (address: string): Ask =>
   (caller) => {
@@ -55,8 +55,8 @@ const traefik =
   }
 const traefikAddresses = [...example('traefik.yaml').matchAll(/address: (\S+)/g)].map(([, address]) => address ?? '')
 
-// Without authRequestHeaders Traefik passes everything on; with preserveRequestMethod the method too, and Go then writes a
-// length for the body that it has not.
+// Without authRequestHeaders Traefik forwards every header. With preserveRequestMethod it also forwards the method, and
+// then Go writes a length for a body that it does not send.
 const traefikAll: Ask = (caller) => [
   `${caller.method} /verify HTTP/1.1`,
   'Host: 127.0.0.1:3000',
@@ -72,7 +72,7 @@ const traefikAll: Ask = (caller) => [
   'Accept-Encoding: gzip',
 ]
 
-// Kong's and APISIX's lua-resty-http: GET, the headers that the configuration names, a connection that is kept.
+// Kong and APISIX (lua-resty-http) send GET with the configured headers, on a connection that stays open.
 const resty =
   (uri: string, forwarded: (caller: Caller) => string[]): Ask =>
   (caller) => {
@@ -105,7 +105,7 @@ const SIGNED_IN: Record<string, Ask> = {
 }
 
 const ADMIN: Record<string, Ask> = {
-  // The prefix may end in a parameter that takes the path: then the rest of it is the gateway's to ask.
+  // The prefix may end in a parameter that takes the path. The rest of this parameter is the gateway's own.
   Envoy: envoy(`${envoyPrefix}?aud=todo&scope=todo:write&role=admin&path=`),
   Traefik: traefik(traefikAddresses[1] ?? ''),
   APISIX: resty(apisixUris[1] ?? '', apisixForwards),
@@ -124,7 +124,7 @@ const CALLERS: Caller[] = [
 ]
 
 for (const [name, ask] of Object.entries(SIGNED_IN)) {
-  test(`${name}: its question about a caller is answered as it understands answers`, async (t) => {
+  test(`${name}: the answer to its request about a caller has the form that it expects`, async (t) => {
     const { api } = await startService(t, 'sqlite')
     await api.signUp('ada', PASSWORD)
     const { access_token: live, sid } = await api.tokens('ada', PASSWORD, { scope: 'todo:read todo:write' })
@@ -132,7 +132,7 @@ for (const [name, ask] of Object.entries(SIGNED_IN)) {
     await api.logout(revoked)
 
     for (const caller of CALLERS) {
-      // One connection for all: a gateway keeps it, and what it reads next must be the next answer.
+      // All requests use one connection, as in a gateway. The next bytes must be the next answer.
       const tokens = [live, revoked, live, 'garbage', withClaims(live, { exp: now() - 1 }), live]
       const asked = [...tokens.map((token) => ask({ ...caller, authorization: `Bearer ${token}` })), ask(caller)]
       const answers = await exchange(api.url, asked, isHead(asked[0]))
@@ -146,7 +146,8 @@ for (const [name, ask] of Object.entries(SIGNED_IN)) {
             'x-auth-sid': sid,
             'x-auth-client-id': 'latchkey',
             'x-auth-scope': 'todo:read todo:write',
-            // Always there, for a gateway that copies what is there leaves what is not as the caller sent it.
+            // These headers are always present. A gateway that copies only present headers would leave the caller's
+            // own.
             'x-auth-roles': '',
             'x-auth-act': '',
             'cache-control': 'no-store',
@@ -162,7 +163,7 @@ for (const [name, ask] of Object.entries(SIGNED_IN)) {
 }
 
 for (const [name, ask] of Object.entries(ADMIN)) {
-  test(`${name}: what its configuration asks for is asked for, whatever the caller's query adds`, async (t) => {
+  test(`${name}: the service checks what its configuration requires, whatever the caller adds to the query`, async (t) => {
     const { api } = await startService(t, 'sqlite', { AUDIENCE: 'http://latchkey.test,todo' })
     await api.signUp('ada', PASSWORD)
     const { access_token: token } = await api.tokens('ada', PASSWORD)
@@ -179,7 +180,7 @@ for (const [name, ask] of Object.entries(ADMIN)) {
   })
 }
 
-test('a caller can only ask more of itself: by the query that Envoy and Caddy pass on', async (t) => {
+test('the query that Envoy and Caddy forward lets a caller only add requirements', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token: token } = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
@@ -202,7 +203,7 @@ interface Answer {
 
 const isHead = (lines: string[] | undefined) => lines?.[0]?.startsWith('HEAD ') ?? false
 
-/** The requests, one after the other on one connection; each answer is read by its length, as a gateway reads it. */
+/** Sends the requests one after the other on one connection. Reads each answer by its length, like a gateway. */
 async function exchange(url: string, requests: string[][], areHead = false): Promise<Answer[]> {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)

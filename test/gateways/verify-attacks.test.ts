@@ -18,7 +18,7 @@ async function ask(url: string, bytes: string): Promise<number[]> {
 
 const statuses = (text: string) => [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))
 
-test('nothing but /verify and what is below it admits, and that with a token alone', async (t) => {
+test('only /verify and the paths below it admit, and only with a token', async (t) => {
   const { url, authorization } = await start(t)
   const get = (target: string, headers = '') =>
     `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers}\r\n`
@@ -45,7 +45,7 @@ test('nothing but /verify and what is below it admits, and that with a token alo
   }
 })
 
-test('a query repeated, encoded or odd never asks for less than it says', async (t) => {
+test('a repeated, encoded or malformed query parameter never weakens the check', async (t) => {
   const { url, authorization } = await start(t)
   const answer = async (query: string) =>
     await ask(url, `GET /verify?${query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${authorization}\r\n`)
@@ -55,7 +55,7 @@ test('a query repeated, encoded or odd never asks for less than it says', async 
     'scope=todo%3Aread&scope=todo:read',
     'scope=+todo:read%20',
     'aud=http://latchkey.test&aud=http%3A%2F%2Flatchkey.test',
-    // Nothing is asked: a gateway whose variable is empty asks for nothing.
+    // An empty parameter requires nothing: a gateway whose variable is empty sends this.
     'scope=&role=&aud=',
     '__proto__=x&constructor=y&toString=z',
   ]) {
@@ -84,7 +84,7 @@ test('a query repeated, encoded or odd never asks for less than it says', async 
   }
 })
 
-test('a parameter that is nearly one of ours is refused: it never fails open', async (t) => {
+test('a misspelled parameter is refused: the check never fails open', async (t) => {
   const { url, authorization } = await start(t)
   const answer = async (query: string) =>
     await ask(url, `GET /verify/x?${query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${authorization}\r\n`)
@@ -137,7 +137,7 @@ test('a parameter that is nearly one of ours is refused: it never fails open', a
     [401],
     'who has no token hears of that',
   )
-  // A gateway adds the query of its caller: what is not like ours is the application's.
+  // A gateway adds the caller's query. Parameters unlike those of /verify belong to the application.
   for (const query of [
     'page=2&q=role',
     'user_role=x',
@@ -153,7 +153,7 @@ test('a parameter that is nearly one of ours is refused: it never fails open', a
   }
 })
 
-test('a body that is announced and never sent takes no later request with it', async (t) => {
+test('a body that is announced and never sent does not consume a later request', async (t) => {
   const { url, authorization } = await start(t)
   const next = `GET /verify HTTP/1.1\r\nHost: x\r\n${authorization}\r\n`
   const converse = async (head: string) => {
@@ -172,19 +172,19 @@ test('a body that is announced and never sent takes no later request with it', a
     `POST /verify HTTP/1.0\r\nConnection: keep-alive\r\n${authorization}Content-Length: 9999\r\n`,
   )
   t.match(old, { statuses: [200], isClosed: true })
-  // That the next request is no chunk may be seen before the answer is written: then this is said instead.
+  // Node may see that the next request is not a chunk before it writes the answer. Then the answer is this error.
   const chunked = await converse(`${announced}Transfer-Encoding: chunked\r\n`)
   t.match(chunked, { statuses: { length: 1 }, isClosed: true })
   const waiting = await converse(`${announced}Content-Length: 9999\r\nExpect: 100-continue\r\n`)
   t.match(waiting, { statuses: [100, 200], isClosed: true })
 })
 
-test('a body that is sent is not read, and the answer to it arrives', async (t) => {
+test('a body that is sent is not read, and its answer arrives', async (t) => {
   const { url, authorization } = await start(t)
   const { hostname, port } = new URL(url)
   const length = 5_000_000
   for (let round = 0; round < 5; round++) {
-    // As lua-resty-http does: all is written before anything is read.
+    // lua-resty-http also writes everything before it reads.
     const socket = connect(Number(port), hostname).pause()
     socket.write(`POST /verify HTTP/1.1\r\nHost: x\r\n${authorization}Content-Length: ${length}\r\n\r\n`)
     await new Promise<void>((resolve, reject) => {

@@ -6,7 +6,7 @@ const NEXT = 'a quite different pass phrase'
 
 for (const store of stores) {
   for (const kind of ['json', 'form'] as const) {
-    test(`${store}: every route with a body takes it as ${kind}`, async (t) => {
+    test(`${store}: every route with a body accepts it as ${kind}`, async (t) => {
       const { api } = await startService(t, store)
       const authorization = `Basic ${Buffer.from(`${api.client.id}:${api.client.secret}`).toString('base64')}`
       const send = (path: string, fields: Record<string, string>, call: Call = {}) =>
@@ -36,7 +36,7 @@ for (const store of stores) {
     })
   }
 
-  test(`${store}: every refusal is error and error_description as JSON, with no word of what is inside`, async (t) => {
+  test(`${store}: every refusal is JSON with error and error_description, and shows nothing internal`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer } = await api.tokens('ada', PASSWORD)
@@ -60,7 +60,7 @@ for (const store of stores) {
     t.strictSame([...statuses].sort(), [400, 401, 404, 405, 409, 413, 415])
   })
 
-  test(`${store}: an answer carries the caller's request id, where it is one`, async (t) => {
+  test(`${store}: an answer carries a valid request id of the caller`, async (t) => {
     const { api } = await startService(t, store)
     const idOf = async (id: string) =>
       (await api.call('/login', { headers: { 'x-request-id': id } })).headers['x-request-id']
@@ -69,7 +69,7 @@ for (const store of stores) {
   })
 }
 
-/** Each route, asked wrongly in every way that comes to mind. */
+/** Calls each route with every kind of bad request. */
 async function badRequests(api: Api, bearer: string) {
   const calls: [string, string, Call][] = [
     ['POST', '/users', { json: { username: 'ada', password: PASSWORD } }],

@@ -7,9 +7,9 @@ const JSON_TYPE = { 'content-type': 'application/json' }
 const FORM_TYPE = { 'content-type': 'application/x-www-form-urlencoded' }
 
 for (const store of anyStore) {
-  test(`${store}: H1: a body of an odd content type is validated like any other, or is 415`, async (t) => {
+  test(`${store}: H1: a body with an unusual content type is validated like any other, or gets 415`, async (t) => {
     const { api } = await startService(t, store)
-    // If the type got it past the schema, it would reach the sign-in without a password.
+    // A content type that bypassed the schema would reach the sign-in without a password.
     const raw = '{"username":"ada"}'
     const validated = [
       'application/json',
@@ -55,7 +55,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: H2: a compressed body is 415`, async (t) => {
+  test(`${store}: H2: a compressed body gets 415`, async (t) => {
     const { api } = await startService(t, store)
     const body = JSON.stringify({ username: 'ada', password: PASSWORD })
     const encodings: [string, Buffer][] = [
@@ -76,12 +76,12 @@ for (const store of anyStore) {
     t.equal(unnamed.status, 400)
   })
 
-  test(`${store}: H3: a body that is not UTF-8 is 415 where it says so, else 400`, async (t) => {
+  test(`${store}: H3: a body that is not UTF-8 gets 415 if its header says so, otherwise 400`, async (t) => {
     const { api } = await startService(t, store)
     const body = JSON.stringify({ username: 'ada', password: PASSWORD })
     for (const charset of ['utf-16', 'UTF-16LE', 'utf-7', 'iso-8859-1', '"utf-16"', 'utf-8x', '']) {
       const raw = Buffer.from(body, charset.includes('16') ? 'utf16le' : 'utf8')
-      // A form that names Latin-1 and is ASCII has a rule of its own, below.
+      // A form with the charset Latin-1 and ASCII content has its own rule, below.
       const types = charset === 'iso-8859-1' ? [] : ['application/x-www-form-urlencoded']
       for (const type of ['application/json', ...types]) {
         const { status } = await api.call('/login', { raw, headers: { 'content-type': `${type}; charset=${charset}` } })
@@ -108,7 +108,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: passwords that differ in bytes that are no UTF-8 are not one password`, async (t) => {
+  test(`${store}: passwords that differ only in invalid UTF-8 bytes are refused and never count as equal`, async (t) => {
     const { api } = await startService(t, store)
     const signUp = (bytes: number[]) =>
       api.call('/users', {
@@ -126,7 +126,7 @@ for (const store of anyStore) {
     t.equal((await api.login('ada', 'a latin-1 passw\ufffdrd')).status, 400)
   })
 
-  test(`${store}: H4: a parameter of the address given twice is 400, whether it is known or not`, async (t) => {
+  test(`${store}: H4: a query parameter given twice gets 400, known or unknown`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer } = await api.tokens('ada', PASSWORD)
@@ -146,7 +146,7 @@ for (const store of anyStore) {
     t.equal((await api.call('/verify?scope=&scope=&x=1&x=2', { bearer })).status, 200, 'Caddy adds the caller’s query')
   })
 
-  test(`${store}: H4: a parameter given twice is 400 on every route with a body, whether it is known or not`, async (t) => {
+  test(`${store}: H4: a body parameter given twice gets 400 on every route, known or unknown`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -192,7 +192,7 @@ for (const store of anyStore) {
     t.equal((await api.refresh(refresh_token)).status, 200)
   })
 
-  test(`${store}: H5: __proto__ in a body is 400, and touches nothing`, async (t) => {
+  test(`${store}: H5: __proto__ in a body gets 400 and changes no prototype`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const own = `"username":"ada","password":"${PASSWORD}"`
@@ -214,7 +214,7 @@ for (const store of anyStore) {
     t.equal(harmless.status, 200)
   })
 
-  test(`${store}: H6: a body over 16 KiB is 413, announced or not, and one of 16 KiB is not`, async (t) => {
+  test(`${store}: H6: a body over 16 KiB gets 413, with or without Content-Length, and 16 KiB is accepted`, async (t) => {
     const { api } = await startService(t, store)
     const ofSize = (size: number) => '{"username":"ada","password":"x"}'.padEnd(size, ' ')
     t.equal((await api.call('/login', { raw: ofSize(16_384), headers: JSON_TYPE })).status, 401)
@@ -228,7 +228,7 @@ for (const store of anyStore) {
     t.equal(parseAnswer(text).status, 413)
   })
 
-  test(`${store}: a body as deep as it may be long is 400, and costs the stack nothing`, async (t) => {
+  test(`${store}: a body of the greatest possible depth gets 400 and does not overflow the stack`, async (t) => {
     const { api } = await startService(t, store)
     const [open, close] = ['[', ']'].map((bracket) => bracket.repeat(8000)) as [string, string]
     for (const raw of [
@@ -244,7 +244,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: a form's parameter without a value counts as left out (RFC 6749 §3.1)`, async (t) => {
+  test(`${store}: a form parameter without a value counts as omitted (RFC 6749 §3.1)`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const left = { device_name: '', scope: '', audience: '' }
@@ -254,7 +254,7 @@ for (const store of anyStore) {
   })
 }
 
-test('UTF-8 is taken under each of its names', async (t) => {
+test('UTF-8 is accepted under each of its names', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const labels = ['utf8', 'UTF8', 'Utf-8', '"UTF-8"', '"utf8"', "'utf-8'", ' utf-8 ', 'unicode-1-1-utf-8']
   for (const label of labels) {
@@ -274,7 +274,7 @@ test('UTF-8 is taken under each of its names', async (t) => {
   t.equal((await api.call('/login', { raw: '{}', headers: inside })).status, 400, 'a text that looks like a parameter')
 })
 
-test('a form that names Latin-1 or ASCII is taken while all of it is ASCII, decoded as well, and is 415 otherwise', async (t) => {
+test('a form with charset Latin-1 or ASCII is accepted only if every byte, also decoded, is ASCII; otherwise it gets 415', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const send = (raw: string, charset: string, path = '/login') =>
@@ -283,7 +283,7 @@ test('a form that names Latin-1 or ASCII is taken while all of it is ASCII, deco
   for (const charset of ['ISO-8859-1', 'iso8859-1', 'latin1', 'us-ascii', 'ASCII', 'windows-1252']) {
     t.equal((await send(right, charset)).status, 200, charset)
     t.equal((await send(right.replaceAll('+', '%20'), charset)).status, 200, charset)
-    // In the one it is two letters, in the other one.
+    // UTF-8 reads these bytes as one letter, Latin-1 as two.
     for (const path of ['/login', '/users']) {
       const { status, body } = await send('username=eve&password=correct+horse+caf%C3%A9+staple', charset, path)
       t.match(
@@ -297,7 +297,7 @@ test('a form that names Latin-1 or ASCII is taken while all of it is ASCII, deco
   t.equal((await send(right, 'utf-16')).status, 415)
 })
 
-test('of two charsets the first does not count: 400, and the connection closes', async (t) => {
+test('a content type with two charsets gets 400, and the connection closes', async (t) => {
   const { api } = await startService(t, 'sqlite')
   for (const type of [
     'application/json; charset=utf-8; charset=utf-8',
@@ -313,7 +313,7 @@ test('of two charsets the first does not count: 400, and the connection closes',
   }
 })
 
-test('half of a surrogate pair is 400 in every string of every body, names too; a whole pair is a character', async (t) => {
+test('half of a surrogate pair gets 400 in every string and name of a body; a whole pair is a character', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const [whole, half] = ['\\ud83d\\ude00', '\\ud800']
   const password = (text: string) => `correct horse ${text} staple`

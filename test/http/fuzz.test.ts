@@ -4,21 +4,21 @@ import { makeClient } from '../support/clients.js'
 import { createNursery, operationsOf, requests, send } from '../support/fuzz.js'
 import { startService, stores } from '../support/service.js'
 
-/** `npm run fuzz:http` sets it to 100,000, on SQLite. */
+/** `npm run fuzz:http` sends 100,000 requests, on SQLite. */
 const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? 1500)
 const STORES = process.env.LATCHKEY_TEST_FUZZ ? (['sqlite'] as const) : stores
-/** So many that each operation is called with success. */
+/** Enough requests for a success of each operation. */
 const ENOUGH = 20_000
-/** How often it is looked whether what the requests use is still alive. */
+/** After how many requests the test checks that its account, session and client still exist. */
 const NURSE_EVERY = 15
 
 for (const store of STORES) {
-  test(`${store}: ${COUNT} requests made from the OpenAPI document, and bent: no 5xx, and no answer outside the document`, async (t) => {
+  test(`${store}: ${COUNT} generated and mutated requests cause no 5xx, and no answer outside the OpenAPI document`, async (t) => {
     const { api, env, log } = await startService(t, store, {
       DOCS: 'on',
       LOG_LEVEL: 'warn',
       TRUST_PROXY: '127.0.0.1',
-      // One request at a time: the hash cannot be saturated, and a 503 is a fault.
+      // One request at a time cannot fill the hash queue. So a 503 is a fault.
       HASH_QUEUE: '1000',
     })
     const operations = operationsOf((await api.call('/openapi.json')).body)
@@ -40,7 +40,7 @@ for (const store of STORES) {
         seen.set(name, (seen.get(name) ?? 0) + 1)
         if (fault === undefined) return
         const reasons = log.flatMap(({ reason }) => reason ?? []).slice(-3)
-        // A machine at its limit: Redis has 200 ms for a command.
+        // On a busy machine Redis may exceed its timeout of 200 ms.
         if (status === 503 && reasons.at(-1) === 'Redis failed: Command timed out') return
         throw new Error(`${method} ${path} answered ${fault} ${reasons.join('; ')}`)
       }),

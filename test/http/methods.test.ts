@@ -32,7 +32,7 @@ const ROUTES: [string, string[]][] = [
 ]
 
 for (const store of anyStore) {
-  test(`${store}: H14: every route answers 405 with Allow to a method that it does not have, and 501 to an unknown one`, async (t) => {
+  test(`${store}: H14: every route answers an unsupported method with 405 and Allow, and an unknown method with 501`, async (t) => {
     const { api } = await startService(t, store)
     for (const [path, allowed] of ROUTES) {
       // CONNECT does not address a resource: Node closes the connection.
@@ -51,7 +51,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: H14: the document and its page answer 405 with Allow, too`, async (t) => {
+  test(`${store}: H14: the OpenAPI document and its page also answer 405 with Allow`, async (t) => {
     const { api } = await startService(t, store, { DOCS: 'on' })
     for (const path of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui.css', '/openapi.json']) {
       t.equal((await api.call(path)).status, 200, path)
@@ -65,7 +65,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: H14: a method that a route does not have is 405, whatever its body is`, async (t) => {
+  test(`${store}: H14: an unsupported method gets 405 whatever its body is`, async (t) => {
     const { api } = await startService(t, store)
     for (const [raw, type] of [
       ['{', 'application/json'],
@@ -77,7 +77,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: H14: a secret in the address is 400 on every route, and does nothing`, async (t) => {
+  test(`${store}: H14: a secret in the address gets 400 on every route, and has no effect`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -101,7 +101,7 @@ for (const store of anyStore) {
     t.equal((await api.refresh(refresh_token)).status, 200)
   })
 
-  test(`${store}: an unknown address is 404, and an unknown method 501, in the same form`, async (t) => {
+  test(`${store}: an unknown address gets 404 and an unknown method gets 501, in the same form`, async (t) => {
     const { api } = await startService(t, store)
     const unknownMethod = await api.call('/nope', { method: 'PROPFIND' })
     t.match(unknownMethod, { status: 501, body: { error: 'invalid_request', error_description: String } })

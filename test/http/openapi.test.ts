@@ -26,10 +26,10 @@ interface Document {
 
 const root = new URL('../../../', import.meta.url)
 const BOTH_TYPES = ['application/json', 'application/x-www-form-urlencoded']
-/** A call with a body can always get these. */
+/** Every call with a body can get these. */
 const COMMON_REFUSALS = ['400', '405', '413', '415', '500', '503']
 
-/** Each operation as `POST /users`, with what the document says of it. */
+/** Each operation as `POST /users`, with its description in the document. */
 function operations(document: Document): [string, Operation][] {
   return Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): [string, Operation] => [
@@ -42,7 +42,7 @@ function operations(document: Document): [string, Operation][] {
 const examplesOf = ({ example, examples }: Media) =>
   example === undefined ? Object.values(examples ?? {}).map(({ value }) => value) : [example]
 
-/** The schema, with no room for members that it does not name: an answer must not say more than the document. */
+/** The schema without additional members, because an answer must not say more than the document. */
 function closed(schema: unknown): Record<string, unknown> {
   const copy = structuredClone(schema) as Record<string, unknown>
   for (const part of [copy, ...Object.values((copy.properties ?? {}) as Record<string, Record<string, unknown>>)]) {
@@ -62,7 +62,7 @@ async function readDocument(t: Test): Promise<Document> {
   return (await api.call('/openapi.json')).body
 }
 
-test('/openapi.json is valid OpenAPI 3.1, of this version', async (t) => {
+test('/openapi.json is valid OpenAPI 3.1 and has the version of the service', async (t) => {
   const document = await readDocument(t)
   const validator = new Validator()
   const result = await validator.validate(structuredClone(document) as unknown as Record<string, unknown>)
@@ -71,17 +71,17 @@ test('/openapi.json is valid OpenAPI 3.1, of this version', async (t) => {
   t.equal(document.info.version, JSON.parse(readFileSync(new URL('package.json', root), 'utf8')).version)
 })
 
-test('every address that a route of the source names is in the document, and no other', async (t) => {
+test('the document has every address of the routes in the source, and no other', async (t) => {
   const folder = new URL('src/routes/', root)
   const named = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
-    // Health and metrics are for the cluster, on a port of its own.
+    // The management port serves health and metrics, for the cluster.
     .filter((file) => !['health.ts', 'metrics.ts'].includes(file))
     .flatMap((file) => [...readFileSync(new URL(file, folder), 'utf8').matchAll(/['`](\/[\w.:${}*/-]+)['`]/g)])
     .map(([, address = '']) => address.replace(/:(\w+)/g, '{$1}').replace('*', '{*}'))
   t.ok(named.length >= 17)
   const documented = Object.keys((await readDocument(t)).paths)
-  // A name in braces after a dollar stands for any.
+  // A template placeholder stands for any name.
   const patterns = named.map(
     (address) =>
       new RegExp(
@@ -103,7 +103,7 @@ test('every address that a route of the source names is in the document, and no 
     )
 })
 
-test('every body may be sent as JSON and as a form, with an example that passes', async (t) => {
+test('every body may be sent as JSON or as a form, and its example is valid', async (t) => {
   for (const [name, { summary, requestBody }] of operations(await readDocument(t))) {
     t.ok(summary, `${name} has a summary`)
     if (!requestBody) continue
@@ -120,7 +120,7 @@ test('every body may be sent as JSON and as a form, with an example that passes'
   }
 })
 
-test('every answer has a schema and an example that passes, and every refusal has the one body', async (t) => {
+test('every answer has a schema and a valid example, and every refusal has the same body', async (t) => {
   for (const [name, { requestBody, responses, security }] of operations(await readDocument(t))) {
     const statuses = Object.keys(responses)
     t.ok(
@@ -130,7 +130,7 @@ test('every answer has a schema and an example that passes, and every refusal ha
     if (security && name !== 'POST /refresh') t.ok(statuses.includes('401'), `${name} has 401, for it asks who calls`)
     for (const [status, { description, content }] of Object.entries(responses)) {
       t.not(description, 'Default Response', `${name} says what ${status} means`)
-      // 200 too, where all is said by the status: /revoke, /verify.
+      // Here 200 has no body either, because the status says everything: /revoke, /verify.
       if (status < '300' && !content) continue
       const media = content?.['application/json']
       t.ok(media, `${name} ${status} is JSON`)
@@ -142,7 +142,7 @@ test('every answer has a schema and an example that passes, and every refusal ha
   }
 })
 
-test('what the document says needs credentials is refused without them', async (t) => {
+test('every operation that needs credentials according to the document refuses a call without them', async (t) => {
   const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const document: Document = (await api.call('/openapi.json')).body
   const guarded = operations(document).filter(([, { security }]) => security)
@@ -150,14 +150,14 @@ test('what the document says needs credentials is refused without them', async (
   for (const [name] of guarded) {
     const [method = '', path = ''] = name.split(' ')
     const { status, headers } = await api.call(path, { method, json: {} })
-    // There the token is a parameter of the body like any other.
+    // These operations take the token as a parameter of the body.
     t.equal(status, ['POST /refresh', 'POST /revoke'].includes(name) ? 400 : 401, name)
     if (status === 401) t.ok(headers['www-authenticate'], name)
   }
 })
 
-test('real answers are what the document says', async (t) => {
-  // A client's own token is tried too: it opens something only where a private key signs.
+test('real answers match the document', async (t) => {
+  // The calls also use a client's own token, which gives access only where a private key signs.
   const keys = withKeyFile(keyFile(t, await makeKey('ES256')))
   const { api } = await startService(t, 'sqlite', {
     DOCS: 'on',
@@ -304,7 +304,7 @@ test('the page loads the document', async (t) => {
   t.strictSame((await api.call('/docs/json')).body, (await api.call('/openapi.json')).body)
 })
 
-test('in production the document and its page are there only with DOCS=on, elsewhere unless DOCS=off', async (t) => {
+test('production serves the document and its page only with DOCS=on; other modes serve both unless DOCS=off', async (t) => {
   const rows = [
     { overrides: { NODE_ENV: 'production', DOCS: '' }, status: 404 },
     { overrides: { NODE_ENV: 'production', DOCS: 'on' }, status: 200 },

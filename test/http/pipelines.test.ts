@@ -9,10 +9,10 @@ import { until } from '../support/verifier-setup.js'
 
 const COUNT = 10_000
 
-test('H9: 10,000 pipelined requests are answered in order, with bounded memory, also to a caller who does not read', async (t) => {
+test('H9: 10,000 pipelined requests are answered in order with bounded memory, also for a caller that does not read', async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
   const memory = () => residentMemory(service)
-  // Its code is compiled, and its heap has grown, by a round that does not count.
+  // The first round does not count: Node compiles the code and grows the heap.
   await pipeline(service.api.url, 'warm', 0)
   const before = memory()
   for (const [name, pause] of [
@@ -29,11 +29,11 @@ test('H9: 10,000 pipelined requests are answered in order, with bounded memory, 
   }
 })
 
-/** In MB. */
+/** The resident memory of the process in MB. */
 const residentMemory = (service: SpawnedService) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${service.process.pid}/status`, 'utf8'))?.[1]) / 1024
 
-/** Pipelines requests without end on a connection, and never reads an answer. */
+/** Sends requests forever on a connection, and never reads an answer. */
 function flood(t: Test, url: string, request: string): Socket {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
@@ -55,8 +55,8 @@ const FLOODS = [
 ] as const
 
 for (const [what, count, path, port] of isAll ? FLOODS : FLOODS.slice(0, 1)) {
-  test(`requests without end for ${what}, whose answers are never read, take bounded memory, and the connections are closed`, async (t) => {
-    // Past this the process would end: garbage that is not collected yet does not count.
+  test(`endless requests for ${what} with unread answers take bounded memory, and the service closes the connections`, async (t) => {
+    // Past this heap limit the process would end. Without the limit, uncollected garbage would count too.
     const options = { DOCS: 'on', LOG_LEVEL: 'error', NODE_OPTIONS: '--max-old-space-size=160' }
     const service = await spawnService(t, await environment(t, 'sqlite', options))
     const before = residentMemory(service)
@@ -72,20 +72,21 @@ for (const [what, count, path, port] of isAll ? FLOODS : FLOODS.slice(0, 1)) {
   })
 }
 
-test('a caller that reads slowly gets all of its answers, also of requests that it pipelined', async (t) => {
+test('a caller that reads slowly gets all answers, also to pipelined requests', async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
   const { hostname, port } = new URL(service.api.url)
   const document = (await service.api.call('/openapi.json')).text.length
   const socket = connect(Number(port), hostname)
   t.teardown(() => socket.destroy())
-  // More than the buffers of the system hold, and more requests than one chunk: the last one is cut in two.
+  // More bytes than the system buffers hold, and more requests than one chunk: the last request of a chunk is cut in
+  // two.
   const count = 1600
   socket.write('GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(count - 40))
   socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(40))
   const BEGIN = 'HTTP/1.1 200 OK'
   let answers = 0
   let bytes = 0
-  // The begin of an answer may be cut in two.
+  // The status line of an answer may be cut in two.
   let rest = ''
   let isOver = false
   socket.on('close', () => {
@@ -98,7 +99,7 @@ test('a caller that reads slowly gets all of its answers, also of requests that 
     rest = text.slice(1 - BEGIN.length)
   })
   for (let i = 0; i < 8; i += 1) {
-    // Longer than a request may take to arrive.
+    // Longer than the timeout of a request.
     socket.pause()
     await sleep(1000)
     socket.resume()
@@ -109,7 +110,7 @@ test('a caller that reads slowly gets all of its answers, also of requests that 
   t.ok(answers >= count - 40, `${answers} answers`)
 })
 
-test('a request behind an answer that closes the connection is never begun', async (t) => {
+test('a request behind an answer that closes the connection is never started', async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
   const signUp = (username: string, headers: string) => {
     const body = JSON.stringify({ username, password: PASSWORD })
@@ -152,7 +153,7 @@ test('pipelined requests with bodies are answered in order, each with its own bo
 
 const idsOf = (name: string) => Array.from({ length: COUNT }, (_, i) => `${name}-${i}`)
 
-/** Sends all requests at once and begins to read after a pause; answers with the ids of the answers, as they came. */
+/** Sends all requests at once and starts to read after a pause. Returns the request ids of the answers in order. */
 function pipeline(url: string, name: string, pause: number, onRead = () => {}): Promise<string[]> {
   const { hostname, port } = new URL(url)
   const request = (id: string) => `GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${id}\r\n\r\n`
@@ -178,7 +179,7 @@ function pipeline(url: string, name: string, pause: number, onRead = () => {}): 
   })
 }
 
-test('an expectation that is none of ours is 417, in the form of every refusal; 100-continue is met', async (t) => {
+test('an unknown expectation gets 417 in the form of every refusal; 100-continue is met', async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
   const post = (expect: string, body = '') =>
     `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: ${expect}\r\n\r\n${body}`

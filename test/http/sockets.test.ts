@@ -4,7 +4,7 @@ import { converse, exchange, parseAnswer } from '../support/socket.js'
 
 const FORM = 'Content-Type: application/x-www-form-urlencoded\r\n'
 
-test('H7: headers or a body that come slowly are cut off within 6 s', async (t) => {
+test('H7: slow headers and slow bodies are cut off within 6 s', async (t) => {
   const { api } = await startService(t, 'sqlite')
   /** Sends the beginning, then one byte of the rest twice a second. */
   const drip = (begin: string, rest: string) =>
@@ -32,7 +32,7 @@ test('H7: headers or a body that come slowly are cut off within 6 s', async (t) 
   }
 })
 
-test('H8: headers over 8 KB are 431, those of 7 KB are read', async (t) => {
+test('H8: headers over 8 KB get 431; headers of 7 KB are accepted', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const withHeader = (size: number) => `GET /sessions HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(size)}\r\n\r\n`
   const { text, isClosed } = await exchange(api.url, withHeader(8192))
@@ -49,7 +49,7 @@ test('H8: headers over 8 KB are 431, those of 7 KB are read', async (t) => {
   t.equal(parseAnswer(address.text).status, 431)
 })
 
-test('H10: a request whose end can be read in two ways is 400, and the connection closes: nothing rides behind it', async (t) => {
+test('H10: a request with an ambiguous length gets 400 and closes the connection: nothing behind it is read', async (t) => {
   const { api, log } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const post = (headers: string, body = '') => `POST /login HTTP/1.1\r\nHost: x\r\n${FORM}${headers}\r\n${body}`
@@ -95,7 +95,7 @@ test('H10: a request whose end can be read in two ways is 400, and the connectio
   t.equal((await api.login('ada', PASSWORD)).status, 200, 'the others are served')
 })
 
-test('H11: two Host headers are 400, and so are two of any header that names the caller or the body', async (t) => {
+test('H11: two Host headers get 400, and so does any duplicate header about the caller or the body', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token } = await api.tokens('ada', PASSWORD)
@@ -124,7 +124,7 @@ test('H11: two Host headers are 400, and so are two of any header that names the
   t.equal(parseAnswer(old.text).status, 200, 'HTTP/1.0 needs no host')
 })
 
-test('H10, H11: what is ambiguous is 400 on every address of both ports, and the connection closes', async (t) => {
+test('H10, H11: an ambiguous request gets 400 on every address of both ports, and the connection closes', async (t) => {
   const { api, managementUrl } = await startService(t, 'sqlite', { DOCS: 'on' })
   const ambiguous: Record<string, (path: string) => string> = {
     'no host': (path) => `GET ${path} HTTP/1.1\r\n\r\n`,
@@ -153,7 +153,7 @@ test('H10, H11: what is ambiguous is 400 on every address of both ports, and the
   t.equal(parseAnswer(old.text).status, 200, 'HTTP/1.0 needs no host')
 })
 
-test('/verify takes what a gateway passes on of its caller: two content types, and a body that never comes', async (t) => {
+test('/verify accepts a forwarded request with two content types and a body that never arrives', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token } = await api.tokens('ada', PASSWORD)
@@ -168,7 +168,7 @@ test('/verify takes what a gateway passes on of its caller: two content types, a
   }
 })
 
-test('H11: a gateway that passes on two Authorization headers is told 401', async (t) => {
+test('H11: a gateway that forwards two Authorization headers gets 401', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token } = await api.tokens('ada', PASSWORD)

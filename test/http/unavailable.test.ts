@@ -4,7 +4,7 @@ import { startWithFragileStore } from '../support/fragile-store.js'
 import { PASSWORD, stores } from '../support/service.js'
 
 for (const store of stores) {
-  test(`${store}: with its store away every route answers 503 with Retry-After, and says nothing of the store`, async (t) => {
+  test(`${store}: while its store is down every route answers 503 with Retry-After, and does not name the store`, async (t) => {
     const { api, takeStoreAway } = await startWithFragileStore(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer, refresh_token, sid } = await api.tokens('ada', PASSWORD)
@@ -28,7 +28,7 @@ for (const store of stores) {
       ['POST', '/introspect', { form: { token: bearer }, headers }],
       ['GET', '/verify', { bearer }],
     ]
-    // A locked SQLite can still be read.
+    // A locked SQLite file can still be read.
     const calls = store === 'sqlite' ? writing : [...writing, ...reading]
     await takeStoreAway()
 

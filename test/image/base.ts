@@ -11,13 +11,13 @@ export const run = (program: string, ...args: string[]): string =>
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
     maxBuffer: 64 * 1024 * 1024,
-    // There is no engine here, and none is needed: buildah changes root where others make containers.
+    // buildah builds with chroot where containers are not available.
     env: { ...process.env, BUILDAH_ISOLATION: 'chroot', STORAGE_DRIVER: 'vfs' },
   }).trim()
 
 /**
- * A base image as node:24-bookworm-slim is one, without a registry of images: Debian from its own archive, Node and npm
- * from the registry of packages.
+ * Builds a base image like node:24-bookworm-slim without an image registry: Debian from its archive, Node and npm from
+ * the npm registry.
  */
 export function makeBaseImage(name: string): void {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-base-'))
@@ -37,7 +37,7 @@ export function makeBaseImage(name: string): void {
 
     const container = run('buildah', 'from', 'scratch')
     run('buildah', 'copy', '--quiet', container, root, '/')
-    // Trusts whom this machine trusts: npm may be reached by way of a proxy.
+    // Copies the trusted certificates of this machine, because a proxy may stand before npm.
     const authorities = process.env.NODE_EXTRA_CA_CERTS
     if (authorities && existsSync(authorities)) {
       run('buildah', 'copy', '--quiet', container, authorities, join(dirname(authorities), 'latchkey-test.crt'))
@@ -52,7 +52,7 @@ export function makeBaseImage(name: string): void {
   }
 }
 
-/** A package of npm's registry, unpacked. */
+/** Unpacks a package of the npm registry. */
 function unpack(folder: string, name: string): string {
   const target = join(folder, name.replace(/@.*/, ''))
   mkdirSync(target)

@@ -7,9 +7,9 @@ import { CLIENT, JWT_SECRET, PASSWORD, REFRESH_SECRET } from '../support/service
 import { makeBaseImage, run } from './base.js'
 
 /**
- * `npm run test:image`: builds the images of the Dockerfile for real, runs them as a cluster would (as the user that they
- * name, on a root that nobody can write to) and talks to them. As root on Debian; takes a few minutes and needs the network.
- * The base is kept for the next run: IMAGE_BASE names another one.
+ * `npm run test:image` builds the images of the Dockerfile and runs them like a cluster: as the user of the image, on a
+ * read-only root. Then it sends requests to them. It runs as root on Debian, takes a few minutes and needs the network.
+ * The base image is kept for the next run: IMAGE_BASE names another one.
  */
 const BASE = process.env.IMAGE_BASE ?? 'localhost/latchkey-test-base'
 const project = fileURLToPath(new URL('../../../', import.meta.url))
@@ -58,7 +58,7 @@ function succeeds(program: string, ...args: string[]): boolean {
   }
 }
 
-/** An image, unpacked, with what it says of how it wants to be run. */
+/** An unpacked image with its configuration. */
 class Image {
   readonly #container: string
   readonly root: string
@@ -70,8 +70,8 @@ class Image {
   }
 
   /**
-   * Starts it as its configuration says, with these settings on top. Its root is mounted read-only, and its volumes are
-   * empty folders of its user.
+   * Starts the image as its configuration says, with these additional settings. The root is mounted read-only, and the
+   * volumes are empty folders of the image's user.
    */
   start(env: Record<string, string>, command = [...this.config.Entrypoint, ...(this.config.Cmd ?? [])]): ChildProcess {
     const { User: user, Env: own, WorkingDir: folder, Volumes: volumes } = this.config
@@ -100,7 +100,7 @@ class Image {
 
 const outputs = new WeakMap<ChildProcess, string>()
 
-/** What a process writes until it ends, and how it ends. */
+/** The output of a process until its exit, and its exit status. */
 async function output(child: ChildProcess): Promise<{ text: string; code: number | null }> {
   outputs.set(child, '')
   for (const stream of [child.stdout, child.stderr]) {
@@ -236,7 +236,7 @@ for (const [target, name] of [
   ['todo', 'localhost/latchkey-todo:test'],
 ] as const) {
   const begin = Date.now()
-  // Of the formats the one of Docker alone has health checks.
+  // Only the image format of Docker has health checks.
   const options = ['--format', 'docker', '--layers', '--target', target, '--build-arg', `BASE_IMAGE=${BASE}`]
   run('buildah', 'build', '--quiet', ...options, '--tag', name, project)
   say(`Built ${name} in ${Math.round((Date.now() - begin) / 1000)} s`)

@@ -17,11 +17,11 @@ import {
 import { stampedClaims } from '../support/stamped.js'
 import { deleteSessions } from '../support/store-inspection.js'
 
-// The two systems that this one grew from, and each of their defects: none may come back.
+// This service replaces two older systems. Each test is one of their defects, which must not come back.
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** An access token under the kid of the service's key, signed with this one, whose `jti` is right. */
+/** An access token with the `kid` of the service's key and a valid `jti`, signed with this secret. */
 function forge(claims: object, secret: string): string {
   const header = { alg: 'HS256', typ: 'at+jwt', kid: sharedSecretKey(JWT_SECRET).kid }
   const input = `${part(header)}.${part(stampedClaims(claims))}`
@@ -30,7 +30,7 @@ function forge(claims: object, secret: string): string {
 
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
 
-test('seed JWT-WITH-GO: there is no secret in the source: production does not start without its own', async (t) => {
+test('seed JWT-WITH-GO: the source holds no secret, and production does not start without its own', async (t) => {
   const { JWT_SECRET: _, REFRESH_SECRET: __, ...without } = await environment(t, 'sqlite', { NODE_ENV: 'production' })
   for (const secrets of [{}, { JWT_SECRET: '', REFRESH_SECRET: '' }, { JWT_SECRET: ' ', REFRESH_SECRET: '\n' }]) {
     const read = () => readConfig({ ...without, ...secrets })
@@ -39,7 +39,7 @@ test('seed JWT-WITH-GO: there is no secret in the source: production does not st
   await t.rejects(spawnService(t, without), { message: /must be set in production/ }, 'and the process ends')
 })
 
-test('seed JWT-WITH-GO: where secrets are made up, each instance has its own', async (t) => {
+test('seed JWT-WITH-GO: each instance generates its own development secrets', async (t) => {
   const start = async () => {
     const { JWT_SECRET: _, REFRESH_SECRET: __, ...env } = await environment(t, 'sqlite')
     return (await startServiceWith(t, env)).api
@@ -53,7 +53,7 @@ test('seed JWT-WITH-GO: where secrets are made up, each instance has its own', a
 })
 
 for (const store of stores) {
-  test(`${store}: seed JWT-WITH-GO: of many sign-ins at once each gets its own tokens`, async (t) => {
+  test(`${store}: seed JWT-WITH-GO: each of many simultaneous sign-ins gets its own tokens`, async (t) => {
     const { api } = await startService(t, store)
     const people = await Promise.all(
       ['ada', 'eve', 'joe', 'zoe'].map(async (name) => (await api.signUp(name, `${PASSWORD} ${name}`)).body),
@@ -82,7 +82,7 @@ for (const store of stores) {
     t.equal(new Set(checked.map(({ seen }) => seen.jti)).size, 24)
   })
 
-  test(`${store}: seed JWT-WITH-GO: a token under an empty or a published secret is none, before the first sign-in and after`, async (t) => {
+  test(`${store}: seed JWT-WITH-GO: a token signed with an empty or published secret is invalid, before and after the first sign-in`, async (t) => {
     const { api } = await startService(t, store)
     const secrets = ['', 'secret', 'jdnfksdmfksd', 'mcmvmkmsdnfsdmfdsjf', 'ACCESS_SECRET', 'changeme']
     const { body: ada } = await api.signUp('ada', PASSWORD)
@@ -110,7 +110,7 @@ for (const store of stores) {
     t.equal(await api.isActive(forge(claimsOf(access_token), JWT_SECRET)), true, 'it was the secret, not the form')
   })
 
-  test(`${store}: seed JWT-WITH-GO: logout kills the refresh token with the access token, whichever signs out`, async (t) => {
+  test(`${store}: seed JWT-WITH-GO: a sign-out with either token ends both tokens`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     for (const kind of ['access_token', 'refresh_token'] as const) {
@@ -121,7 +121,7 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: seed JWT-WITH-GO: the access token from before a refresh lives on with its session (§1), and dies with it at once`, async (t) => {
+  test(`${store}: seed JWT-WITH-GO: an older access token stays valid after a refresh, and ends with its session (§1)`, async (t) => {
     const { api } = await startService(t, store, { REFRESH_GRACE: '0' })
     await api.signUp('ada', PASSWORD)
 
@@ -137,7 +137,7 @@ for (const store of stores) {
     t.strictSame([await api.isActive(stolen.access_token), await api.isActive(next.access_token)], [false, false])
   })
 
-  test(`${store}: seed JWT-WITH-GO: every guarded route asks the store: a session that is gone there opens nothing`, async (t) => {
+  test(`${store}: seed JWT-WITH-GO: every guarded route asks the store, so a session that was deleted there gives no access`, async (t) => {
     const { api, env } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -163,7 +163,7 @@ for (const store of stores) {
     t.equal((await api.login('ada', PASSWORD)).status, 200, 'and nothing was done')
   })
 
-  test(`${store}: seed JWT-WITH-GO: what could not be saved answers no tokens, but 503`, async (t) => {
+  test(`${store}: seed JWT-WITH-GO: a session that cannot be saved gets 503 and no tokens`, async (t) => {
     const { api, takeStoreAway } = await startWithFragileStore(t, store)
     await api.signUp('ada', PASSWORD)
     const { refresh_token } = await api.tokens('ada', PASSWORD)
@@ -174,7 +174,7 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: seed JWT-WITH-GO: no token, password or secret is printed, whatever is logged`, async (t) => {
+  test(`${store}: seed JWT-WITH-GO: no token, password or secret is logged at any level`, async (t) => {
     const env = await environment(t, store, { LOG_LEVEL: 'trace' })
     const { api, output, end } = await spawnService(t, env)
     await api.signUp('ada', PASSWORD)
@@ -203,12 +203,12 @@ for (const store of stores) {
       JWT_SECRET,
       api.client.secret,
     ]) {
-      // A part of it would do harm enough.
+      // A part of a secret would be harmful too.
       t.notOk(output().includes(secret.slice(-24)), secret)
     }
   })
 
-  test(`${store}: seed JWT-WITH-GO: a genuine signature over claims of other types is no token, and no crash`, async (t) => {
+  test(`${store}: seed JWT-WITH-GO: valid signatures over claims of wrong types are refused without an error in the log`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const claims = claimsOf((await api.tokens('ada', PASSWORD)).access_token)
@@ -230,7 +230,7 @@ for (const store of stores) {
     let asked = 0
     for (const name of Object.keys(claims)) {
       for (const value of [...odd, undefined]) {
-        // These are any text: they do not decide whether a token is live.
+        // These claims may be any text. They do not decide whether a token is live.
         if (['scope', 'jti', 'client_id'].includes(name) && typeof value === 'string' && value !== '') continue
         if (name === 'scope' && value === '') continue
         const token = forge({ ...claims, [name]: value }, JWT_SECRET)
@@ -249,9 +249,9 @@ for (const store of stores) {
     t.equal(await api.isActive(forge(claims, JWT_SECRET)), true, 'it was the claims, not the form')
   })
 
-  test(`${store}: seed JWT-WITH-GO: ids are strings, and come back as they were, however much they look like numbers`, async (t) => {
+  test(`${store}: seed JWT-WITH-GO: ids are strings and stay unchanged, also when they look like numbers`, async (t) => {
     const { api, env } = await startService(t, store)
-    // As float64 the first would end in 2, and the others would lose their zeros or become a power of ten.
+    // As float64 the first id would end in 2. The others would lose their zeros or become a power of ten.
     const names = ['9007199254740993', '007', '1e21', '0x10', '12345678901234567890']
     for (const name of names) {
       const { body: account } = await api.signUp(name, PASSWORD)

@@ -4,7 +4,7 @@ import { eventually } from '../support/eventually.js'
 import { environment, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 import { countSessionRows, redisKeys, withRedis } from '../support/store-inspection.js'
 
-// The second of the two systems that this one grew from, and each of its defects: none may come back.
+// The second of the older systems. Each test is one of its defects, which must not come back.
 
 for (const store of stores) {
   test(`${store}: seed manage-jwt: nobody signs in without the password`, async (t) => {
@@ -27,7 +27,7 @@ for (const store of stores) {
     t.match(await api.call('/users', { json: { username: 'eve' } }), { status: 400 }, 'nor signs up without one')
   })
 
-  test(`${store}: seed manage-jwt: an unknown user is 401 as a wrong password is, not 404`, async (t) => {
+  test(`${store}: seed manage-jwt: an unknown user gets 401 like a wrong password, and not 404`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const unknown = await api.login('nobody', PASSWORD)
@@ -36,7 +36,7 @@ for (const store of stores) {
     t.strictSame([unknown.status, unknown.text], [wrong.status, wrong.text])
   })
 
-  test(`${store}: seed manage-jwt: a token in the address opens nothing, ends nothing and is 400`, async (t) => {
+  test(`${store}: seed manage-jwt: a token in the address gets 400, gives no access and ends nothing`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: token, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -63,7 +63,7 @@ for (const store of stores) {
     t.equal((await api.refresh(refresh_token)).status, 200)
   })
 
-  test(`${store}: seed manage-jwt: a sign-up sets the name and the password, and nothing else that it sends`, async (t) => {
+  test(`${store}: seed manage-jwt: a sign-up sets only the name and the password, whatever else it sends`, async (t) => {
     const { api, env } = await startService(t, store)
     const more = {
       id: '00000000-0000-4000-8000-000000000000',
@@ -97,7 +97,7 @@ for (const store of stores) {
     t.notOk('roles' in mine)
   })
 
-  test(`${store}: seed manage-jwt: no statement is logged, and no row with its ids`, async (t) => {
+  test(`${store}: seed manage-jwt: no statement, and no row with its ids, is logged`, async (t) => {
     const { api, log } = await startService(t, store, { LOG_LEVEL: 'trace' })
     await api.signUp('ada', PASSWORD)
     const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -115,8 +115,7 @@ for (const store of stores) {
 }
 
 for (const store of ['sqlite', 'postgres'] as const) {
-  test(`${store}: seed manage-jwt: rows of ended sessions do not grow for ever`, async (t) => {
-    // A minute passes in a tenth of a second.
+  test(`${store}: seed manage-jwt: rows of ended sessions are deleted`, async (t) => {
     const setInterval = globalThis.setInterval
     const hurried = (act: () => void, ms?: number) => setInterval(act, ms === 60_000 ? 100 : ms)
     t.intercept(globalThis, 'setInterval', { value: hurried })
@@ -137,7 +136,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
     t.equal((await api.login('ada', PASSWORD)).status, 200)
   })
 
-  test(`${store}: seed manage-jwt: a living session's row is not swept`, async (t) => {
+  test(`${store}: seed manage-jwt: the row of a live session is not swept`, async (t) => {
     const setInterval = globalThis.setInterval
     let sweeps = 0
     const hurried = (act: () => void, ms?: number) =>
@@ -159,7 +158,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
   })
 }
 
-test('redis: seed manage-jwt: every key has an end, or is trimmed', async (t) => {
+test('redis: seed manage-jwt: every key expires or is trimmed', async (t) => {
   const { api, env } = await startService(t, 'redis', { REFRESH_TTL: '5s', ACCESS_TTL: '1s' })
   const url = env.REDIS_URL as string
   const client = { client_id: api.client.id, client_secret: api.client.secret }
@@ -178,7 +177,8 @@ test('redis: seed manage-jwt: every key has an end, or is trimmed', async (t) =>
     new Set(['session', 'index', 'client', 'throttle', 'single']),
   )
   for (const { key, ttl } of keys) {
-    // Of these there is one each: the feed is trimmed, the epoch is a number, and the id of the store a short text.
+    // There is one key of each of these kinds: the feed is trimmed, the epoch is a number, the store id is a short
+    // text.
     if (kindOf(key) !== 'single') t.ok(ttl > 0, `${key} ends in ${ttl} ms`)
   }
 
@@ -196,7 +196,7 @@ function kindOf(key: string): string {
   return key.startsWith('lk1:t:') ? 'throttle' : key
 }
 
-test('redis: seed manage-jwt: the feed forgets what no token can need any more', async (t) => {
+test('redis: seed manage-jwt: the feed drops entries that no token can need', async (t) => {
   const env = await environment(t, 'redis', { ACCESS_TTL: '1s' })
   const url = env.REDIS_URL as string
   const old = Date.now() - 3_600_000

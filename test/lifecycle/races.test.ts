@@ -52,7 +52,7 @@ for (const store of stores) {
         const { id } = (await admin('POST', '/users', { json })).body
         const before = await api.tokens(json.username, PASSWORD)
 
-        // The act comes at a different moment each time.
+        // The change comes at a different moment in each round.
         const [answered, ...others] = await Promise.all([
           new Promise((resolve) => setTimeout(resolve, round * 8)).then(() => act(id)),
           api.refresh(before.refresh_token),
@@ -66,7 +66,7 @@ for (const store of stores) {
         for (const { access_token, refresh_token } of [before, ...issued]) {
           const { body } = await api.introspect(access_token)
           const { status } = await api.refresh(refresh_token)
-          // A sign-in after the act read the changed account. Its token may live, without the role.
+          // A sign-in after the change read the changed account. Its token may live, without the role.
           const isRight = what === 'without the role' && !body.roles?.includes('chief')
           if (body.active && !isRight) t.fail(`${what}, round ${round}: a token lives`)
           if (status === 200 && !isRight) t.fail(`${what}, round ${round}: a refresh token lives`)

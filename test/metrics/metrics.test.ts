@@ -9,7 +9,7 @@ const signedIn = async (t: Test, overrides: Environment = {}) => {
   return { service, tokens: await service.api.tokens('ada', PASSWORD) }
 }
 
-/** What happened to a value while `act` ran. */
+/** The increase of a value while `act` runs. */
 async function moved({ managementUrl }: RunningService, act: () => Promise<unknown>) {
   const before = await scrape(managementUrl)
   await act()
@@ -18,7 +18,7 @@ async function moved({ managementUrl }: RunningService, act: () => Promise<unkno
     (after.value(name, labels) ?? 0) - (before.value(name, labels) ?? 0)
 }
 
-test('each request is counted and timed under the pattern of its route', async (t) => {
+test('each request is counted and timed under its route pattern', async (t) => {
   const { service, tokens } = await signedIn(t)
   const { api } = service
   const by = await moved(service, async () => {
@@ -45,7 +45,7 @@ test('each request is counted and timed under the pattern of its route', async (
   t.ok(seconds > 0 && seconds < 2, `two of them took ${seconds} s`)
 })
 
-test('sign-ins are counted by result, rotations by outcome, and ends of sessions by cause', async (t) => {
+test('sign-ins are counted by result, rotations by outcome, and ended sessions by reason', async (t) => {
   const { service, tokens } = await signedIn(t, { REFRESH_GRACE: '1s' })
   const { api } = service
   const by = await moved(service, async () => {
@@ -56,7 +56,7 @@ test('sign-ins are counted by result, rotations by outcome, and ends of sessions
     await api.refresh(tokens.refresh_token)
     const { refresh_token: third } = (await api.refresh(second)).body
     await api.refresh('lkr_forged')
-    // Two generations back: stolen, or kept.
+    // A refresh token that is two generations old: stolen, or kept by the client.
     await api.refresh(tokens.refresh_token)
     await api.refresh(third)
     await api.logout(laptop.access_token)
@@ -77,7 +77,7 @@ test('sign-ins are counted by result, rotations by outcome, and ends of sessions
   t.equal(by('latchkey_revocations_total', { cause: 'logout' }), 1)
 })
 
-test('the hash queue shows its depth, its waits and its refusals', async (t) => {
+test('the metrics of the hash queue show its depth, its waits and its refusals', async (t) => {
   const service = await startService(t, 'sqlite', { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '2' })
   const attempts = Array.from({ length: 40 }, (_, i) => service.api.login(`user-${i}`, 'x'))
   const during = await scrape(service.managementUrl)
@@ -95,14 +95,13 @@ test('the hash queue shows its depth, its waits and its refusals', async (t) => 
 })
 
 for (const store of stores) {
-  test(`${store}: its operations are timed, living sessions are counted, and the process tells of itself`, async (t) => {
+  test(`${store}: store operations are timed, live sessions are counted, and the process has its default metrics`, async (t) => {
     const service = await startService(t, store)
     const { api, managementUrl } = service
     await api.signUp('ada', PASSWORD)
     const [one] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
     await api.introspect(one.access_token)
     let seen = await scrape(managementUrl)
-    // The first heartbeat comes within a moment of the start.
     await eventually(async () => {
       seen = await scrape(managementUrl)
       return store !== 'redis' || seen.value('latchkey_feed_age_seconds') !== undefined
@@ -124,7 +123,7 @@ for (const store of stores) {
   })
 }
 
-test('with Redis gone its metrics say so, and what nobody knows is left out', async (t) => {
+test('while Redis is down, the metrics say so and omit the values that only Redis knows', async (t) => {
   const { startRedis } = await import('../support/servers/redis.js')
   const redis = await startRedis()
   t.teardown(() => redis.stop())
@@ -140,7 +139,7 @@ test('with Redis gone its metrics say so, and what nobody knows is left out', as
   t.equal(seen.value('latchkey_feed_age_seconds'), undefined)
 })
 
-/** Every value that a label may have. A new label needs a line: is it bounded? */
+/** The values that each label may have. A new label needs a line, and a bound. */
 const LABELS: Record<string, RegExp> = {
   method: /^(GET|HEAD|POST|PUT|PATCH|DELETE|any|none)$/,
   route: /^(none|\/[a-z0-9:*./-]*)$/,
@@ -156,7 +155,7 @@ const LABELS: Record<string, RegExp> = {
   ...{ kind: /^[a-z]+$/, space: /^[a-z_]+$/, type: /^\w+$/, major: /^\d+$/, minor: /^\d+$/, patch: /^\d+$/ },
 }
 
-test('C5: no label has a user, a token, an id or an address, and their number does not grow with callers', async (t) => {
+test('C5: no label holds a user, a token, an id or an address, and the number of series does not grow with callers', async (t) => {
   const { service, tokens } = await signedIn(t)
   const { api, managementUrl } = service
   const attack = async (i: number) => {
@@ -188,7 +187,7 @@ test('C5: no label has a user, a token, an id or an address, and their number do
 
 const countSeries = ({ samples }: Samples) => samples.filter(({ name }) => name.startsWith('latchkey_')).length
 
-test('metrics are on the management port alone', async (t) => {
+test('only the management port serves metrics', async (t) => {
   const { api, managementUrl } = await startService(t, 'sqlite')
   t.equal((await api.call('/metrics')).status, 404)
   const answer = await fetch(`${managementUrl}/metrics`)

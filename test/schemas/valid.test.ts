@@ -8,9 +8,8 @@ const files = readdirSync(fileURLToPath(folder), { recursive: true, encoding: 'u
   file.endsWith('.js'),
 )
 
-// The service takes them as they are.
 for (const file of files) {
-  test(`what ${file} asks of requests is JSON Schema`, async (t) => {
+  test(`the request schemas of ${file} are valid JSON Schema`, async (t) => {
     const ajv = new Ajv()
     const routes: Record<string, Record<string, object>> = await import(new URL(file, folder).href)
     for (const [name, { body, querystring, params, headers }] of Object.entries(routes)) {

@@ -9,7 +9,7 @@ import { PASSWORD, type RunningService, startService, stores } from '../support/
 import { poll } from '../support/stores.js'
 
 for (const store of stores) {
-  test(`${store}: R7 signing out by any token of the session ends it, and again is no error`, async (t) => {
+  test(`${store}: R7: any token of a session signs it out, and a second sign-out is not an error`, async (t) => {
     const { api, audited } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const other = await api.tokens('ada', PASSWORD)
@@ -34,7 +34,7 @@ for (const store of stores) {
     t.equal(audited('session.ended').length, Object.keys(ways).length, 'again is no event')
   })
 
-  test(`${store}: R7 a token that says nothing ends nothing, which is no error; none at all is one`, async (t) => {
+  test(`${store}: R7: a sign-out with a meaningless token ends nothing and is not an error; without a token it is an error`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: access, refresh_token: refresh } = await api.tokens('ada', PASSWORD)
@@ -46,7 +46,7 @@ for (const store of stores) {
     t.equal(await api.isActive(access), true)
   })
 
-  test(`${store}: R7 an access token that has expired still signs out`, async (t) => {
+  test(`${store}: R7: an expired access token still signs out`, async (t) => {
     const { api } = await startService(t, store, { ACCESS_TTL: '1s' })
     await api.signUp('ada', PASSWORD)
     const tokens = await api.tokens('ada', PASSWORD)
@@ -57,7 +57,7 @@ for (const store of stores) {
     t.equal((await api.refresh(tokens.refresh_token)).status, 400)
   })
 
-  test(`${store}: signing out everywhere ends all; ending one, or the others, ends those`, async (t) => {
+  test(`${store}: sign-out everywhere ends all sessions; DELETE of one or of the others ends only those`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     await api.signUp('eve', PASSWORD)
@@ -84,7 +84,7 @@ for (const store of stores) {
     t.equal(await api.isActive(eve.access_token), true, 'another user’s session is nobody else’s business')
   })
 
-  test(`${store}: R10 a user who was disabled has no token that lives, and gets none`, async (t) => {
+  test(`${store}: R10: a disabled user has no live token, and gets none`, async (t) => {
     const service = await startService(t, store)
     const { users, sessions } = await rooms(t, service)
     const { api } = service
@@ -101,7 +101,7 @@ for (const store of stores) {
     t.equal((await api.login('ada', PASSWORD)).status, 200)
   })
 
-  test(`${store}: R10 a user who was deleted has no token that lives, and gets none`, async (t) => {
+  test(`${store}: R10: a deleted user has no live token, and gets none`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const [tokens, other] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
@@ -118,7 +118,7 @@ for (const store of stores) {
     for (const each of [tokens, other]) await isDead(t, api, each)
   })
 
-  test(`${store}: R13 past the limit the session unused longest ends, and the log says why`, async (t) => {
+  test(`${store}: R13: past the limit the longest unused session ends, and the audit log gives the reason`, async (t) => {
     const { api, audited } = await startService(t, store, { SESSIONS_PER_USER: '3' })
     await api.signUp('ada', PASSWORD)
     const signIn = async () => {
@@ -136,7 +136,7 @@ for (const store of stores) {
     t.match(audited('session.ended'), [{ sids: [second.sid], reason: 'too_many' }])
   })
 
-  test(`${store}: a password that was changed ends every other session; of two changes at once one wins`, async (t) => {
+  test(`${store}: a password change ends every other session; one of two simultaneous changes succeeds`, async (t) => {
     const { api } = await startService(t, store, { HASH_COST: 'full', HASH_CONCURRENCY: '2' })
     for (let round = 0; round < 5; round += 1) {
       const name = `ada-${round}`
@@ -158,7 +158,7 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: a device’s name may hold any letter, and nothing that is none`, async (t) => {
+  test(`${store}: a device name may hold any letter, and nothing but text`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const bearer = (await api.tokens('ada', PASSWORD, { device_name: 'Αda’s 📱' })).access_token
@@ -172,7 +172,7 @@ for (const store of stores) {
 
 type ThreeTokens = [Tokens, Tokens, Tokens]
 
-/** What an administrator's tool has: the same stores, and no HTTP. */
+/** What an administrator's tool uses: the same stores, without HTTP. */
 async function rooms(t: Test, { config }: RunningService) {
   const { database, sessions, close } = await openStores(config, createLogger('silent'))
   t.teardown(close)

@@ -4,7 +4,7 @@ import type { Api, Tokens } from '../support/api.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
-  test(`${store}: R9 an unused session ends to the second, and its access token with it`, async (t) => {
+  test(`${store}: R9: an unused session ends on its second, and its access token with it`, async (t) => {
     const { api } = await startService(t, store, { REFRESH_TTL: '3s', ACCESS_TTL: '15m' })
     await api.signUp('ada', PASSWORD)
 
@@ -19,7 +19,7 @@ for (const store of stores) {
     t.equal((await api.refresh(tokens.refresh_token)).status, 400)
   })
 
-  test(`${store}: R9 a refresh extends an idle session, a replay and a look-up do not`, async (t) => {
+  test(`${store}: R9: a refresh extends an idle session; a replay and a look-up do not`, async (t) => {
     const { api } = await startService(t, store, { REFRESH_TTL: '4s' })
     await api.signUp('ada', PASSWORD)
     const first = await api.tokens('ada', PASSWORD)
@@ -39,7 +39,7 @@ for (const store of stores) {
     t.equal((await api.refresh(replayed.refresh_token)).status, 400)
   })
 
-  test(`${store}: R9 a session in constant use ends at its greatest age, to the second`, async (t) => {
+  test(`${store}: R9: a session in constant use ends at its maximum age, on its second`, async (t) => {
     const { api } = await startService(t, store, { REFRESH_TTL: '3s', SESSION_MAX_AGE: '5s' })
     await api.signUp('ada', PASSWORD)
     let tokens = await api.tokens('ada', PASSWORD)
@@ -66,12 +66,12 @@ async function current(api: Api, { access_token: bearer }: Tokens) {
   return body.sessions.find((session: { current: boolean }) => session.current)
 }
 
-/** `exp` of the access token, Unix seconds. */
+/** The `exp` of the access token in Unix seconds. */
 function expiry({ access_token: token }: Tokens): number {
   return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()).exp
 }
 
-/** Asks all the time. The session itself ends within the second that follows `end`: its milliseconds are not on the wire. */
+/** Polls until the session ends. It must end within the second after `end`, because the wire hides its milliseconds. */
 async function isAliveUntil(t: Test, api: Api, { access_token: token }: Tokens, end: number): Promise<void> {
   for (;;) {
     const asked = Date.now()

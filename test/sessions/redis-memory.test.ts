@@ -8,7 +8,7 @@ import { newSession, newUser, type OpenRedisStore, openRedisStore } from '../sup
 const IPHONE =
   'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1'
 
-test('a session with long values is one string in Redis, not a table, and comes back as it was', async (t) => {
+test('a session with long values is one string in Redis, and is read unchanged', async (t) => {
   const store = await openRedisStore(t)
   await keeps(t, store, {
     username: `${'名'.repeat(64)}@${'例'.repeat(189)}`,
@@ -17,12 +17,12 @@ test('a session with long values is one string in Redis, not a table, and comes 
     audience: `https://${'long.'.repeat(30)}example`,
     roles: Array.from({ length: 40 }, (_, i) => `role-${i}`),
     deviceName: '📱'.repeat(50),
-    // Nothing in it is said twice, so that nothing is saved of it.
+    // Random text, so that compression saves nothing.
     userAgent: Array.from({ length: 150 }, (_, i) => String.fromCharCode(161 + ((i * 83) % 95))).join(''),
   })
 })
 
-test('values are cut anywhere, also in a character, and at every length about a cut', async (t) => {
+test('values are cut at any place, also inside a character, and at every length near a cut', async (t) => {
   const store = await openRedisStore(t)
   for (const length of [61, 62, 63, 64, 65, 125, 126, 127, 189]) {
     const username = 'u'.repeat(length)
@@ -39,12 +39,12 @@ test('values are cut anywhere, also in a character, and at every length about a 
   }
 })
 
-test('digits come back as they were: Redis keeps numbers as numbers', async (t) => {
+test('digits are read unchanged, because Redis keeps numbers as numbers', async (t) => {
   const store = await openRedisStore(t)
   await keeps(t, store, { scope: '007', audience: '1'.repeat(70), roles: ['-0'], userAgent: '1e3', deviceName: '' })
 })
 
-test('a browser’s session takes less than 320 bytes of Redis, the index apart', async (t) => {
+test('the session of a browser takes less than 320 bytes of Redis, without the index', async (t) => {
   const { client, sessions } = await openRedisStore(t, { sessionMaxAge: 86_400_000 })
   const { session } = await sessions.create(newSession(newUser(), { roles: [], deviceName: null, userAgent: IPHONE }))
 
@@ -53,7 +53,7 @@ test('a browser’s session takes less than 320 bytes of Redis, the index apart'
   t.ok(bytes < 320, `${bytes} bytes`)
 })
 
-test('what was packed by the first version is unpacked: the dictionary has not changed', (t) => {
+test('values that the first version packed are unpacked: the dictionary is unchanged', (t) => {
   const packed = Buffer.from('i1ZyTEl81DCzWAFmgZGBMUiZobGeuZKOEjExaUGNeLTQM8RbbAAA', 'base64')
 
   t.strictSame(unpackDevice(packed), { deviceName: 'Ada’s phone', ip: '203.0.113.7', userAgent: IPHONE })
@@ -64,7 +64,7 @@ test('what was packed by the first version is unpacked: the dictionary has not c
   t.end()
 })
 
-/** Begins such a session and rotates it; looks at what Redis makes of it. */
+/** Creates such a session and rotates it. Returns its encoding and size in Redis. */
 async function keeps(t: Test, { client, sessions }: OpenRedisStore, overrides: Partial<NewSession>): Promise<void> {
   const begun = newSession(newUser(), overrides)
   const { username, deviceName, ip, userAgent, ...grant } = begun

@@ -8,7 +8,7 @@ const TTL = 60_000
 const GRACE = 30_000
 const RETENTION = 'lk1:retention:test'
 
-/** Runs a script as it lies beside the store. */
+/** Runs a script from the folder of the store. */
 async function open(t: Test) {
   const { client } = await openRedisStore(t)
   const run = (name: string, keys: string[], ...args: (string | number)[]) => {
@@ -48,7 +48,7 @@ async function open(t: Test) {
 
 const CLIENT = 'todo'
 
-test('create: answers when it is and when the session ends, on the clock of Redis', async (t) => {
+test('create: returns the current time and the end of the session, on the clock of Redis', async (t) => {
   const { client, session, index, create } = await open(t)
   const before = await redisTime(client)
 
@@ -69,7 +69,7 @@ test('create: answers when it is and when the session ends, on the clock of Redi
   t.equal(await client.zscore(index, 'A'), String(expires))
 })
 
-test('create: the greatest age bounds the end, and is kept for the rotations', async (t) => {
+test('create: the maximum age bounds the end, and is stored for the rotations', async (t) => {
   const { client, session, create } = await open(t)
 
   const [now, expires] = await create('A', { maxAge: 1000 })
@@ -78,7 +78,7 @@ test('create: the greatest age bounds the end, and is kept for the rotations', a
   t.equal(await client.hget(session, 'e'), String(expires))
 })
 
-test('create: the index outlives its longest session, and forgets those that have expired', async (t) => {
+test('create: the index lives as long as its longest session, and drops expired sessions', async (t) => {
   const { client, index, create } = await open(t)
   const [now, expires] = await create('A')
   await client.zadd(index, now - 1, 'GONE')
@@ -89,7 +89,7 @@ test('create: the index outlives its longest session, and forgets those that hav
   t.strictSame((await client.zrange(index, '0', '-1')).sort(), ['A', 'B'])
 })
 
-test('create: past the limit it names those unused longest, the longest first, and ends none', async (t) => {
+test('create: past the limit it returns the longest unused sessions, oldest first, and ends none', async (t) => {
   const { client, sub, create } = await open(t)
   for (const [sid, used] of [
     ['A', 3000],
@@ -107,7 +107,7 @@ test('create: past the limit it names those unused longest, the longest first, a
   for (const sid of 'ABCDEFG') t.equal(await client.exists(sessionKey(sub, sid)), 1)
 })
 
-test('create: of one millisecond it names the same ones each time', async (t) => {
+test('create: of sessions of the same millisecond it returns the same ones each time', async (t) => {
   const { client, sub, create } = await open(t)
   const named: string[][] = []
   for (const sid of 'EBDAC') {
@@ -118,7 +118,7 @@ test('create: of one millisecond it names the same ones each time', async (t) =>
   t.strictSame(named, [[], [], ['B'], ['B', 'D'], ['A', 'B', 'D']])
 })
 
-test('create: an entry of the index without its session is the first to go', async (t) => {
+test('create: an index entry without a session is the first to go', async (t) => {
   const { client, sub, create } = await open(t)
   await create('A')
   await create('B')
@@ -127,14 +127,14 @@ test('create: an entry of the index without its session is the first to go', asy
   t.strictSame((await create('C', { limit: 2 })).slice(2), ['B'])
 })
 
-test('rotate: unknown, where there is no such session; none is made', async (t) => {
+test('rotate: returns unknown for a missing session, and creates nothing', async (t) => {
   const { client, session, index, rotate } = await open(t)
 
   t.strictSame(await rotate(0), ['unknown'])
   t.equal(await client.exists(session, index), 0)
 })
 
-test('rotate: rotated, and the session and the index live on from now', async (t) => {
+test('rotate: returns rotated, and extends the session and the index from now', async (t) => {
   const { client, session, index, create, rotate } = await open(t)
   const [created] = await create('A')
   await client.pexpire(session, 5000)
@@ -151,7 +151,7 @@ test('rotate: rotated, and the session and the index live on from now', async (t
   t.equal(await client.zscore(index, 'A'), String(expires))
 })
 
-test('rotate: replayed, within the grace; nothing is changed', async (t) => {
+test('rotate: returns replayed within the grace, and changes nothing', async (t) => {
   const { client, session, index, create, rotate } = await open(t)
   await create('A')
   await rotate(0)
@@ -176,7 +176,7 @@ test('rotate: replayed, within the grace; nothing is changed', async (t) => {
   }
 })
 
-test('rotate: reused, a millisecond past the grace or two generations back; nothing is changed', async (t) => {
+test('rotate: returns reused a millisecond past the grace, or two generations back, and changes nothing', async (t) => {
   const { client, session, create, rotate } = await open(t)
   await create('A')
   await rotate(0)
@@ -190,7 +190,7 @@ test('rotate: reused, a millisecond past the grace or two generations back; noth
   t.equal((await rotate(1))[0], 'replayed')
 })
 
-test('rotate: a newer generation moves the session on to it, at any height', async (t) => {
+test('rotate: a newer generation moves the session to itself, at any number', async (t) => {
   const { client, session, create, rotate } = await open(t)
   await create('A')
 
@@ -200,7 +200,7 @@ test('rotate: a newer generation moves the session on to it, at any height', asy
   t.strictSame(await rotate(5), ['reused', 'used'])
 })
 
-test('rotate: unknown to another client; nothing is changed', async (t) => {
+test('rotate: returns unknown to another client, and changes nothing', async (t) => {
   const { client, session, create, rotate } = await open(t)
   await create('A')
   const before = await client.hgetall(session)
@@ -210,7 +210,7 @@ test('rotate: unknown to another client; nothing is changed', async (t) => {
   t.equal((await rotate(0))[0], 'rotated')
 })
 
-test('rotate: of 50 at once one rotates', async (t) => {
+test('rotate: one of 50 simultaneous calls rotates', async (t) => {
   const { create, rotate } = await open(t)
   await create('A')
 
@@ -219,7 +219,7 @@ test('rotate: of 50 at once one rotates', async (t) => {
   t.strictSame(outcomes.sort(), [...Array(49).fill('replayed'), 'rotated'])
 })
 
-test('rotate: of several sessions each has its own answer, in their order; one that comes twice rotates once', async (t) => {
+test('rotate: returns one outcome for each of several sessions, in order; a repeated session rotates once', async (t) => {
   const { client, sub, create, rotateAll } = await open(t)
   await create('A')
   await create('B')
@@ -241,7 +241,7 @@ test('rotate: of several sessions each has its own answer, in their order; one t
   t.equal(await client.hget(sessionKey(sub, 'B'), 'g'), '7')
 })
 
-test('revoke-sessions: names the sessions that lived, and leaves the others', async (t) => {
+test('revoke-sessions: returns the sessions that were live, and leaves the others', async (t) => {
   const { client, run, sub, session, index, create } = await open(t)
   await create('A')
   await create('B')
@@ -255,7 +255,7 @@ test('revoke-sessions: names the sessions that lived, and leaves the others', as
   t.strictSame(await client.zrange(index, '0', '-1'), ['B'])
 })
 
-test('publish-revocation: answers with the id of the entry, whose fields are those given', async (t) => {
+test('publish-revocation: returns the id of the entry, which has the given fields', async (t) => {
   const { client, run } = await open(t)
 
   const id = (await run('publish-revocation', ['lk1:feed:test', RETENTION], 60_000, 'sid', 'A', 'sid', 'B')) as string
@@ -263,7 +263,7 @@ test('publish-revocation: answers with the id of the entry, whose fields are tho
   t.strictSame(await client.xrange('lk1:feed:test', '-', '+'), [[id, ['sid', 'A', 'sid', 'B']]])
 })
 
-test('publish-revocation, heartbeat: cut off what is older than entries are kept, by the clock of Redis', async (t) => {
+test('publish-revocation, heartbeat: trim entries past the retention, by the clock of Redis', async (t) => {
   const { client, run } = await open(t)
   const feed = 'lk1:feed:test'
   const now = await redisTime(client)
@@ -280,13 +280,13 @@ test('publish-revocation, heartbeat: cut off what is older than entries are kept
     await fill()
     await run(script, [feed, RETENTION], ...args)
     const left = (await client.xrange(feed, '-', '+')).map(([, [, sid]]) => sid)
-    // Redis drops whole nodes of a hundred.
+    // Redis drops whole nodes of a hundred entries.
     t.ok(left.length <= 102, `${script}: ${left.length} are left`)
     t.ok(left.includes('YOUNG'))
   }
 })
 
-test('publish-revocation, heartbeat: keep entries for as long as the instance that needs them for longest', async (t) => {
+test('publish-revocation, heartbeat: keep entries for the longest retention of all instances', async (t) => {
   const { client, run } = await open(t)
   const feed = 'lk1:feed:test'
   const now = await redisTime(client)
@@ -304,11 +304,11 @@ test('publish-revocation, heartbeat: keep entries for as long as the instance th
   t.match((await client.xrevrange(feed, '+', '-', 'COUNT', 1))[0]?.[1], ['hb', '200000'])
 })
 
-test('heartbeat: notes what its instance needs, also where another one beat, and again before it is forgotten', async (t) => {
+test('heartbeat: stores the retention of its instance, also after another heartbeat, and again before it expires', async (t) => {
   const { client, run } = await open(t)
   const feed = 'lk1:feed:test'
   const heartbeat = (kept: number) => run('heartbeat', [feed, RETENTION], 60_000, kept, 'a-word')
-  /** For how many seconds more each is needed. */
+  /** How many more seconds each retention is needed. */
   const noted = async () => {
     const now = await redisTime(client)
     const all = await client.zrange(RETENTION, '0', '-1', 'WITHSCORES')
@@ -333,7 +333,7 @@ test('heartbeat: notes what its instance needs, also where another one beat, and
   t.equal(await client.zscore(RETENTION, 7000), null, 'what is over is forgotten')
 })
 
-test('revoke-client: answers with the time that holds now, and keeps it for as long as a token may live', async (t) => {
+test('revoke-client: returns the time in force, and keeps it for the life of a token', async (t) => {
   const { client, run } = await open(t)
   const key = 'lk1:{backend}:n'
   const now = Math.floor((await redisTime(client)) / 1000)
@@ -347,7 +347,7 @@ test('revoke-client: answers with the time that holds now, and keeps it for as l
   t.equal(await client.get(key), String(now + 600))
 })
 
-test('heartbeat: 1 where the feed was silent, 0 where anyone wrote within the interval', async (t) => {
+test('heartbeat: returns 1 after a silent interval, and 0 when another instance wrote within it', async (t) => {
   const { client, run } = await open(t)
   const feed = 'lk1:feed:test'
   const heartbeat = (interval: number) => run('heartbeat', [feed, RETENTION], interval, 60_000, 'a-word')
@@ -363,7 +363,7 @@ test('heartbeat: 1 where the feed was silent, 0 where anyone wrote within the in
   t.strictSame((await client.xrange(feed, '-', '+')).at(-1)?.[1], ['hb', '60000', 'n', 'a-word'])
 })
 
-test('epoch: 1 where it was noted now, 0 where it was before, and then it stays', async (t) => {
+test('epoch: returns 1 when it sets the epoch, and afterwards 0 without a change', async (t) => {
   const { client, run } = await open(t)
   const key = 'lk1:epoch:test'
   const before = Math.floor((await redisTime(client)) / 1000)

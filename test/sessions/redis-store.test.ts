@@ -15,7 +15,7 @@ import type { SessionStore } from '../../src/sessions/session.js'
 import { startRedis } from '../support/servers/redis.js'
 import { newSession, newUser, openRedisStore, poll, present } from '../support/stores.js'
 
-test('what ends is told to the feed, all of one call in one entry', async (t) => {
+test('the sessions that one call ends are one entry of the feed', async (t) => {
   const { client, sessions } = await openRedisStore(t)
   const sub = newUser()
   const [first, second, third] = await signIns(sessions, sub, 3)
@@ -37,7 +37,7 @@ test('what ends is told to the feed, all of one call in one entry', async (t) =>
   t.strictSame(new Set(fields.filter((_, i) => i % 2)), new Set([second, 'another']))
 })
 
-test('the feed is told first, and then the key goes: a crash in between can be retried', async (t) => {
+test('the feed gets the revocation before the key is deleted: a retry completes a crash in between', async (t) => {
   const { client, url, sessions } = await openRedisStore(t)
   const { session } = await sessions.create(newSession(newUser()))
   const patient = new Redis(url)
@@ -57,7 +57,7 @@ test('the feed is told first, and then the key goes: a crash in between can be r
   t.equal(await client.exists(sessionKey(session.sub, session.sid)), 0)
 })
 
-test('of many keys a sample tells how many are sessions, and the feed tells its age', async (t) => {
+test('a sample of many keys estimates the number of sessions, and the feed gives its age', async (t) => {
   const { client, sessions } = await openRedisStore(t)
   for (let i = 0; i < 20; i += 1) await signIns(sessions, newUser(), 100)
   await client.mset(Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`lk1:t:f:${i}`, '1'])))
@@ -68,7 +68,7 @@ test('of many keys a sample tells how many are sessions, and the feed tells its 
   await poll(t, async () => ((await sessions.feedAge()) ?? 9999) < 1000)
 })
 
-test('writers keep the feed alive between them, and none beats where another one has', async (t) => {
+test('instances keep the feed alive together: none writes a heartbeat after another has', async (t) => {
   const { client, replica } = await openRedisStore(t)
   await replica()
   await replica()
@@ -84,7 +84,7 @@ test('writers keep the feed alive between them, and none beats where another one
   t.not(last?.[1][3], one?.[1][3], 'and no two are alike')
 })
 
-test('the epoch is there before the first session, and never moves', async (t) => {
+test('the epoch exists before the first session, and never changes', async (t) => {
   const { client, sessions } = await openRedisStore(t)
   await client.flushall()
 
@@ -98,7 +98,7 @@ test('the epoch is there before the first session, and never moves', async (t) =
   t.equal(await client.get(epochKey), '12345')
 })
 
-test('F6 emptied, Redis knows no session, and says since when; nothing revoked lives again', async (t) => {
+test('F6: an emptied Redis knows no session, and its new epoch says since when; nothing revoked becomes valid', async (t) => {
   const { client, sessions } = await openRedisStore(t)
   const sub = newUser()
   const [revoked, living] = (await signIns(sessions, sub, 2)) as [string, string]
@@ -116,7 +116,7 @@ test('F6 emptied, Redis knows no session, and says since when; nothing revoked l
   t.ok(Math.abs(Number(await client.get(epochKey)) - Date.now() / 1000) < 10, 'a new epoch, by itself')
 })
 
-test('scripts that Redis has forgotten are sent again', async (t) => {
+test('scripts that Redis has lost are sent again', async (t) => {
   const { client, sessions } = await openRedisStore(t)
   const sub = newUser()
   const forget = () => client.script('FLUSH')
@@ -140,7 +140,7 @@ test('scripts that Redis has forgotten are sent again', async (t) => {
   t.match(all, [{ outcome: 'unknown' }, { outcome: 'unknown' }, [String]])
 })
 
-test('F30 every key has an end, but the feed, which is trimmed, and the epoch', async (t) => {
+test('F30: every key expires, except the trimmed feed and the epoch', async (t) => {
   const { client, sessions, replica } = await openRedisStore(t, { sessionMaxAge: 60_000 })
   const unlimited = createRedisSessions(client, { ...limits, sessionMaxAge: 0 })
   t.teardown(() => unlimited.close())
@@ -161,7 +161,7 @@ test('F30 every key has an end, but the feed, which is trimmed, and the epoch', 
   }
 })
 
-test('F30 when the last session ends nothing of the user is left', async (t) => {
+test("F30: the end of a user's last session leaves no key of the user", async (t) => {
   const { client, sessions } = await openRedisStore(t)
   const sub = newUser()
   await signIns(sessions, sub, 3)
@@ -172,13 +172,13 @@ test('F30 when the last session ends nothing of the user is left', async (t) => 
   t.strictSame((await client.keys('*')).sort(), [epochKey, feedKey, feedRetentionKey])
 })
 
-test('a user’s keys share a slot, and every script touches one slot alone', async (t) => {
+test('the keys of a user share a slot, and every script touches one slot', async (t) => {
   const server = await startRedis({ args: ['--cluster-enabled', 'yes'] })
   t.teardown(() => server.stop())
   const client = connectRedis({ mode: 'single', urls: [server.url] }, () => {}) as Redis
   t.teardown(() => client.disconnect())
   await poll(t, async () => client.status === 'ready')
-  // A cluster of one refuses what crosses slots as any other.
+  // A cluster of one node also refuses keys of several slots.
   await client.cluster('ADDSLOTSRANGE', 0, 16383)
   await poll(t, async () => String(await client.cluster('INFO')).includes('cluster_state:ok'))
   const sessions = createRedisSessions(client, { ...limits, sessionsPerUser: 2 })
@@ -215,7 +215,7 @@ test('a user may end more sessions than Lua takes arguments', async (t) => {
   t.strictSame(await client.keys('lk1:{*'), [])
 })
 
-test('a revocation that Redis does not hold as a time covers none: the next one is told, and takes its place', async (t) => {
+test('a stored revocation time that is not a number covers no token, and the next revocation replaces it', async (t) => {
   const { client, sessions } = await openRedisStore(t)
   const now = Math.floor(Date.now() / 1000)
   for (const value of ['', 'x', 'NaN', '-1', '99999999999999999999', 'Infinity']) {
@@ -226,7 +226,7 @@ test('a revocation that Redis does not hold as a time covers none: the next one 
   t.equal((await told(client)).length, 6)
 })
 
-test('without Redis each question says so, and none hangs', async (t) => {
+test('without Redis each call fails with Unavailable, and none hangs', async (t) => {
   const { client, sessions } = await openRedisStore(t)
   const sub = newUser()
   client.disconnect()
@@ -252,7 +252,7 @@ async function signIns(sessions: SessionStore, sub: string, count: number): Prom
   return Promise.all(Array.from({ length: count }, async () => (await sessions.create(newSession(sub))).session.sid))
 }
 
-/** The entries of the feed but the heartbeats. */
+/** The entries of the feed without the heartbeats. */
 async function told(client: Redis): Promise<string[][]> {
   const entries = (await client.xrange(feedKey, '-', '+')).map(([, fields]) => fields)
   return entries.filter(([name]) => name !== 'hb')

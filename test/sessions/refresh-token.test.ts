@@ -15,11 +15,11 @@ const GRANT: RefreshTokenPayload = {
   generation: 7,
 }
 
-test('the same grant has the same token, byte for byte, in every process', async (t) => {
+test('the same payload has the same token in every process, byte for byte', async (t) => {
   const token = createRefreshTokens([OLD], ISSUER).mint(GRANT)
 
   t.equal(createRefreshTokens([OLD], ISSUER).mint({ ...GRANT }), token)
-  // Written down: a change of it signs everybody out.
+  // Fixed text: a change of the format signs everybody out.
   t.equal(
     token,
     'lkr_Cw5bfG8_TV6dKhwrOk1ebwABAgMEBQYHCAkKCwwNDg8AAAAAAAf5myh-NMmwpODzguXGq52CDi2GbtYOAgkGFvlERXZ5Ey0OH28',
@@ -27,7 +27,7 @@ test('the same grant has the same token, byte for byte, in every process', async
   t.strictSame(createRefreshTokens([OLD], ISSUER).read(token), GRANT)
 })
 
-test('what is minted is read, for any user, session and generation', async (t) => {
+test('a minted token is read, for any user, session and generation', async (t) => {
   const tokens = createRefreshTokens([OLD], ISSUER)
   const generations = [0, 1, 255, 256, 2 ** 31, 2 ** 32, 2 ** 47, 2 ** 48 - 2]
   const grants = generations.flatMap((generation) =>
@@ -44,13 +44,13 @@ test('what is minted is read, for any user, session and generation', async (t) =
   for (const token of minted) t.match(token, /^lkr_[\w-]{99}$/)
 })
 
-test('the last generation that fits is no grant: its successor would not fit', async (t) => {
+test('the last generation that fits is refused, because its successor would not fit', async (t) => {
   const tokens = createRefreshTokens([OLD], ISSUER)
 
   t.equal(tokens.read(tokens.mint({ ...GRANT, generation: 2 ** 48 - 1 })), undefined)
 })
 
-test('keys rotate: the first mints, all read, and one that is gone reads nothing', async (t) => {
+test('keys rotate: the first key mints, all keys read, and a removed key reads nothing', async (t) => {
   const before = createRefreshTokens([OLD], ISSUER)
   const during = createRefreshTokens([NEW, OLD], ISSUER)
   const after = createRefreshTokens([NEW], ISSUER)
@@ -65,7 +65,7 @@ test('keys rotate: the first mints, all read, and one that is gone reads nothing
   t.strictSame(during.readForRevocation(before.mint(GRANT)), GRANT)
 })
 
-test('J26 another issuer’s token is none, though it shares the key', async (t) => {
+test('J26: the token of another issuer is refused, even under the same key', async (t) => {
   const token = createRefreshTokens([OLD], 'https://auth.staging.example.com').mint(GRANT)
 
   t.equal(createRefreshTokens([OLD], ISSUER).read(token), undefined)
@@ -121,7 +121,7 @@ test('the MAC covers user, session and generation: no part of one token fits ano
   }
 })
 
-test('R14 a million ids, of sessions and of tokens, never repeat', async (t) => {
+test('R14: a million session ids and token ids never repeat', async (t) => {
   const jtis: string[] = []
   const { issue } = createAccessTokens({
     issuer: ISSUER,

@@ -6,7 +6,7 @@ import { PASSWORD, startService, startServiceWith, stores } from '../support/ser
 const REFUSED = { error: 'invalid_grant', error_description: 'the refresh token is not valid: sign in again' }
 
 for (const store of stores) {
-  test(`${store}: R1 one token presented 20 times at once to two replicas has one successor`, async (t) => {
+  test(`${store}: R1: one token presented 20 times at once to two replicas has one successor`, async (t) => {
     const first = await startService(t, store)
     const second = await startServiceWith(t, first.env)
     await first.api.signUp('ada', PASSWORD)
@@ -27,7 +27,7 @@ for (const store of stores) {
     t.equal(first.audited('refresh.rotated').length + second.audited('refresh.rotated').length, 5)
   })
 
-  test(`${store}: R2 an answer that was lost is given again: the same successor, byte for byte`, async (t) => {
+  test(`${store}: R2: a retry after a lost answer gets the same successor, byte for byte`, async (t) => {
     const { api, audited } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { refresh_token: token } = await api.tokens('ada', PASSWORD)
@@ -46,7 +46,7 @@ for (const store of stores) {
     t.equal(audited('refresh.reused').length, 0)
   })
 
-  test(`${store}: R3 a replay after the grace ends the session, and its access tokens at once`, async (t) => {
+  test(`${store}: R3: a refresh token replayed after the grace ends the session and its access tokens`, async (t) => {
     const { api, audited } = await startService(t, store, { REFRESH_GRACE: '1s' })
     await api.signUp('ada', PASSWORD)
     const stolen = await api.tokens('ada', PASSWORD)
@@ -66,7 +66,7 @@ for (const store of stores) {
     t.match(audited('session.ended'), [{ sids: [stolen.sid], reason: 'reuse' }])
   })
 
-  test(`${store}: R4 a token two generations back ends the session, also within the grace`, async (t) => {
+  test(`${store}: R4: a token two generations old ends the session, also within the grace`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const first = await api.tokens('ada', PASSWORD)
@@ -81,7 +81,7 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: R5 thief and victim within the grace are one lineage; the next late replay ends it`, async (t) => {
+  test(`${store}: R5: thief and victim share one lineage within the grace; the next late replay ends it`, async (t) => {
     const { api } = await startService(t, store, { REFRESH_GRACE: '1s' })
     await api.signUp('ada', PASSWORD)
     const { refresh_token: shared } = await api.tokens('ada', PASSWORD)
@@ -96,7 +96,7 @@ for (const store of stores) {
     isRefused(t, await api.refresh(victimNext.refresh_token))
   })
 
-  test(`${store}: R8 a hundred replays of a dead token are one event, and tell the reader nothing`, async (t) => {
+  test(`${store}: R8: a hundred replays of a dead token write one event, and reveal nothing`, async (t) => {
     const { api, audited } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const first = await api.tokens('ada', PASSWORD)
@@ -112,7 +112,7 @@ for (const store of stores) {
     t.equal(audited('session.ended').length, 1)
   })
 
-  test(`${store}: a refresh token that was not minted here is refused, as every other`, async (t) => {
+  test(`${store}: a forged refresh token is refused like any other bad token`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { refresh_token: token, access_token: access } = await api.tokens('ada', PASSWORD)

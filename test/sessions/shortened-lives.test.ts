@@ -16,7 +16,7 @@ const SHORT = { ACCESS_TTL: '2s' }
 
 for (const store of stores) {
   for (const ending of ['revoked', 'deleted'] as const) {
-    test(`${store}: O5 a client’s tokens that have ended (${ending}) stay so for as long as they would have lived, whatever ACCESS_TTL is by then`, async (t) => {
+    test(`${store}: O5: a client’s tokens that ended (${ending}) stay ended for their whole life, after any change of ACCESS_TTL`, async (t) => {
       const before = await startService(t, store, { ACCESS_TTL: '1h' })
       const client = await makeClient(before.env, 'backend', { scopes: ['todo:read'] })
       const form = { grant_type: 'client_credentials' }
@@ -28,7 +28,7 @@ for (const store of stores) {
       if (ending === 'revoked') t.equal((await api.call('/revoke', { form: { token } })).status, 200)
       else t.equal((await latchkey(['clients', 'delete', 'backend'], { ...shellOf(before.env), ...SHORT })).code, 0)
 
-      // Nobody waits for an hour: what is kept grows older instead.
+      // The stored times grow older, so the test need not wait an hour.
       await letPass(t, before.env, HOUR - 10_000)
       t.equal(await isKept(before.env, 'backend'), true, 'ten seconds before the token expires')
       if (ending === 'deleted') await makeClient(before.env, 'backend', { scopes: ['todo:read'] })
@@ -39,7 +39,7 @@ for (const store of stores) {
     })
   }
 
-  test(`${store}: O5 of a client’s tokens the short-lived one is revoked: the long-lived one from before it stays ended as well`, async (t) => {
+  test(`${store}: O5: the revocation of a client’s short-lived token also ends its older long-lived token`, async (t) => {
     const before = await startService(t, store, { ACCESS_TTL: '1h' })
     const client = await makeClient(before.env, 'backend', { scopes: ['todo:read'] })
     const form = { grant_type: 'client_credentials' }
@@ -55,7 +55,7 @@ for (const store of stores) {
   })
 }
 
-test('O5 the feed keeps its entries for the longest ACCESS_TTL of the instances, and for as long after the last of them', async (t) => {
+test('O5: the feed keeps entries for the longest ACCESS_TTL of the instances, also after the last of them stops', async (t) => {
   const long = await startService(t, 'redis', { ACCESS_TTL: '1h' })
   const url = long.env.REDIS_URL as string
   const short = await restart(t, { ...long.env, ...SHORT })
@@ -66,7 +66,7 @@ test('O5 the feed keeps its entries for the longest ACCESS_TTL of the instances,
       return entries.filter(([name]) => name === 'hb').map(([, kept]) => Number(kept))
     })
   const clear = () => withRedis(url, (redis) => redis.xtrim(feedKey, 'MAXLEN', 0))
-  // Whichever of the two beats.
+  // Either instance may write the heartbeat.
   await clear()
   await poll(t, async () => (await beats()).length >= 6)
   t.strictSame([...new Set(await beats())], [HOUR + 60_000])
@@ -83,7 +83,7 @@ test('O5 the feed keeps its entries for the longest ACCESS_TTL of the instances,
   await poll(t, async () => (await beats())[0] === 62_000)
 })
 
-test('O5 a command does not say how long the feed keeps its entries, with ACCESS_TTL set or not', async (t) => {
+test('O5: a command does not set the retention of the feed, with or without ACCESS_TTL', async (t) => {
   const { env, api } = await startService(t, 'redis', { ACCESS_TTL: '10m' })
   await api.signUp('ada', PASSWORD)
   const { sid } = await api.tokens('ada', PASSWORD)
@@ -107,7 +107,7 @@ async function restart(t: Test, env: Environment) {
   return service
 }
 
-/** Lets so many milliseconds pass for what is kept of clients whose tokens have ended. */
+/** Makes the stored revocations of clients older by this many milliseconds. */
 async function letPass(t: Test, env: Environment, milliseconds: number): Promise<void> {
   if (env.REDIS_URL) {
     await withRedis(env.REDIS_URL, async (redis) => {
@@ -127,7 +127,7 @@ async function letPass(t: Test, env: Environment, milliseconds: number): Promise
     const sessions = createSqlSessions(database, lifetimes)
     mock.timers.tick(60_000)
     mock.timers.reset()
-    // One statement sweeps them all.
+    // One statement deletes all of them.
     await poll(t, async () => !(await isKept(env, 'long ago')))
     await sessions.close()
   })

@@ -7,7 +7,7 @@ import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores, untilRead
 
 const ANOTHER = 'another-2Lx7Zr4Vb1Nc8Mw5Td9fKq3Hs6Gp'
 
-/** The two ways to end what a token stands for, and what each answers when it is done. */
+/** The two ways to end what a token belongs to, with the status of success. */
 const ways: Record<string, { ask(api: Api, token: string): ReturnType<Api['logout']>; done: number }> = {
   '/logout': { ask: (api, token) => api.logout(token), done: 204 },
   '/revoke': { ask: (api, token) => api.call('/revoke', { form: { token } }), done: 200 },
@@ -15,7 +15,7 @@ const ways: Record<string, { ask(api: Api, token: string): ReturnType<Api['logou
 
 for (const store of stores) {
   for (const [way, { ask, done }] of Object.entries(ways)) {
-    test(`${store}: F22 to end a session by ${way} no time in the token counts`, async (t) => {
+    test(`${store}: F22: ${way} ends a session whatever the times in the token are`, async (t) => {
       const { api } = await startService(t, store)
       await api.signUp('ada', PASSWORD)
       const now = Math.floor(Date.now() / 1000)
@@ -38,7 +38,7 @@ for (const store of stores) {
       }
     })
 
-    test(`${store}: O5 a token for an audience that AUDIENCE no longer lists still ends its session by ${way}`, async (t) => {
+    test(`${store}: O5: ${way} with a token for a removed audience still ends its session`, async (t) => {
       const before = await startService(t, store, { AUDIENCE: 'todo,bills' })
       await before.api.signUp('ada', PASSWORD)
       const tokens = await before.api.tokens('ada', PASSWORD, { audience: 'bills' })
@@ -56,12 +56,12 @@ for (const store of stores) {
     })
   }
 
-  test(`${store}: a token under a key that is not here is not signed out by a 204`, async (t) => {
+  test(`${store}: a sign-out with a token of an unknown key never answers 204`, async (t) => {
     const home = await startService(t, store)
     await home.api.signUp('ada', PASSWORD)
     const tokens = await home.api.tokens('ada', PASSWORD)
     const token = tokens.access_token
-    // On the same stores: the key was rotated out here, or has not come yet.
+    // This instance has the same stores. Its key was rotated out, or has not arrived yet.
     const { api, managementUrl } = await startServiceWith(t, { ...home.env, JWT_SECRET: ANOTHER })
     await untilReady(managementUrl)
     const why = /this service does not have the key of the token.* send another token of the session/
@@ -85,13 +85,13 @@ for (const store of stores) {
     t.strictSame((await api.introspect(token)).body, { active: false }, 'in doubt it is not active')
     t.equal(await home.api.isActive(token), true, 'the session lives, as nobody said that it ended')
 
-    // What callers do at a 401: refresh, and ask again.
+    // Callers react to a 401 with a refresh and a second sign-out.
     const { access_token: fresh } = (await api.refresh(tokens.refresh_token)).body
     t.equal((await api.logout(fresh)).status, 204)
     t.equal(await home.api.isActive(token), false)
   })
 
-  test(`${store}: a refresh token under a key that is not here is not signed out by a 204`, async (t) => {
+  test(`${store}: a sign-out with a refresh token of an unknown key never answers 204`, async (t) => {
     const home = await startService(t, store)
     await home.api.signUp('ada', PASSWORD)
     const { access_token, refresh_token: token } = await home.api.tokens('ada', PASSWORD)
@@ -109,7 +109,7 @@ for (const store of stores) {
     t.equal(await home.api.isActive(access_token), false)
   })
 
-  test(`${store}: a client’s own token of an instance that is ahead is ended too; one from far ahead waits`, async (t) => {
+  test(`${store}: a client's own token that was issued slightly in the future is ended; one far in the future is refused`, async (t) => {
     const { api, env } = await startService(t, store)
     const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
     const grant = () => api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
@@ -127,7 +127,7 @@ for (const store of stores) {
   })
 }
 
-test('a token under a key that was taken out of the key file is not signed out by a 204, and its refresh token is', async (t) => {
+test('a sign-out with a token of a removed key never answers 204; its refresh token still signs out', async (t) => {
   const [old, next] = [await makeKey('ES256'), await makeKey('ES256')]
   const home = await startService(t, 'sqlite', withKeyFile(keyFile(t, old)))
   await home.api.signUp('ada', PASSWORD)

@@ -18,7 +18,7 @@ const LIFETIMES = {
 }
 
 for (const store of ['sqlite', 'postgres'] as const) {
-  test(`${store}: rows of expired sessions are swept, however many there are, and no living one`, async (t) => {
+  test(`${store}: rows of expired sessions are swept in any number, and no live session is`, async (t) => {
     const { database } = await openTestDatabase(t, store)
     mock.timers.enable({ apis: ['setInterval'] })
     t.teardown(() => mock.timers.reset())
@@ -35,7 +35,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
   })
 }
 
-test('postgres: the sweep finds what has expired by the index', async (t) => {
+test('postgres: the sweep finds expired rows by the index', async (t) => {
   const { database } = await openTestDatabase(t, 'postgres')
   await sql`SET enable_seqscan = off`.execute(database.db)
 
@@ -45,15 +45,15 @@ test('postgres: the sweep finds what has expired by the index', async (t) => {
   t.match(rows.map((row) => row['QUERY PLAN']).join('\n'), /Index Cond: \(expires_at <=/)
 })
 
-// Rows are visited in the order in which they lie, and a rotation moves a row to the end: A, which began before it, and
-// B, which began after, visit the two rows in opposite order. Rows held for a moment line the two up.
-test('postgres: F18 two that end the same sessions never wait for each other', async (t) => {
+// Postgres visits rows in their physical order, and a rotation moves a row to the end. Transaction A began before a
+// rotation, and B after it. So they visit the two rows in opposite order. Held row locks line the two up.
+test('postgres: F18: two transactions that end the same sessions never deadlock', async (t) => {
   const { url, database, openAgain } = await openTestDatabase(t, 'postgres')
   const sessions = createSqlSessions(database, LIFETIMES)
   const other = createSqlSessions(await openAgain(), LIFETIMES)
   t.teardown(() => Promise.all([sessions.close(), other.close()]))
   const sub = newUser()
-  // The gates come first by id, and enclose the two by place.
+  // The gates are first by id, and enclose the two rows physically.
   const [firstGate, moved, stays, secondGate] = ['0', '2', '3', '1'].map((id) => id.repeat(22)) as Four
   for (const sid of [firstGate, moved, stays, secondGate]) await sessions.create(newSession(sub, { sid }))
   const [releaseFirst, releaseSecond] = [await hold(t, url, firstGate), await hold(t, url, secondGate)]
@@ -71,7 +71,7 @@ test('postgres: F18 two that end the same sessions never wait for each other', a
   t.strictSame(ended.sort(), [firstGate, secondGate, moved, stays], 'each is ended, by one of them')
 })
 
-/** Makes copies of a session that expired long ago. */
+/** Inserts copies of a session that expired long ago. */
 async function multiply({ db }: Database, sid: string, copies: number): Promise<void> {
   await sql`
     INSERT INTO sessions
@@ -86,7 +86,7 @@ async function count({ db }: Database): Promise<number> {
   return Number(rows[0]?.n)
 }
 
-/** Locks the row of a session; answers with what lets it go. */
+/** Locks the row of a session. Returns the function that unlocks it. */
 async function hold(t: Test, url: string, sid: string): Promise<() => Promise<unknown>> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()

@@ -9,7 +9,7 @@ import type { Tokens } from '../support/api.js'
 import { CLIENT, JWT_SECRET, PASSWORD, REFRESH_SECRET, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
-  test(`${store}: C6 who steals the store finds no token in it, no part of one, and no hash of one`, async (t) => {
+  test(`${store}: C6: a thief of the store finds no token, no part of one, and no hash of one`, async (t) => {
     const { api, env } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const issued: string[] = []
@@ -27,7 +27,7 @@ for (const store of stores) {
 
     const dump = Buffer.concat(await dumpOf(env))
 
-    // The dump is one: what may be there is found.
+    // The dump contains what it may contain: the session id.
     for (const known of ['ada', 'canary-device', phone.sid]) t.ok(dump.includes(known), known)
     t.equal(issued.length, 10)
     for (const token of issued) {
@@ -45,7 +45,7 @@ for (const store of stores) {
   })
 }
 
-/** Every run of 20 characters, and the bytes that the last part stands for: signature, or all of a refresh token. */
+/** Every run of 20 characters, and the bytes of the last part: the signature, or a whole refresh token. */
 function piecesOf(token: string): (string | Buffer)[] {
   const runs = Array.from({ length: token.length - 19 }, (_, i) => token.slice(i, i + 20))
   const secret = token.startsWith('lkr_') ? token.slice(4) : token.slice(token.lastIndexOf('.') + 1)
@@ -63,7 +63,7 @@ function hashesOf(token: string): (string | Buffer)[] {
   )
 }
 
-/** All that lies in the database and in Redis. */
+/** All content of the database and of Redis. */
 async function dumpOf(env: Record<string, string>): Promise<Buffer[]> {
   const database = env.DATABASE_URL as string
   const inDatabase = database.startsWith('sqlite:')

@@ -28,13 +28,13 @@ async function redisOf(t: Test, args: string[] = []): Promise<RedisServer> {
 const isReady = async (managementUrl: string) => (await fetch(`${managementUrl}/readyz`)).ok
 
 for (const database of databases) {
-  test(`${database}: O2 sessions move to Redis and back: what ended does not live again`, async (t) => {
+  test(`${database}: O2: sessions move to Redis and back: no ended session becomes live`, async (t) => {
     const redis = await redisOf(t)
     const plain = await environment(t, database)
     await switches(t, plain, { ...plain, REDIS_URL: redis.url })
   })
 
-  test(`${database}: O2 back on Redis, which could not be reached meanwhile: what ended does not live again`, async (t) => {
+  test(`${database}: O2: sessions move back to a Redis that was unreachable meanwhile: no ended session becomes live`, async (t) => {
     const redis = await redisOf(t)
     const wire = await startTcpProxy(redis.port)
     t.teardown(() => wire.stop())
@@ -45,7 +45,7 @@ for (const database of databases) {
     })
   })
 
-  test(`${database}: O2 an instance that was suspended while the others moved serves no session, and says why`, async (t) => {
+  test(`${database}: O2: an instance that was suspended during the move serves no session, and says why`, async (t) => {
     const redis = await redisOf(t)
     const plain = await environment(t, database)
     const old = await spawnService(t, plain)
@@ -57,7 +57,7 @@ for (const database of databases) {
     const after = await api.tokens('ada', PASSWORD)
     old.process.kill('SIGCONT')
 
-    // The very first answers, before any timer.
+    // These are the first answers, before any timer.
     const answers = await Promise.all([
       old.api.introspect(before.access_token),
       old.api.login('ada', PASSWORD),
@@ -75,13 +75,13 @@ for (const database of databases) {
   })
 }
 
-test('O2 from one Redis to another and back: what ended does not live again', async (t) => {
+test('O2: sessions move from one Redis to another and back: no ended session becomes live', async (t) => {
   const [one, two] = [await redisOf(t), await redisOf(t)]
   const plain = await environment(t, 'sqlite')
   await switches(t, { ...plain, REDIS_URL: one.url }, { ...plain, REDIS_URL: two.url })
 })
 
-/** From one store to the other and back. `reach` takes the first one away while the other is in use. */
+/** Moves from one store to the other and back. `reach` makes the first store unreachable meanwhile. */
 async function switches(
   t: Test,
   first: Environment,
@@ -136,7 +136,7 @@ async function switches(
   t.equal(await service.api.isActive(again.access_token), true, 'a restart on the same store signs nobody out')
 }
 
-test('O2 several instances that start at once on another store agree, and serve', async (t) => {
+test('O2: several instances that start at once on a new store agree, and serve', async (t) => {
   const redis = await redisOf(t)
   const plain = await environment(t, 'postgres')
   const before = await startReady(t, plain)
@@ -149,7 +149,7 @@ test('O2 several instances that start at once on another store agree, and serve'
   for (const { api } of instances) t.equal(await api.isActive(access_token), true)
 })
 
-test('O2 a Redis that comes back under a running service with an older id is not believed: it is emptied, and heals', async (t) => {
+test('O2: a Redis that returns with an older store id under a running service is emptied, and the service recovers', async (t) => {
   const redis = await redisOf(t)
   const { api, managementUrl, log } = await startReady(t, await environment(t, 'sqlite', { REDIS_URL: redis.url }))
   await api.signUp('ada', PASSWORD)
@@ -167,7 +167,7 @@ test('O2 a Redis that comes back under a running service with an older id is not
   )
 })
 
-test('O2 a Redis that is left behind is emptied: services that look sessions up there refuse them', async (t) => {
+test('O2: a Redis that is left behind is emptied: services that look sessions up there refuse them', async (t) => {
   const redis = await redisOf(t)
   const plain = await environment(t, 'sqlite')
   const before = await startReady(t, { ...plain, REDIS_URL: redis.url })
@@ -186,7 +186,7 @@ test('O2 a Redis that is left behind is emptied: services that look sessions up 
   for (const verifier of verifiers) t.not(await verdict(verifier, access_token), 'good')
 })
 
-test('O2 a Redis that is left behind and cannot be emptied is told, without its password', async (t) => {
+test('O2: a Redis that is left behind and cannot be emptied is reported, without its password', async (t) => {
   const redis = await redisOf(t, ['--requirepass', 'canary-password'])
   const plain = await environment(t, 'sqlite')
   const url = redis.url.replace('//', '//:canary-password@')
@@ -199,7 +199,7 @@ test('O2 a Redis that is left behind and cannot be emptied is told, without its 
   t.notMatch(JSON.stringify(log), /canary/)
 })
 
-test('O2 when sessions move to Redis, the tables of the database are emptied; of what Redis holds the id alone is new', async (t) => {
+test('O2: a move to Redis empties the session tables, and changes only the store id in Redis', async (t) => {
   const redis = await redisOf(t)
   const plain = await environment(t, 'sqlite')
   const before = await startReady(t, plain)
@@ -211,7 +211,7 @@ test('O2 when sessions move to Redis, the tables of the database are emptied; of
   await startReady(t, { ...plain, REDIS_URL: redis.url })
 
   t.equal(await countSessionRows(plain), 0)
-  // The feed begins with the first heartbeat.
+  // The first heartbeat creates the feed.
   await until(async () => (await redisKeys(redis.url)).some(({ key }) => key === 'lk1:feed'))
   const withoutTtl = (await redisKeys(redis.url)).filter(({ ttl }) => ttl === -1).map(({ key }) => key)
   t.strictSame(withoutTtl.sort(), ['lk1:epoch', 'lk1:feed', 'lk1:store'])

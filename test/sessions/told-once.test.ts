@@ -7,11 +7,11 @@ import { claimsOf, Forger } from '../support/hostile/tokens.js'
 import { latchkey, shellOf } from '../support/latchkey.js'
 import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
 
-/** How often each is asked: one would be enough to show the fault, and thousands filled a Redis. */
+/** How often each request is repeated. One repetition shows the defect; thousands filled a Redis. */
 const TIMES = 200
 const MADE_UP = '9f8Hn1VnTz2cUWl0q3yJ8A'
 
-/** A service on Redis, and what its feed has been told, heartbeats apart. */
+/** A service on Redis, and the entries of its feed without heartbeats. */
 async function start(t: Test): Promise<RunningService & { redis: Redis; told(): Promise<string[][]> }> {
   const service = await startService(t, 'redis')
   const redis = new Redis(service.env.REDIS_URL as string)
@@ -27,7 +27,7 @@ async function repeat(ask: () => Promise<unknown>, times = TIMES): Promise<void>
   for (let i = 0; i < times; i += 20) await Promise.all(Array.from({ length: 20 }, ask))
 }
 
-test('S1 the end of a session that ended before is told to nobody, by whichever way it is asked for', async (t) => {
+test('S1: the end of a session that ended before is not published again, on any route', async (t) => {
   const { api, env, told, audited } = await start(t)
   await api.signUp('ada', PASSWORD)
   const [mine, ended] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
@@ -67,7 +67,7 @@ test('S1 the end of a session that ended before is told to nobody, by whichever 
   t.equal(await api.isActive(mine.access_token), true)
 })
 
-test('S1 a session that expired is told to nobody where all of a user’s sessions end', async (t) => {
+test('S1: the end of all sessions of a user does not publish an expired session', async (t) => {
   const { api, redis, told } = await start(t)
   await api.signUp('ada', PASSWORD)
   const [mine, expired] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
@@ -80,7 +80,7 @@ test('S1 a session that expired is told to nobody where all of a user’s sessio
   t.strictSame(await told(), [['sid', mine.sid]])
 })
 
-test('S1 a sign-out that could not be told is told when it is asked for again', async (t) => {
+test('S1: a sign-out that could not be published is published by its repetition', async (t) => {
   const { api, redis, told } = await start(t)
   await api.signUp('ada', PASSWORD)
   const { access_token: token, sid } = await api.tokens('ada', PASSWORD)
@@ -95,7 +95,7 @@ test('S1 a sign-out that could not be told is told when it is asked for again', 
   t.equal(await api.isActive(token), false)
 })
 
-test('S1 the end of a client’s tokens is told once, and of older ones not at all', async (t) => {
+test('S1: the end of a client’s tokens is published once, and an older end never', async (t) => {
   const { api, env, told, audited } = await start(t)
   const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
   const form = { grant_type: 'client_credentials' }

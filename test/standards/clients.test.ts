@@ -8,7 +8,7 @@ import { CLIENT, JWT_SECRET, PASSWORD, startService, stores } from '../support/s
 import { stampedClaims } from '../support/stamped.js'
 
 for (const store of stores) {
-  test(`R12: ${store}: a refresh token of client A is nothing to client B, and A can still use it`, async (t) => {
+  test(`R12: ${store}: client B cannot use the refresh token of client A, and A still can`, async (t) => {
     const { api, env, audited } = await startService(t, store)
     const [a, b] = [await makeClient(env, 'a'), await makeClient(env, 'b')]
     await api.signUp('ada', PASSWORD)
@@ -36,7 +36,7 @@ for (const store of stores) {
   })
 }
 
-test('a session that a person began directly may be refreshed by way of a client', async (t) => {
+test('a client may refresh a session that a person began without a client', async (t) => {
   const { api, env } = await startService(t, 'sqlite')
   const client = await makeClient(env, 'backend')
   await api.signUp('ada', PASSWORD)
@@ -45,7 +45,7 @@ test('a session that a person began directly may be refreshed by way of a client
   t.match(await api.call('/token', { form, headers: basic(client) }), { status: 200, body: { sid: begun.sid } })
 })
 
-test('POST /login with a client that is not who it says: 401, and nobody is signed in', async (t) => {
+test('POST /login with wrong client credentials gets 401, and nobody is signed in', async (t) => {
   const { api, audited } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const form = { username: 'ada', password: PASSWORD }
@@ -55,7 +55,7 @@ test('POST /login with a client that is not who it says: 401, and nobody is sign
   t.equal(audited('login.accepted').length, 0)
 })
 
-test('POST /introspect: a client may use its own token, with the scope, as long as it has it', async (t) => {
+test('POST /introspect: a client may use its own token with the scope, while the client has that scope', async (t) => {
   const { api, env } = await startService(t, 'sqlite', withKeyFile(keyFile(t, await makeKey('ES256'))))
   const [asker, other] = [
     await makeClient(env, 'asker', { scopes: ['introspect', 'todo:read'] }),
@@ -80,7 +80,7 @@ test('POST /introspect: a client may use its own token, with the scope, as long 
   t.match(await ask('garbage'), { status: 401, body: { error: 'invalid_client' } })
 })
 
-test("POST /introspect: a person's token is no client's, whatever its scope says", async (t) => {
+test("POST /introspect: a person's token never acts for a client, whatever its scope says", async (t) => {
   const { api, env } = await startService(t, 'sqlite')
   await makeClient(env, 'asker', { scopes: ['introspect'] })
   await api.signUp('ada', PASSWORD)
@@ -91,7 +91,7 @@ test("POST /introspect: a person's token is no client's, whatever its scope says
   t.match(await api.login('ada', PASSWORD, { scope: 'introspect' }), { status: 400, body: { error: 'invalid_scope' } })
   t.match(await api.login('ada', PASSWORD, { scope: 'a admin' }), { status: 400, body: { error: 'invalid_scope' } })
   t.match(await ask(token), refused)
-  // Even if it were issued: signed with the real key, for the session that lives.
+  // A token with this scope, signed with the real key for a live session.
   const claims = decodeJwt(token)
   const sign = (changes: object) =>
     new SignJWT(stampedClaims({ ...claims, ...changes }))
@@ -102,7 +102,7 @@ test("POST /introspect: a person's token is no client's, whatever its scope says
   t.match(await ask(await sign({ scope: 'introspect', client_id: 'asker' })), refused)
 })
 
-test('POST /introspect: a client with audiences sees tokens for these alone', async (t) => {
+test('POST /introspect: a client with audiences sees only tokens for these audiences', async (t) => {
   const { api, env } = await startService(t, 'sqlite', { AUDIENCE: 'todo,mail' })
   const mailer = await makeClient(env, 'mailer', { scopes: ['introspect'], audiences: ['mail'] })
   await api.signUp('ada', PASSWORD)
@@ -114,7 +114,7 @@ test('POST /introspect: a client with audiences sees tokens for these alone', as
   t.equal(await api.isActive(todo.access_token), true, 'one without audiences sees it')
 })
 
-test('a client secret: the one before is good until the overlap ends; the one before that is not', async (t) => {
+test('a client secret: the previous one works until the overlap ends, and an older one never works', async (t) => {
   const { api, env } = await startService(t, 'sqlite')
   const first = await makeClient(env, 'backend', { scopes: ['introspect'] })
   const status = async (client: Credentials) =>
@@ -137,7 +137,7 @@ test('a client secret: the one before is good until the overlap ends; the one be
   t.equal(await status(third), 200)
 })
 
-test('POST /introspect: a client_id that is not the one of the header: 401, also when the header is known', async (t) => {
+test('POST /introspect: a client_id unlike the header gets 401, also when the service remembers the header', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const ask = (client_id: string) =>
     api.call('/introspect', { form: { token: 'x', client_id }, headers: basic(CLIENT) })

@@ -4,7 +4,7 @@ import { basic, makeClient } from '../support/clients.js'
 import { claimsOf } from '../support/hostile/forger.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
-/** What a standard defines, and we have not: by the error that it gets. */
+/** Restrictions that a standard defines and this service does not support, by their error. */
 const UNSUPPORTED: Record<string, [value: unknown, error: string]> = {
   authorization_details: ['[{"type":"payment","actions":["read"]}]', 'invalid_authorization_details'],
   dpop_jkt: ['NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs', 'invalid_request'],
@@ -21,7 +21,7 @@ const UNSUPPORTED: Record<string, [value: unknown, error: string]> = {
   request_uri: ['urn:x', 'request_uri_not_supported'],
 }
 
-/** Names that are nearly ours. */
+/** Misspelled names of supported parameters. */
 const MISSPELT = [
   'scopes',
   'Scope',
@@ -61,7 +61,7 @@ async function start(t: Test) {
   return { api, env, audited, requests: Object.entries(requests) }
 }
 
-test('a limit that a standard defines and we do not support is refused at every endpoint that issues tokens', async (t) => {
+test('a restriction that a standard defines and this service does not support is refused at every token endpoint', async (t) => {
   const { api, audited, requests } = await start(t)
   for (const [name, { path, form, headers }] of requests) {
     for (const [parameter, [value, error]] of Object.entries(UNSUPPORTED)) {
@@ -82,7 +82,7 @@ test('a limit that a standard defines and we do not support is refused at every 
   t.equal(audited('login.accepted').length, 1, 'and nobody was signed in')
 })
 
-test('a limit by a name that is nearly ours, or in the address, is refused and not ignored', async (t) => {
+test('a restriction under a misspelled name or in the address is refused, never ignored', async (t) => {
   const { api, audited, requests } = await start(t)
   for (const [name, { path, form, headers }] of requests) {
     for (const parameter of MISSPELT) {
@@ -113,7 +113,7 @@ test('a limit by a name that is nearly ours, or in the address, is refused and n
   }
 })
 
-test('a client assertion is a proof that is not supported: nobody goes on without it', async (t) => {
+test('a client assertion is an unsupported proof: the request is refused, never treated as unauthenticated', async (t) => {
   const { api } = await start(t)
   const assertion = {
     client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
@@ -121,7 +121,7 @@ test('a client assertion is a proof that is not supported: nobody goes on withou
   }
   const refused = { status: 401, body: { error: 'invalid_client' } }
   const { access_token: token } = await api.tokens('ada', PASSWORD)
-  // A session that no client would own: every client could refresh it.
+  // A session without a client: every client could refresh it.
   t.match(await api.call('/login', { form: { username: 'ada', password: PASSWORD, ...assertion } }), refused)
   t.match(await api.call('/token', { form: { grant_type: 'client_credentials', ...assertion } }), refused)
   t.match(await api.call('/introspect', { form: { token, ...assertion } }), refused)
@@ -130,7 +130,7 @@ test('a client assertion is a proof that is not supported: nobody goes on withou
 })
 
 for (const store of stores) {
-  test(`${store}: a refresh may ask for a part of the session's scope, and for no other audience (RFC 6749 §6)`, async (t) => {
+  test(`${store}: a refresh may ask for a part of the session's scope, and not for another audience (RFC 6749 §6)`, async (t) => {
     const { api, env, audited } = await startService(t, store, { AUDIENCE: 'web,todo' })
     const client = await makeClient(env, 'backend')
     await api.signUp('ada', PASSWORD)
@@ -182,7 +182,7 @@ for (const store of stores) {
   })
 }
 
-test('the table of what is refused is the one of the threat model', async (t) => {
+test("the refused restrictions are those of the threat model's table", async (t) => {
   const page = readFileSync(new URL('../../../docs/threat-model.md', import.meta.url), 'utf8')
   const listed = [...page.matchAll(/^\| (`[a-z_`, ]+`)[^|]*\| [^|]*\| `([a-z_]+)` \|$/gm)].flatMap(
     ([, names = '', error]) => [...names.matchAll(/`([a-z_]+)`/g)].map(([, name]) => [name, error]),

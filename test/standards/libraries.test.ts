@@ -4,15 +4,15 @@ import { type Test, test } from 'tap'
 import { basic, type Credentials, makeClient } from '../support/clients.js'
 import { environment, PASSWORD, type SpawnedService, spawnService, stores } from '../support/service.js'
 
-// Both libraries as their users have them, each doing discovery, client credentials, refresh, introspection and revocation.
-// The one option that loosens anything lets them speak plain http on loopback.
+// Both libraries as published, each with discovery, client credentials, refresh, introspection and revocation. The only
+// loosened option allows plain http on loopback.
 
 const methods = ['client_secret_basic', 'client_secret_post'] as const
 type Method = (typeof methods)[number]
 
 for (const store of stores) {
-  test(`${store}: standard clients do all that they are for`, async (t) => {
-    // Its issuer is where it listens: clients compare the two.
+  test(`${store}: standard clients complete discovery, client credentials, refresh, introspection and revocation`, async (t) => {
+    // The issuer is the address of the service, because clients compare the two.
     const { ISSUER: _, ...env } = await environment(t, store)
     const service = await spawnService(t, env)
     const issuer = new URL(service.api.url.replace('127.0.0.1', 'localhost'))
@@ -108,7 +108,7 @@ async function useOpenidClient(
   t.match(refreshed, { token_type: 'bearer', refresh_token: /^lkr_/ })
   t.match(await openid.tokenIntrospection(config, refreshed.access_token), { active: true, username: 'ada' })
 
-  // The second token ends its whole session, and so the access token beside it.
+  // The second token ends its whole session, with the access token.
   await openid.tokenRevocation(config, granted.access_token)
   await openid.tokenRevocation(config, refreshed.refresh_token as string)
   for (const token of [granted.access_token, refreshed.access_token]) {
@@ -120,7 +120,7 @@ async function useOpenidClient(
   })
 }
 
-/** What a library makes of a refusal. */
+/** The error that a library reports for a refusal. */
 const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     () => 'no failure',

@@ -5,7 +5,7 @@ import { basic, makeClient } from '../support/clients.js'
 import { algorithms, keyFile, makeKey, publicOf, withKeyFile } from '../support/keys.js'
 import { CLIENT, PASSWORD, startService } from '../support/service.js'
 
-test('metadata is that of RFC 8414, under either name, and leads to what is there', async (t) => {
+test('metadata follows RFC 8414 under both names, and its addresses exist', async (t) => {
   const { api } = await startService(t, 'sqlite', { ISSUER: 'https://auth.example.com/' })
   for (const name of ['oauth-authorization-server', 'openid-configuration']) {
     const answer = await api.call(`/.well-known/${name}`)
@@ -61,7 +61,7 @@ test('the metadata of an issuer with a path is where RFC 8414 and OpenID Connect
   const { api } = await startService(t, 'sqlite', { ISSUER: 'https://auth.example.com/a*b' })
   t.equal((await api.call('/.well-known/oauth-authorization-server/axb')).status, 404, 'an asterisk is not a pattern')
 
-  // As a client of the library looks for it.
+  // A client of the library looks here.
   const issuer = new URL('http://latchkey.test/tenant')
   const service = await startService(t, 'sqlite', { ISSUER: issuer.href })
   const fetchFromService: typeof fetch = (input) => fetch(new URL(new URL(String(input)).pathname, service.api.url))
@@ -75,7 +75,7 @@ test('the metadata of an issuer with a path is where RFC 8414 and OpenID Connect
   }
 })
 
-test('the JWKS has the public keys alone: no private member, no shared secret (RFC 7517)', async (t) => {
+test('the JWKS holds only public keys: no private member, no shared secret (RFC 7517)', async (t) => {
   const keys = await Promise.all(algorithms.map(makeKey))
   const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, ...keys)))
 
@@ -95,13 +95,13 @@ test('the JWKS has the public keys alone: no private member, no shared secret (R
   }
 })
 
-test('with shared secrets alone the JWKS is empty', async (t) => {
+test('with only shared secrets the JWKS is empty', async (t) => {
   const { api } = await startService(t, 'sqlite')
   t.match(await api.call('/.well-known/jwks.json'), { status: 200, text: '{"keys":[]}' })
 })
 
 for (const alg of ['ES256', 'RS256', 'EdDSA'] as const) {
-  test(`${alg}: an access token is one of RFC 9068, to judges from outside`, async (t) => {
+  test(`${alg}: an access token follows RFC 9068, as independent libraries verify`, async (t) => {
     const key = await makeKey(alg)
     const { api, env } = await startService(t, 'sqlite', { AUDIENCE: 'todo', ...withKeyFile(keyFile(t, key)) })
     const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
@@ -126,7 +126,7 @@ for (const alg of ['ES256', 'RS256', 'EdDSA'] as const) {
       t.equal(Number(payload.exp) - Number(payload.iat), 900)
       t.match(payload.jti, /^[\w-]{22}$/, '122 bits')
 
-      // What a resource server does with a request that it gets.
+      // A resource server does this with a request.
       const request = new Request('http://todo.test/items', { headers: { authorization: `Bearer ${token}` } })
       const server = { issuer: 'http://latchkey.test', jwks_uri: `${api.url}/.well-known/jwks.json` }
       const claims = await oauth.validateJwtAccessToken(server, request, 'todo', {

@@ -14,7 +14,7 @@ async function start(t: Test, overrides: Environment = { AUDIENCE: 'web,todo' })
   return { api, env, ask }
 }
 
-test('W13: without scope a token has every scope of the client but introspect and admin', async (t) => {
+test("W13: without scope a client's token has every scope of the client except introspect and admin", async (t) => {
   const { env, ask, api } = await start(t)
   const client = await makeClient(env, 'backend', { scopes: ['introspect', 'todo:read', 'admin', 'todo:write'] })
   const { body } = await ask(client)
@@ -24,7 +24,7 @@ test('W13: without scope a token has every scope of the client but introspect an
   t.match(bootstrap, { status: 200, body: { scope: '' } }, 'a client with no other has none in its token')
 })
 
-test('W13: a reserved scope is issued only when asked for, with the issuer as audience', async (t) => {
+test('W13: a reserved scope is issued only on request, with the issuer as audience', async (t) => {
   const { ask, api } = await start(t)
   for (const scope of ['admin', 'introspect', 'introspect admin']) {
     for (const audience of [undefined, 'web', 'todo']) {
@@ -51,13 +51,13 @@ test('W13: a reserved scope is issued only when asked for, with the issuer as au
   t.match(inPlainWords, { status: 400, body: { error: 'invalid_target' } })
 })
 
-test('W13: where ISSUER is the default audience, the reserved scope alone is enough', async (t) => {
+test('W13: if ISSUER is the default audience, the reserved scope alone is enough', async (t) => {
   const { ask, api } = await start(t, {})
   const { body } = await ask(api.client, { scope: 'introspect' })
   t.match(await api.call('/introspect', { form: { token: 'x' }, bearer: body.access_token }), { status: 200 })
 })
 
-test('a token for another audience opens neither /admin nor /introspect', async (t) => {
+test('a token for another audience gives no access to /admin and /introspect', async (t) => {
   const { ask, env, api } = await start(t)
   const client = await makeClient(env, 'backend', { scopes: ['introspect', 'admin', 'todo:read'] })
   for (const audience of ['web', 'todo']) {
@@ -73,7 +73,7 @@ test('a token for another audience opens neither /admin nor /introspect', async 
   }
 })
 
-test('ISSUER is an audience that may be asked for, also where AUDIENCE does not list it', async (t) => {
+test('a client may ask for ISSUER as audience, also when AUDIENCE does not list it', async (t) => {
   const { ask, env, api } = await start(t)
   await api.signUp('ada', PASSWORD)
   const person = await api.tokens('ada', PASSWORD, { audience: ISSUER })

@@ -3,7 +3,7 @@ import { basic, makeClient } from '../support/clients.js'
 import { CLIENT, PASSWORD, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
-  test(`${store}: POST /revoke ends an access token, its session and the refresh token, at once (RFC 7009)`, async (t) => {
+  test(`${store}: POST /revoke ends an access token, its session and the refresh token at once (RFC 7009)`, async (t) => {
     const { api, audited } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const [byAccess, byRefresh, other] = [
@@ -26,7 +26,7 @@ for (const store of stores) {
     t.equal(await api.isActive(other.access_token), true, 'the session beside them lives')
   })
 
-  test(`${store}: POST /revoke ends a client's own tokens, up to the one that is revoked`, async (t) => {
+  test(`${store}: POST /revoke ends the revoked token of a client, and its older tokens`, async (t) => {
     const { api, env } = await startService(t, store)
     const [backend, mailer] = [
       await makeClient(env, 'backend', { scopes: ['introspect'] }),
@@ -49,17 +49,17 @@ for (const store of stores) {
       'nor does it open a door any longer',
     )
     t.equal(await api.isActive(foreign), true, "another client's tokens live")
-    // Times of issue are whole seconds: one of the same second has ended with it.
+    // Times of issue are whole seconds. A token of the same second has ended too.
     await untilNextSecond()
     t.equal(await api.isActive(await grant(backend)), true, 'and so do those that it gets from now on')
   })
 
-  test(`${store}: POST /revoke answers 200 and nothing, whatever the token is (RFC 7009 §2.2)`, async (t) => {
+  test(`${store}: POST /revoke answers 200 without a body, whatever the token is (RFC 7009 §2.2)`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: live, refresh_token: refresh } = await api.tokens('ada', PASSWORD)
     const [header, claims, signature = ''] = live.split('.')
-    // Of a thousand tokens one ends in AA by itself.
+    // About one token in a thousand ends in AA by chance.
     const otherEnd = refresh.endsWith('AA') ? 'BA' : 'AA'
 
     for (const token of [
@@ -85,7 +85,7 @@ for (const store of stores) {
   })
 }
 
-test('POST /revoke: a client that says who it is must be who it says, and must say what to revoke', async (t) => {
+test('POST /revoke: given client credentials must be right, and the token is required', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token: token } = await api.tokens('ada', PASSWORD)

@@ -5,7 +5,7 @@ import { basic, makeClient } from '../support/clients.js'
 import { startService, stores } from '../support/service.js'
 
 for (const store of stores) {
-  test(`${store}: a client that revokes its token and asks for another within the second gets one that lives`, async (t) => {
+  test(`${store}: a client that revokes its token and gets another in the same second has a live token`, async (t) => {
     const { api, env } = await startService(t, store)
     const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
     const ask = () => api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
@@ -31,7 +31,7 @@ for (const store of stores) {
     )
       await new Promise(setImmediate)
 
-    // What deleting does first: everything that a replica which still remembers the client may issue has ended.
+    // The first step of a deletion ends everything that a replica may issue while it remembers the client.
     await sessions.revokeClient('backend', Math.ceil(Date.now() / 1000) + 10)
 
     const answer = await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })

@@ -4,7 +4,7 @@ import { CLIENT, startService } from '../support/service.js'
 
 const AUDIENCES = { AUDIENCE: 'http://latchkey.test,todo,mail' }
 
-test('POST /token: a client gets a token of its own, with the scopes that it has (RFC 6749 §4.4)', async (t) => {
+test('POST /token: a client gets its own token with its scopes (RFC 6749 §4.4)', async (t) => {
   const { api, env } = await startService(t, 'sqlite', AUDIENCES)
   const client = await makeClient(env, 'backend', { scopes: ['todo:read', 'todo:write'] })
 
@@ -24,7 +24,7 @@ test('POST /token: a client gets a token of its own, with the scopes that it has
   t.notOk('sid' in body || 'username' in body)
 })
 
-test('POST /token: fewer scopes and another audience may be asked for, more may not', async (t) => {
+test('POST /token: a client may ask for fewer scopes and another audience, and not for more', async (t) => {
   const { api, env } = await startService(t, 'sqlite', AUDIENCES)
   const client = await makeClient(env, 'backend', { scopes: ['todo:read', 'todo:write'] })
   const ask = (form: Record<string, string>) =>
@@ -34,7 +34,7 @@ test('POST /token: fewer scopes and another audience may be asked for, more may 
   t.equal(narrow.body.scope, 'todo:read')
   t.match((await api.introspect(narrow.body.access_token)).body, { scope: 'todo:read', aud: 'todo' })
 
-  // RFC 6749 §3.1: a parameter without a value counts as left out.
+  // RFC 6749 §3.1: a parameter without a value counts as omitted.
   t.match(await ask({ scope: '' }), { status: 200, body: { scope: 'todo:read todo:write' } })
   t.match(await ask({ scope: 'todo:read admin' }), { status: 400, body: { error: 'invalid_scope' } })
   t.match(await ask({ scope: 'todo' }), { status: 400, body: { error: 'invalid_scope' } })
@@ -43,7 +43,7 @@ test('POST /token: fewer scopes and another audience may be asked for, more may 
   t.match(await ask({ audience: 'todo2' }), { status: 400, body: { error: 'invalid_target' } })
 })
 
-test('POST /token: a client with audiences gets tokens for these alone', async (t) => {
+test('POST /token: a client with audiences gets tokens only for these', async (t) => {
   const { api, env } = await startService(t, 'sqlite', AUDIENCES)
   const client = await makeClient(env, 'mailer', { audiences: ['mail', 'elsewhere'] })
   const ask = (form: Record<string, string>) =>
@@ -60,7 +60,7 @@ test('POST /token: a client with audiences gets tokens for these alone', async (
   )
 })
 
-test('POST /token: no other grant, and above all no password', async (t) => {
+test('POST /token: other grants are refused, above all the password grant', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const ask = (form: Record<string, string>) => api.call('/token', { form, headers: basic(CLIENT) })
 
@@ -73,7 +73,7 @@ test('POST /token: no other grant, and above all no password', async (t) => {
   }
 })
 
-test('H4: POST /token, /revoke and /introspect with a parameter given twice: 400', async (t) => {
+test('H4: POST /token, /revoke and /introspect refuse a parameter given twice with 400', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const form = (raw: string) => ({
     raw,
@@ -92,7 +92,7 @@ test('H4: POST /token, /revoke and /introspect with a parameter given twice: 400
   t.equal(unknown.status, 200, 'one that is not known is ignored (RFC 6749 §3.2)')
 })
 
-test('POST /token: who calls is asked before what they want', async (t) => {
+test('POST /token: the client is authenticated before the other parameters are read', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const refused = { status: 401, body: { error: 'invalid_client' }, headers: { 'www-authenticate': /^Basic / } }
 
@@ -103,8 +103,8 @@ test('POST /token: who calls is asked before what they want', async (t) => {
   t.match(await api.call('/token', { form: { client_id: CLIENT.id } }), refused, 'an id alone is no credential')
 })
 
-test('client authentication: Basic percent-encoded or raw, in the body, or both when they are the same', async (t) => {
-  // Of every character that the two ways of writing Basic treat differently.
+test('client authentication: Basic percent-encoded or raw, in the body, or both with equal credentials', async (t) => {
+  // Contains every character that the two forms of Basic treat differently.
   const odd = { id: 'backend', secret: 'a+b%20c:d/e=f&g%2Bh~i_j-k.l*m!n(o)' }
   const { api } = await startService(t, 'sqlite', { BOOTSTRAP_CLIENT: `${odd.id}:${odd.secret}` })
   const form = { grant_type: 'client_credentials' }

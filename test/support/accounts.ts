@@ -3,7 +3,7 @@ import { createPasswordHashing } from '../../src/users/password.js'
 import { createUsers, type Users } from '../../src/users/users.js'
 import type { Environment } from './service.js'
 
-/** What an administrator does beside the running service: acts on its accounts, in its database. */
+/** Changes accounts in the database of a running service, like an administrator's tool. */
 export async function withAccounts<Result>(
   { DATABASE_URL }: Environment,
   act: (users: Users, database: Database) => Promise<Result>,

@@ -1,14 +1,14 @@
 import type { Answer, Api, Call } from './api.js'
 import { basic } from './clients.js'
 
-/** Calls below `/admin` as the service's own client, which has the scope admin. */
+/** Calls routes below `/admin` with the service's own client, which has the scope admin. */
 export function adminOf(api: Api) {
   return (method: string, path: string, call: Call = {}): Promise<Answer> =>
     api.call(`/admin${path}`, { method, ...call, headers: { ...basic(api.client), ...call.headers } })
 }
 
 export const USER = '00000000-0000-4000-8000-000000000000'
-/** Every route below /admin. The test of the OpenAPI document holds this list to it. */
+/** Every route below /admin. A test compares this list with the OpenAPI document. */
 export const ROUTES: [method: string, path: string][] = [
   ['GET', '/admin/users'],
   ['POST', '/admin/users'],

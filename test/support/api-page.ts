@@ -47,7 +47,7 @@ const SETTINGS = {
   BOOTSTRAP_CLIENT: 'page:the-page-of-the-api-asks-nobody-Rt7Uy4Io1Pl',
 }
 
-/** docs/api.md, from the OpenAPI document that the service answers. */
+/** Writes docs/api.md from the OpenAPI document of the service. */
 export async function apiPage(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-page-'))
   const config = addDevelopmentSecrets(

@@ -4,7 +4,7 @@ export interface Answer {
   status: number
   headers: Record<string, string | string[] | undefined>
   text: string
-  /** The parsed body; undefined where it is empty or no JSON. */
+  /** The parsed body. Undefined when the body is empty or not JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
   body: any
 }
@@ -16,7 +16,7 @@ export interface Call {
   json?: unknown
   /** Sent as a form. */
   form?: Record<string, string>
-  /** Sent as it is. */
+  /** Sent unchanged. */
   raw?: string | Buffer
   bearer?: string
 }
@@ -30,7 +30,7 @@ export interface Tokens {
   scope: string
 }
 
-/** The service as its callers see it. On bare node:http, which sends what it is told, unlike fetch. */
+/** A client of the service. It uses node:http, which sends every header unchanged, unlike fetch. */
 export class Api {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 200 })
 
@@ -71,7 +71,7 @@ export class Api {
     })
   }
 
-  /** Its connections, which are kept for the next call. */
+  /** Closes the connections that wait for the next call. */
   close(): void {
     this.#agent.destroy()
   }
@@ -97,14 +97,14 @@ export class Api {
     return this.call('/introspect', { form: { token }, headers: { authorization: `Basic ${basic}` } })
   }
 
-  /** Whether the service says that the token is live. */
+  /** Whether the service says that the token is active. */
   async isActive(token: string): Promise<boolean> {
     const { status, body } = await this.introspect(token)
     if (status !== 200) throw new Error(`introspection answered ${status}`)
     return body.active
   }
 
-  /** Signs in somebody whose password is right. */
+  /** Signs in with a right password, and throws after any other answer. */
   async tokens(username: string, password: string, more: Record<string, string> = {}): Promise<Tokens> {
     const { status, body, text } = await this.login(username, password, more)
     if (status !== 200) throw new Error(`sign-in answered ${status} ${text}`)

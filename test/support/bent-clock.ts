@@ -1,15 +1,15 @@
 import { type Clock, createClock } from '@latchkey/verifier/clock'
 
 export interface BentClock extends Clock {
-  /** As after the machine was suspended: the wall clock has gone on, and the monotonic clock has not. Milliseconds. */
+  /** Moves the wall clock but not the monotonic clock, like a suspended machine. Milliseconds. */
   suspend(milliseconds: number): void
-  /** Time goes by, on both clocks. */
+  /** Moves both clocks forward by this many milliseconds. */
   pass(milliseconds: number): void
-  /** Somebody sets the wall clock, backwards where this is less than 0. */
+  /** Moves the wall clock by this many milliseconds. A negative number moves it back. */
   setWall(milliseconds: number): void
 }
 
-/** The clocks of this process, which go on by themselves, and further when a test says so. */
+/** The clocks of this process, which a test can also move. */
 export function bentClock(): BentClock {
   let monotonic = 0
   let wall = 0

@@ -3,7 +3,7 @@ import { t as file, type Test } from 'tap'
 import { locate } from './servers/install.js'
 import { PASSWORD } from './service.js'
 
-/** One Chromium a test file; each device is a context of its own in it. */
+/** Each test file has one Chromium. Each device is a browser context. */
 export const browser = await chromium.launch({
   executablePath: locate('chromium', ['/usr/bin']) ?? 'chromium',
   args: [
@@ -28,7 +28,7 @@ export const PHONE = {
     'Version/18.0 Mobile/15E148 Safari/604.1',
 } satisfies BrowserContextOptions
 
-/** A tab on a device of its own. If its script throws, the test fails. */
+/** Opens a tab on a new device. A script error on the page fails the test. */
 export async function openDevice(t: Test, url: string, options: BrowserContextOptions = {}): Promise<Page> {
   const context = await browser.newContext(options)
   context.setDefaultTimeout(15_000)
@@ -67,7 +67,7 @@ export async function addTodo(page: Page, text: string): Promise<void> {
   await todo(page, text).waitFor()
 }
 
-/** What is there while somebody is signed in, and what while nobody is. */
+/** What the page shows to a signed-in person, and to others. */
 export const desk = (page: Page) => page.getByRole('heading', { name: 'Your todos' })
 export const welcome = (page: Page) => page.getByRole('heading', { name: 'Sign in' })
 export const todo = (page: Page, text: string) => page.getByRole('checkbox', { name: text, exact: true })

@@ -8,7 +8,7 @@ export interface Credentials {
   secret: string
 }
 
-/** A client in the database of a service that runs on `env`. */
+/** Creates a client in the database of a service that runs on `env`. */
 export async function makeClient(
   env: Environment,
   id: string,
@@ -21,7 +21,7 @@ export async function makeClient(
   return credentials
 }
 
-/** Another secret for it, while the one that it has is good for `overlap` milliseconds more. */
+/** Gives the client a new secret. Its present secret works for `overlap` milliseconds more. */
 export async function rotateSecret(env: Environment, { id }: Credentials, overlap: number): Promise<Credentials> {
   const database = await openDatabase(readStoresConfig(env).databaseUrl, () => {})
   const credentials = { id, secret: generateClientSecret() }
@@ -30,7 +30,7 @@ export async function rotateSecret(env: Environment, { id }: Credentials, overla
   return credentials
 }
 
-/** The header of `client_secret_basic`, raw: neither part is percent-encoded. */
+/** The raw header of `client_secret_basic`: neither part is percent-encoded. */
 export function basic({ id, secret }: Credentials): { authorization: string } {
   return { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` }
 }

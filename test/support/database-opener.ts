@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { openDatabase } from '../../src/database/database.js'
 
-// A process that opens a database when it is told to, and says how that went.
+// A process that opens a database on command, and reports the result.
 process.stdout.write('ready\n')
 await once(process.stdin, 'data')
 try {

@@ -30,7 +30,7 @@ const invalidClient =
   '401 Basic realm="latchkey", charset="UTF-8" ' +
   '{"error":"invalid_client","error_description":"client authentication failed: send id and secret by HTTP Basic or in the body"}'
 
-/** The only right answers to a bad token: for every cause the same, to the byte. */
+/** The only right answers to a bad token. They are identical for every defect. */
 export const refused: Required<Outcome> = {
   introspect: '200 {"active":false}',
   'refresh, in the body': invalidGrant,
@@ -48,10 +48,10 @@ export const refused: Required<Outcome> = {
   'token, in the body': invalidGrant,
 }
 
-/** Node's HTTP client sends nothing else in a header, and white space at its end is not part of it (RFC 9112 §5.1). */
+/** Node's HTTP client sends only these characters. White space at the end is not part of a header (RFC 9112 §5.1). */
 export const fitsHeader = (token: string) => /^[\t\x20-\x7e\x80-\xff]*$/.test(token) && !/[ \t]$/.test(token)
 
-/** What every door says to a token, but for `/logout`. A token that no header can carry is presented in bodies alone. */
+/** The answers of all endpoints to a token, except `/logout`. A token that fits no header is sent only in bodies. */
 export async function presentAtEveryDoor(api: Api, token: string): Promise<Outcome> {
   const inHeader = token.length < 7800 && fitsHeader(token)
   const inBody = await Promise.all([

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * Polls until the condition holds, and returns how many milliseconds that took.
+ * Polls until the condition holds. Returns how many milliseconds that took.
  *
- * @param within how long to poll at most, in milliseconds. Only a test that fails waits for it
+ * @param within how long to poll at most, in milliseconds. Only a failing test waits this long
  * @throws Error when the condition does not hold within that time
  */
 export async function eventually(condition: () => boolean | Promise<boolean>, within = 30_000): Promise<number> {
   const began = performance.now()
-  // Exact where the wait is short, and cheap where it is long.
+  // Short pauses make a short wait exact. Longer pauses make a long wait cheap.
   for (let pause = 2; !(await condition()); pause = Math.min(pause * 1.2, 25)) {
     if (performance.now() - began > within) throw new Error(`the condition did not hold within ${within} ms`)
     await sleep(pause)

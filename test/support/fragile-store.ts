@@ -4,7 +4,7 @@ import { startPostgres } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
 import { type Environment, environment, type RunningService, type Store, startServiceWith } from './service.js'
 
-/** A service whose store, a real one of its own, can be taken away: from then on nothing can be saved. */
+/** A service with its own real store. The test can make the store unavailable, and then nothing can be saved. */
 export async function startWithFragileStore(
   t: Test,
   store: Store,
@@ -16,7 +16,7 @@ export async function startWithFragileStore(
       const service = await startServiceWith(t, env)
       const other = new SqliteDatabase((env.DATABASE_URL as string).slice('sqlite:'.length))
       t.teardown(() => void other.close())
-      // As a backup that hangs does: others read, and wait in vain to write.
+      // Like a hanging backup: others can read, and cannot write.
       return { ...service, takeStoreAway: async () => void other.exec('BEGIN EXCLUSIVE') }
     }
     case 'postgres': {

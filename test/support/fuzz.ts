@@ -25,11 +25,11 @@ interface Operation {
   security: Record<string, string[]>[]
   parameters: { in: string; name: string; required?: boolean; schema: Schema }[]
   body: Schema | undefined
-  /** By status: what checks the body; undefined where there is none. */
+  /** By status: the check of the body. Undefined when the answer has no body. */
   answers: Map<string, ValidateFunction | undefined>
 }
 
-/** A request, with marks where what is alive at the moment belongs. */
+/** A request with placeholders for the things that exist now. */
 interface Request {
   operation: number
   path: string
@@ -37,7 +37,7 @@ interface Request {
   body: string | undefined
 }
 
-/** What the marks stand for. */
+/** The values of the placeholders. */
 export interface Alive {
   access: string
   refresh: string
@@ -46,13 +46,13 @@ export interface Alive {
   name: string
   user: string
   session: string
-  /** A client that may be deleted. */
+  /** A client that a request may delete. */
   service: string
 }
 const MARKS = ['access', 'refresh', 'client', 'basic', 'name', 'user', 'session', 'service'] as const
 const mark = (name: keyof Alive) => `⟦${name}⟧`
 
-/** Each operation of a document, as it is to be called and what it may answer. */
+/** Each operation of a document: how to call it, and its possible answers. */
 export function operationsOf(document: {
   // biome-ignore lint/suspicious/noExplicitAny: a document of another's making, read once
   paths: Record<string, Record<string, any>>
@@ -76,7 +76,7 @@ export function operationsOf(document: {
   )
 }
 
-/** The schema, with no room for members that it does not name: an answer must not say more than the document. */
+/** The schema without additional members, because an answer must not say more than the document. */
 function closed(schema: Schema): Schema {
   return {
     ...schema,
@@ -88,7 +88,7 @@ function closed(schema: Schema): Schema {
   }
 }
 
-// What has broken programs before.
+// Values that have broken programs before.
 const hostile = fc.oneof(
   fc.constantFrom(
     ...['', ' ', '\0', 'a\0b', '\ud800', '\u202e', '\ufeff', '\r\nX: y', '%', '%00', '%2e%2e%2f', '../../etc/passwd'],
@@ -116,7 +116,7 @@ const wrong = fc.oneof(
   fc.json({ maxDepth: 3 }).map((text) => JSON.parse(text) as unknown),
 )
 
-/** Names of parameters whose right values no schema can tell. */
+/** Parameters whose valid values no schema describes. */
 const likely: Record<string, string[]> = {
   username: [mark('name'), 'grace'],
   password: [PASSWORD, PASSWORD, 'wrong'],
@@ -140,7 +140,7 @@ function right(name: string, schema: Schema): fc.Arbitrary<unknown> {
   return values ? fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...values) }, { weight: 1, arbitrary: own }) : own
 }
 
-/** Values that the schema takes, if it takes what it says. */
+/** Values that the schema accepts. */
 function valid(schema: Schema): fc.Arbitrary<unknown> {
   if (schema.anyOf) return fc.oneof(...schema.anyOf.map(valid))
   if (schema.const !== undefined) return fc.constant(schema.const)
@@ -162,7 +162,7 @@ function text({ pattern, minLength = 0, maxLength = 64 }: Schema): fc.Arbitrary<
   return fc.stringMatching(new RegExp(pattern)).filter((value) => value.length <= maxLength)
 }
 
-/** Mostly right, so that some get far in; each part may be wrong in each way. */
+/** Mostly valid, so that some requests pass the validation. Each part may be invalid in each way. */
 function member(name: string, schema: Schema, isRequired: boolean): fc.Arbitrary<unknown> {
   return fc.oneof(
     { weight: 30, arbitrary: right(name, schema) },
@@ -183,7 +183,7 @@ function objectOf(schema: Schema): fc.Arbitrary<Record<string, unknown>> {
       maxLength: 1,
     },
   )
-  // Where every member that is not known is refused, most requests must have none, or nothing behind the refusal is ever reached.
+  // A route that refuses unknown members gets them rarely. Otherwise nothing behind this refusal would run.
   const weight = schema.additionalProperties === false ? 20 : 1
   const extra = fc.oneof({ weight, arbitrary: fc.constant([]) }, { weight: 10, arbitrary: others })
   return fc.tuple(fc.tuple(...members), extra).map(([own, more]) => {
@@ -233,7 +233,7 @@ function bodyOf(schema: Schema): fc.Arbitrary<{ type: string; text: string }> {
   )
 }
 
-/** What no encoder would refuse: a lone surrogate has no UTF-8. Marks stay as they are. */
+/** Skips text that an encoder would refuse: a lone surrogate has no UTF-8. Placeholders stay unchanged. */
 function encode(value: string): string {
   return encodeURIComponent(Buffer.from(value).toString()).replaceAll('%E2%9F%A6', '⟦').replaceAll('%E2%9F%A7', '⟧')
 }
@@ -271,7 +271,7 @@ export function requests(operations: readonly Operation[]): fc.Arbitrary<Request
     const ofClient = operation.path.startsWith('/admin/clients/')
     const values = fc.tuple(
       ...inPath.map(({ name, schema }) => {
-        // Dots alone, and nothing at all, are another address.
+        // Only dots, or nothing, would be another address.
         return fc
           .oneof(
             { weight: 12, arbitrary: ofClient ? fc.constant(mark('service')) : right(name, schema) },
@@ -322,10 +322,10 @@ export function requests(operations: readonly Operation[]): fc.Arbitrary<Request
   return fc.oneof(...each)
 }
 
-/** Headers past 8 KB are refused before there is a route: that has tests of its own. */
+/** Headers over 8 KB are refused before routing. Other tests cover them. */
 const inAddress = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, 300)
 
-/** Sends it, with what is alive put in; answers with what is wrong with the answer, or undefined. */
+/** Sends the request with its placeholders filled. Returns the fault of the answer, or undefined. */
 export async function send(
   api: Api,
   operations: readonly Operation[],
@@ -362,8 +362,8 @@ const describe = (errors: ErrorObject[] | null | undefined) =>
   JSON.stringify(errors?.map(({ instancePath, message }) => [instancePath, message]))
 
 /**
- * Keeps something alive for the marks: what the requests before have ended, deleted or signed out is made anew. From an
- * address of its own, where the accounts are known, so that nobody's wrong guesses hold it up.
+ * Keeps the values of the placeholders alive: it recreates what earlier requests ended, deleted or signed out. It uses
+ * its own address, which the accounts trust, so that wrong guesses of others do not delay it.
  */
 export function createNursery(api: Api, admin: Credentials, fuzzer: () => Promise<Credentials>) {
   const headers = { 'x-forwarded-for': '198.51.100.1' }

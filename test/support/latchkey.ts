@@ -8,15 +8,15 @@ export interface Ran {
   code: number | null
   stdout: string
   stderr: string
-  /** What it printed, parsed; undefined where it is no JSON. */
+  /** The parsed standard output. Undefined when it is not JSON. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
   json: any
 }
 
-/** The two ways to keep things that differ for the command line. */
+/** The two combinations of stores that differ for the command line. */
 export const settings = ['sqlite', 'postgres and redis'] as const
 
-/** The settings of a service on stores of its own. */
+/** The settings of a service on its own stores. */
 export async function environmentOf(t: Test, setting: (typeof settings)[number]): Promise<Environment> {
   if (setting === 'sqlite') return environment(t, 'sqlite')
   const redis = await startRedis()
@@ -24,7 +24,7 @@ export async function environmentOf(t: Test, setting: (typeof settings)[number])
   return environment(t, 'postgres', { REDIS_URL: redis.url })
 }
 
-/** What an operator's shell has of it: where things are kept, and no secret of the service. */
+/** The environment of an operator's shell: the addresses of the stores, and no secret of the service. */
 export function shellOf({ DATABASE_URL, REDIS_URL }: Environment): Environment {
   const shell = { NODE_ENV: 'production', DATABASE_URL: DATABASE_URL as string }
   return REDIS_URL === undefined ? shell : { ...shell, REDIS_URL }
@@ -32,13 +32,13 @@ export function shellOf({ DATABASE_URL, REDIS_URL }: Environment): Environment {
 
 export const PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 
-/** Runs the real program, as its name on the PATH would. */
+/** Runs the real program as a shell would. */
 export async function latchkey(args: string[], env: Environment = {}, stdin: string | Buffer = ''): Promise<Ran> {
   const child = spawn(PROGRAM, args, { env: { PATH: process.env.PATH, ...env } })
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk) => (stdout += chunk))
   child.stderr.on('data', (chunk) => (stderr += chunk))
-  // One that does not read its standard input may be gone before it is written.
+  // A command that does not read its standard input may end before the write.
   child.stdin.on('error', () => {}).end(stdin)
   const code = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject).on('close', resolve)

@@ -5,34 +5,34 @@ import type { Answer, Api, Tokens } from './api.js'
 import { PASSWORD } from './service.js'
 import { until, verdict } from './verifier-setup.js'
 
-/** The answer, and after how many milliseconds it came. */
+/** The answer, with the milliseconds until it came. */
 export async function timed(ask: () => Promise<Answer>): Promise<Answer & { took: number }> {
   const began = performance.now()
   return { ...(await ask()), took: performance.now() - began }
 }
 
-/** Everything that was acknowledged, and what has been seen to contradict it. */
+/** Records every acknowledged revocation, and everything that contradicts one. */
 export class Ledger {
-  /** Of acknowledged revocations: from then on none of these tokens may live. */
+  /** Tokens of acknowledged revocations. None of them may be valid any more. */
   readonly ended: Tokens[] = []
-  /** What must never be seen, in words. */
+  /** Descriptions of everything that must not happen. */
   readonly wrong: string[] = []
   answered = 0
-  /** Answers that were 503, and connections that broke: asked again. */
+  /** The number of 503 answers and broken connections. Each request was repeated. */
   failed = 0
-  /** Sessions that are gone although nobody ended them. */
+  /** Sessions that disappeared although nobody ended them. */
   lost = 0
   #checked = 0
   #isOver = false
 
-  /** When the test ends, and be it by a failure, nobody asks any more. */
+  /** The end of the test stops the retries, also after a failure. */
   constructor(t?: Test) {
     t?.teardown(() => {
       this.#isOver = true
     })
   }
 
-  /** Asks until there is an answer that is one. */
+  /** Repeats the request until its answer is below 500. */
   async insist(ask: () => Promise<Answer>): Promise<Answer> {
     for (;;) {
       const answer = await ask().catch(() => undefined)
@@ -47,7 +47,7 @@ export class Ledger {
     }
   }
 
-  /** Looks at what has ended since the last time, or at all of it; answers with how many of those tokens live. */
+  /** Checks the tokens that ended since the last call, or all. Returns how many are valid. */
   async countRevived(next: () => Api, all = false): Promise<number> {
     const tokens = this.ended.slice(all ? 0 : this.#checked)
     this.#checked = this.ended.length
@@ -65,7 +65,7 @@ export class Ledger {
   }
 }
 
-/** How many of what has ended a verifier accepts; it may be a second late, and has been given that. */
+/** How many ended tokens a verifier accepts. The caller has already waited for the second that a follower may lag. */
 export async function countAccepted(verifiers: Verifier[], { ended }: Ledger): Promise<number> {
   let accepted = 0
   for (const { access_token: token } of ended) {
@@ -74,7 +74,7 @@ export async function countAccepted(verifiers: Verifier[], { ended }: Ledger): P
   return accepted
 }
 
-/** What is good is accepted by all of them, before long. */
+/** Waits until all verifiers accept a live token. */
 export async function accepts(t: Test, api: Api, verifiers: Verifier[]): Promise<void> {
   const { body } = await new Ledger(t).insist(() => api.login('ada-0', PASSWORD))
   for (const verifier of verifiers) {
@@ -86,13 +86,13 @@ interface Load {
   next: () => Api
   ledger: Ledger
   lanes?: number
-  /** Where the store keeps what it has said, no session may be gone that nobody ended. */
+  /** Whether the store is durable. Then a session must not disappear. */
   isDurable?: boolean
 }
 
 /**
- * People who sign in, refresh on two devices at once, and sign out by every door, until it is stopped. Each lane is one
- * person. What is answered goes into the ledger; what is not is asked again, as callers should.
+ * People who sign in, refresh on two devices at once, and sign out on every route, until stopped. Each lane is one
+ * person. Answers go into the ledger. A request without an answer is repeated, as callers should.
  */
 export function startLoad({ next, ledger, lanes = 6, isDurable = true }: Load): { stop(): Promise<void> } {
   let isStopped = false
@@ -126,12 +126,12 @@ export function startLoad({ next, ledger, lanes = 6, isDurable = true }: Load): 
     return successors.length === 2 ? successors[0]?.body : undefined
   }
 
-  /** Ends both sessions, each by a door that is drawn by lot; what a door acknowledges, it has ended. */
+  /** Ends both sessions on random routes. An acknowledged session has ended. */
   async function end(bearer: string, mine: Tokens[], other: Tokens[]): Promise<void> {
     const ask = async (ends: Tokens[], door: () => Promise<Answer>) => {
       const { status } = await ledger.insist(door)
-      // Not a door's yes: it wants a living token, and the one that asks had ended at a try that was not answered, or was
-      // lost with the store.
+      // This status does not acknowledge. The route needs a live token, but an unanswered attempt has ended its
+      // session, or the store lost it.
       if (status !== 204 && status !== 200) return
       const introspection = await ledger.insist(() => next().introspect((ends.at(-1) as Tokens).access_token))
       if (introspection.body.active) ledger.wrong.push('a token lived after its end was acknowledged')
@@ -174,7 +174,7 @@ export function startLoad({ next, ledger, lanes = 6, isDurable = true }: Load): 
   }
 }
 
-/** The accounts of that many lanes. */
+/** Creates the accounts of all lanes. */
 export async function signUpLanes(api: Api, lanes = 6): Promise<void> {
   for (let lane = 0; lane < lanes; lane += 1) {
     const { status, text } = await new Ledger().insist(() => api.signUp(`ada-${lane}`, PASSWORD))

@@ -3,8 +3,8 @@ import ts from 'typescript'
 import { type Manifest, root } from './kustomize.js'
 
 /**
- * What is wrong with manifests, by the types of Kubernetes' own API (`kubernetes-models`): a field that is not there, one
- * that is missing, a value of the wrong type. The compiler looks, for the package's own validators let unknown fields pass.
+ * The type errors of manifests, by the types of the Kubernetes API (`kubernetes-models`): unknown fields, missing
+ * fields, wrong types. The compiler checks them, because the validators of the package accept unknown fields.
  */
 export function faultsOf(manifests: readonly Manifest[]): string[] {
   const source = manifests

@@ -5,9 +5,9 @@ import { newSession, newUser, openStore, present } from './stores.js'
 
 const ROUNDS = 40
 
-/** What every store promises when two replicas of the service act at once. */
+/** The rules of every store when two replicas of the service act at once. */
 export function sessionRaces(store: Store): void {
-  test(`${store}: R1 of 50 that rotate one generation at once one does, and all get its successor`, async (t) => {
+  test(`${store}: R1: one of 50 simultaneous rotations of a generation succeeds, and all get its successor`, async (t) => {
     const { sessions, replica } = await openStore(t, store)
     const replicas = [sessions, await replica()]
     const { session } = await sessions.create(newSession(newUser()))
@@ -25,7 +25,7 @@ export function sessionRaces(store: Store): void {
     t.equal((await sessions.list(session.sub)).length, 1)
   })
 
-  test(`${store}: R6 nothing of a session is left when it is ended while it rotates`, async (t) => {
+  test(`${store}: R6: a session that ends during its rotation leaves nothing`, async (t) => {
     const { sessions, replica } = await openStore(t, store)
     const other = await replica()
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -46,7 +46,7 @@ export function sessionRaces(store: Store): void {
     }
   })
 
-  test(`${store}: of many that end a session at once one has ended it`, async (t) => {
+  test(`${store}: one of many simultaneous revocations of a session ends it`, async (t) => {
     const { sessions, replica } = await openStore(t, store)
     const replicas = [sessions, await replica()]
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -60,7 +60,7 @@ export function sessionRaces(store: Store): void {
     }
   })
 
-  test(`${store}: R13 sign-ins at once leave as many sessions as the limit, the latest of them`, async (t) => {
+  test(`${store}: R13: simultaneous sign-ins leave the latest sessions, as many as the limit`, async (t) => {
     for (const sessionsPerUser of [1, 3]) {
       const { sessions, replica } = await openStore(t, store, { sessionsPerUser })
       const replicas = [sessions, await replica()]
@@ -75,7 +75,7 @@ export function sessionRaces(store: Store): void {
     }
   })
 
-  test(`${store}: ending all, twice at once and while all rotate, fails nobody and leaves nothing`, async (t) => {
+  test(`${store}: revokeAll, twice at once and during rotations, never fails and leaves nothing`, async (t) => {
     const { sessions, replica } = await openStore(t, store)
     const other = await replica()
     for (let round = 0; round < ROUNDS / 2; round += 1) {

@@ -9,7 +9,7 @@ export const ofKind = (manifests: Manifest[], ...kinds: string[]) =>
   manifests.filter(({ kind }) => kinds.includes(kind))
 export const named = (manifests: Manifest[], kind: string, name: string) =>
   ofKind(manifests, kind).find(({ metadata }) => metadata.name === name)
-/** Each template of pods, with whose it is. */
+/** Each pod template with its owner. */
 export const pods = (manifests: Manifest[]): { owner: string; labels: Record<string, string>; spec: Any }[] =>
   ofKind(manifests, 'Deployment', 'StatefulSet', 'Job').map(({ kind, metadata, spec }) => ({
     owner: `${kind} ${metadata.name}`,
@@ -19,7 +19,7 @@ export const pods = (manifests: Manifest[]): { owner: string; labels: Record<str
 const isSelected = (labels: Record<string, string>, selector: Record<string, string>) =>
   Object.entries(selector).every(([name, value]) => labels[name] === value)
 
-/** Secrets that are not rendered: whoever runs the service makes them. The first as docs/operate.md says. */
+/** Secrets that operators create, and that are not rendered. docs/operate.md describes the first. */
 const GIVEN = { latchkey: secretKeysOfTheManual(), 'auth-example-com-tls': ['tls.crt', 'tls.key'] }
 
 function secretKeysOfTheManual(): string[] {
@@ -28,7 +28,7 @@ function secretKeysOfTheManual(): string[] {
   return [...command.matchAll(/--from-file=(?:[^=\s]*\/)?([\w.-]+)/g)].map(([, key = '']) => key)
 }
 
-/** What the standard demands, and two things more: a root that cannot be written to, and a limit of memory. */
+/** The demands of the standard, and two more: a read-only root and a memory limit. */
 export function unrestricted(pod: Any): string[] {
   const faults: string[] = []
   const demand = (isSo: boolean, what: string) => isSo || faults.push(what)
@@ -58,12 +58,12 @@ export function unrestricted(pod: Any): string[] {
   return faults
 }
 
-/** Each reference by name, selector or path that leads nowhere. */
+/** Each reference by name, selector or path without a target. */
 export function danglingReferences(manifests: Manifest[]): string[] {
   const dangling: string[] = []
   const demand = (isSo: boolean, what: string) => isSo || dangling.push(what)
   const all = pods(manifests)
-  /** The keys of a Secret or a ConfigMap; undefined where there is none. */
+  /** The keys of a Secret or a ConfigMap. Undefined when it does not exist. */
   const keysOf = (kind: string, name: string): string[] | undefined => {
     const found = named(manifests, kind, name)
     if (found) return Object.keys({ ...found.data, ...found.stringData, ...found.binaryData })

@@ -7,25 +7,25 @@ import { PASSWORD } from './service.js'
 import { isAll } from './size.js'
 
 /**
- * Rounds of R1; R6 has five times as many of each kind. The full size is 200 and takes many minutes. Whoever sets it
- * has a machine to themselves: then every request must be served in time as well.
+ * Rounds of R1. R6 has five times as many of each kind. The full size is 200 and takes many minutes. A run at full size
+ * has the machine alone, so every request must also be served in time.
  */
 const ROUNDS = Number(process.env.LATCHKEY_TEST_ROUNDS ?? (isAll ? 3 : 1))
 const isAlone = process.env.LATCHKEY_TEST_ROUNDS !== undefined
 const RACES = ROUNDS * 5
-/** Races that run side by side, each with a user of its own. */
+/** Parallel races, each with its own user. */
 const LANES = 4
 
-/** Three processes on one store, and everything at once. */
+/** Races between three processes on one store. */
 export function replicaRaces(sessionsIn: 'redis' | 'postgres'): void {
   test(`sessions in ${sessionsIn}, three processes`, async (t) => {
-    // However slow the machine: nothing here is about the grace being over.
+    // No test here needs the end of the grace, so a slow machine gets a long one.
     const replicas = await startReplicas(t, sessionsIn, { REFRESH_GRACE: '10m' })
-    await t.test(`R1 one token × 50 at once × 3 processes × ${ROUNDS} rounds: one lineage`, (t) =>
+    await t.test(`R1: one token × 50 at once × 3 processes × ${ROUNDS} rounds has one lineage`, (t) =>
       oneLineage(t, replicas),
     )
     for (const race of races) {
-      await t.test(`R6 ${race.name}, × ${RACES}: no token lives`, (t) => noSurvivor(t, replicas, race))
+      await t.test(`R6: ${race.name}, × ${RACES}: no token survives`, (t) => noSurvivor(t, replicas, race))
     }
     for (const { output } of replicas.processes) t.notMatch(output(), /"level":50/, 'no fault is logged')
   })
@@ -82,7 +82,7 @@ interface Person {
   name: string
   sub: string
   password: string
-  /** How long a sign-in takes here, in milliseconds: what races one is spread over twice that. */
+  /** The duration of a sign-in on this machine in milliseconds. Racing requests start within twice that time. */
   signInTime: number
 }
 
@@ -97,7 +97,7 @@ type Arena = Replicas & { tally: Tally }
 
 interface Race {
   name: string
-  /** Answers, when all that raced has answered, with the tokens of which none may live. */
+  /** Returns the tokens that must not be valid, after all requests have been answered. */
   run(arena: Arena, person: Person): Promise<Partial<Tokens>[]>
 }
 
@@ -151,7 +151,7 @@ const races: Race[] = [
       ])
       tally.count(login)
       await persist(() => rooms.users.enable(sub))
-      // The refusals are not to add up to a throttled account.
+      // A sign-in resets the failure count. Otherwise the refusals would throttle the account.
       await next().logout((await next().tokens(name, password)).refresh_token)
       return login.status === 200 ? [login.body] : []
     },
@@ -173,7 +173,7 @@ const races: Race[] = [
   },
 ]
 
-/** One token refreshed on each process while the session ends. Answers with every token that was ever issued. */
+/** Refreshes one token on each process while the session ends. Returns every issued token. */
 async function refreshAgainst(
   tokens: Tokens,
   next: () => Api,
@@ -182,7 +182,7 @@ async function refreshAgainst(
 ): Promise<Tokens[]> {
   const refreshed: Answer[] = []
   const chain = async () => {
-    // Goes on from each successor, so that the end meets rotations of every generation.
+    // Continues from each successor, so that the end meets rotations of every generation.
     for (let token = tokens.refresh_token; ; ) {
       const answer = tally.count(await next().refresh(token))
       if (answer.status !== 200) return
@@ -224,7 +224,7 @@ async function jitter<Result>(milliseconds: number, act: () => Promise<Result>):
   return act()
 }
 
-/** How many of the two tokens live. Each is asked of another process. */
+/** How many of the two tokens are valid. Each is checked on another process. */
 async function countLiving({ next }: Replicas, { access_token, refresh_token }: Partial<Tokens>): Promise<number> {
   const isActive = access_token !== undefined && (await next().isActive(access_token))
   const isGood = refresh_token !== undefined && (await next().refresh(refresh_token)).status !== 400

@@ -16,17 +16,17 @@ export interface Rooms {
   sessions: SessionStore
 }
 
-/** Three processes of the service on one Postgres, and sessions there or in one Redis. */
+/** Three processes of the service on one Postgres. Sessions are there or in one Redis. */
 export interface Replicas {
-  /** One of them, in turn. */
+  /** Each process in turn. */
   next(): Api
   apis: [Api, Api, Api]
-  /** How often any of them answered with a 5xx. Each was asked again. */
+  /** How many answers were 5xx. Each request was repeated. */
   unavailable(): number
   processes: SpawnedService[]
-  /** Lines of their audit logs with this event. */
+  /** How many lines of the audit logs have this event. */
   audited(event: string): number
-  /** What an administrator's tool has: the same stores, and no HTTP. */
+  /** What an administrator's tool uses: the same stores, without HTTP. */
   rooms: Rooms
 }
 
@@ -47,7 +47,7 @@ export async function startReplicas(
     t.teardown(() => redis.stop())
     env.REDIS_URL = redis.url
   }
-  // All at once, on a database that has no table yet: whoever comes first makes them.
+  // All start at once on an empty database. The first process creates the tables.
   const processes = await Promise.all([1, 2, 3].map(() => spawnService(t, env)))
   const apis = processes.map(({ api }) => new PersistentApi(api.url, CLIENT)) as Persistent
   let turn = 0
@@ -64,8 +64,8 @@ export async function startReplicas(
 type Persistent = [PersistentApi, PersistentApi, PersistentApi]
 
 /**
- * A caller that asks again after a 503, as callers should: whether a machine that does other work too can serve 150
- * requests at once in time is not a question of what is right.
+ * A caller that repeats a request after a 503, as callers should. Whether a busy machine serves 150 requests in time is
+ * not the subject here.
  */
 class PersistentApi extends Api {
   unavailable = 0
@@ -93,7 +93,7 @@ async function openRooms(t: Test, env: Environment): Promise<Rooms> {
   return { users: createUsers(database, createPasswordHashing({ concurrency: 1, queue: 1 })), sessions }
 }
 
-/** How many answers had which status. */
+/** Counts the answers by status. */
 export class Tally {
   readonly #counts = new Map<number, number>()
   readonly #started = Date.now()
@@ -103,7 +103,7 @@ export class Tally {
     this.#before = replicas.unavailable()
   }
 
-  /** 503 that were answered since, and asked again. */
+  /** The number of 503 answers since the start. Each request was repeated. */
   unavailable(): number {
     return this.replicas.unavailable() - this.#before
   }
@@ -113,7 +113,7 @@ export class Tally {
     return answer
   }
 
-  /** Whether nothing but these was answered. */
+  /** Whether only these statuses were counted. */
   holdsOnly(...statuses: number[]): boolean {
     return [...this.#counts.keys()].every((status) => statuses.includes(status))
   }

@@ -7,11 +7,11 @@ export interface Sample {
 export interface Samples {
   text: string
   samples: Sample[]
-  /** The one value with exactly these labels; undefined where there is none. */
+  /** The value with exactly these labels. Undefined when there is none. */
   value(name: string, labels?: Record<string, string>): number | undefined
 }
 
-/** What the management port says at /metrics, read as Prometheus reads it. A line that is not of its format throws. */
+/** Reads /metrics of the management port like Prometheus. Throws at a line in another format. */
 export async function scrape(managementUrl: string): Promise<Samples> {
   const answer = await fetch(`${managementUrl}/metrics`)
   if (answer.status !== 200) throw new Error(`/metrics answered ${answer.status}`)

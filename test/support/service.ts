@@ -18,12 +18,12 @@ import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
 import { isAll } from './size.js'
 
-/** Where accounts and sessions live: SQLite for both, Postgres for both, or accounts in SQLite and sessions in Redis. */
+/** The stores: SQLite for all, Postgres for all, or accounts in SQLite and sessions in Redis. */
 export const stores = ['sqlite', 'postgres', 'redis'] as const
 export type Store = (typeof stores)[number]
-/** For a rule in which the store plays no part: one store in `npm test`, every store in `npm run test:all`. */
+/** For rules that do not depend on the store: one store in `npm test`, every store in `npm run test:all`. */
 export const anyStore: readonly Store[] = isAll ? stores : ['sqlite']
-/** For a rule about accounts alone: with sessions in Redis, accounts are in SQLite again. */
+/** For rules about accounts: `redis` has its accounts in SQLite too. */
 export const accountStores: readonly Store[] = isAll ? stores : ['sqlite', 'postgres']
 
 export const CLIENT = { id: 'todo', secret: 'h8Wq7fQ2vT9kZ4xN8mB3jR6pL1sD5hG0yCu' }
@@ -33,7 +33,7 @@ export const PASSWORD = 'correct horse battery staple'
 
 export type Environment = Record<string, string>
 
-/** The settings of a service on stores of its own, which go when the test ends. */
+/** The settings of a service on its own stores, which the end of the test deletes. */
 export async function environment(t: Test | TAP, store: Store, overrides: Environment = {}): Promise<Environment> {
   const env: Environment = {
     NODE_ENV: 'test',
@@ -43,9 +43,9 @@ export async function environment(t: Test | TAP, store: Store, overrides: Enviro
     BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,
     PORT: '0',
     MANAGEMENT_PORT: '0',
-    // The API document is a third of a start. Tests that read it ask for it.
+    // The API document takes a third of a start. Tests that read it set `DOCS`.
     DOCS: 'off',
-    // Production refuses the cheap hashes. Tests that are about hashing ask for `full`.
+    // Production refuses the cheap hash parameters. Tests about hashing set `full`.
     HASH_COST: overrides.NODE_ENV === 'production' ? 'full' : 'test',
   }
   if (store === 'postgres') {
@@ -75,30 +75,30 @@ export interface RunningService {
   env: Environment
   /** Every log line so far, parsed. */
   log: Record<string, unknown>[]
-  /** Of the log lines, those of the audit log with this event. */
+  /** The lines of the audit log with this event. */
   audited(event: string): Record<string, unknown>[]
   managementUrl: string
   close(): Promise<void>
 }
 
-/** The service in this process, on real ports, talked to over HTTP. Ends with the test. */
+/** Starts the service in this process on real ports. The end of the test stops it. */
 export async function startService(t: Test | TAP, store: Store, overrides: Environment = {}): Promise<RunningService> {
   return startReady(t, await environment(t, store, overrides))
 }
 
-/** The same with settings that are there already, once it is ready. */
+/** Starts a service with existing settings, and waits until it is ready. */
 export async function startReady(t: Test | TAP, env: Environment): Promise<RunningService> {
   const service = await startServiceWith(t, env)
   await untilReady(service.managementUrl)
   return service
 }
 
-/** It listens before its Redis has answered: the first request might come too early. */
+/** The service listens before its Redis has answered, so an earlier request may fail. */
 export async function untilReady(managementUrl: string): Promise<void> {
   await eventually(async () => (await fetch(`${managementUrl}/readyz`)).ok)
 }
 
-/** The same with settings that are there already: a second replica, or a restart. */
+/** Starts a service with existing settings: a second replica, or a restart. */
 export async function startServiceWith(t: Test | TAP, env: Environment): Promise<RunningService> {
   const config = addDevelopmentSecrets(readConfig(env))
   const log: Record<string, unknown>[] = []
@@ -116,7 +116,7 @@ export async function startServiceWith(t: Test | TAP, env: Environment): Promise
     closed ??= service.close()
     return closed
   }
-  // Last in, first out: the service goes before its stores.
+  // Teardowns run in reverse order: the service stops before its stores.
   t.teardown(close)
   return {
     api: new Api(url, CLIENT),
@@ -133,13 +133,13 @@ export interface SpawnedService {
   api: Api
   managementUrl: string
   process: ChildProcess
-  /** All of its output so far. */
+  /** The whole output so far. */
   output(): string
-  /** Sends the signal and waits for the end; answers with the exit code, or the signal that ended it. */
+  /** Sends the signal and waits for the exit. Returns the exit code or the signal that ended the process. */
   end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
 }
 
-/** The service as a process of its own, as `npm start` runs it. Killed when the test ends. */
+/** Starts the service as its own process, like `npm start`. The end of the test kills it. */
 export async function spawnService(
   t: Test,
   env: Environment,

@@ -5,9 +5,9 @@ import { newSession, newUser, openStore, present } from './stores.js'
 
 const HOUR = 3_600_000
 
-/** What every store of sessions promises (`SessionStore`), whatever it is made of. */
+/** The rules of every `SessionStore`. */
 export function sessionContract(store: Store): void {
-  test(`${store}: a session that begins is found, with all that was said of it`, async (t) => {
+  test(`${store}: a new session is found, with all its values`, async (t) => {
     const { sessions } = await openStore(t, store)
     const begun = newSession(newUser())
 
@@ -22,7 +22,7 @@ export function sessionContract(store: Store): void {
     t.strictSame(await sessions.list(begun.sub), [session])
   })
 
-  test(`${store}: the sessions that live are counted, whosever they are`, async (t) => {
+  test(`${store}: live sessions of all users are counted`, async (t) => {
     const { sessions, age } = await openStore(t, store)
     t.equal(await sessions.count(), 0)
     const [one] = [await sessions.create(newSession(newUser())), await sessions.create(newSession(newUser()))]
@@ -33,7 +33,7 @@ export function sessionContract(store: Store): void {
     t.equal(await sessions.count(), 0)
   })
 
-  test(`${store}: what is empty, absent or in any script comes back as it was`, async (t) => {
+  test(`${store}: empty values, absent values and every script are read unchanged`, async (t) => {
     const { sessions } = await openStore(t, store)
     const begun = newSession(newUser(), {
       username: 'Ώδα 𝕒',
@@ -51,7 +51,7 @@ export function sessionContract(store: Store): void {
     t.match(await present(sessions, begun.sub, begun.sid, 0), { outcome: 'rotated', session: grant })
   })
 
-  test(`${store}: the current generation rotates, and the session lives on from now`, async (t) => {
+  test(`${store}: the current generation rotates, and extends the session from now`, async (t) => {
     const { sessions, age } = await openStore(t, store)
     const { session } = await sessions.create(newSession(newUser()))
     await age(60_000)
@@ -68,7 +68,7 @@ export function sessionContract(store: Store): void {
     t.match(all, rotated)
   })
 
-  test(`${store}: R2 within the grace the same successor again, and nothing changes`, async (t) => {
+  test(`${store}: R2: within the grace a replay gets the same successor, and changes nothing`, async (t) => {
     const { sessions, age } = await openStore(t, store)
     const { session } = await sessions.create(newSession(newUser()))
     const rotated = rotatedSession(await present(sessions, session.sub, session.sid, 0), 'rotated')
@@ -94,7 +94,7 @@ export function sessionContract(store: Store): void {
     )
   })
 
-  test(`${store}: R4 two generations back is reuse, also within the grace; the store only reports it`, async (t) => {
+  test(`${store}: R4: two generations back is reuse, also within the grace; the store only reports it`, async (t) => {
     const { sessions } = await openStore(t, store)
     const { session } = await sessions.create(newSession(newUser()))
     await present(sessions, session.sub, session.sid, 0)
@@ -106,7 +106,7 @@ export function sessionContract(store: Store): void {
     t.match(await present(sessions, session.sub, session.sid, 1), { outcome: 'replayed' })
   })
 
-  test(`${store}: no such session is unknown: never begun, ended, expired, or another user's`, async (t) => {
+  test(`${store}: a session that never began, ended, expired or belongs to another user is unknown`, async (t) => {
     const { sessions, age } = await openStore(t, store)
     const { session } = await sessions.create(newSession(newUser()))
     const { session: ended } = await sessions.create(newSession(session.sub))
@@ -121,7 +121,7 @@ export function sessionContract(store: Store): void {
     t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
   })
 
-  test(`${store}: a generation newer than the store's moves the session on to it`, async (t) => {
+  test(`${store}: a generation newer than the store's moves the session to itself`, async (t) => {
     const { sessions } = await openStore(t, store)
     const { session } = await sessions.create(newSession(newUser()))
 
@@ -133,7 +133,7 @@ export function sessionContract(store: Store): void {
     t.match(await present(sessions, session.sub, session.sid, 8), { outcome: 'rotated', session: { generation: 9 } })
   })
 
-  test(`${store}: R9 an unused session ends by itself; look-ups and replays do not keep it`, async (t) => {
+  test(`${store}: R9: an unused session ends by itself; look-ups and replays do not extend it`, async (t) => {
     const { sessions, age } = await openStore(t, store, { refreshGrace: 2 * HOUR })
     const { session } = await sessions.create(newSession(newUser()))
     await present(sessions, session.sub, session.sid, 0)
@@ -150,7 +150,7 @@ export function sessionContract(store: Store): void {
     t.strictSame(await sessions.revoke(session.sub, [session.sid]), [])
   })
 
-  test(`${store}: R9 a session in daily use ends at its greatest age, to the millisecond`, async (t) => {
+  test(`${store}: R9: a session in daily use ends at its maximum age, to the millisecond`, async (t) => {
     const { sessions, age } = await openStore(t, store, { sessionMaxAge: 2 * HOUR })
     const { session } = await sessions.create(newSession(newUser()))
     const end = session.createdAt + 2 * HOUR
@@ -167,7 +167,7 @@ export function sessionContract(store: Store): void {
     t.strictSame(await present(sessions, session.sub, session.sid, 2), { outcome: 'unknown' })
   })
 
-  test(`${store}: R9 a greatest age below the idle time rules from the start`, async (t) => {
+  test(`${store}: R9: a maximum age below the idle time applies from the start`, async (t) => {
     const { sessions } = await openStore(t, store, { sessionMaxAge: 60_000 })
 
     const { session } = await sessions.create(newSession(newUser()))
@@ -177,7 +177,7 @@ export function sessionContract(store: Store): void {
     t.equal(rotated.expiresAt, session.expiresAt)
   })
 
-  test(`${store}: ending names what this call ended, and nothing else`, async (t) => {
+  test(`${store}: a revocation returns exactly the sessions that it ended`, async (t) => {
     const { sessions } = await openStore(t, store)
     const sub = newUser()
     const { session: phone } = await sessions.create(newSession(sub))
@@ -194,7 +194,7 @@ export function sessionContract(store: Store): void {
     t.strictSame(await sessions.list(sub), [laptop])
   })
 
-  test(`${store}: ending all spares the one excepted, and every other user`, async (t) => {
+  test(`${store}: revokeAll spares the excepted session, and every other user`, async (t) => {
     const { sessions } = await openStore(t, store)
     const sub = newUser()
     const created = [1, 2, 3, 4].map(async () => (await sessions.create(newSession(sub))).session.sid)
@@ -210,7 +210,7 @@ export function sessionContract(store: Store): void {
     t.equal(await sessions.findUsername(others.sub, others.sid), 'ada')
   })
 
-  test(`${store}: F23 a session that was ended stays so when the store’s clock steps back`, async (t) => {
+  test(`${store}: F23: an ended session stays ended when the clock of the store steps back`, async (t) => {
     const { sessions, age } = await openStore(t, store)
     const { session } = await sessions.create(newSession(newUser()))
     await age(HOUR + 1)
@@ -245,7 +245,7 @@ export function sessionContract(store: Store): void {
     }
   })
 
-  test(`${store}: R13 past the user's limit the one unused longest is named, never the new one`, async (t) => {
+  test(`${store}: R13: past the user's limit the longest unused session is returned, never the new one`, async (t) => {
     const { sessions, age } = await openStore(t, store, { sessionsPerUser: 3 })
     const sub = newUser()
     const sids: string[] = []
@@ -275,7 +275,7 @@ export function sessionContract(store: Store): void {
     t.strictSame((await sessions.create(newSession(newUser()))).excess, [], 'another user is not counted')
   })
 
-  test(`${store}: R13 sessions that have expired or ended do not count`, async (t) => {
+  test(`${store}: R13: expired and ended sessions do not count`, async (t) => {
     const { sessions, age } = await openStore(t, store, { sessionsPerUser: 2 })
     const sub = newUser()
     await sessions.create(newSession(sub))
@@ -288,7 +288,7 @@ export function sessionContract(store: Store): void {
     t.strictSame((await sessions.create(newSession(sub))).excess, [])
   })
 
-  test(`${store}: a client's tokens end up to a time of issue, and an earlier one ends no more of them`, async (t) => {
+  test(`${store}: a client's tokens end up to a time of issue; an earlier time ends no more of them`, async (t) => {
     const { sessions, replica } = await openStore(t, store)
     const now = Math.floor(Date.now() / 1000)
 
@@ -301,7 +301,7 @@ export function sessionContract(store: Store): void {
     t.ok((await sessions.clientNotBefore('another')) < now + 60)
   })
 
-  test(`${store}: answers a ping`, async (t) => {
+  test(`${store}: a ping is answered`, async (t) => {
     const { sessions } = await openStore(t, store)
     await t.resolves(sessions.ping())
   })

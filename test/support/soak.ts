@@ -8,17 +8,17 @@ import { CLIENT, environment, PASSWORD, spawnService } from './service.js'
 
 export interface Soak {
   requests: number
-  /** Answers with a status that nobody expects. */
+  /** The number of answers with an unexpected status. */
   unexpected: number
-  /** MiB of the process, after the warm-up and in the end: of several looks the middle one, for garbage comes and goes. */
+  /** The memory of the process in MiB after the warm-up and at the end. Each is a median, because garbage varies. */
   rss: { base: number; end: number }
-  /** Open files and sockets, before anything and after everything. */
+  /** Open files and sockets at the start and at the end. */
   handles: { base: number; end: number }
-  /** Keys in Redis that are no counter of wrong passwords, and those of all that have no end. */
+  /** Redis keys except counters of wrong passwords, and the keys that never expire. */
   keys: { base: number; end: number; endless: string[] }
 }
 
-/** People who come and go, and strangers of ever new names and addresses, for so many seconds. */
+/** Sends sign-ins, and hostile requests with new names and addresses, for this many seconds. */
 export async function soak(t: Test, seconds: number, tell: (line: string) => void = () => {}): Promise<Soak> {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
@@ -26,7 +26,7 @@ export async function soak(t: Test, seconds: number, tell: (line: string) => voi
     REDIS_URL: redis.url,
     LOG_LEVEL: 'error',
     TRUST_PROXY: '127.0.0.1',
-    // As long as a soak in the suite: what is kept for the life of a token goes meanwhile.
+    // Short enough for a soak of the test suite: keys with the life of a token expire meanwhile.
     ACCESS_TTL: '5s',
   })
   const service = await spawnService(t, env)
@@ -47,7 +47,7 @@ export async function soak(t: Test, seconds: number, tell: (line: string) => voi
   const ask = async (expected: number[], answer: ReturnType<typeof api.call>) => {
     result.requests += 1
     const { status, body } = await answer
-    // 503: the hash is busy. Whoever knocks harder is not what is asked here.
+    // 503 means a busy hash queue, which is not the subject here.
     if (status !== 503 && !expected.includes(status)) result.unexpected += 1
     return { status, body }
   }
@@ -96,7 +96,7 @@ export async function soak(t: Test, seconds: number, tell: (line: string) => voi
   }
   await Promise.all([...people, ...strangers])
   api.close()
-  // Idle connections of callers are closed after a while.
+  // The service closes idle connections of callers after a while.
   for (let i = 0; i < 100 && handlesNow() > handles; i += 1) await sleep(100)
   const all = await admin.keys('*')
   const ttls = await Promise.all(all.map((key) => admin.pttl(key)))

@@ -1,19 +1,19 @@
 import { connect } from 'node:net'
 
 export interface Exchange {
-  /** All that came back. */
+  /** All received text. */
   text: string
-  /** Whether the server closed the connection, and did not only answer. */
+  /** Whether the server closed the connection. */
   isClosed: boolean
-  /** Milliseconds until the first byte came back, or the connection ended without one. */
+  /** Milliseconds until the first byte arrived, or until the connection ended without one. */
   answeredAfter: number
-  /** Milliseconds until the connection ended, or we gave up. */
+  /** Milliseconds until the connection ended or the client gave up. */
   endedAfter: number
 }
 
 /**
- * Writes bytes to a bare connection, and reads until the server closes it, or for `patience` milliseconds; or, where
- * `until` says so, until something has come back.
+ * Writes bytes to a TCP connection. Reads until the server closes it, for `patience` milliseconds, or until the first
+ * answer if `until` says so.
  */
 export function exchange(
   url: string,
@@ -23,7 +23,10 @@ export function exchange(
   return converse(url, (write) => write(bytes), patience, until)
 }
 
-/** The same for a caller that goes on writing: `speak` writes now and later, and answers with what stops it. */
+/**
+ * Like `exchange` for a caller that continues to write. `speak` writes now and later, and returns the function that
+ * stops it.
+ */
 export function converse(
   url: string,
   speak: (write: (bytes: string | Buffer) => void) => unknown,
@@ -50,14 +53,14 @@ export function converse(
       text += chunk
       if (until === 'answered') finish(false)
     })
-    // The server may close while we still write.
+    // The server may close during a write.
     socket.on('error', () => {})
     socket.on('close', () => finish(true))
     stop = speak((bytes) => void (socket.writable && socket.write(bytes)))
   })
 }
 
-/** Status line, headers and body of the one answer in `text`. */
+/** The status, headers and body of the only answer in `text`. */
 export function parseAnswer(text: string): { status: number; headers: Record<string, string>; body: string } {
   const [head = '', body = ''] = text.split('\r\n\r\n', 2)
   const [statusLine = '', ...lines] = head.split('\r\n')

@@ -2,8 +2,8 @@ import { createHmac } from 'node:crypto'
 import { REFRESH_SECRET } from './service.js'
 
 /**
- * The text of claims with the `jti` that the service would have given them: without it a forged token would be refused for its
- * `jti` and not for the defect that a test is about. Text that is not an object with a `jti` stays as it is.
+ * The claims with the `jti` that the service would compute. Without it a forged token would be refused because of its
+ * `jti`, and not because of the tested defect. Text that is not an object with a `jti` stays unchanged.
  */
 export function stamped(text: string, secret = REFRESH_SECRET): string {
   let claims: { jti?: unknown } | null
@@ -20,7 +20,7 @@ export function stamped(text: string, secret = REFRESH_SECRET): string {
   return text.replace(`"jti":"${jti}"`, `"jti":"${own}"`)
 }
 
-/** The same for claims that are not text yet. */
+/** The same for an object of claims. */
 export function stampedClaims<Claims extends object>(claims: Claims, secret?: string): Claims {
   return JSON.parse(stamped(JSON.stringify(claims), secret))
 }

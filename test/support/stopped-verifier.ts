@@ -2,12 +2,12 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { createVerifier } from '@latchkey/verifier'
 import { verdict } from './verifier-setup.js'
 
-// A service that verifies, as a process of its own, so that it can be stopped. Its options are its argument.
+// A process with a verifier, so that a test can stop it. Its argument holds the options.
 const verifier = createVerifier(JSON.parse(process.argv[2] as string))
 
 /**
- * What is asked of it: the verdict on a token. With `until`, nothing else runs here from soon on until that file is there. It
- * says so by a file of that name and `.blocked`.
+ * A token to check. With `until`, the event loop is soon blocked until this file exists. A file with this name and
+ * `.blocked` reports the block.
  */
 export interface Question {
   token: string
@@ -22,7 +22,7 @@ export interface Verdict {
 process.on('message', async ({ token, until }: Question) => {
   const began = performance.now()
   const answer = verdict(verifier, token)
-  // The question has left by then.
+  // The verifier has sent its query by then.
   if (until) setTimeout(() => block(until), 20)
   process.send?.({ verdict: await answer, took: performance.now() - began } satisfies Verdict)
 })

@@ -3,7 +3,7 @@ import { sql } from 'kysely'
 import { withAccounts } from './accounts.js'
 import type { Environment } from './service.js'
 
-/** Asks the Redis of a service, if it has one. */
+/** Connects to the Redis of a service. */
 export async function withRedis<Result>(url: string, act: (redis: Redis) => Promise<Result>): Promise<Result> {
   const redis = new Redis(url)
   try {
@@ -13,7 +13,7 @@ export async function withRedis<Result>(url: string, act: (redis: Redis) => Prom
   }
 }
 
-/** How many rows there are in the table of sessions, living or not. */
+/** The number of rows in the table of sessions, live or not. */
 export function countSessionRows(env: Environment): Promise<number> {
   return withAccounts(env, async (_users, { db }) => {
     const { rows } = await sql<{ count: number }>`SELECT count(*) AS count FROM sessions`.execute(db)
@@ -21,7 +21,7 @@ export function countSessionRows(env: Environment): Promise<number> {
   })
 }
 
-/** Every key in the Redis of a service, with its time to live in ms, -1 where it has none. */
+/** Every key in the Redis of a service, with its time to live in ms (-1 without expiry). */
 export function redisKeys(url: string): Promise<{ key: string; ttl: number }[]> {
   return withRedis(url, async (redis) => {
     const keys = await redis.keys('*')
@@ -29,7 +29,7 @@ export function redisKeys(url: string): Promise<{ key: string; ttl: number }[]> 
   })
 }
 
-/** Takes every session out of the store, behind the service's back. */
+/** Deletes every session directly in the store. */
 export async function deleteSessions(env: Environment): Promise<void> {
   if (env.REDIS_URL) {
     await withRedis(env.REDIS_URL, async (redis) => redis.del(await redis.keys('lk1:*:s:*')))

@@ -22,12 +22,12 @@ import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
 import { type Store, temporaryFolder } from './service.js'
 
-/** A store of sessions with nothing in it, which goes when the test ends. */
+/** An empty session store, which the end of the test deletes. */
 export interface OpenStore {
   sessions: SessionStore
-  /** Another replica's, on the same data. */
+  /** The store of another replica on the same data. */
   replica(): Promise<SessionStore>
-  /** Lets so many milliseconds pass for every session in the store; fewer than none: its clock steps back. */
+  /** Makes every session older by this many milliseconds. A negative number sets the store's clock back. */
   age(milliseconds: number): Promise<void>
 }
 
@@ -51,7 +51,7 @@ export async function openStore(t: Test, store: Store, overrides: Partial<StoreO
   return {
     sessions: replica(database),
     replica: async () => replica(await openAgain()),
-    // To grow older than one's times is what the clock's going on looks like from within.
+    // For the store, an older session looks like a later clock.
     age: async (milliseconds) =>
       void (await sql`
         UPDATE sessions SET rotated_at = rotated_at - ${sql.lit(milliseconds)},
@@ -64,7 +64,7 @@ export async function openStore(t: Test, store: Store, overrides: Partial<StoreO
 export interface TestDatabase {
   url: string
   database: Database
-  /** As another process would. */
+  /** Opens the same database like another process. */
   openAgain(): Promise<Database>
 }
 
@@ -94,7 +94,7 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
   const connect = async () => {
     const client = connectRedis({ mode: 'single', urls: [server.url] }, () => {}) as Redis
     t.teardown(() => client.disconnect())
-    // Whether an answer comes in time on a busy machine is not what is asked here.
+    // A busy machine must not cause a command timeout here.
     client.options.commandTimeout = 5000
     await once(client, 'ready')
     return client
@@ -125,7 +125,7 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
   }
 }
 
-/** A sign-in to begin. */
+/** The values of a new session. */
 export function newSession(sub: string, overrides: Partial<NewSession> = {}): NewSession {
   return {
     sid: newSid(),
@@ -144,7 +144,7 @@ export function newSession(sub: string, overrides: Partial<NewSession> = {}): Ne
 
 export const newUser = (): string => randomUUID()
 
-/** Presents a generation of a session, as the person's own device does. */
+/** Presents a generation of a session, like the person's own device. */
 export const present = (sessions: SessionStore, sub: string, sid: string, generation: number): Promise<Rotation> =>
   sessions.rotate({ sub, sid, generation }, FIRST_PARTY_CLIENT_ID)
 

@@ -1,14 +1,14 @@
 import t from 'tap'
 
 /**
- * Runs the test files that its arguments name, each in a process of its own, and writes TAP. tap's command would measure coverage in every
- * process, even with `--disable-coverage`: that takes half of the CPU.
+ * Runs the given test files, each in its own process, and writes TAP. tap's command would measure coverage in every
+ * process, even with `--disable-coverage`, which takes half of the CPU.
  */
-// Each file has a limit; all of them together have none.
+// Each file has a timeout, but all files together have none.
 t.setTimeout(0)
-// The tests of a file wait for timers and servers: three files keep two cores busy.
+// The tests of a file wait for timers and servers, so three files keep two cores busy.
 t.jobs = 3
-/** Seconds that a file may take. Without `TAP_TIMEOUT`, tap in the file's own process allows 30. */
+/** The timeout of a file in seconds. Without `TAP_TIMEOUT`, tap in the file's process allows 30. */
 const TIMEOUT = 300
 const env = { ...process.env, TAP_TIMEOUT: String(TIMEOUT) }
 for (const file of process.argv.slice(2)) {

@@ -6,17 +6,20 @@ import { CLIENT, type Environment, type RunningService, type Store, startService
 
 export interface RunningTodo {
   url: string
-  /** The todo service, as a page sees it; `/auth/…` is the token service behind it. */
+  /** The todo service for its page. `/auth/…` leads to the token service. */
   api: Api
   tokenService: RunningService
 }
 
-/** The todo service before a token service of its own: it follows the feed where there is a Redis, else it introspects. */
+/**
+ * Starts the todo service with its own token service. It follows the feed if there is a Redis, otherwise it
+ * introspects.
+ */
 export async function startTodo(t: Test, store: Store, overrides: Environment = {}): Promise<RunningTodo> {
   const tokenService = await startService(t, store, {
     AUDIENCE: 'todo',
     TRUST_PROXY: '127.0.0.1/32',
-    // The proxy of the example must not lead there.
+    // The test checks that the proxy of the example does not lead to the API document.
     DOCS: 'on',
     ...overrides,
   })

@@ -12,23 +12,23 @@ export const ISSUER = 'http://latchkey.test'
 
 export interface Setting {
   redis: RedisServer
-  /** A client of the test's own. */
+  /** The test's own client. */
   admin: Redis
   service: RunningService
-  /** A session of a new user. */
+  /** Signs in as a new user. */
   signIn(): Promise<Tokens>
 }
 
 /**
- * A service over a Redis of its own, which looks as if it had been in use for an hour: tokens of the first seconds of a
- * feed are looked up, for clocks differ, and that is another test's business.
+ * Starts a service with its own Redis, which seems to have been in use for an hour. Verifiers look up tokens of the
+ * first seconds of a feed, because clocks differ. Other tests cover this.
  */
 export async function startSetting(t: Test, overrides: Environment = {}): Promise<Setting> {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   await seedFeed(redis.url)
   const setting = await settingOn(t, redis, overrides)
-  // A test may close the service at once: without its first heartbeat no verifier can follow this feed.
+  // A test may close the service at once. Without its first heartbeat no verifier can follow this feed.
   await eventually(async () => {
     const [[last] = ['0']] = await setting.admin.xrevrange(feedKey, '+', '-', 'COUNT', 1)
     return Number.parseInt(last, 10) > Date.now() - 60_000
@@ -60,12 +60,12 @@ export function adminOf(t: Test, url: string): Redis {
   return admin
 }
 
-/** A service begins the epoch of a Redis that is new to it: that was an hour ago. */
+/** A service begins the epoch of a new Redis. This moves the epoch back by an hour. */
 export async function ageEpoch(admin: Redis): Promise<void> {
   await admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
 }
 
-/** What an hour of use leaves in Redis. */
+/** Writes what an hour of use leaves in Redis. */
 export async function seedFeed(url: string, seconds = 3600): Promise<void> {
   const admin = new Redis(url)
   const then = Math.floor(Date.now() / 1000) - seconds
@@ -74,7 +74,7 @@ export async function seedFeed(url: string, seconds = 3600): Promise<void> {
   admin.disconnect()
 }
 
-/** A verifier that ends with the test. */
+/** Creates a verifier that the end of the test closes. */
 export async function verifierOf(t: Test, revocation: RevocationOptions): Promise<Verifier> {
   const verifier = createVerifier({ issuer: ISSUER, audience: ISSUER, keys: { secrets: [JWT_SECRET] }, revocation })
   t.teardown(() => verifier.close())
@@ -82,7 +82,7 @@ export async function verifierOf(t: Test, revocation: RevocationOptions): Promis
   return verifier
 }
 
-/** What a verifier says of a token: `good`, or the code of its refusal. */
+/** The verdict of a verifier: `good`, or the code of its refusal. */
 export async function verdict(verifier: Verifier, token: string): Promise<string> {
   try {
     await verifier.verify(token)
@@ -97,8 +97,8 @@ export const until = (condition: () => boolean | Promise<boolean>, within = 5000
   eventually(condition, within)
 
 /**
- * The answer, or `late`. A process that was kept waiting for a core sees its timers go off in the order in which they are
- * due: what ends by a time limit of its own, well before this one, is in time however busy the machine is.
+ * The result, or `late`. Timers of a starved process fire in the order of their deadlines. So a result with its own
+ * shorter timeout is in time, however busy the machine is.
  */
 export function inTime<Value>(answer: Promise<Value>, milliseconds: number): Promise<Value | 'late'> {
   return Promise.race([answer, sleep(milliseconds, 'late' as const)])
@@ -110,14 +110,14 @@ export async function callsOf(admin: Redis, command: string): Promise<number> {
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`, 'i').exec(stats)?.[1] ?? 0)
 }
 
-/** Writes heartbeats in place of a service, which says that it keeps entries for so long. Milliseconds. */
+/** Writes heartbeats like a service that keeps entries for this many milliseconds. */
 export function beat(t: Test, admin: Redis, kept = 960_000): void {
   let count = 0
   const timer = setInterval(() => admin.xadd(feedKey, '*', 'hb', kept, 'n', `test-${++count}`).catch(() => {}), 100)
   t.teardown(() => clearInterval(timer))
 }
 
-/** From now on Redis keeps a record of its commands; what this returns answers with them, each in lower case. */
+/** Makes Redis record its commands. Returns a function that returns them in lower case. */
 export async function recordCommands(admin: Redis): Promise<() => Promise<string[]>> {
   await admin.config('SET', 'slowlog-max-len', 100_000)
   await admin.config('SET', 'slowlog-log-slower-than', 0)

@@ -4,8 +4,8 @@ import { refused } from '../support/endpoints.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 /**
- * The rule: `Bearer` in any case, one space, one token of RFC 6750's characters. White space at the end of a header is
- * none of its value. Anything else is no token.
+ * The rule: `Bearer` in any case, one space, and one token of RFC 6750's characters. White space at the end of a header
+ * is not part of its value. Any other header holds no token.
  */
 const written = (token: string, other: string): [value: string, isToken: boolean][] => [
   [`Bearer ${token}`, true],
@@ -55,7 +55,7 @@ const written = (token: string, other: string): [value: string, isToken: boolean
   [`Beare\u00f2 ${token}`, false],
 ]
 
-test('J37: how a bearer token is written: one rule', async (t) => {
+test('J37: one rule says how a bearer token is written', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const live = await api.tokens('ada', PASSWORD)
@@ -78,7 +78,7 @@ test('J37: how a bearer token is written: one rule', async (t) => {
   t.equal(await api.isActive(other.access_token), true)
 })
 
-test('J37: the same for a refresh token; and who signs out with what is no token hears of it', async (t) => {
+test('J37: a refresh token obeys the same rule, and a sign-out with a malformed token gets an error', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -91,7 +91,7 @@ test('J37: the same for a refresh token; and who signs out with what is no token
     )
     const refreshed = await api.call('/refresh', { method: 'POST', headers: { authorization } })
     t.equal(`${refreshed.status} ${refreshed.text}`, refused['refresh, as bearer'], name)
-    // A token of the right form that is not known is signed out of already: RFC 7009 has no error for it.
+    // A well-formed unknown token counts as signed out: RFC 7009 has no error for it.
     const signedOut = await api.call('/logout', { method: 'POST', headers: { authorization } })
     t.equal(signedOut.status, /^Bearer [\w.-]+=*$/.test(authorization) ? 204 : 401, name)
   }
@@ -100,7 +100,7 @@ test('J37: the same for a refresh token; and who signs out with what is no token
   t.equal(lower.status, 200)
 })
 
-test('J37: no header asks for a token without an error code; two headers are 400', async (t) => {
+test('J37: a request without the header gets no error code; a request with two headers gets 400', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const mine = await api.tokens('ada', PASSWORD)
@@ -126,7 +126,7 @@ test('J37: no header asks for a token without an error code; two headers are 400
   t.equal(await api.isActive(mine.access_token), true)
 })
 
-/** Lines as they are: an HTTP client would mend them. */
+/** Sends the lines unchanged. An HTTP client would correct them. */
 function sendRaw(url: string, lines: string[]): Promise<string> {
   const { hostname, port } = new URL(url)
   return new Promise((resolve, reject) => {

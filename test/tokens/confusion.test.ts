@@ -7,7 +7,7 @@ import { type Environment, JWT_SECRET, PASSWORD, startService, startServiceWith,
 const OTHER_SECRET = 'another-environment-2Lx7Zr4Vb1Nc8Mw5Td'
 
 for (const store of stores) {
-  test(`J24: a refresh token is no access token, on ${store}`, async (t) => {
+  test(`J24: a refresh token does not work as an access token, on ${store}`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { sid, access_token, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -30,7 +30,7 @@ for (const store of stores) {
     t.equal((await api.refresh(refresh_token)).status, 200, 'it is not spent')
   })
 
-  test(`J25: an access token refreshes nothing and revokes nothing, on ${store}`, async (t) => {
+  test(`J25: an access token neither refreshes nor revokes, on ${store}`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -46,11 +46,12 @@ for (const store of stores) {
   })
 }
 
-test('J26: the tokens of another environment open nothing here, though the sessions be the same', async (t) => {
+test('J26: tokens of another environment are refused, even with the same sessions', async (t) => {
   const here = await startService(t, 'sqlite', { AUDIENCE: 'https://here.test' })
   await here.api.signUp('ada', PASSWORD)
   const mine = await here.api.tokens('ada', PASSWORD)
-  // A key that is not here may have been ours: no 204 says that the session has ended. An audience that is not here is ours.
+  // An unknown key may be an old key of this service, so a 204 would be a false promise. An unknown audience is not an
+  // excuse.
   const environments: Record<string, { overrides: Environment; logout: number; signsOut?: true }> = {
     'another secret': { overrides: { JWT_SECRET: OTHER_SECRET, REFRESH_SECRET: `${OTHER_SECRET}-mac` }, logout: 401 },
     'another issuer': { overrides: { ISSUER: 'http://staging.latchkey.test' }, logout: 204 },
@@ -58,7 +59,7 @@ test('J26: the tokens of another environment open nothing here, though the sessi
   }
 
   for (const [what, { overrides, logout, signsOut }] of Object.entries(environments)) {
-    // On the same database: nothing but the token keeps them apart.
+    // Both instances use one database, so only the token separates them.
     const there = await startServiceWith(t, { ...here.env, ...overrides })
     const theirs = await there.api.tokens('ada', PASSWORD)
     t.equal(await there.api.isActive(theirs.access_token), true, `${what}: at home it is live`)
@@ -71,12 +72,12 @@ test('J26: the tokens of another environment open nothing here, though the sessi
   t.equal(await here.api.isActive(mine.access_token), true)
 })
 
-test('J26: a refresh token is of one issuer and one REFRESH_SECRET', async (t) => {
+test('J26: a refresh token belongs to one issuer and one REFRESH_SECRET', async (t) => {
   const here = await startService(t, 'sqlite')
   await here.api.signUp('ada', PASSWORD)
   const mine = await here.api.tokens('ada', PASSWORD)
   for (const [overrides, logout] of [
-    // A key that is not here may have been ours: no 204 says that the session has ended.
+    // An unknown key may be an old key of this service, so a 204 would be a false promise.
     [{ REFRESH_SECRET: OTHER_SECRET }, 401],
     [{ ISSUER: 'http://staging.latchkey.test' }, 204],
   ] as const) {
@@ -96,7 +97,7 @@ test('J26: a refresh token is of one issuer and one REFRESH_SECRET', async (t) =
   t.equal((await here.api.refresh(mine.refresh_token)).status, 200)
 })
 
-test('J12: a retired key verifies during the overlap and not after', async (t) => {
+test('J12: a retired key verifies during the overlap, and not afterwards', async (t) => {
   const before = await startService(t, 'sqlite', { JWT_SECRET: OTHER_SECRET })
   await before.api.signUp('ada', PASSWORD)
   const old = await before.api.tokens('ada', PASSWORD)
@@ -113,7 +114,7 @@ test('J12: a retired key verifies during the overlap and not after', async (t) =
   t.equal((await after.api.refresh(old.refresh_token)).status, 200, 'the session goes on, with a new access token')
 })
 
-test('J32: a token over 8 KB is refused at once, wherever it comes in', async (t) => {
+test('J32: a token over 8 KB is refused at once, on every route', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const live = await api.tokens('ada', PASSWORD)
@@ -121,8 +122,8 @@ test('J32: a token over 8 KB is refused at once, wherever it comes in', async (t
   const [fits, over, huge] = [ofLength(forger, 8191), ofLength(forger, 8193), ofLength(forger, 15_001)]
   t.equal(await api.isActive(fits), true, 'one that just fits is live')
 
-  // CPU of the service and of this test together, for a whole request: the clock on the wall says how busy the machine
-  // is. The check alone is measured in test/verifier.
+  // Compares the CPU time of the service and this test for a whole request. Wall time would depend on other processes.
+  // A test in test/verifier measures the check alone.
   for (const token of [over, huge]) {
     const rounds = 50
     const before = process.cpuUsage()

@@ -10,11 +10,12 @@ import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../s
 import { JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
 import { poll } from '../support/stores.js'
 
-// Were one of these taken, what is in it would reach the store: each store is asked. The others stop at the header.
+// If the service accepted one of these, its values would reach the store. So every store gets them. The others fail at
+// the header.
 const onEveryStore = /^J([1-5]|1[3-9]|2[0-3]|2[7-9]|3[01])$/
 
 for (const store of stores) {
-  test(`J1–J35 on ${store}: hostile tokens open nothing and end nothing`, async (t) => {
+  test(`J1–J35 on ${store}: hostile tokens give no access and end nothing`, async (t) => {
     const { api, log } = await startService(t, store, { LOG_LEVEL: 'warn' })
     await api.signUp('ada', PASSWORD)
     const live = await api.tokens('ada', PASSWORD)
@@ -24,7 +25,7 @@ for (const store of stores) {
 
     t.equal(await api.isActive(forger.token()), true, 'with no defect it is live')
     for (const [id, tokens] of cases) {
-      await t.test(`${id}: each of ${tokens.length} is refused in the same words`, async (t) => {
+      await t.test(`${id}: each of ${tokens.length} tokens gets the same refusal`, async (t) => {
         t.strictSame(await wrongAnswers(api, tokens, store === 'sqlite' ? everyDoor : storeDoors), {})
         t.equal(await api.isActive(live.access_token), true, 'the session lives')
       })
@@ -46,7 +47,7 @@ for (const store of stores) {
   })
 }
 
-/** By what is wrong with the token: the answers that are not the right ones. */
+/** The wrong answers, by the defect of the token. */
 async function wrongAnswers(
   api: Api,
   tokens: readonly HostileToken[],
@@ -64,21 +65,21 @@ async function wrongAnswers(
 }
 
 /**
- * What signs out although it opens nothing: a genuine token out of its time, or for another audience. These have tests of
- * their own, where sessions end.
+ * Tokens that sign out although they give no access: genuine tokens that are expired or not yet valid, or for another
+ * audience. Other tests cover these, where sessions end.
  */
 const signsOut = ({ token, code }: HostileToken) =>
   code === 'expired' ||
   code === 'not_yet_valid' ||
   (code === 'wrong_audience' && typeof claimsOf(token).aud === 'string')
 
-/** What else is ours by its claims, and names a key that is not here, may be genuine: no 204 says that it has ended. */
+/** A token with this service's claims and an unknown key may be genuine, so a 204 would be a false promise. */
 const right = ({ code }: HostileToken) =>
   code === 'unknown_key' ? { logout: '401', revoke: '400 unsupported_token_type' } : { logout: '204', revoke: '200 ' }
 
 type Doors = (api: Api, hostile: HostileToken) => Promise<[door: string, answer: string, right: string][]>
 
-/** What each door says to the token, and what it should. */
+/** The answer of each endpoint to the token, with the right answer. */
 const everyDoor: Doors = async (api, hostile) => {
   const { token } = hostile
   const outcome = await presentAtEveryDoor(api, token)
@@ -93,13 +94,13 @@ const everyDoor: Doors = async (api, hostile) => {
   answers.push(['revoke', `${revoked.status} ${revoked.body?.error ?? revoked.text}`, right(hostile).revoke])
   if (outcome['sessions, as bearer'] !== undefined) {
     const { status } = await api.logout(token)
-    // What is not written as a bearer token is no token: who signs out with it must hear of it.
+    // A malformed bearer token must get an error at sign-out.
     answers.push(['logout, as bearer', `${status}`, /^[\w.~+/-]+=*$/.test(token) ? right(hostile).logout : '401'])
   }
   return answers
 }
 
-/** One door for each thing that a store can be asked to do. */
+/** One endpoint for each operation of a store. */
 const storeDoors: Doors = async (api, hostile) => {
   const { token } = hostile
   const [introspected, refreshed, signedOut] = await Promise.all([
@@ -127,7 +128,7 @@ async function startCanary(t: Test): Promise<{ url: string; hits: string[] }> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, hits }
 }
 
-test('J6: a token that is not ours costs no look-up: Redis counts none', async (t) => {
+test('J6: a foreign token costs no look-up: Redis counts none', async (t) => {
   const { api, env } = await startService(t, 'redis', { LOG_LEVEL: 'warn' })
   await api.signUp('ada', PASSWORD)
   const live = await api.tokens('ada', PASSWORD)
@@ -136,7 +137,7 @@ test('J6: a token that is not ours costs no look-up: Redis counts none', async (
   t.teardown(() => redis.disconnect())
   const watcher = await redis.monitor()
   t.teardown(() => watcher.disconnect())
-  // Of users and clients: the service reads other keys by itself, all the time.
+  // Only keys of users and clients count. The service reads other keys all the time.
   const isLookUp = ([command = '', key = '']: string[]) =>
     /^(hget|hgetall|exists|get|zrange|del|unlink)$/i.test(command) && key.startsWith('lk1:{')
   let count = 0
@@ -160,7 +161,7 @@ test('J6: a token that is not ours costs no look-up: Redis counts none', async (
   t.equal(await lookUps(), before + 1, 'a genuine one costs one')
 })
 
-test('J18: from exp on a token opens nothing, and still signs out', async (t) => {
+test('J18: from exp on a token gives no access, and still signs out', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const live = await api.tokens('ada', PASSWORD)
@@ -175,7 +176,7 @@ test('J18: from exp on a token opens nothing, and still signs out', async (t) =>
 })
 
 for (const store of stores) {
-  test(`J22: user and session of a token belong together, on ${store}`, async (t) => {
+  test(`J22: the user and the session of a token must match, on ${store}`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     await api.signUp('bob', PASSWORD)
@@ -207,7 +208,7 @@ for (const store of stores) {
   })
 }
 
-test('a claim has no say in the answer to an introspection', async (t) => {
+test('a claim of the token cannot change the answer of an introspection', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const claims = claimsOf((await api.tokens('ada', PASSWORD)).access_token)

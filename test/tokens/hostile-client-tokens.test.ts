@@ -5,11 +5,11 @@ import { byCase, claimsOf, Forger, hostileTokens } from '../support/hostile/toke
 import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
 import { JWT_SECRET, startService } from '../support/service.js'
 
-/** Not hostile here: a client's own token has no session. */
+/** These defects are harmless here: a client's own token has no session. */
 const OWN = 'no sid'
 
-test('J1–J35: a client’s own token with one defect calls neither /admin nor /introspect', async (t) => {
-  // A key that no other service has: a client's token under a shared one opens neither.
+test('J1–J35: a client’s own token with one defect cannot call /admin or /introspect', async (t) => {
+  // A private key, because a client's token under a shared secret cannot call these routes.
   const key = await makeKey('EdDSA')
   const { api, log } = await startService(t, 'sqlite', { LOG_LEVEL: 'warn', ...withKeyFile(keyFile(t, key)) })
   const form = { grant_type: 'client_credentials', scope: 'admin introspect' }
@@ -32,7 +32,7 @@ test('J1–J35: a client’s own token with one defect calls neither /admin nor 
   for (const [id, tokens] of byCase(hostileTokens(forger))) {
     const wrong: Record<string, string> = {}
     const presentable = tokens.filter(
-      // What is wrong with the header of HS256 is right here: an EdDSA signature is the same each time.
+      // Defects of an HS256 header are right here: an EdDSA signature is always the same.
       ({ token, what }) =>
         what !== OWN && token !== forger.token() && token.length < 7800 && token !== '' && fitsHeader(token),
     )

@@ -6,7 +6,7 @@ import { JWT_SECRET, PASSWORD, REFRESH_SECRET, startService, stores } from '../s
 
 const ISSUER = 'http://latchkey.test'
 const PREFIX = 'lkr_'
-/** User 16, session 16, generation 6, id of the key 4, MAC 32. */
+/** The bytes of a token: user 16, session 16, generation 6, key id 4, MAC 32. */
 const GENERATION_END = 38
 const MAC_BEGIN = 42
 const LENGTH = 74
@@ -20,7 +20,7 @@ function flipped(token: string, index: number, bit: number): string {
   return tokenOf(bytes)
 }
 
-/** The token with a grant of the attacker's, and this MAC. */
+/** The token with the attacker's payload and this MAC. */
 function forged(token: string, change: (grant: Buffer) => void, mac?: (grant: Buffer) => Buffer): string {
   const bytes = bytesOf(token)
   const grant = Buffer.from(bytes.subarray(0, GENERATION_END))
@@ -34,14 +34,14 @@ const macWith = (key: string, context: string) => (grant: Buffer) =>
   createHmac('sha256', key).update(context).update(grant).digest()
 const CONTEXT = `latchkey refresh token\0${ISSUER}\0`
 
-/** Whether the token is of the right form, and of a key that the other is not of. */
+/** Whether the token is well-formed and names an unknown key. */
 function namesAnotherKey(token: string, other: string): boolean {
   const keyIdOf = (token: string) => bytesOf(token).subarray(GENERATION_END, MAC_BEGIN)
   const isOfForm = bytesOf(token).length === LENGTH && tokenOf(bytesOf(token)) === token
   return isOfForm && !keyIdOf(token).equals(keyIdOf(other))
 }
 
-/** A refresh token with one defect each, by what it is. */
+/** Refresh tokens with one defect each, by the defect. */
 function hostileRefreshTokens(token: string, another: string): Map<string, string> {
   const list = new Map<string, string>()
   const { length } = token
@@ -105,7 +105,7 @@ function hostileRefreshTokens(token: string, another: string): Map<string, strin
 }
 
 for (const store of stores) {
-  test(`hostile refresh tokens on ${store}: each is refused in the same words, and the session lives on`, async (t) => {
+  test(`hostile refresh tokens on ${store}: each gets the same refusal, and the session stays live`, async (t) => {
     const { api, log } = await startService(t, store, { LOG_LEVEL: 'warn' })
     await api.signUp('ada', PASSWORD)
     await api.signUp('bob', PASSWORD)
@@ -125,7 +125,7 @@ for (const store of stores) {
       for (const { status, text } of answers) {
         if (`${status} ${text}` !== refused['refresh, in the body']) wrong[what] = `${status} ${text}`
       }
-      // Of a key that is not here it may be genuine: no 204 says that the session has ended.
+      // A token of an unknown key may be genuine, so a 204 would be a false promise.
       const right = namesAnotherKey(token, hers.refresh_token) ? 401 : 204
       const signedOut = await api.call('/logout', { json: { token } })
       if (signedOut.status !== right) wrong[`${what}, at logout`] = signedOut.status
@@ -145,12 +145,12 @@ for (const store of stores) {
   })
 }
 
-test('a refresh token that no session has any more is refused like a forged one', async (t) => {
+test('a refresh token without a session is refused like a forged one', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
   t.equal((await api.logout(access_token)).status, 204)
-  // A newer generation than the session's is taken where the session lives: it must not make one live.
+  // A live session accepts a newer generation. This must not bring a session back.
   const newer = forged(refresh_token, raised(5), macWith(REFRESH_SECRET, CONTEXT))
   const last = forged(refresh_token, (grant) => grant.fill(0xff, 32, 38), macWith(REFRESH_SECRET, CONTEXT))
 

@@ -20,7 +20,7 @@ type Alg = keyof typeof pairs
 const kidOf = (key: KeyObject) =>
   jwkThumbprint((key.type === 'private' ? createPublicKey(key as never) : key).export({ format: 'jwk' }) as Jwk)
 
-/** The claims, really signed with a private key. */
+/** The claims, signed with a private key. */
 function signed(claims: object, alg: Alg, header: object = {}): string {
   const { privateKey } = pairs[alg]
   const input = `${base64url({ alg, typ: 'at+jwt', kid: kidOf(privateKey), ...header })}.${base64url(claims)}`
@@ -49,7 +49,7 @@ const forger = new Forger(
 )
 const { claims } = forger
 const publicJwks = Object.values(pairs).map(({ publicKey }) => publicKey.export({ format: 'jwk' }) as Jwk)
-/** Keys of every kind at once: none of them may stand in for another. */
+/** Keys of every kind together. No key may verify for another. */
 const check = createAccessTokenCheck({
   issuer: claims.iss,
   audiences: [claims.aud],
@@ -65,18 +65,18 @@ function verdict(token: string): string {
   }
 }
 
-/** J4: every form of every public key, under the kid of its pair and under one of its own. */
+/** J4: every form of every public key, under the `kid` of its pair and under its own. */
 const confused = (Object.keys(pairs) as Alg[]).flatMap((alg) => {
   const { publicKey } = pairs[alg]
   return signedWithPublicKey(forger, alg, publicKey, kidOf(publicKey), 'unsupported_header')
 })
 
-test('a token of each kind of key is taken', async (t) => {
+test('a token of each kind of key is accepted', async (t) => {
   t.equal(verdict(forger.token()), 'taken')
   for (const alg of Object.keys(pairs) as Alg[]) t.equal(verdict(signed(claims, alg)), 'taken', alg)
 })
 
-test('J4: a public key that the check really has is no shared secret', async (t) => {
+test('J4: a public key of the key ring never works as a shared secret', async (t) => {
   for (const { what, token, code } of confused) t.equal(verdict(token), code, what)
 })
 
@@ -101,7 +101,7 @@ test('J2, J3: a kid has one alg, whatever the header says', async (t) => {
   }
 })
 
-test('J28: signatures of asymmetric keys: only the form that RFC 7518 and RFC 8037 give', async (t) => {
+test('J28: an asymmetric signature is accepted only in the form of RFC 7518 and RFC 8037', async (t) => {
   for (const alg of Object.keys(pairs) as Alg[]) {
     const [header, payload, signature] = signed(claims, alg).split('.')
     const bytes = Buffer.from(signature as string, 'base64url')
@@ -131,7 +131,7 @@ test('J28: signatures of asymmetric keys: only the form that RFC 7518 and RFC 80
   }
 })
 
-/** Ed25519: S + L signs the same where a verifier does not look (RFC 8032 §5.1.7 says that it must). */
+/** Ed25519: a lax verifier also accepts S + L. RFC 8032 §5.1.7 forbids it. */
 function withOrderAdded(signature: Buffer): Buffer {
   const order = 2n ** 252n + 27742317777372353535851937790883648493n
   const littleEndian = (bytes: Buffer) => BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`)
@@ -140,7 +140,7 @@ function withOrderAdded(signature: Buffer): Buffer {
 }
 
 for (const alg of Object.keys(pairs) as Alg[]) {
-  test(`J4: a service that signs with ${alg} takes no token that its public key signed`, async (t) => {
+  test(`J4: a service that signs with ${alg} refuses a token signed with its public key`, async (t) => {
     const file = join(temporaryFolder(t), 'keys.json')
     const { privateKey, publicKey } = pairs[alg]
     writeFileSync(file, JSON.stringify({ keys: [privateKey.export({ format: 'jwk' })] }))

@@ -6,7 +6,7 @@ import { ConfigError, readConfig } from '../../src/config/read.js'
 import { type Algorithm, keyFile, keySet, makeKey, publicOf, withKeyFile } from '../support/keys.js'
 import { environment, PASSWORD, REFRESH_SECRET, startService, temporaryFolder } from '../support/service.js'
 
-/** What the start says to these settings, joined; empty where it would start. */
+/** The joined faults of these settings. Empty when the service would start. */
 function faultsOf(env: Record<string, string>): string {
   try {
     readConfig(env)
@@ -22,7 +22,7 @@ const jwk = (type: string, options: object) =>
   (generateKeyPairSync as any)(type, options).privateKey.export({ format: 'jwk' })
 const oct = (bytes: Buffer | string) => ({ kty: 'oct', k: Buffer.from(bytes).toString('base64url') })
 
-test('J12: a key that is weak, damaged, public or of another kind is refused, in words that repeat no key', async (t) => {
+test('J12: a weak, damaged, public or unsupported key is refused, and the fault repeats no key', async (t) => {
   const env = await environment(t, 'sqlite')
   const make = async (alg: Algorithm) => makeKey(alg)
   const [ec, otherEc, rsa, ed, otherEd, secret] = [
@@ -89,7 +89,7 @@ test('J12: a key that is weak, damaged, public or of another kind is refused, in
   }
 })
 
-test('a key whose key_ops lists sign signs, and its tokens verify', async (t) => {
+test('a key whose key_ops lists sign can sign, and its tokens verify', async (t) => {
   const [ec, secret] = [await makeKey('ES256'), await makeKey('HS256')]
   for (const key of [
     { ...ec, key_ops: ['sign'] },
@@ -100,12 +100,12 @@ test('a key whose key_ops lists sign signs, and its tokens verify', async (t) =>
     const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, key)))
     await api.signUp('ada', PASSWORD)
     t.equal(await api.isActive((await api.tokens('ada', PASSWORD)).access_token), true)
-    // Published is the public key, which does not sign.
+    // The published key is public, and a public key does not sign.
     for (const published of (await api.call('/.well-known/jwks.json')).body.keys) t.notOk('key_ops' in published)
   }
 })
 
-test('a key file that is no key set is refused, in words that repeat nothing of it', async (t) => {
+test('a key file that is not a JWK Set is refused, and the fault repeats nothing of the file', async (t) => {
   const env = await environment(t, 'sqlite')
   const key = await makeKey('ES256')
   const path = join(temporaryFolder(t), 'keys.json')
@@ -124,7 +124,7 @@ test('a key file that is no key set is refused, in words that repeat nothing of 
   t.match(faultsOf({ ...env, ...withKeyFile(`${path}.missing`) }), /JWT_KEYS_FILE: the file cannot be read: ENOENT/)
 })
 
-test('JWT_SECRET and JWT_KEYS_FILE together are a fault, however the secret is given', async (t) => {
+test('JWT_SECRET and JWT_KEYS_FILE together are a fault, in every way to set the secret', async (t) => {
   const env = await environment(t, 'sqlite')
   const path = keyFile(t, await makeKey('ES256'))
   const both = /JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them/
@@ -136,7 +136,7 @@ test('JWT_SECRET and JWT_KEYS_FILE together are a fault, however the secret is g
   t.equal(faultsOf({ ...env, JWT_KEYS_FILE: path, JWT_SECRET: ' ' }), '', 'empty is not set')
 })
 
-test('C4: in production a secret of the key file must not be a guessable one, nor that of refresh tokens', async (t) => {
+test('C4: production refuses a key file with a guessable secret, or with the secret of refresh tokens', async (t) => {
   const env = await environment(t, 'sqlite', { NODE_ENV: 'production', ISSUER: 'https://auth.example.com' })
   const faultOf = (...keys: object[]) => faultsOf({ ...env, ...withKeyFile(keyFile(t, ...keys)) })
   const ec = await makeKey('ES256')

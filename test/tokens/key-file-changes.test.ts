@@ -11,7 +11,7 @@ const BROKEN = 'the key file is broken: the previous keys stay in use'
 
 const linesOf = ({ log }: RunningService, msg: string) => log.filter((line) => line.msg === msg)
 
-/** Signs in: shows which key signs. */
+/** Signs in, which shows the signing key. */
 async function signingKid({ api }: RunningService): Promise<string> {
   return headerOf((await api.tokens('ada', PASSWORD)).access_token).kid
 }
@@ -22,7 +22,7 @@ async function startWith(t: Test, path: string): Promise<RunningService> {
   return service
 }
 
-/** From `before` to `after`, which share no key: what must hold however the file was changed. */
+/** The rules after a change from `before` to `after`, which share no key, however the file changed. */
 async function seesChange(t: Test, service: RunningService, change: () => void, after: PrivateKey): Promise<void> {
   const { access_token: old } = await service.api.tokens('ada', PASSWORD)
   t.equal(await service.api.isActive(old), true)
@@ -38,14 +38,14 @@ async function seesChange(t: Test, service: RunningService, change: () => void, 
   t.equal(linesOf(service, BROKEN).length, 0)
 }
 
-test('a key file that is written in place is read again', async (t) => {
+test('the service reads a key file that was written in place', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('EdDSA')]
   const path = keyFile(t, before)
   const service = await startWith(t, path)
   await seesChange(t, service, () => writeFileSync(path, keySet(after)), after)
 })
 
-test('a key file that is replaced by a rename is read again', async (t) => {
+test('the service reads a key file that was replaced by a rename', async (t) => {
   const [before, after, third] = [await makeKey('ES256'), await makeKey('RS256'), await makeKey('HS256')]
   const path = keyFile(t, before)
   const service = await startWith(t, path)
@@ -58,8 +58,8 @@ test('a key file that is replaced by a rename is read again', async (t) => {
   }
 })
 
-test('a key file of a mounted Kubernetes secret, whose links are swapped, is read again', async (t) => {
-  // keys.json -> ..data/keys.json, ..data -> ..TIMESTAMP: an update makes a new folder, and renames a link over ..data.
+test('the service reads a mounted Kubernetes secret after its links were swapped', async (t) => {
+  // keys.json -> ..data/keys.json, ..data -> ..TIMESTAMP. An update makes a new folder and renames a link over ..data.
   const mount = temporaryFolder(t)
   const publish = (version: string, key: PrivateKey) => {
     mkdirSync(join(mount, `..${version}`))
@@ -84,7 +84,7 @@ test('a key file of a mounted Kubernetes secret, whose links are swapped, is rea
   }
 })
 
-test('a change in the moment of the start is not missed', async (t) => {
+test('a change during the start is not missed', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
   const path = keyFile(t, before)
   const starting = startService(t, 'sqlite', withKeyFile(path))
@@ -95,13 +95,13 @@ test('a change in the moment of the start is not missed', async (t) => {
   t.equal(linesOf(service, BROKEN).length, 0)
 })
 
-test('SIGHUP reads the key file at once', async (t) => {
+test('SIGHUP makes the service read the key file at once', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
   const path = keyFile(t, before)
   const service = await startWith(t, path)
   writeFileSync(path, keySet(after, before))
   process.kill(process.pid, 'SIGHUP')
-  // The signal is handled in this very process: two turns of its loop, and no look of the poll in between.
+  // The signal handler runs in this process. Two turns of the event loop pass, and the poll does not run in between.
   await eventually(() => linesOf(service, READ).length > 0)
   t.strictSame(linesOf(service, READ)[0]?.kids, [after.kid, before.kid])
   t.equal(await signingKid(service), after.kid)
@@ -112,7 +112,7 @@ test('SIGHUP reads the key file at once', async (t) => {
   t.equal(await signingKid(service), after.kid)
 })
 
-test('a broken file keeps the keys before it, and says so once, without repeating a key', async (t) => {
+test('a broken file keeps the previous keys, and is reported once without repeating a key', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
   const path = keyFile(t, before)
   const service = await startWith(t, path)
@@ -147,13 +147,13 @@ test('a broken file keeps the keys before it, and says so once, without repeatin
   for (const secret of [before.d, after.d, 'canary', 'Y2FuYXJ5']) t.notOk(everything.includes(secret as string))
 })
 
-test('a file that is being written is left alone until it has been', async (t) => {
+test('a file that is still being written is not read', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('RS256')]
   const path = keyFile(t, before)
   const service = await startWith(t, path)
   const text = keySet(after, before)
 
-  // Two seconds of writing, in pieces that come faster than two looks.
+  // Writes for two seconds, in pieces more frequent than the poll.
   writeFileSync(path, '')
   const size = Math.ceil(text.length / 20)
   for (let at = 0; at < text.length; at += size) {

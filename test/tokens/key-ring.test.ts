@@ -5,7 +5,7 @@ import { algorithms, headerOf, keyFile, keySet, makeKey, publicOf, withKeyFile }
 import { PASSWORD, startService, startServiceWith } from '../support/service.js'
 
 for (const alg of algorithms) {
-  test(`a ${alg} key of a file signs, introspects and is published, as an outside judge finds`, async (t) => {
+  test(`a ${alg} key of a file signs, introspects and is published, and independent libraries verify its tokens`, async (t) => {
     const key = await makeKey(alg)
     const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, key)))
     await api.signUp('ada', PASSWORD)
@@ -18,7 +18,7 @@ for (const alg of algorithms) {
     for (const token of [session.access_token, refreshed.access_token]) {
       t.strictSame(headerOf(token), { alg, typ: 'at+jwt', kid: key.kid })
       const expected = { algorithms: [alg], typ: 'at+jwt', issuer: 'http://latchkey.test' }
-      // Of two overloads, one takes a key and one a function that finds it.
+      // One overload takes a key, the other a function that finds it.
       const { payload } = await (typeof judge === 'function'
         ? jwtVerify(token, judge, expected)
         : jwtVerify(token, judge, expected))
@@ -29,7 +29,7 @@ for (const alg of algorithms) {
   })
 }
 
-test('the first key of the file signs, all verify, and a key that is taken away verifies no longer', async (t) => {
+test('the first key of the file signs, every key verifies, and a removed key no longer verifies', async (t) => {
   const [ec, rsa, ed, oct] = [
     await makeKey('ES256'),
     await makeKey('RS256'),
@@ -41,7 +41,7 @@ test('the first key of the file signs, all verify, and a key that is taken away 
   await api.signUp('ada', PASSWORD)
   const tokens = [(await api.tokens('ada', PASSWORD)).access_token]
   await close()
-  // Each of the others, in its turn, moved to the front.
+  // Moves each other key to the front in turn.
   for (const order of [
     [rsa, ec, ed, oct],
     [ed, rsa, ec, oct],
@@ -67,7 +67,7 @@ test('the first key of the file signs, all verify, and a key that is taken away 
   t.strictSame(alive, [false, true, false, true])
 })
 
-test('a key without kid and alg is known by its thumbprint, and its algorithm by its kind', async (t) => {
+test('a key without kid and alg gets its thumbprint as kid, and its alg from its type', async (t) => {
   for (const alg of algorithms) {
     const { kid, alg: _, ...bare } = await makeKey(alg)
     const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, bare)))

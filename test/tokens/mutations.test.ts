@@ -6,7 +6,7 @@ import { Forger } from '../support/hostile/tokens.js'
 import { JWT_SECRET } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
-/** `npm run fuzz` asks for a million. */
+/** `npm run fuzz` runs a million mutations. */
 const RUNS = Number(process.env.J36_RUNS ?? (isAll ? 20_000 : 5000))
 
 const now = Math.floor(Date.now() / 1000)
@@ -34,7 +34,7 @@ const genuine = [
   forger.withClaims({ sub: 'another', sid: 'another', scope: '' }),
 ] as const
 
-/** A place in a token of whatever length; often its very end, where spare bits are. */
+/** An index in a token of any length. Often the very end, which has spare bits. */
 const anywhere = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 const place = fc.oneof({ weight: 9, arbitrary: anywhere }, { weight: 1, arbitrary: fc.constant(1 - Number.EPSILON) })
 const at = (token: string, part: number) => Math.floor(part * token.length)
@@ -64,7 +64,7 @@ function withMember(segment: string, name: string, value: unknown): string {
   return base64url({ ...(object as object), [name]: value })
 }
 
-/** A kind of mutation, to be drawn this often, from what it needs to know. */
+/** A kind of mutation with its weight and its input. */
 const kind = <Drawn>(weight: number, drawn: fc.Arbitrary<Drawn>, mutate: (token: string, drawn: Drawn) => string) => ({
   weight,
   arbitrary: drawn.map((value) => (token: string) => mutate(token, value)),
@@ -113,7 +113,7 @@ const mutation = fc.oneof(
   ),
 )
 
-test(`J36: of ${RUNS} random mutations of a valid token none is taken`, { timeout: 3_600_000 }, async (t) => {
+test(`J36: none of ${RUNS} random mutations of a valid token is accepted`, { timeout: 3_600_000 }, async (t) => {
   for (const token of genuine) t.ok(check(token), 'unchanged it is taken')
   const codes: Record<string, number> = {}
   const mutated = fc
@@ -126,7 +126,7 @@ test(`J36: of ${RUNS} random mutations of a valid token none is taken`, { timeou
       try {
         check(token)
       } catch (error) {
-        // Anything but a TokenError would be a 500.
+        // Any other error would be a 500.
         if (!(error instanceof TokenError)) throw error
         codes[error.code] = (codes[error.code] ?? 0) + 1
         return

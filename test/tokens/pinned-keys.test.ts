@@ -13,7 +13,7 @@ type Header = Record<string, unknown>
 const base64url = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
 const toPrivate = (jwk: PrivateKey): KeyObject => createPrivateKey({ key: jwk as JsonWebKey, format: 'jwk' })
 
-/** A token with this header for a session that lives: with an honest header it is genuine. */
+/** A token with this header for a live session. With an honest header the token is genuine. */
 class Forger {
   constructor(readonly claims: object) {}
 
@@ -35,7 +35,7 @@ class Forger {
   }
 }
 
-/** A service that signs with `keys`, and a forger of tokens for a session that lives. */
+/** A service that signs with `keys`, and a forger of tokens for a live session. */
 async function startWith(t: Test, ...keys: PrivateKey[]): Promise<{ api: Api; forger: Forger }> {
   const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, ...keys)))
   await api.signUp('ada', PASSWORD)
@@ -45,7 +45,7 @@ async function startWith(t: Test, ...keys: PrivateKey[]): Promise<{ api: Api; fo
   return { api, forger }
 }
 
-/** A bad token gets the same from every route, and none of it is a fault of the service. */
+/** Every route refuses a bad token with the same answer, and none logs an error. */
 async function refuses(t: Test, api: Api, token: string, what: string): Promise<void> {
   const answers = [
     await api.introspect(token),
@@ -61,7 +61,7 @@ async function refuses(t: Test, api: Api, token: string, what: string): Promise<
   )
 }
 
-/** Every way to write a public key that somebody might take for the text of an HMAC secret. */
+/** Every text form of a public key that a library may take for an HMAC secret. */
 function writingsOf(key: PrivateKey): [string, string | Buffer][] {
   const jwk = publicOf(key)
   const { kty, crv, x, y, n, e } = jwk
@@ -92,7 +92,7 @@ function writingsOf(key: PrivateKey): [string, string | Buffer][] {
 }
 
 for (const alg of ['ES256', 'RS256', 'EdDSA'] as const) {
-  test(`J4: HS256 signed with the public ${alg} key: inactive`, async (t) => {
+  test(`J4: HS256 signed with the public ${alg} key is inactive`, async (t) => {
     const [key, secret] = [await makeKey(alg), await makeKey('HS256')]
     const { api, forger } = await startWith(t, key, secret)
     for (const [what, written] of writingsOf(key)) {
@@ -151,7 +151,7 @@ test('J3, J5: each key is pinned to its one algorithm', async (t) => {
 })
 
 for (const alg of ['HS256', 'ES256', 'RS256', 'EdDSA'] as const) {
-  test(`J6–J11: ${alg}: a header that names another key, or brings one: inactive, and nobody is called`, async (t) => {
+  test(`J6–J11: ${alg}: a header that names or contains another key is inactive, and the service fetches nothing`, async (t) => {
     const [key, theirs] = [await makeKey(alg), await makeKey(alg === 'HS256' ? 'ES256' : alg)]
     const { api, forger } = await startWith(t, key)
     const canary = await startCanary(t, keySet(publicOf(theirs)))
@@ -198,7 +198,7 @@ for (const alg of ['HS256', 'ES256', 'RS256', 'EdDSA'] as const) {
   })
 }
 
-test('J12: a key that is not of the ring, though it was: inactive', async (t) => {
+test('J12: a key that was removed from the key ring is inactive', async (t) => {
   const all: Algorithm[] = ['HS256', 'ES256', 'RS256', 'EdDSA']
   const [current, retired] = [await makeKey('ES256'), await Promise.all(all.map(makeKey))]
   const { api, forger } = await startWith(t, current)

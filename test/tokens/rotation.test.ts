@@ -13,7 +13,7 @@ import { stampedClaims } from '../support/stamped.js'
 const ACCESS_TTL = 3000
 const PEOPLE = ['ada', 'grace', 'mary']
 
-test('F27: keys rotated twice under load on two replicas: nothing fails, and a removed key dies with the reload', async (t) => {
+test('F27: two key rotations under load on two replicas fail no request, and a removed key is refused after the reload', async (t) => {
   const path = join(temporaryFolder(t), 'keys.json')
   const add = (alg: Algorithm): string => {
     const key = generateKey(alg)
@@ -21,14 +21,14 @@ test('F27: keys rotated twice under load on two replicas: nothing fails, and a r
     return key.kid
   }
   let current = add('ES256')
-  // SQLite has no time limit that a busy machine could break: what fails here fails for the keys.
+  // SQLite has no timeout that a busy machine could exceed. So each failure is a failure of the keys.
   const env = await environment(t, 'sqlite', { ACCESS_TTL: `${ACCESS_TTL / 1000}s`, ...withKeyFile(path) })
   const replicas = [await spawnService(t, env), await spawnService(t, env)] as const
   for (const name of PEOPLE) await replicas[0].api.signUp(name, PASSWORD)
   const load = startLoad(t, replicas)
 
   for (const alg of ['RS256', 'EdDSA'] as const) {
-    // A token of the key that is on its way out, which would live on for long: only the key's removal can end it.
+    // A long-lived token of the outgoing key. Only the removal of the key can end it.
     const { access_token: sample } = await replicas[0].api.tokens('ada', PASSWORD)
     const old = await outlasting(sample, path, current)
     for (const { api } of replicas) t.equal(await api.isActive(old), true)
@@ -66,7 +66,7 @@ test('F27: keys rotated twice under load on two replicas: nothing fails, and a r
   t.comment(`requests: ${JSON.stringify(requests)}`)
 })
 
-/** People who sign in, refresh, and are introspected, each step on whichever replica; until stopped. */
+/** Signs in, refreshes and introspects on alternating replicas until stopped. */
 function startLoad(t: Test, replicas: readonly [SpawnedService, SpawnedService]) {
   const requests = { login: 0, refresh: 0, introspect: 0 }
   const failures: string[] = []
@@ -104,7 +104,7 @@ function startLoad(t: Test, replicas: readonly [SpawnedService, SpawnedService])
   return { stop }
 }
 
-/** The token with a life of a quarter of an hour, signed by its own key. */
+/** A token with a life of 15 minutes, signed with its own key. */
 async function outlasting(token: string, path: string, kid: string): Promise<string> {
   const { keys } = JSON.parse(readFileSync(path, 'utf8')) as { keys: JWK[] }
   const jwk = keys.find((key) => key.kid === kid) as JWK
@@ -123,7 +123,7 @@ async function publishedKids(api: SpawnedService['api']): Promise<string[]> {
   return body.keys.map(({ kid }: { kid: string }) => kid)
 }
 
-/** When the service's log says that it has these keys and no others, in Unix milliseconds. */
+/** When the log of the service reports exactly these keys, in Unix milliseconds. */
 async function readAt(output: () => string, kids: string[]): Promise<number> {
   let time: number | undefined
   await eventually(() => {

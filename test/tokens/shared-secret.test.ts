@@ -8,14 +8,15 @@ import { claimsOf } from '../support/hostile/forger.js'
 import { keyFile, makeKey, type PrivateKey, withKeyFile } from '../support/keys.js'
 import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
-// The attacker runs a service that verifies tokens. It knows JWT_SECRET, every client's id, and the tokens that it was handed.
+// The attacker runs a service that verifies tokens. It knows JWT_SECRET, the id of every client, and the tokens of its
+// callers.
 
 const ISSUER = 'http://latchkey.test'
 const AUDIENCES = { AUDIENCE: 'web,todo,bills' }
 const base64url = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
 const nowInSeconds = () => Math.floor(Date.now() / 1000)
 
-/** A token as whoever knows the secret signs it. */
+/** A token signed with the shared secret. */
 function forge(claims: object, secret: string | Buffer = JWT_SECRET, kid = sharedSecretKey(JWT_SECRET).kid): string {
   const input = `${base64url({ alg: 'HS256', typ: 'at+jwt', kid })}.${base64url(claims)}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
@@ -27,7 +28,7 @@ function clientClaims(id: string, scope: string, aud = ISSUER): Record<string, u
   return { iss: ISSUER, sub: id, aud, exp: iat + 900, iat, jti, client_id: id, scope }
 }
 
-/** Forged `jti`s, for claims that are not the service's: whatever a forger has to make one of. */
+/** Forged values of `jti`, for claims that the service did not issue: everything that a forger can build one from. */
 function guesses(claims: object, genuine: string): Record<string, string> {
   const nonce = genuine.slice(0, 8)
   const mac = (secret: string, prefix: string) =>
@@ -52,7 +53,7 @@ const isRefused = ({ status, body }: Answer) =>
   status === 401 && ['invalid_client', 'invalid_token'].includes(body?.error)
 
 for (const store of stores) {
-  test(`W12: ${store}: who knows JWT_SECRET forges no client's token`, async (t) => {
+  test(`W12: ${store}: a caller that knows JWT_SECRET cannot forge a client's token`, async (t) => {
     const { api, env } = await startService(t, store, AUDIENCES)
     const victim = (await api.signUp('ada', PASSWORD)).body
     const backend = await makeClient(env, 'backend', { scopes: ['todo:read'] })
@@ -79,7 +80,7 @@ for (const store of stores) {
             t.ok(isRefused(answer), `${what}: ${answer.status} ${answer.text}`)
           }
           t.equal((await api.introspect(forged)).text, '{"active":false}', what)
-          // The end of what the client got itself would be an attack as well.
+          // Ending the client's own token would be an attack too.
           await api.call('/revoke', { form: { token: forged } })
           await api.logout(forged)
         }
@@ -91,7 +92,7 @@ for (const store of stores) {
     t.strictSame(clients.map((client: { id: string }) => client.id).sort(), ['backend', api.client.id].sort())
   })
 
-  test(`W12: ${store}: a person's token that was made into another opens nothing, and ends nothing`, async (t) => {
+  test(`W12: ${store}: a person's token that was changed into another gives no access, and ends nothing`, async (t) => {
     const { api } = await startService(t, store, AUDIENCES)
     await api.signUp('ada', PASSWORD)
     const handed = await api.tokens('ada', PASSWORD, { audience: 'todo', scope: 'todo:read' })
@@ -116,11 +117,11 @@ for (const store of stores) {
       const changed = { ...claims, ...change }
       for (const [how, jti] of Object.entries(guesses(changed, claims.jti))) {
         const forged = forge({ ...changed, jti })
-        // All of it of one guess, the two that tell the most of the others.
+        // Tries every forged jti with one set of claims, and the two most telling ones with the others.
         if (how === 'that of a genuine token') t.strictSame(await presentAtEveryDoor(api, forged), refused, what)
         t.equal((await api.introspect(forged)).text, '{"active":false}', `${what}, jti: ${how}`)
         t.equal((await api.call('/verify?role=admin', { bearer: forged })).status, 401)
-        // What these answer is the rule of other tests. Here they must end nothing.
+        // Other tests define the answers of these routes. Here they must end nothing.
         await api.logout(forged)
         await api.call('/revoke', { form: { token: forged } })
       }
@@ -134,7 +135,7 @@ for (const store of stores) {
       t.strictSame(await presentAtEveryDoor(api, forge(changed)), refused, what)
       await api.logout(forge(changed))
     }
-    // Again and again: what is refused is never remembered as good.
+    // Repeats the requests, because a refused token must never be cached as valid.
     const again = forge({ ...claims, roles: ['admin'] })
     for (let i = 0; i < 5; i += 1) t.equal((await api.call('/verify', { bearer: again })).status, 401)
 
@@ -149,7 +150,7 @@ for (const store of stores) {
 
 const status = async (answer: Promise<Answer>) => (await answer).status
 
-/** What a client's own token opens, asked for as it should be. */
+/** Calls every route that a client's own token can call. */
 async function ownToken(t: Test, api: Api): Promise<string> {
   const form = { grant_type: 'client_credentials', scope: 'admin introspect', audience: ISSUER }
   const { status, body } = await api.call('/token', { form, headers: basic(api.client) })
@@ -157,7 +158,7 @@ async function ownToken(t: Test, api: Api): Promise<string> {
   return body.access_token
 }
 
-test('W12: a bearer token opens /admin and /introspect only where its key is one that no verifier has', async (t) => {
+test('W12: a bearer token can call /admin and /introspect only if no verifier has its key', async (t) => {
   const opens = async (keys: PrivateKey[] | undefined) => {
     const { api } = await startService(t, 'sqlite', keys && withKeyFile(keyFile(t, ...keys)))
     const bearer = await ownToken(t, api)
@@ -182,12 +183,12 @@ test('W12: a bearer token opens /admin and /introspect only where its key is one
   t.strictSame(await opens([secret, es]), [401, 401], 'the key of this token counts, not that of another')
 })
 
-test('W12: with a key file of both kinds, who has the shared key forges nothing under either', async (t) => {
+test('W12: with shared and private keys in one file, a caller with the shared key forges nothing under either', async (t) => {
   const [es, secret] = [await makeKey('ES256'), await makeKey('HS256')]
   const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, es, secret)))
   const own = await ownToken(t, api)
   const shared = Buffer.from(secret.k as string, 'base64url')
-  // The claims, and so the jti, are genuine: the client's token was stolen, and signed anew. It is the same token.
+  // The claims and the `jti` are genuine: the token was stolen and signed with the shared key. So it is the same token.
   const resigned = forge(claimsOf(own), shared, secret.kid)
   t.equal(await status(api.call('/admin/users', { bearer: resigned })), 401)
   t.equal(await status(api.call('/introspect', { form: { token: own }, bearer: resigned })), 401)
@@ -198,7 +199,7 @@ test('W12: with a key file of both kinds, who has the shared key forges nothing 
   t.equal(await status(api.call('/admin/users', { bearer: own })), 200)
 })
 
-test('a token of this service is known by every replica, and by none that has another REFRESH_SECRET', async (t) => {
+test('every replica recognises a token of this service, and a replica with another REFRESH_SECRET does not', async (t) => {
   const { api, env } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token: token } = await api.tokens('ada', PASSWORD)

@@ -10,7 +10,7 @@ import { ISSUER, startSetting, until, verifierOf } from '../support/verifier-set
 
 /**
  * The same service on each framework: `/any`, `/scoped` for `todo:read todo:write`, `/roled` for `admin`, `/both`, and
- * `/open`, which forgot its guard and uses the claims.
+ * `/open`, which uses the claims without a guard.
  */
 const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string>> = {
   async fastify(t, verifier) {
@@ -57,7 +57,7 @@ const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string
 const NONE: RevocationOptions = { mode: 'none' }
 
 for (const [name, start] of Object.entries(frameworks)) {
-  test(`${name}: a guard lets a good token through with its claims, and refuses the others by RFC 6750`, async (t) => {
+  test(`${name}: a guard passes a valid token with its claims, and refuses other tokens by RFC 6750`, async (t) => {
     const { api } = await startService(t, 'sqlite')
     await api.signUp('ada', PASSWORD)
     const { access_token, sid } = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
@@ -105,12 +105,12 @@ for (const [name, start] of Object.entries(frameworks)) {
     t.equal(roled.headers['www-authenticate'], 'Bearer realm="todo", error="insufficient_scope"')
     t.equal((await get('/scoped')).status, 401)
 
-    // A route without a guard takes nobody for somebody.
+    // Without a guard no caller has an identity.
     const open = await get('/open', `Bearer ${access_token}`)
     t.notOk(open.body.sub)
   })
 
-  test(`${name}: revoked is 401; when that cannot be found out, 503 and when to try again`, async (t) => {
+  test(`${name}: a revoked token gets 401; while revocation is unknown, a token gets 503 with Retry-After`, async (t) => {
     const { redis, service, signIn } = await startSetting(t)
     const [one, other] = [await signIn(), await signIn()]
     const url = await start(t, await verifierOf(t, { mode: 'follow', redis: redis.url }))
@@ -129,7 +129,7 @@ for (const [name, start] of Object.entries(frameworks)) {
   })
 }
 
-test('a guard that asks for nothing, or for what stands in no token, is told at once', async (t) => {
+test('a guard that requires nothing, or something that no token can have, throws at once', async (t) => {
   const verifier = createVerifier({
     issuer: ISSUER,
     audience: ISSUER,

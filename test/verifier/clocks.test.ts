@@ -12,7 +12,7 @@ import { ISSUER, startSetting, until, verdict } from '../support/verifier-setup.
 const HOUR = 60 * 60_000
 const MINUTE = 60_000
 
-/** Each makes an answer of now older than a minute, and a wall clock alone or a monotonic clock alone would not see one of them. */
+/** Each case ages an answer past a minute. A cache that reads only one of the two clocks misses one case. */
 const WAYS: Record<string, (clock: BentClock) => void> = {
   'the machine was suspended for 5 minutes': (clock) => clock.suspend(5 * MINUTE + 1000),
   'the wall clock was set back by an hour, and 5 minutes went by': (clock) => {
@@ -27,15 +27,15 @@ function verifierOf(t: Test, keys: KeyOptions, revocation: RevocationOptions, cl
   return verifier
 }
 
-/** A token that is refused for its time alone would say nothing of a cache: these live for a day. */
+/** Tokens live for a day, because a token that expires would hide the age of the cache. */
 const LONG = { ACCESS_TTL: '24h' }
 
 for (const [what, bend] of Object.entries(WAYS)) {
-  test(`O7 introspect: ${what}: an answer is not remembered for longer than cacheSeconds`, async (t) => {
+  test(`O7: introspect: ${what}: an answer is cached for at most cacheSeconds`, async (t) => {
     const { api } = await startService(t, 'sqlite', LONG)
     await api.signUp('ada', PASSWORD)
     const clock = bentClock()
-    // Issued by a service whose clock is an hour behind too, or `iat` would refuse it.
+    // The clock of the issuing service is an hour behind too. Otherwise `iat` would be refused.
     const keys = { secrets: [JWT_SECRET] }
     const endpoint = `${api.url}/introspect`
     const { id: clientId, secret: clientSecret } = CLIENT
@@ -50,7 +50,7 @@ for (const [what, bend] of Object.entries(WAYS)) {
     t.equal(await verdict(verifier, access_token), 'revoked')
   })
 
-  test(`O7 keys of an address: ${what}: a key that was withdrawn is not believed again`, async (t) => {
+  test(`O7: keys of an address: ${what}: a withdrawn key is not accepted again`, async (t) => {
     const [withdrawn, other] = [newKey('withdrawn'), newKey('other')]
     const service = await startService(t, 'sqlite', { ...LONG, ...withKeyFile(keyFile(t, withdrawn)) })
     await service.api.signUp('ada', PASSWORD)
@@ -76,7 +76,7 @@ for (const [what, bend] of Object.entries(WAYS)) {
     keys = [other]
     bend(clock)
     t.equal(await verdict(verifier, access_token), 'unknown_key')
-    // However long the address is away.
+    // Even if the address stays unreachable.
     keys = [withdrawn]
     clock.pass(2000)
     await until(async () => {
@@ -89,7 +89,7 @@ for (const [what, bend] of Object.entries(WAYS)) {
   })
 }
 
-test('S5 follow: suspended, or with a wall clock set forward or back, nothing is accepted that Redis was not asked about', async (t) => {
+test('S5: follow: after a suspend, or a change of the wall clock, every acceptance asked Redis', async (t) => {
   const { redis, service, signIn } = await startSetting(t, LONG)
   const [revoked, other] = [await signIn(), await signIn()]
   for (const [what, bend] of Object.entries<(clock: BentClock) => void>({
@@ -113,7 +113,7 @@ test('S5 follow: suspended, or with a wall clock set forward or back, nothing is
     await verifier.ready()
     t.equal(await verdict(verifier, other.access_token), 'good', what)
 
-    // Nothing is heard from here on: only the clocks say that what we know is old.
+    // No message arrives from here on. Only the clocks show that the state is old.
     wire.blackhole()
     bend(clock)
     const answer = await verdict(verifier, other.access_token)
@@ -130,7 +130,7 @@ test('S5 follow: suspended, or with a wall clock set forward or back, nothing is
   t.equal(await verdict(verifier, other.access_token), 'good')
 })
 
-/** A clock whose wall time is right, for `exp` and `iat`, and by which things age as the bent clock says. */
+/** A clock with the right wall time for `exp` and `iat`, whose ages follow the bent clock. */
 function ageOnly(clock: BentClock): Clock {
   return { ...clock, wall: Date.now }
 }

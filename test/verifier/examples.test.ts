@@ -8,7 +8,7 @@ import { ISSUER, startSetting } from '../support/verifier-setup.js'
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/verify/', import.meta.url))
 
-/** How each is run: built first, where it has to be. */
+/** How to build and run each example. */
 const languages: Record<string, { program: string; command(folder: string): string[] }> = {
   python: { program: 'python3', command: () => ['python3', join(EXAMPLES, 'python/latchkey_verify.py')] },
   go: {
@@ -21,7 +21,7 @@ const languages: Record<string, { program: string; command(folder: string): stri
   },
 }
 
-/** Runs an example on a token: 0 good, 1 refused, 2 unavailable; and what it wrote. */
+/** Runs an example with a token. Returns the exit code (0 valid, 1 refused, 2 unavailable) and the output. */
 function ask([program = '', ...args]: string[], env: NodeJS.ProcessEnv, token: string) {
   return new Promise<{ status: number | null; output: string }>((resolve, reject) => {
     const child = spawn(program, args, { env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env } })
@@ -36,7 +36,7 @@ function ask([program = '', ...args]: string[], env: NodeJS.ProcessEnv, token: s
 for (const [language, { program, command }] of Object.entries(languages)) {
   const skip = locate(program, []) ? false : `${program} is not installed`
 
-  test(`${language}: the example takes a good token, and no other`, { skip }, async (t) => {
+  test(`${language}: the example accepts a valid token and refuses the others`, { skip }, async (t) => {
     const { redis, admin, service, signIn } = await startSetting(t)
     const { api } = service
     const [one, other] = [await signIn(), await signIn()]

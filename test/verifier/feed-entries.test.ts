@@ -8,7 +8,7 @@ async function clientToken({ service: { api } }: Setting): Promise<string> {
   return (await api.call('/token', { form })).body.access_token
 }
 
-/** What no service writes. Each is one entry; `C` stands for the client, `S` for a session that lives. */
+/** Entries that no service writes. `C` stands for the client, `S` for a live session. */
 const MALFORMED: Record<string, string[]> = {
   'nbf is a word': ['sub', 'C', 'nbf', 'x'],
   'nbf is empty': ['sub', 'C', 'nbf', ''],
@@ -37,7 +37,7 @@ const MALFORMED: Record<string, string[]> = {
   'hb is huge': ['hb', '9'.repeat(400), 'n', 'x'],
 }
 
-test('an entry of the feed that is malformed is left out and counted, and un-revokes nothing', async (t) => {
+test('a malformed entry of the feed is skipped and counted, and makes no revoked token valid', async (t) => {
   const setting = await startSetting(t)
   const { redis, admin, service, signIn } = setting
   const [one, other] = [await signIn(), await signIn()]
@@ -58,13 +58,13 @@ test('an entry of the feed that is malformed is left out and counted, and un-rev
     t.equal(await verdict(verifier, one.access_token), 'revoked', what)
     t.equal(await verdict(verifier, other.access_token), 'good', what)
   }
-  // The memory has not been shortened: nothing is looked up that was not before.
+  // The retention has not become shorter: no additional token is looked up.
   const before = await callsOf(admin, 'exists')
   t.equal(await verdict(verifier, other.access_token), 'good')
   t.equal(await callsOf(admin, 'exists'), before)
 })
 
-test('what can be read of a malformed entry counts', async (t) => {
+test('the readable part of a malformed entry takes effect', async (t) => {
   const { redis, admin, signIn } = await startSetting(t)
   const [one, other] = [await signIn(), await signIn()]
   const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
@@ -75,10 +75,10 @@ test('what can be read of a malformed entry counts', async (t) => {
 })
 
 for (const value of ['', 'x', '-5', 'NaN', '1e3', ' ', '0x0', '9'.repeat(400)]) {
-  test(`a time in Redis that is ${JSON.stringify(value.slice(0, 9))} lets no token of a client in: 503`, async (t) => {
+  test(`a revocation time ${JSON.stringify(value.slice(0, 9))} in Redis makes every token of the client 503`, async (t) => {
     const setting = await startSetting(t)
     const { redis, service } = setting
-    // The service writes its epoch again where it is missing, not where it is wrong.
+    // The service writes a missing epoch again, and not a wrong one.
     const admin = adminOf(t, redis.url)
     const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
     const token = await clientToken(setting)
@@ -88,7 +88,7 @@ for (const value of ['', 'x', '-5', 'NaN', '1e3', ' ', '0x0', '9'.repeat(400)]) 
     await admin.set(key, value)
     t.equal(await verdict(verifier, token), 'unavailable')
     t.equal((await service.api.introspect(token)).status, 503)
-    // A revocation is a time again.
+    // The next revocation stores a valid time.
     t.equal((await service.api.call('/revoke', { form: { token } })).status, 200)
     t.equal(await verdict(verifier, token), 'revoked')
     t.equal(await service.api.isActive(token), false)

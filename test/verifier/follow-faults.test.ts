@@ -3,10 +3,10 @@ import { test } from 'tap'
 import { startRedis } from '../support/servers/redis.js'
 import { inTime, startSetting, until, verdict, verifierOf } from '../support/verifier-setup.js'
 
-/** Neither is ever yes. */
+/** Neither of these codes is ever an acceptance. */
 const REFUSALS = ['revoked', 'unavailable']
 
-test('F6: Redis is emptied: what was revoked, known to the follower or not, never lives again', async (t) => {
+test('F6: after Redis is emptied no revoked token is accepted, whether the follower knew the revocation or not', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const [known, other] = [await signIn(), await signIn()]
   const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
@@ -15,7 +15,7 @@ test('F6: Redis is emptied: what was revoked, known to the follower or not, neve
 
   await admin.flushall()
   const late = await verifierOf(t, { mode: 'follow', redis: redis.url })
-  // Every session has gone with the rest. Until that is noticed, no longer than a follower may be stale.
+  // All sessions are gone. Until the follower notices, it may accept tokens for its maximum staleness.
   await until(async () => (await verdict(verifier, other.access_token)) === 'revoked', 1500)
   const deadline = Date.now() + 2000
   while (Date.now() < deadline) {
@@ -31,13 +31,13 @@ test('F6: Redis is emptied: what was revoked, known to the follower or not, neve
   t.equal(await verdict(late, fresh.access_token), 'good')
 })
 
-test('F6: Redis is restarted empty: likewise', async (t) => {
+test('F6: after Redis restarts empty no revoked token is accepted', async (t) => {
   const { redis, service, signIn } = await startSetting(t)
   const [known, unknown] = [await signIn(), await signIn()]
   const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
   await service.api.logout(known.access_token)
   await until(async () => (await verdict(verifier, known.access_token)) === 'revoked')
-  // Revoked where no follower of after the restart can have heard it.
+  // This session ends where no follower of the restarted Redis can read it.
   await service.api.logout(unknown.access_token)
 
   await redis.stop()
@@ -58,7 +58,7 @@ test('F6: Redis is restarted empty: likewise', async (t) => {
   await until(async () => (await verdict(late, fresh.access_token)) === 'good')
 })
 
-test('F31: the service and Redis are gone: denied, and what is known to be revoked is never accepted', async (t) => {
+test('F31: without the service and Redis tokens are refused, and a known revoked token is never accepted', async (t) => {
   const { redis, service, signIn } = await startSetting(t)
   const [known, other] = [await signIn(), await signIn()]
   const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
@@ -79,7 +79,7 @@ test('F31: the service and Redis are gone: denied, and what is known to be revok
   }
 })
 
-test('F3: Redis stalls: memory answers until it is stale, then there is a refusal, and soon; then it heals', async (t) => {
+test('F3: while Redis stalls, memory answers until it is stale, then tokens are refused in time; then the follower recovers', async (t) => {
   const { redis, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })

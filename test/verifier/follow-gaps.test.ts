@@ -17,7 +17,7 @@ import {
 
 const FROM_THE_START = `streams ${feedKey} 0-0`
 
-/** Polls until a token is accepted with no look-up: the follower is fresh, and the token covered. */
+/** Polls until a token is accepted without a look-up: the follower is fresh, and its memory covers the token. */
 async function untilFresh(admin: Redis, isGood: () => Promise<boolean>): Promise<void> {
   await until(async () => {
     const before = await callsOf(admin, 'exists')
@@ -25,7 +25,7 @@ async function untilFresh(admin: Redis, isGood: () => Promise<boolean>): Promise
   })
 }
 
-test('a follower that is cut off goes on from where it was, and misses nothing', async (t) => {
+test('a follower continues where its connection was cut, and misses nothing', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const [missed, other] = [await signIn(), await signIn()]
   const wire = await startTcpProxy(redis.port)
@@ -49,7 +49,7 @@ test('a follower that is cut off goes on from where it was, and misses nothing',
   )
 })
 
-test('a connection that is half open is noticed, and replaced', async (t) => {
+test('a half-open connection is noticed and replaced', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const [one, other] = [await signIn(), await signIn()]
   const wire = await startTcpProxy(redis.port)
@@ -63,7 +63,7 @@ test('a connection that is half open is noticed, and replaced', async (t) => {
   await untilFresh(admin, async () => (await verdict(verifier, other.access_token)) === 'good')
 })
 
-test('what was cut off the feed before the follower came back is looked up', async (t) => {
+test('entries that were trimmed before the follower returned are looked up', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const [missed, other] = [await signIn(), await signIn()]
   const wire = await startTcpProxy(redis.port)
@@ -78,7 +78,7 @@ test('what was cut off the feed before the follower came back is looked up', asy
   wire.restore()
   await until(async () => (await verdict(verifier, missed.access_token)) === 'revoked')
   await until(async () => (await commands()).some((command) => command.includes(FROM_THE_START)))
-  // By then fresh, but not covered: what else was cut off, only Redis knows.
+  // The follower is fresh, but the token is not covered. Only Redis knows the other trimmed entries.
   await sleep(500)
   const before = await callsOf(admin, 'exists')
   t.equal(await verdict(verifier, other.access_token), 'good')
@@ -93,7 +93,7 @@ for (const { name, idOf } of [
   test(`another feed ${name} is read from its start`, async (t) => {
     const { redis, admin, service, signIn } = await startSetting(t)
     const { access_token, sid } = await signIn()
-    // From here on this test writes the feed.
+    // From here on only this test writes the feed.
     await service.close()
     const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
     t.equal(await verdict(verifier, access_token), 'good')
@@ -107,12 +107,12 @@ for (const { name, idOf } of [
       .xadd(feedKey, idOf(Number(time), sequence), 'hb', '960000', 'n', 'another')
       .exec()
     beat(t, admin)
-    // Its key is still there: only one who reads the feed anew can know.
+    // The key still exists. Only a follower that read the whole feed can know the revocation.
     t.ok((await until(async () => (await verdict(verifier, access_token)) === 'revoked')) < 2000)
   })
 }
 
-test('a failover to a replica that lacks a revocation brings nothing back', async (t) => {
+test('after a failover to a replica that lacks a revocation no revoked token is accepted', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const [known, other] = [await signIn(), await signIn()]
   await admin.config('SET', 'repl-diskless-sync-delay', 0)
@@ -132,7 +132,7 @@ test('a failover to a replica that lacks a revocation brings nothing back', asyn
   beat(t, replicaAdmin)
   wire.restore()
 
-  // There, both sessions are alive.
+  // On the replica both sessions are live.
   await until(async () => (await callsOf(replicaAdmin, 'xread')) > 3)
   const deadline = Date.now() + 1500
   while (Date.now() < deadline) {
@@ -142,13 +142,13 @@ test('a failover to a replica that lacks a revocation brings nothing back', asyn
   await until(async () => (await verdict(verifier, other.access_token)) === 'good')
 })
 
-test('what is older than the writers keep is forgotten, and then looked up, not accepted', async (t) => {
+test('an entry older than the retention is forgotten; its token is then looked up, not accepted', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const { access_token, sid } = await signIn()
   await service.close()
   beat(t, admin, 1500)
   const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
-  // Its key stays: so it can be told from where the answer comes.
+  // The key of the session stays, which shows where the answer comes from.
   await admin.xadd(feedKey, '*', 'sid', sid)
   await until(async () => (await verdict(verifier, access_token)) === 'revoked')
 

@@ -16,7 +16,7 @@ import {
   verifierOf,
 } from '../support/verifier-setup.js'
 
-test('a fresh follower asks nobody', async (t) => {
+test('a fresh follower accepts tokens without a query', async (t) => {
   const { redis, admin, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
@@ -27,7 +27,7 @@ test('a fresh follower asks nobody', async (t) => {
   t.equal(await asked(), before)
 })
 
-test('followers hear of a revocation at once, ten of them alike', async (t) => {
+test('each of ten followers hears of a revocation at once', async (t) => {
   const { redis, service, signIn } = await startSetting(t)
   const followers = await Promise.all(
     Array.from({ length: 10 }, () => verifierOf(t, { mode: 'follow', redis: redis.url })),
@@ -40,11 +40,11 @@ test('followers hear of a revocation at once, ten of them alike', async (t) => {
     const verdicts = await Promise.all(followers.map((follower) => verdict(follower, access_token)))
     return verdicts.every((answer) => answer === 'revoked')
   }
-  // Loose, for the machine is shared; that it is a few milliseconds, the bench says.
+  // A loose limit, because other processes use the machine too. `npm run bench` measures the milliseconds.
   t.ok((await until(all)) < 900)
 })
 
-test('a follower that starts later knows what was revoked before', async (t) => {
+test('a follower that starts later knows the earlier revocations', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   await service.api.logout(access_token)
@@ -55,7 +55,7 @@ test('a follower that starts later knows what was revoked before', async (t) => 
   t.equal(await callsOf(admin, 'exists'), before)
 })
 
-test('heartbeats stop while Redis answers: the follower asks Redis on every request', async (t) => {
+test('without heartbeats on a live Redis the follower asks Redis on every request', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const [one, other] = [await signIn(), await signIn()]
   const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url, maxStaleness: 800 })
@@ -66,12 +66,12 @@ test('heartbeats stop while Redis answers: the follower asks Redis on every requ
   const before = await callsOf(admin, 'exists')
   t.equal(await verdict(verifier, one.access_token), 'good')
   t.equal(await callsOf(admin, 'exists'), before + 1)
-  // A revocation that the feed says nothing of, as when it is another primary's.
+  // A revocation that is missing in the feed, as after a failover.
   await admin.del(sessionKey(JSON.parse(atob(String(other.access_token.split('.')[1]))).sub, other.sid))
   t.equal(await verdict(verifier, other.access_token), 'revoked')
 })
 
-test('heartbeats that come late are no news, however steadily they come', async (t) => {
+test('late heartbeats never make a follower fresh, however regular they are', async (t) => {
   const { redis, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const wire = await startTcpProxy(redis.port)
@@ -85,19 +85,19 @@ test('heartbeats that come late are no news, however steadily they come', async 
   })
   t.teardown(() => late.close())
 
-  // Long enough for the follower to have read the feed and many heartbeats.
+  // Long enough for the follower to read the feed and many heartbeats.
   const deadline = Date.now() + 4000
   while (Date.now() < deadline) {
-    // It has to be looked up, and a look-up takes too long on this wire.
+    // The follower must look the token up, and a look-up takes too long through this proxy.
     if ((await verdict(late, access_token)) !== 'unavailable') t.fail('what came late was taken for news')
     await sleep(5)
   }
-  // The same wire, but late by less than is allowed.
+  // The same proxy with a delay below the limit.
   wire.delay(100)
   await until(async () => (await verdict(late, access_token)) === 'good')
 })
 
-test('an epoch after the token, or none, makes the follower look up', async (t) => {
+test('a missing epoch, or one after the token, makes the follower look up', async (t) => {
   const { redis, admin, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
@@ -112,13 +112,13 @@ test('an epoch after the token, or none, makes the follower look up', async (t) 
   await until(isLookedUp, 2000)
   await admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
   await until(async () => !(await isLookedUp()), 2000)
-  // As the service would write it anew at once, its right to do so is taken.
+  // The service would write the epoch again at once, so it loses the permission.
   await admin.call('ACL', 'SETUSER', 'default', '-set')
   await admin.del(epochKey)
   await until(isLookedUp, 2000)
 })
 
-test('without a feed, without Redis, or with a replica, a follower is not ready and says why', async (t) => {
+test('without a feed, without Redis, or on a replica, a follower is not ready and says why', async (t) => {
   const empty = await startRedis()
   t.teardown(() => empty.stop())
   const replica = await startRedis({ args: ['--replicaof', `127.0.0.1 ${empty.port}`] })
@@ -138,10 +138,10 @@ test('without a feed, without Redis, or with a replica, a follower is not ready 
   const admin = adminOf(t, empty.url)
   await seedFeed(empty.url)
   t.equal(await admin.exists(feedKey), 1)
-  await t.rejects(verifierOf(t, { mode: 'follow', redis: empty.url }), { message: /no heartbeat/ })
+  await t.rejects(verifierOf(t, { mode: 'follow', redis: empty.url }), { message: /written a heartbeat/ })
 })
 
-test('a follower that is closed while news comes in vouches for nothing any more', async (t) => {
+test('a follower that closes while entries arrive accepts nothing without a look-up afterwards', async (t) => {
   const { redis, admin, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const news = setInterval(() => admin.xadd(feedKey, '*', 'hb', 960_000, 'n', 'test').catch(() => {}), 1)
@@ -155,7 +155,7 @@ test('a follower that is closed while news comes in vouches for nothing any more
   t.pass('closed 100 times')
 })
 
-test('a user with thousands of sessions signs out of all of them at once', async (t) => {
+test('a sign-out of a user with thousands of sessions ends all of them at once', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t, { SESSIONS_PER_USER: '10000' })
   const { access_token, sid } = await signIn()
   const { sub } = JSON.parse(Buffer.from(access_token.split('.')[1] ?? '', 'base64url').toString())

@@ -26,10 +26,10 @@ async function signIn({ api }: RunningService): Promise<string> {
   return (await api.tokens('ada', PASSWORD)).access_token
 }
 
-/** How often the service was asked. */
+/** How many requests the service has answered. */
 const asked = ({ log }: RunningService) => log.filter(({ route }) => route === '/introspect').length
 
-/** A server that is not Latchkey. Answers with its address. */
+/** A server that is not Latchkey. Returns its address. */
 async function startServer(t: Test, listener: RequestListener): Promise<string> {
   const server = createServer(listener)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -40,7 +40,7 @@ async function startServer(t: Test, listener: RequestListener): Promise<string> 
   return `http://127.0.0.1:${(server.address() as { port: number }).port}`
 }
 
-test('what was asked is remembered for cacheSeconds, and for no longer', async (t) => {
+test('an answer is cached for cacheSeconds, and not longer', async (t) => {
   const service = await startService(t, 'sqlite')
   const token = await signIn(service)
   const verifier = verifierOf(t, { endpoint: `${service.api.url}/introspect`, cacheSeconds: 1 })
@@ -55,7 +55,7 @@ test('what was asked is remembered for cacheSeconds, and for no longer', async (
   t.ok(took < 1500, `heard after ${took} ms`)
 })
 
-test('requests at once for one token ask once; with cacheSeconds 0 each asks for itself', async (t) => {
+test('simultaneous checks of one token share a request; with cacheSeconds 0 each check sends its own', async (t) => {
   const service = await startService(t, 'sqlite')
   const token = await signIn(service)
   const endpoint = `${service.api.url}/introspect`
@@ -67,7 +67,7 @@ test('requests at once for one token ask once; with cacheSeconds 0 each asks for
   await until(() => asked(service) === 21)
 })
 
-test('a token that is refused on sight costs the service nothing', async (t) => {
+test('a token that fails the local check sends no request to the service', async (t) => {
   const service = await startService(t, 'sqlite')
   const token = await signIn(service)
   const verifier = verifierOf(t, { endpoint: `${service.api.url}/introspect` })
@@ -76,7 +76,7 @@ test('a token that is refused on sight costs the service nothing', async (t) => 
   t.equal(asked(service), 0)
 })
 
-test('credentials of every character arrive; wrong ones are told by ready, and admit nothing', async (t) => {
+test('credentials of any characters arrive; ready reports wrong credentials, and they accept no token', async (t) => {
   const clientSecret = 'all:of+these/must=arrive%20as&they?are~!*()'
   const service = await startService(t, 'sqlite', { BOOTSTRAP_CLIENT: `${CLIENT.id}:${clientSecret}` })
   const token = await signIn(service)
@@ -90,7 +90,7 @@ test('credentials of every character arrive; wrong ones are told by ready, and a
   t.equal(await verdict(stranger, token), 'unavailable')
 })
 
-test('F31: the service is gone, silent, endless, elsewhere or talks of something else: unavailable', async (t) => {
+test('F31: a service that is down, silent, endless, redirecting or not Latchkey makes a token unavailable', async (t) => {
   const service = await startService(t, 'sqlite')
   const token = await signIn(service)
   let astray = 0

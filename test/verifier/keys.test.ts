@@ -23,7 +23,7 @@ function verifierOf(keys: KeyOptions): Verifier {
   return createVerifier({ issuer: ISSUER, audience: ISSUER, keys, revocation: { mode: 'none' } })
 }
 
-/** A service that signs with the first of these keys, and how to give it others. */
+/** A service that signs with the first of these keys, and a function that changes its keys. */
 async function startWithKeys(t: Test, keys: object[]) {
   const file = join(temporaryFolder(t), 'keys.json')
   const write = (now: object[]) => writeFileSync(file, JSON.stringify({ keys: now }))
@@ -37,7 +37,7 @@ async function signIn({ api }: RunningService): Promise<string> {
   return (await api.tokens('ada', PASSWORD)).access_token
 }
 
-/** Serves this JWK Set and counts. */
+/** Serves this JWK Set and counts the requests. */
 async function serve(t: Test, listener: RequestListener): Promise<string> {
   const server = createServer(listener)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -48,7 +48,7 @@ async function serve(t: Test, listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as { port: number }).port}/jwks.json`
 }
 
-/** A token with these claims by HS256, under whatever key and header. */
+/** A token with these claims and any header, signed by HS256. */
 function forge(header: object, secret: string | Buffer): string {
   const now = Math.floor(Date.now() / 1000)
   const claims = {
@@ -68,7 +68,7 @@ function forge(header: object, secret: string | Buffer): string {
 }
 
 for (const alg of Object.keys(kinds) as (keyof typeof kinds)[]) {
-  test(`${alg}: by the service's JWK Set, at its address or given`, async (t) => {
+  test(`${alg}: the service's JWK Set verifies its tokens, by address or by value`, async (t) => {
     const { service, jwksUri } = await startWithKeys(t, [newKey(alg, 'first'), newKey('ES256', 'second')])
     const token = await signIn(service)
     t.equal(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).alg, alg)
@@ -81,7 +81,7 @@ for (const alg of Object.keys(kinds) as (keyof typeof kinds)[]) {
     t.equal(await verdict(verifierOf({ jwks }), token), 'good')
     t.equal(await verdict(verifierOf({ jwks: { keys: jwks.keys.slice(1) } }), token), 'unknown_key')
 
-    // J4: the public key is no secret.
+    // J4: the public key is not a secret.
     const [{ kid, ...jwk }] = jwks.keys
     for (const text of [JSON.stringify(jwk), JSON.stringify(jwks.keys[0])]) {
       t.equal(await verdict(byAddress, forge({ alg: 'HS256', typ: 'at+jwt', kid }, text)), 'unsupported_header')
@@ -92,7 +92,7 @@ for (const alg of Object.keys(kinds) as (keyof typeof kinds)[]) {
   })
 }
 
-test('F27: a key that is new is found when a token names it; one that was withdrawn is not found again', async (t) => {
+test('F27: a token that names a new key makes the verifier fetch it; a withdrawn key is not found again', async (t) => {
   const [before, after] = [newKey('ES256', 'before'), newKey('EdDSA', 'after')]
   const { service, write, jwksUri } = await startWithKeys(t, [before])
   const verifier = verifierOf({ jwksUri })
@@ -114,7 +114,7 @@ test('F27: a key that is new is found when a token names it; one that was withdr
   t.equal(await verdict(later, old), 'unknown_key')
 })
 
-test('a key that was withdrawn goes, also where it was the last', async (t) => {
+test('a withdrawn key is removed, also if it was the last key', async (t) => {
   const { d, ...publicKey } = newKey('ES256', 'last')
   let keys: object[] = [publicKey]
   const verifier = verifierOf({
@@ -130,7 +130,7 @@ test('a key that was withdrawn goes, also where it was the last', async (t) => {
   t.equal(await named('last'), 'unavailable', 'and it is known no longer')
 })
 
-test('made-up key ids do not become a flood', async (t) => {
+test('many unknown key ids cause few requests', async (t) => {
   const { publicKey } = kinds.ES256()
   let hits = 0
   const jwksUri = await serve(t, (_request, response) => {
@@ -147,7 +147,7 @@ test('made-up key ids do not become a flood', async (t) => {
   t.equal(hits, 2)
 })
 
-test('an address gives no secrets, no private keys, and nothing too long, too slow or from elsewhere', async (t) => {
+test('an address cannot deliver secrets or private keys, and a long, slow or redirected answer is refused', async (t) => {
   const secret = Buffer.alloc(32, 'k')
   const oct = { kty: 'oct', k: secret.toString('base64url'), kid: 'shared', alg: 'HS256' }
   const { d, ...publicKey } = newKey('ES256', 'public')
@@ -189,7 +189,7 @@ test('an address gives no secrets, no private keys, and nothing too long, too sl
   t.equal(astray, 0)
 })
 
-test('an address that cannot be reached at first is asked again', async (t) => {
+test('an address that is unreachable at first is fetched again', async (t) => {
   let isUp = false
   const key = newKey('ES256', 'only')
   const { service } = await startWithKeys(t, [key])
@@ -210,7 +210,7 @@ async function tokenOf(t: Test, key: object): Promise<string> {
   return signIn((await startWithKeys(t, [key])).service)
 }
 
-test('key_ops of a key must list verify: given, the key is refused; at an address, it is passed over', async (t) => {
+test('key_ops of a key must list verify: a given key without it is an error, a fetched one is skipped', async (t) => {
   const { d, ...publicKey } = newKey('ES256', 'only')
   const { use, ...bare } = publicKey
   const token = await tokenOf(t, { ...publicKey, d })
@@ -241,7 +241,7 @@ test('key_ops of a key must list verify: given, the key is refused; at an addres
   }
 })
 
-test('two keys of one kid at an address: neither counts, in whatever order; one key twice is one key', async (t) => {
+test('two different keys with one kid at an address are both ignored; the same key twice counts once', async (t) => {
   const { d, ...mine } = newKey('ES256', 'shared')
   const { d: _d, ...another } = newKey('ES256', 'shared')
   const { d: _e, ...ofAnotherKind } = newKey('EdDSA', 'shared')

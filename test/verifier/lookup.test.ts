@@ -17,7 +17,7 @@ import {
   verifierOf,
 } from '../support/verifier-setup.js'
 
-test('a look-up is one EXISTS, and the revocation counts from the moment it was acknowledged', async (t) => {
+test('a look-up is one EXISTS, and a revocation counts from its acknowledgement', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
@@ -30,7 +30,7 @@ test('a look-up is one EXISTS, and the revocation counts from the moment it was 
   t.equal(await verdict(verifier, access_token), 'revoked')
 })
 
-test('Redis is gone: refused at once; it comes back empty: refused; and it heals', async (t) => {
+test('without Redis tokens are refused at once, after an empty restart too, and then the verifier recovers', async (t) => {
   const { redis, service, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
@@ -45,7 +45,7 @@ test('Redis is gone: refused at once; it comes back empty: refused; and it heals
   t.equal(await verdict(verifier, fresh.access_token), 'good')
 })
 
-test('F6: an emptied Redis knows nothing of the tokens that a client had before', async (t) => {
+test('F6: after Redis is emptied, the older tokens of a client are refused', async (t) => {
   const { redis, admin, service } = await startSetting(t)
   const { id: client_id, secret: client_secret } = service.api.client
   const form = { grant_type: 'client_credentials', client_id, client_secret }
@@ -54,7 +54,7 @@ test('F6: an emptied Redis knows nothing of the tokens that a client had before'
   t.equal(await verdict(verifier, token), 'good')
   await service.api.call('/revoke', { form: { token } })
 
-  // A token of the second in which Redis was emptied is taken for one of after.
+  // A token of the second in which Redis was emptied counts as newer.
   await sleep(1000)
   await admin.flushall()
   t.equal(await service.api.isActive(token), false, 'nor does the service')
@@ -66,7 +66,7 @@ test('F6: an emptied Redis knows nothing of the tokens that a client had before'
   t.equal(await verdict(verifier, token), 'revoked')
 })
 
-test('F3: Redis stalls: a refusal within the time limit, then it heals', async (t) => {
+test('F3: while Redis stalls, tokens are refused within the timeout; then the verifier recovers', async (t) => {
   const { redis, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
@@ -80,7 +80,7 @@ test('F3: Redis stalls: a refusal within the time limit, then it heals', async (
   t.ok((await until(async () => (await verdict(verifier, access_token)) === 'good')) < 3000)
 })
 
-test('F14: a connection that is half open is replaced', async (t) => {
+test('F14: a half-open connection is replaced', async (t) => {
   const { redis, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const wire = await startTcpProxy(redis.port)
@@ -93,7 +93,7 @@ test('F14: a connection that is half open is replaced', async (t) => {
   t.ok((await until(async () => (await verdict(verifier, access_token)) === 'good')) < 3000)
 })
 
-test('a replica is not asked, for it answers late', async (t) => {
+test('a replica is not asked, because its data may be old', async (t) => {
   const { redis, admin } = await startSetting(t)
   await admin.config('SET', 'repl-diskless-sync-delay', 0)
   const replica = await startRedis({ args: ['--replicaof', `127.0.0.1 ${redis.port}`] })
@@ -101,7 +101,7 @@ test('a replica is not asked, for it answers late', async (t) => {
   await t.rejects(verifierOf(t, { mode: 'lookup', redis: replica.url }), { message: /replica/ })
 })
 
-test('the least that Redis must allow a verifier is enough', async (t) => {
+test('the documented minimal Redis permissions are enough for a verifier', async (t) => {
   const { redis, admin, service, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   await admin.call('ACL', 'SETUSER', 'todo', 'on', '>pw', '~lk1:*', '+exists', '+get', '+xread', '+xrange', '+time')
@@ -119,7 +119,7 @@ test('the least that Redis must allow a verifier is enough', async (t) => {
   t.equal(await verdict(lookup, access_token), 'unavailable')
 })
 
-test('of a client it takes the address, and nothing else', async (t) => {
+test('a verifier uses only the address of a given client', async (t) => {
   const { redis, admin, signIn } = await startSetting(t)
   const { access_token } = await signIn()
   const theirs = new Redis(redis.url, { keyPrefix: 'todo:', stringNumbers: true, enableOfflineQueue: true })
@@ -134,14 +134,14 @@ test('of a client it takes the address, and nothing else', async (t) => {
   t.ok(await admin.ping())
 })
 
-test('a cluster is asked and followed through a client of it', async (t) => {
+test('a verifier looks up and follows a cluster through a given cluster client', async (t) => {
   const node = await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] })
   t.teardown(() => node.stop())
   const setup = adminOf(t, node.url)
   await setup.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16383)
   await until(async () => String(await setup.call('CLUSTER', 'INFO')).includes('cluster_state:ok'), 10_000)
   await seedFeed(node.url)
-  // The service's own client knows nothing of clusters: to it, a cluster of one is a Redis.
+  // The service's own client does not know clusters. It uses a cluster of one node as a single Redis.
   const { admin, service, signIn } = await settingOn(t, node)
   await ageEpoch(admin)
   const { access_token } = await signIn()

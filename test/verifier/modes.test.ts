@@ -24,7 +24,7 @@ function introspection(url: string, cacheSeconds: number): RevocationOptions {
 }
 
 for (const [name, revocation] of Object.entries(modes)) {
-  test(`${name}: a token is good until it is revoked, and the other sessions' tokens stay good`, async (t) => {
+  test(`${name}: a token is valid until its revocation, and tokens of other sessions stay valid`, async (t) => {
     const setting = await startSetting(t)
     const { service, signIn } = setting
     const [one, other] = [await signIn(), await signIn()]
@@ -45,7 +45,7 @@ for (const [name, revocation] of Object.entries(modes)) {
     t.equal(await verdict(verifier, other.access_token), 'revoked')
   })
 
-  test(`${name}: a client's own tokens end at their revocation, and those it gets afterwards are good`, async (t) => {
+  test(`${name}: a client's own tokens end at their revocation, and later tokens are valid`, async (t) => {
     const setting = await startSetting(t)
     const { api } = setting.service
     const verifier = await verifierOf(t, revocation(setting))
@@ -62,13 +62,13 @@ for (const [name, revocation] of Object.entries(modes)) {
     t.equal((await api.call('/revoke', { form: { token } })).status, 200)
     await until(async () => (await verdict(verifier, token)) === 'revoked', 2000)
 
-    // Revoked are those issued at or before a second.
+    // A revocation covers the tokens issued up to its second.
     await sleep(1000)
     t.equal(await verdict(verifier, await getToken()), 'good')
   })
 }
 
-test('none: a token is good until it expires, revoked or not', async (t) => {
+test('none: a token is valid until it expires, revoked or not', async (t) => {
   const { service, signIn } = await startSetting(t, { ACCESS_TTL: '2s' })
   const { access_token } = await signIn()
   const verifier = await verifierOf(t, { mode: 'none' })

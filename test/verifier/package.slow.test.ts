@@ -10,10 +10,10 @@ import { ISSUER } from '../support/verifier-setup.js'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-/** Sources of a service that uses the package. They are compiled there, not with these tests. */
+/** Sources of a service that uses the package. Its project compiles them, not this one. */
 const CONSUMER = join(ROOT, 'test/verifier/consumer')
 
-/** A project of somebody else's with the packed package installed, and with nothing else. */
+/** A foreign project with only the packed package installed. */
 async function install(): Promise<string> {
   const project = mkdtempSync(join(tmpdir(), 'latchkey-consumer-'))
   suite.teardown(() => rmSync(project, { recursive: true, force: true }))
@@ -29,7 +29,7 @@ async function install(): Promise<string> {
 }
 const installed = install()
 
-test('the packed package works elsewhere as an ES module and by require, and brings nothing with it', async (t) => {
+test('the packed package works elsewhere as an ES module and by require, without further packages', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token: TOKEN, sid } = await api.tokens('ada', PASSWORD)
@@ -52,9 +52,11 @@ test('the packed package works elsewhere as an ES module and by require, and bri
   }
 })
 
-test('its types fit, as an ES module and by require, and misuse does not compile', { timeout: 120_000 }, async (t) => {
+test('the types of the package compile as an ES module and by require, and misuse does not compile', {
+  timeout: 120_000,
+}, async (t) => {
   const project = await installed
-  // What such a service has besides.
+  // Such a service also has these.
   mkdirSync(join(project, 'node_modules/@types'), { recursive: true })
   for (const name of ['fastify', '@types/node', 'undici-types']) {
     symlinkSync(join(ROOT, 'node_modules', name), join(project, 'node_modules', name))

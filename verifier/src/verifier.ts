@@ -13,46 +13,46 @@ import {
 } from './token/access-token.js'
 import { createKeys, type KeyOptions } from './token/keys.js'
 
-/** How a revocation is heard of. It must be written out: none is right for everyone. */
+/** How the verifier learns of revocations. There is no default, because none suits every service. */
 export type RevocationOptions =
   /**
-   * Follow the service's feed in Redis and answer from memory. A token is accepted no later than its revocation and
-   * `maxStaleness` (milliseconds, 1000 if not given): past it Redis is asked, and without Redis nothing is accepted.
+   * Follows the service's feed in Redis and answers from memory. No token is accepted later than `maxStaleness` (milliseconds,
+   * default 1000) after its revocation. If the feed is older, each token is looked up in Redis. Without Redis no token is accepted.
    */
   | { mode: 'follow'; redis: RedisLocation; maxStaleness?: number }
-  /** Ask Redis on every request: one round trip. */
+  /** Asks Redis about each token: one round trip. */
   | { mode: 'lookup'; redis: RedisLocation }
-  /** Ask the service (RFC 7662). A revocation is heard of `cacheSeconds` late at most; 0 asks on every request. */
+  /** Asks the service (RFC 7662). An answer is cached for `cacheSeconds`. With 0 the verifier asks about each token. */
   | { mode: 'introspect'; endpoint: string; clientId: string; clientSecret: string; cacheSeconds: number }
-  /** Never: a token that was revoked is accepted until it expires. */
+  /** Checks no revocation: a revoked token is accepted until it expires. */
   | { mode: 'none' }
 
 export interface VerifierOptions {
-  /** `iss`, exactly as the service has it in `ISSUER`. */
+  /** The expected `iss`: the service's setting `ISSUER`, exactly. */
   issuer: string
-  /** A token is for us when its `aud` is this, or one of these. */
+  /** The audiences of this service. A token is accepted if its `aud` is one of them. */
   audience: string | readonly string[]
   keys: KeyOptions
   revocation: RevocationOptions
 }
 
 export interface Verifier {
-  /** Resolves when tokens can be verified; rejects with an error that says why they cannot. */
+  /** Resolves when tokens can be verified. Rejects with an error that says why they cannot. */
   ready(): Promise<void>
   /**
-   * The claims of an access token that is good now.
+   * Returns the claims of an access token that is valid now.
    *
-   * @throws TokenError whose `code` says why it is not; `unavailable` where that cannot be found out now
+   * @throws TokenError whose `code` says why the token was refused. `unavailable`: nobody can say now
    */
   verify(token: string): Promise<AccessTokenClaims>
-  /** How many entries of the feed could not be read in full, since the start. Always 0 in another mode than `follow`. */
+  /** The number of feed entries that could not be read in full, since the start. 0 in every mode but `follow`. */
   readonly malformedFeedEntries: number
-  /** Ends its connections. */
+  /** Closes the connections. */
   close(): Promise<void>
 }
 
 /**
- * A verifier of Latchkey's access tokens.
+ * Creates a verifier of Latchkey's access tokens.
  *
  * ```ts
  * const verifier = createVerifier({
@@ -66,7 +66,7 @@ export interface Verifier {
  * ```
  *
  * @param clock for tests
- * @throws TypeError where an option is missing, unknown or wrong
+ * @throws TypeError if an option is missing, unknown or invalid
  */
 export function createVerifier(options: VerifierOptions, clock: Clock = systemClock): Verifier {
   requireMembers(options, 'the options', ['issuer', 'audience', 'keys', 'revocation'])
@@ -78,19 +78,19 @@ export function createVerifier(options: VerifierOptions, clock: Clock = systemCl
   }
   const keys = createKeys(requireKeyOptions(options.keys), clock)
   const revocation = createRevocation(options.revocation, clock)
-  let checkedWith: readonly VerificationKey[] | undefined
+  let checkKeys: readonly VerificationKey[] | undefined
   let check: (token: string) => AccessTokenClaims
 
   function checkNow(token: string): AccessTokenClaims {
     const keysNow = keys.current()
-    if (keysNow !== checkedWith) {
-      checkedWith = keysNow
+    if (keysNow !== checkKeys) {
+      checkKeys = keysNow
       check = createAccessTokenCheck({ issuer, audiences, keys: keysNow, now: clock.wall })
     }
     return check(token)
   }
 
-  async function checkWithNewKeys(token: string, error: unknown): Promise<AccessTokenClaims> {
+  async function checkAfterRefresh(token: string, error: unknown): Promise<AccessTokenClaims> {
     if (error instanceof TokenError && error.code === 'unknown_key' && (await keys.refresh())) return checkNow(token)
     throw error
   }
@@ -107,7 +107,7 @@ export function createVerifier(options: VerifierOptions, clock: Clock = systemCl
       try {
         claims = checkNow(token)
       } catch (error) {
-        claims = await checkWithNewKeys(token, error)
+        claims = await checkAfterRefresh(token, error)
       }
       const isLive = revocation.isLive(claims, token)
       if (!(typeof isLive === 'boolean' ? isLive : await isLive)) {
@@ -137,7 +137,7 @@ function createRevocation(options: RevocationOptions, clock: Clock): Revocation 
       requireRedisLocation(options.redis)
       const { redis, maxStaleness = 1000 } = options
       if (!(maxStaleness > 0 && maxStaleness < Number.POSITIVE_INFINITY)) {
-        throw new TypeError('revocation.maxStaleness must be a number of milliseconds, more than 0')
+        throw new TypeError('revocation.maxStaleness must be a number of milliseconds: more than 0')
       }
       return createFollower(redis, maxStaleness, clock)
     }
@@ -153,7 +153,7 @@ function createRevocation(options: RevocationOptions, clock: Clock): Revocation 
         throw new TypeError('revocation.clientId and revocation.clientSecret must be strings, and not empty')
       }
       if (!(cacheSeconds >= 0 && cacheSeconds < Number.POSITIVE_INFINITY)) {
-        throw new TypeError('revocation.cacheSeconds must be a number of seconds; 0: ask every time')
+        throw new TypeError('revocation.cacheSeconds must be a number of seconds: 0 or more')
       }
       return createIntrospection({ endpoint, clientId, clientSecret, cacheSeconds }, clock)
     }
@@ -161,15 +161,15 @@ function createRevocation(options: RevocationOptions, clock: Clock): Revocation 
       requireMembers(options, 'revocation', ['mode'])
       return noRevocation
     default:
-      throw new TypeError("revocation.mode must be written out: 'follow', 'lookup', 'introspect' or 'none'")
+      throw new TypeError("revocation.mode must be 'follow', 'lookup', 'introspect' or 'none'")
   }
 }
 
-/** A misspelt option would be one that is not there, and its default silently another rule. */
+/** A misspelt option would be ignored, and its default would silently apply. */
 function requireMembers(options: object, name: string, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null) throw new TypeError(`${name} must be an object`)
   const unknown = Object.keys(options).find((member) => !known.includes(member))
-  if (unknown !== undefined) throw new TypeError(`${name}: there is no option ${unknown}: use ${known.join(', ')}`)
+  if (unknown !== undefined) throw new TypeError(`${name}: the option ${unknown} is unknown: use ${known.join(', ')}`)
 }
 
 function isText(value: unknown): value is string {

@@ -7,7 +7,9 @@ import { startTls } from './caddy.js'
 import { configuration, gatewayFolder, startProgram } from './program.js'
 import { GATEWAY_CLIENT, type Surroundings } from './rules.js'
 
-/** Apache with mod_oauth2 and the example as its one site, changed first where a test wants to show what then happens. */
+/**
+ * Apache with mod_oauth2 and the example as its only site. A test may change the example first to show the consequence.
+ */
 export async function startApacheOauth2(
   t: Test,
   { latchkey, app }: Surroundings,
@@ -19,18 +21,18 @@ export async function startApacheOauth2(
     '127.0.0.1:3000': latchkey,
     '127.0.0.1:8080': app,
   })
-  // Its options are written as a query is.
+  // mod_oauth2 writes its options like a query.
   return runApache(t, { port, site: change(site), module: 'oauth2', secret: encodeURIComponent(GATEWAY_CLIENT.secret) })
 }
 
-/** The same with mod_auth_openidc, which introspects over TLS alone. */
+/** Apache with mod_auth_openidc, which introspects only over TLS. */
 export async function startApacheOpenidc(
   t: Test,
   { latchkey, app }: Surroundings,
   change: (site: string) => string = (site) => site,
 ): Promise<string> {
   const { host, authority } = await startTls(t, latchkey)
-  // Where Apache can read it once it is no longer root.
+  // Apache must be able to read the file after it drops root.
   const trusted = join(gatewayFolder(t), 'root.crt')
   copyFileSync(authority, trusted)
   chmodSync(trusted, 0o644)
@@ -59,7 +61,7 @@ async function runApache(
   const modules = [...MODULES, module].map((name) => `LoadModule ${name}_module ${APACHE_MODULES}/mod_${name}.so`)
   const isRoot = process.getuid?.() === 0
   writeFileSync(join(folder, 'site.conf'), site)
-  // What Debian's apache2.conf does, but in a folder of its own.
+  // The content of Debian's apache2.conf, in its own folder.
   const lines = [
     `ServerRoot ${folder}`,
     'ServerName localhost',

@@ -3,11 +3,11 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
-/** A request as it reached the application behind the gateway. */
+/** A request as the application behind the gateway received it. */
 export interface Arrival {
   method: string
   url: string
-  /** As they came: names in their own case, repeated ones apart. */
+  /** Unchanged: names in their own case, repeated headers as separate entries. */
   headers: [name: string, value: string][]
   length: number
   sha256: string
@@ -20,7 +20,7 @@ export interface App {
   arrivals: Arrival[]
 }
 
-/** The application that a gateway protects. It admits everyone. */
+/** The application that a gateway protects. It accepts every request. */
 export async function startApp(t: Test): Promise<App> {
   const arrivals: Arrival[] = []
   const server = createServer({ maxHeaderSize: 64 * 1024 }, async (request, response) => {
@@ -44,7 +44,7 @@ export async function startApp(t: Test): Promise<App> {
   return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, arrivals }
 }
 
-/** The values of every header that an application might read under this name: CGI and its heirs take `_` for `-`. */
+/** The values of every header that an application may read under this name. CGI and its successors read `_` as `-`. */
 export function readAs(name: string, { headers }: Arrival): string[] {
   return headers.filter(([each]) => each.toLowerCase().replaceAll('_', '-') === name).map(([, value]) => value)
 }

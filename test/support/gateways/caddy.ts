@@ -5,7 +5,7 @@ import { freePort } from '../servers/ports.js'
 import { configuration, gatewayFolder, startProgram } from './program.js'
 import type { Surroundings } from './rules.js'
 
-/** Caddy with the example, changed first where a test wants to show what then happens. */
+/** Caddy with the example. A test may change the example first to show the consequence. */
 export async function startCaddy(
   t: Test,
   { latchkey, app }: Surroundings,
@@ -21,7 +21,7 @@ export async function startCaddy(
   return `http://127.0.0.1:${port}`
 }
 
-/** Caddy in front of the service, for a gateway that talks to it over TLS alone. */
+/** Caddy in front of the service, for a gateway that needs TLS. */
 export async function startTls(t: Test, latchkey: string): Promise<{ host: string; authority: string }> {
   const port = await freePort()
   const site = `https://localhost:${port} {\n\tbind 127.0.0.1\n\ttls internal\n\treverse_proxy ${latchkey}\n}\n`
@@ -29,11 +29,11 @@ export async function startTls(t: Test, latchkey: string): Promise<{ host: strin
   return { host: `localhost:${port}`, authority: join(folder, 'caddy/pki/authorities/local/root.crt') }
 }
 
-/** Answers with the folder where it keeps its things. */
+/** Returns the folder of its data. */
 async function runCaddy(t: Test, file: string, port: number): Promise<string> {
   const folder = gatewayFolder(t)
   const path = join(folder, 'Caddyfile')
-  // Its own certificate authority is nobody's business but the test's: it stays out of the machine's trust store.
+  // The certificate authority of the test does not enter the trust store of the machine.
   writeFileSync(path, `{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n}\n${file}`)
   const env = { HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder }
   await startProgram(t, 'caddy', ['run', '--config', path, '--adapter', 'caddyfile'], { port, env })

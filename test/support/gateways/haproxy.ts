@@ -7,7 +7,7 @@ import { JWT_SECRET } from '../service.js'
 import { configuration, exampleUrl, gatewayFolder, startProgram } from './program.js'
 import type { Surroundings } from './rules.js'
 
-/** HAProxy with the example, changed first where a test wants to show what then happens. */
+/** HAProxy with the example. A test may change the example first to show the consequence. */
 export async function startHaproxy(
   t: Test,
   { latchkey, app }: Surroundings,

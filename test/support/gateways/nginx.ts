@@ -5,7 +5,7 @@ import { freePort } from '../servers/ports.js'
 import { configuration, gatewayFolder, startProgram } from './program.js'
 import type { Surroundings } from './rules.js'
 
-/** nginx with the example as its one site, changed first where a test wants to show what then happens. */
+/** nginx with the example as its only site. A test may change the example first to show the consequence. */
 export async function startNginx(
   t: Test,
   { latchkey, app }: Surroundings,
@@ -19,7 +19,7 @@ export async function startNginx(
     '127.0.0.1:8080': app,
   })
   writeFileSync(join(folder, 'site.conf'), change(site))
-  // Debian's nginx.conf, but for what it keeps in /var and /run.
+  // Debian's nginx.conf without its files in /var and /run.
   const kept = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => {
     mkdirSync(join(folder, kind))
     return `${kind}_temp_path ${join(folder, kind)};`

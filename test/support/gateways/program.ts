@@ -13,7 +13,7 @@ export function exampleUrl(file: string): URL {
   return new URL(file, EXAMPLES)
 }
 
-/** An example's configuration with our addresses in place of its own. The rest is what users copy. */
+/** The configuration of an example with our addresses instead of its own. Users copy the rest. */
 export function configuration(file: string, replacements: Record<string, string>): string {
   let text = readFileSync(exampleUrl(file), 'utf8')
   for (const [theirs, ours] of Object.entries(replacements)) {
@@ -23,7 +23,7 @@ export function configuration(file: string, replacements: Record<string, string>
   return text
 }
 
-/** A folder that a gateway may read after it has given up being root. */
+/** A folder that a gateway can read after it drops root. */
 export function gatewayFolder(t: Test): string {
   const folder = temporaryFolder(t)
   chmodSync(folder, 0o755)
@@ -31,11 +31,11 @@ export function gatewayFolder(t: Test): string {
 }
 
 export interface Running {
-  /** All of its output so far. */
+  /** The whole output so far. */
   output(): string
 }
 
-/** Starts a gateway's program and waits until it listens. Ends with the test. */
+/** Starts the program of a gateway and waits until it listens. The end of the test stops it. */
 export async function startProgram(
   t: Test,
   program: string,
@@ -43,7 +43,7 @@ export async function startProgram(
   { port, env = {} }: { port: number; env?: Record<string, string> },
 ): Promise<Running> {
   const child = spawn(gatewayProgram(program), args, {
-    // A group of its own: workers end with their master.
+    // Its own process group: the workers end with their parent.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH, ...env },
@@ -52,13 +52,13 @@ export async function startProgram(
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   const exited = once(child, 'exit')
   t.teardown(async () => {
-    // First as it wants to be ended, for Apache leaves semaphores behind otherwise; then whatever is left.
+    // First its own shutdown, because Apache otherwise leaves semaphores behind. Then everything that remains.
     child.kill('SIGTERM')
     await Promise.race([exited, new Promise((resolve) => setTimeout(resolve, 3000).unref())])
     try {
       process.kill(-(child.pid ?? 0), 'SIGKILL')
     } catch {
-      // They were all gone.
+      // The process group has ended already.
     }
   })
   await eventually(async () => {

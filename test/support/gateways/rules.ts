@@ -6,7 +6,7 @@ import { type App, readAs, startApp } from './app.js'
 import { type Sent, send } from './send.js'
 import { claimsOf, now, withClaims } from './tokens.js'
 
-/** The client by which a gateway introspects. */
+/** The client of the gateway for introspection. */
 export const GATEWAY_CLIENT = { id: 'gateway', secret: 'a-secret+of/the%gateway&its=own:2026' }
 
 export interface Surroundings {
@@ -18,16 +18,16 @@ export interface Surroundings {
 
 export interface Gateway {
   name: string
-  /** Starts it, as its example has it; answers with its address. */
+  /** Starts the gateway with its example. Returns its address. */
   start(t: Test, surroundings: Surroundings): Promise<string>
-  /** Within how many seconds it denies when the service hangs. */
+  /** How many seconds the gateway waits for a hanging service before it denies. */
   givesUpWithin: number
 }
 
-/** What the application is told of who calls. */
+/** What the application learns about the caller. */
 const IDENTITY = ['x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles', 'x-auth-act']
 
-/** Every spelling of `/admin/x` that some application reads as it. */
+/** Every spelling of `/admin/x` that some application reads as this address. */
 const SPELLINGS = [
   '/admin/x',
   '/admin',
@@ -48,11 +48,11 @@ interface World {
   app: App
   stopRedis(): Promise<void>
   call(path: string, sent?: Sent): ReturnType<typeof send>
-  /** Someone signed in just now. */
+  /** A new user's tokens. */
   token(): Promise<string>
 }
 
-/** What every gateway must do, by its own program, in front of the service and an application. */
+/** What every gateway must do, with its own program before the service and an application. */
 export function keepsTheRules(gateway: Gateway): void {
   test(gateway.name, async (t) => {
     const world = await startWorld(t, gateway)
@@ -64,7 +64,7 @@ export function keepsTheRules(gateway: Gateway): void {
       return status
     }
 
-    await t.test('a live token is admitted, and the application is told whose it is', async (t) => {
+    await t.test('a live token is admitted, and the application learns its user', async (t) => {
       const token = withClaims(await world.token(), { roles: ['admin', 'audit'] })
       const { sub, sid } = claimsOf(token)
       const { status } = await call('/notes/7?sort=up&q=%C3%BC', { bearer: token })
@@ -78,7 +78,7 @@ export function keepsTheRules(gateway: Gateway): void {
       t.strictSame(told['x-auth-roles'], ['admin audit'])
     })
 
-    await t.test('whoever has no live token is refused', async (t) => {
+    await t.test('a caller without a live token is refused', async (t) => {
       const live = await world.token()
       const { refresh_token } = await service.api.tokens('ada', PASSWORD)
       const bad: Record<string, Sent> = {
@@ -100,7 +100,7 @@ export function keepsTheRules(gateway: Gateway): void {
       }
     })
 
-    await t.test('two tokens are none, whichever of them is live', async (t) => {
+    await t.test('a request with two tokens is refused, whichever of them is live', async (t) => {
       const live = await world.token()
       const forged = withClaims(live, { sub: 'somebody else' }, 'another secret, no less than 32 bytes long')
       for (const two of [
@@ -113,7 +113,7 @@ export function keepsTheRules(gateway: Gateway): void {
       }
     })
 
-    await t.test('a token is refused as soon as it is revoked', async (t) => {
+    await t.test('a revoked token is refused at once', async (t) => {
       for (let round = 0; round < 10; round++) {
         const token = await world.token()
         t.equal((await call('/notes', { bearer: token })).status, 200)
@@ -123,7 +123,7 @@ export function keepsTheRules(gateway: Gateway): void {
       }
     })
 
-    await t.test('a token is refused when its time is over', async (t) => {
+    await t.test('an expired token is refused', async (t) => {
       const token = withClaims(await world.token(), { exp: now() + 3 })
       let status = (await call('/notes', { bearer: token })).status
       t.equal(status, 200)
@@ -135,7 +135,7 @@ export function keepsTheRules(gateway: Gateway): void {
       t.ok(now() <= Number(claimsOf(token).exp) + 1, 'within a second')
     })
 
-    await t.test('a caller cannot say who it is', async (t) => {
+    await t.test('a caller cannot set the user name', async (t) => {
       const token = await world.token()
       const { sub, sid } = claimsOf(token)
       for (const name of IDENTITY) {
@@ -149,7 +149,7 @@ export function keepsTheRules(gateway: Gateway): void {
       }
     })
 
-    await t.test('a caller cannot have its name taken away again, by naming it as hop-by-hop', async (t) => {
+    await t.test('a caller cannot remove the user name by a hop-by-hop header', async (t) => {
       const token = await world.token()
       for (const connection of ['x-auth-sub', 'close, X-Auth-Sub, X-Auth-Roles', 'keep-alive,x-auth-sub']) {
         const before = app.arrivals.length
@@ -160,7 +160,7 @@ export function keepsTheRules(gateway: Gateway): void {
       }
     })
 
-    await t.test('what is asked for is asked for: audience, scope and role', async (t) => {
+    await t.test('the required audience, scope and role are enforced', async (t) => {
       const token = await world.token()
       const enough = { aud: 'todo', scope: 'other todo:write', roles: ['user', 'admin'] }
       const lacking: Record<string, object> = {
@@ -175,7 +175,7 @@ export function keepsTheRules(gateway: Gateway): void {
       for (const [what, claims] of Object.entries(lacking)) {
         const bearer = withClaims(token, { ...claims })
         t.equal(await refused(t, '/admin/x', { bearer }, what), 403, what)
-        // Whatever the caller's own query says of it.
+        // The caller's own query cannot change the requirements.
         const loosened = '/admin/x?scope=&role=&aud=&scope=todo:read&role=user&aud=http://latchkey.test'
         t.equal(await refused(t, loosened, { bearer }, what), 403, what)
         t.equal((await call('/notes', { bearer })).status, 200, 'and elsewhere it is good')
@@ -183,7 +183,7 @@ export function keepsTheRules(gateway: Gateway): void {
       t.equal(await refused(t, '/admin/x', {}, 'none'), 401)
     })
 
-    await t.test('no spelling of an address gets past what is asked for there', async (t) => {
+    await t.test('no spelling of an address avoids its requirements', async (t) => {
       const token = await world.token()
       for (const path of SPELLINGS) {
         const status = await refused(t, path, { bearer: token }, path)
@@ -191,7 +191,7 @@ export function keepsTheRules(gateway: Gateway): void {
       }
     })
 
-    await t.test('a body passes through whole', async (t) => {
+    await t.test('a body arrives unchanged', async (t) => {
       const bearer = await world.token()
       for (const [length, headers] of [
         [1, {}],
@@ -208,7 +208,7 @@ export function keepsTheRules(gateway: Gateway): void {
       t.equal(await refused(t, '/notes', { body: randomBytes(300_000) }, 'no token'), 401)
     })
 
-    await t.test('every method passes', async (t) => {
+    await t.test('every method is forwarded', async (t) => {
       const bearer = await world.token()
       for (const method of ['HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'REPORT', 'PURGE', 'M-SEARCH']) {
         t.equal((await call('/notes', { bearer, method })).status, 200, method)
@@ -217,14 +217,14 @@ export function keepsTheRules(gateway: Gateway): void {
       }
     })
 
-    await t.test('a caller with big cookies passes', async (t) => {
+    await t.test('a caller with long cookies is admitted', async (t) => {
       const cookie = `a=${'b'.repeat(7000)}`
       const { status } = await call('/notes', { bearer: await world.token(), headers: { cookie } })
       t.equal(status, 200)
       t.strictSame(app.arrivals.at(-1)?.headers.filter(([name]) => /^cookie$/i.test(name))[0]?.[1], cookie)
     })
 
-    await t.test('a service that hangs admits nobody, and then admits again', async (t) => {
+    await t.test('a hanging service admits nobody; after it recovers, callers are admitted again', async (t) => {
       const bearer = await world.token()
       service.process.kill('SIGSTOP')
       const since = Date.now()
@@ -235,7 +235,7 @@ export function keepsTheRules(gateway: Gateway): void {
       t.equal((await call('/notes', { bearer: await world.token() })).status, 200)
     })
 
-    await t.test('F31: a service without its store admits nobody, nor does one that is gone', async (t) => {
+    await t.test('F31: neither a service without its store nor a stopped service admits anybody', async (t) => {
       const bearer = await world.token()
       t.equal((await call('/notes', { bearer })).status, 200)
       await world.stopRedis()

@@ -1,6 +1,6 @@
 import { request } from 'node:http'
 
-/** Given as a list, each on a line of its own. */
+/** A list gives one header line for each entry. */
 type Headers = Record<string, string | number | string[]>
 
 export interface Sent {
@@ -15,7 +15,7 @@ export interface Received {
   headers: NodeJS.Dict<string | string[]>
 }
 
-/** One request on a connection of its own; its path goes out as it is written here. */
+/** Sends one request on its own connection. The path is sent unchanged. */
 export function send(url: string, path: string, { method, headers = {}, bearer, body }: Sent = {}): Promise<Received> {
   const { hostname, port } = new URL(url)
   const all: Headers = { ...headers }
@@ -30,7 +30,7 @@ export function send(url: string, path: string, { method, headers = {}, bearer, 
       incoming.on('end', () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers }))
     })
     outgoing.on('error', reject)
-    // Who announces that it waits, waits.
+    // A client that sends Expect waits for the answer.
     if (all.expect === '100-continue') outgoing.once('continue', () => outgoing.end(body)).flushHeaders()
     else outgoing.end(body)
   })

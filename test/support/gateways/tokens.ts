@@ -4,7 +4,7 @@ import { stampedClaims } from '../stamped.js'
 
 type Claims = Record<string, unknown>
 
-/** A token as the service could have signed it: a live one's, with other claims. */
+/** A token that the service could have signed: a live token with other claims. */
 export function withClaims(token: string, changes: Claims, secret = JWT_SECRET): string {
   const [header = '', claims = ''] = token.split('.')
   const changed = encode(stampedClaims({ ...decode(claims), ...changes }))

@@ -9,7 +9,7 @@ const notStrings: [string, unknown][] = [
   ['an empty list', []],
 ]
 
-/** J13–J23: what claims may say. */
+/** J13–J23: hostile claims. */
 export function hostileClaims(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -147,7 +147,7 @@ export function hostileClaims(forger: Forger): HostileToken[] {
     for (const [what, value] of [...notStrings, ['a list of it', [right]]] as const) {
       j22(`${name} is ${what}`, forger.withClaims({ [name]: value }))
     }
-    // What a database, a Redis key, a header or a log would stumble over.
+    // Values that may break a database, a Redis key, a header or a log.
     for (const suffix of ['\0', '\n', '\r\nx-auth-sub: root', '\u001b[31m', '\ud800', '\u202e', 'é', '\u2028']) {
       j22(`${name} followed by ${JSON.stringify(suffix)}`, forger.withClaims({ [name]: right + suffix }))
     }

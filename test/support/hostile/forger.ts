@@ -4,17 +4,17 @@ import { jwkThumbprint } from '@latchkey/verifier/jwk'
 import type { PrivateKey } from '../keys.js'
 import { stamped } from '../stamped.js'
 
-/** A token with one defect. Where the defect is not in the signature, the signature is genuine. */
+/** A token with one defect. Unless the defect is in the signature, the signature is genuine. */
 export interface HostileToken {
-  /** Of the abuse case. */
+  /** The id of the abuse case. */
   id: string
   what: string
   token: string
-  /** Why the verifier refuses it: shows that it is for this defect, and no other. */
+  /** The code of the refusal, which shows that this defect caused it. */
   code: TokenErrorCode
 }
 
-/** An object is written as JSON; text and bytes as they are. */
+/** An object becomes JSON. Text and bytes stay unchanged. */
 export type Part = object | string | Buffer
 
 export interface Parts {
@@ -24,12 +24,12 @@ export interface Parts {
   hash?: 'sha256' | 'sha384' | 'sha512'
 }
 
-/** A person's: a client's own token has no session. */
+/** The claims of a person's token: a client's own token has no session. */
 export type SessionClaims = AccessTokenClaims & { sid: string }
 
 /**
- * Writes tokens with the real secret, for a session that lives: with nothing changed they are genuine. Claims that are changed
- * get the `jti` that the service would have given them: the change is the only defect.
+ * Writes tokens with the real secret for a live session. An unchanged token is genuine. Changed claims get the `jti`
+ * that the service would compute, so that the change is the only defect.
  */
 export class Forger {
   readonly header: { alg: string; typ: string; kid: string }
@@ -38,7 +38,7 @@ export class Forger {
 
   constructor(
     readonly secret: string,
-    /** Of a live token. */
+    /** The claims of a live token. */
     readonly claims: SessionClaims,
     /** The address of a server that nobody should call. */
     readonly canary: string,
@@ -57,11 +57,11 @@ export class Forger {
   #restamped(claims: Part): Part {
     if (!this.#isStamped || Buffer.isBuffer(claims)) return claims
     const text = typeof claims === 'string' ? claims : JSON.stringify(claims)
-    // A `jti` of the test's own is the defect.
+    // A given `jti` is the defect.
     return text.includes(`"jti":"${this.claims.jti}"`) ? stamped(text) : claims
   }
 
-  /** Any text at all, signed. */
+  /** Signs any text. */
   signed(input: string, secret?: string | Buffer, hash?: string): string {
     if (this.#key && secret === undefined && hash === undefined) {
       return `${input}.${sign(null, Buffer.from(input), this.#key).toString('base64url')}`
@@ -80,24 +80,24 @@ export class Forger {
   }
 }
 
-/** The kid of a shared secret, of whatever strength. */
+/** The kid of a shared secret of any strength. */
 export function kidOf(secret: string): string {
   return jwkThumbprint({ kty: 'oct', k: base64url(secret) })
 }
 
-/** What a token says, unchecked. */
+/** The claims of a token, without a check. */
 export function claimsOf(token: string): SessionClaims {
   return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
 }
 
-/** A theme of hostile tokens; `as` begins the id and code of those that follow. */
+/** A group of hostile tokens. `as` sets the id and code of the tokens that follow. */
 export function collector(list: HostileToken[]) {
   return (id: string, code: TokenErrorCode) => (what: string, token: string) => {
     list.push({ id, what: visible(what), token, code })
   }
 }
 
-/** Test output is a protocol of lines. */
+/** TAP is a protocol of lines, so names contain no line break. */
 function visible(text: string): string {
   return text.replace(/[^ -~…]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
@@ -112,19 +112,21 @@ export function without(object: object, name: string): object {
   return Object.fromEntries(Object.entries(object).filter(([key]) => key !== name))
 }
 
-/** The object as JSON, with this text for the value of a member: what no `JSON.stringify` would write. */
+/** The object as JSON with this text as the value of a member. `JSON.stringify` could not write it. */
 export function rewritten(object: object, name: string, text: string): string {
   const mark = 'a mark that stands nowhere else'
   return JSON.stringify({ ...object, [name]: mark }).replace(`"${mark}"`, text)
 }
 
-/** The object as JSON with more members, written as this text, before its own or behind them. */
+/** The object as JSON with additional members as text, before or after its own. */
 export const preceded = (object: object, members: string) => `{${members},${JSON.stringify(object).slice(1)}`
 export const followed = (object: object, members: string) => `${JSON.stringify(object).slice(0, -1)},${members}}`
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-/** Other spellings of the same bytes: the last character's spare bits, which a careless decoder drops, are not zero. */
+/**
+ * Other spellings of the same bytes: the spare bits of the last character are not zero, and a lax decoder ignores them.
+ */
 export function respelled(encoded: string): string[] {
   const spare = { 2: 4, 3: 2 }[encoded.length % 4] ?? 0
   const last = ALPHABET.indexOf(encoded.at(-1) as string)

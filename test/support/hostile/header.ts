@@ -10,7 +10,7 @@ const values: [string, unknown][] = [
   ['true', true],
 ]
 
-/** J1–J12: what a header may try. */
+/** J1–J12: hostile headers. */
 export function hostileHeaders(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -129,7 +129,7 @@ export function hostileHeaders(forger: Forger): HostileToken[] {
   return list
 }
 
-/** J4: the public key, which everybody has, taken for a shared secret. `kid` names the key pair, or whatever is there. */
+/** J4: the public key used as a shared secret. `kid` names the key pair, or any present key. */
 export function signedWithPublicKey(
   forger: Forger,
   name: string,
@@ -167,7 +167,7 @@ export function signedWithPublicKey(
   ])
 }
 
-/** J8–J10: the header brings its key along, or says where to fetch it. */
+/** J8–J10: the header contains a key, or an address of one. */
 function keysFromTheSender(forger: Forger, attacker: string, jwk: { kid: string }): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -224,7 +224,7 @@ const publicKeys = {
   Ed25519: generateKeyPairSync('ed25519').publicKey,
 }
 
-// Real files with a content that the attacker knows: a verifier that read them would take the token.
+// Real files whose content the attacker knows. A verifier that read them would accept the token.
 const ownPackage = fileURLToPath(new URL('../../../../package.json', import.meta.url))
 const files = [
   { path: '/dev/null', content: '' },

@@ -9,12 +9,14 @@ import {
   without,
 } from './forger.js'
 
-/** J32–J35: tokens too long or too deep, claims that are no object or no text, and traps for who copies them. */
+/**
+ * J32–J35: tokens that are too long or too deep, claims that are not an object or not text, and traps for copies of
+ * claims.
+ */
 export function hostilePayloads(forger: Forger): HostileToken[] {
   return [...oversized(forger), ...otherPayloads(forger), ...prototypeTraps(forger)]
 }
 
-/** J32 and J33 */
 function oversized(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -62,7 +64,7 @@ function oversized(forger: Forger): HostileToken[] {
   return list
 }
 
-/** J34: claims that are no JSON object, or no text. */
+/** J34: claims that are not a JSON object, or not text. */
 function otherPayloads(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -100,7 +102,7 @@ function otherPayloads(forger: Forger): HostileToken[] {
   j34('a byte order mark before', forger.token({ claims: `\ufeff${json}` }))
   j34('UTF-16', forger.token({ claims: Buffer.from(json, 'utf16le') }))
   j34('UTF-16 with a byte order mark', forger.token({ claims: Buffer.from(`\ufeff${json}`, 'utf16le') }))
-  // An honest one, with bytes that no UTF-8 has: a decoder puts U+FFFD in their place, or the next one a quotation mark.
+  // A genuine token with invalid UTF-8. One decoder replaces the bytes by U+FFFD, another one by a quotation mark.
   for (const [what, bytes] of [
     ['a byte FF', [0xff]],
     ['a byte that continues nothing', [0x80]],
@@ -136,7 +138,7 @@ function otherPayloads(forger: Forger): HostileToken[] {
   return list
 }
 
-/** J35: members that reach a prototype when somebody copies them. */
+/** J35: members that reach a prototype when a program copies them. */
 function prototypeTraps(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -168,7 +170,7 @@ function prototypeTraps(forger: Forger): HostileToken[] {
   return list
 }
 
-/** A genuine token with a claim that fills it up to this length. Of four lengths in a row, base64url can have three. */
+/** A genuine token with a claim that fills it to this length. Base64url can have three of four successive lengths. */
 export function ofLength(forger: Forger, length: number): string {
   const least = Math.floor(((length - forger.withClaims({ fill: '' }).length) * 3) / 4)
   for (let fill = least - 3; fill <= least + 3; fill++) {

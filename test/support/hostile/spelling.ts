@@ -3,7 +3,7 @@ import { base64url, collector, type Forger, followed, type HostileToken, precede
 
 type Segments = [header: string, claims: string, signature: string]
 
-/** J27–J31: one token written in another way, cut, mended or wrapped. */
+/** J27–J31: one token in another spelling, cut, padded or wrapped. */
 export function hostileSpellings(forger: Forger): HostileToken[] {
   const genuine = forger.token()
   return [
@@ -14,7 +14,7 @@ export function hostileSpellings(forger: Forger): HostileToken[] {
   ]
 }
 
-/** J27. Two parsers may each keep another one of two. */
+/** J27. Of two equal members, two parsers may keep different ones. */
 function duplicateMembers(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -69,7 +69,6 @@ function duplicateMembers(forger: Forger): HostileToken[] {
   return list
 }
 
-/** J28 */
 function otherSignatures(forger: Forger, [header, claims, signature]: Segments): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -106,7 +105,7 @@ function otherSignatures(forger: Forger, [header, claims, signature]: Segments):
   return list
 }
 
-/** J29. The signature covers what is written, so these are signed as they stand. */
+/** J29. The signature covers the text, so these texts are signed as they are. */
 function otherBase64(forger: Forger, genuine: string): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -162,7 +161,7 @@ function otherBase64(forger: Forger, genuine: string): HostileToken[] {
     ['header', 0],
     ['signature', 2],
   ] as const) {
-    // A last character alone carries six bits of no byte.
+    // A single last character carries six bits, which are not a whole byte.
     const segments = genuine.split('.')
     segments[segment] = `${(segments[segment] as string).padEnd(44, 'A')}A`
     while ((segments[segment] as string).length % 4 !== 1) segments[segment] += 'A'
@@ -176,7 +175,6 @@ function otherBase64(forger: Forger, genuine: string): HostileToken[] {
   return list
 }
 
-/** J30 and J31 */
 function otherForms(forger: Forger, genuine: string): HostileToken[] {
   const list: HostileToken[] = []
   const as = collector(list)
@@ -268,7 +266,7 @@ const signatureOf = (token: string) => Buffer.from(token.split('.').at(-1) as st
 
 const toBase64 = (segment: string) => segment.replaceAll('-', '+').replaceAll('_', '/')
 
-/** A genuine token whose signature has such a character. */
+/** A genuine token whose signature contains such a character. */
 function tokenWhoseSignature(forger: Forger, has: RegExp): string {
   for (let n = 0; ; n++) {
     const token = forger.withClaims({ jti: `n${n}` })
@@ -276,7 +274,7 @@ function tokenWhoseSignature(forger: Forger, has: RegExp): string {
   }
 }
 
-/** A genuine token whose claims do not fill their last character. */
+/** A genuine token whose claims leave spare bits in the last character. */
 function tokenWithSpareBits(forger: Forger): string {
   for (let jti = 'a'; ; jti += 'a') {
     const token = forger.withClaims({ jti })

@@ -7,14 +7,14 @@ import { hostileSpellings } from './spelling.js'
 export { claimsOf, Forger, type HostileToken }
 
 /**
- * The hostile tokens J1–J23 and J27–J35. Each is a live token but for one defect, so that nothing else refuses it:
- * `forger.token()` with no defect must be taken, or the test that uses these proves nothing.
+ * The hostile tokens J1–J23 and J27–J35. Each is a live token with one defect, so that nothing else refuses it.
+ * `forger.token()` without a defect must be accepted. Otherwise a test with these tokens proves nothing.
  */
 export function hostileTokens(forger: Forger): HostileToken[] {
   return [...hostileHeaders(forger), ...hostileClaims(forger), ...hostileSpellings(forger), ...hostilePayloads(forger)]
 }
 
-/** By abuse case, in order. */
+/** The tokens by abuse case, in order. */
 export function byCase(tokens: readonly HostileToken[]): [id: string, tokens: HostileToken[]][] {
   const groups = new Map<string, HostileToken[]>()
   for (const token of tokens) groups.set(token.id, [...(groups.get(token.id) ?? []), token])

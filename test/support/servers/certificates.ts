@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** A certificate authority of our own, and a certificate of it for localhost and 127.0.0.1, as files in this folder. */
+/** Writes a certificate authority and its certificate for localhost and 127.0.0.1 to this folder. */
 export function makeCertificates(folder: string): { ca: string; certificate: string; key: string } {
   const file = (name: string) => join(folder, name)
   const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] })

@@ -4,17 +4,17 @@ import { delimiter, join } from 'node:path'
 
 export const APACHE_MODULES = '/usr/lib/apache2/modules'
 
-// Debian keeps the programs of Postgres off the PATH.
+// Debian does not put the programs of Postgres on the PATH.
 const POSTGRES = {
   program: 'postgres',
   package: 'postgresql',
   folders: ['/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/17/bin'],
 }
 
-/** What `npm test` needs. */
+/** The programs for `npm test`. */
 const STORES = [{ program: 'redis-server', package: 'redis-server', folders: [] }, POSTGRES]
 
-/** What `npm run test:all` needs besides. */
+/** The additional programs for `npm run test:all`. */
 const OTHERS = [
   { program: 'chromium', package: 'chromium', folders: [] },
   {
@@ -22,9 +22,9 @@ const OTHERS = [
     package: 'libfaketime',
     folders: ['/usr/lib/x86_64-linux-gnu/faketime', '/usr/lib/aarch64-linux-gnu/faketime'],
   },
-  // Its promtool reads the alert rules.
+  // Its promtool checks the alert rules.
   { program: 'promtool', package: 'prometheus', folders: [] },
-  // The gateways of examples/gateways. Apache without its service: the programs alone.
+  // The gateways of examples/gateways. Apache is installed without its system service.
   ...[
     { program: 'nginx', package: 'nginx' },
     { program: 'caddy', package: 'caddy' },
@@ -35,7 +35,7 @@ const OTHERS = [
   ].map((gateway) => ({ ...gateway, folders: ['/usr/sbin', APACHE_MODULES] })),
 ]
 
-/** Installs missing servers: as root on Debian. Elsewhere it says what to install. */
+/** Installs missing servers as root on Debian. Elsewhere it says what to install. */
 export function installServers(which: 'stores' | 'all'): void {
   const needed = which === 'all' ? [...STORES, ...OTHERS] : STORES
   const missing = needed.filter(({ program, folders }) => !locate(program, folders)).map(({ package: name }) => name)
@@ -56,7 +56,7 @@ export function installServers(which: 'stores' | 'all'): void {
   withoutServices(() => apt('install', '-y', '-qq', '--no-install-recommends', ...missing))
 }
 
-/** Debian starts a server as soon as it is installed, and it would take port 80 or 5432: not where this file says no. */
+/** Debian starts a server when it is installed, on port 80 or 5432. A policy file prevents this. */
 function withoutServices(install: () => void): void {
   const policy = '/usr/sbin/policy-rc.d'
   const isOurs = !existsSync(policy)
@@ -75,14 +75,14 @@ export function locate(program: string, folders: readonly string[]): string | un
     .find((path) => existsSync(path))
 }
 
-/** The path of one of the gateways' programs. */
+/** The path of a gateway's program. */
 export function gatewayProgram(program: string): string {
   const path = locate(program, ['/usr/sbin'])
   if (!path) throw new Error(`${program} is not installed: run the tests by \`npm test\``)
   return path
 }
 
-/** The path of one of Postgres's own programs. */
+/** The path of a Postgres program. */
 export function postgresProgram(program: string): string {
   const path = locate(program, POSTGRES.folders)
   if (!path) throw new Error(`${program} is not installed`)

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 
 /**
- * A port on which nobody listens. It lies below 32768, where Linux begins to give ports to outgoing connections and to servers that ask for
- * any: one of those could take it before our server does.
+ * A free port below 32768. Linux gives higher ports to outgoing connections and to servers without a fixed port, so
+ * another process could take such a port before our server does.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -15,7 +15,7 @@ export async function freePort(): Promise<number> {
       await once(server.close(), 'close')
       return port
     } catch {
-      // Taken: another one.
+      // The port is taken: try the next one.
     }
   }
 }

@@ -11,19 +11,21 @@ export interface PostgresServer {
   /** `postgres://…/postgres` */
   url: string
   port: number
-  /** Where its data lies. */
+  /** The folder of its data. */
   directory: string
   stop(): void
 }
 
 const NOT_DURABLE = ' -c fsync=off -c synchronous_commit=off -c full_page_writes=off'
 
-/** With it, as in production, a commit waits for the disk. A server that no test kills does without. */
+/**
+ * A durable server waits for the disk at each commit, as in production. Only a test that kills the server needs this.
+ */
 interface PostgresOptions {
   durable?: boolean
 }
 
-/** Starts a Postgres of our own on a free port. Its data is in a folder that `stop` deletes. */
+/** Starts a Postgres on a free port. Its data is in a folder that `stop` deletes. */
 export async function startPostgres({ durable = true }: PostgresOptions = {}): Promise<PostgresServer> {
   const directory = mkdtempSync(join(tmpdir(), 'latchkey-postgres-'))
   // Postgres refuses to run as root.
@@ -69,7 +71,7 @@ function postgresUser(): { uid: number; gid: number } {
   return { uid: id('-u'), gid: id('-g') }
 }
 
-/** A database of one's own on the Postgres that `npm test` started. */
+/** Creates a database on the Postgres that `npm test` started. */
 export async function createPostgresDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
   const server = process.env.LATCHKEY_TEST_POSTGRES
   if (!server) throw new Error('run the tests by `npm test`: it starts the Postgres that they use')

@@ -4,15 +4,15 @@ import { freePort } from './ports.js'
 import { type RedisServer, startRedis } from './redis.js'
 import { poll } from './redis-sentinel.js'
 
-/** Three primaries, each with so many replicas. */
+/** Three primaries, each with this many replicas. */
 export interface RedisCluster {
   nodes: (RedisServer & { admin: Redis; id: string; busPort: number })[]
   environment: { REDIS_URL: string; REDIS_MODE: string }
-  /** The primary that has the slot of a key. */
+  /** The primary with the slot of a key. */
   ownerOf(key: string): Promise<ClusterNode>
   /** Moves one slot to another primary, key by key, as `redis-cli --cluster reshard` does. */
   moveSlot(slot: number, from: ClusterNode, to: ClusterNode): Promise<void>
-  /** Primaries that are alive. */
+  /** The live primaries. */
   primaries(): Promise<ClusterNode[]>
 }
 export type ClusterNode = RedisCluster['nodes'][number]
@@ -82,7 +82,7 @@ export async function startRedisCluster(t: Test, replicas = 1): Promise<RedisClu
   }
 }
 
-/** A port that was free a moment ago, somebody else's test may have by now: then on others. */
+/** Another test may have taken a free port meanwhile. Then the cluster starts again on other ports. */
 async function startNode(t: Test, tries = 3): Promise<ClusterNode> {
   const [port, busPort] = [await freePort(), await freePort()]
   const server = await startRedis({

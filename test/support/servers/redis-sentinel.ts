@@ -7,27 +7,27 @@ import { temporaryFolder } from '../service.js'
 import { freePort } from './ports.js'
 import { type RedisServer, startRedis } from './redis.js'
 
-/** A primary, its replicas, and sentinels that watch them. */
+/** A primary, its replicas, and the sentinels that watch them. */
 export interface SentinelSetting {
   servers: RedisServer[]
   sentinels: RedisServer[]
-  /** For `REDIS_URL`, `REDIS_MODE` and `REDIS_SENTINEL_MASTER`. */
+  /** The values of `REDIS_URL`, `REDIS_MODE` and `REDIS_SENTINEL_MASTER`. */
   environment: { REDIS_URL: string; REDIS_MODE: string; REDIS_SENTINEL_MASTER: string }
-  /** Which of the servers the sentinels call the primary now. */
+  /** The primary according to the sentinels. */
   primary(): Promise<RedisServer>
-  /** Returns when another server than this one is the primary, and says so itself. */
+  /** Waits until another server than this one is the primary, and reports this role itself. */
   untilReplaced(old: RedisServer): Promise<RedisServer>
-  /** Starts a server again that was killed, as a replica. */
+  /** Starts a killed server again, as a replica. */
   restart(server: RedisServer, primary: RedisServer): Promise<void>
-  /** Returns when every server that is no primary follows the one that is. */
+  /** Waits until every replica follows the primary. */
   untilHealthy(): Promise<void>
 }
 
 const MASTER = 'latchkey'
-/** A primary that says nothing for so long is replaced. Milliseconds. */
+/** Sentinels replace a primary that is silent for this many milliseconds. */
 const DOWN_AFTER = 500
 
-/** A Redis that follows another, and has caught up with it. */
+/** Starts a Redis that follows another, and waits until it has caught up. */
 export async function startReplica(
   t: Test,
   primary: Pick<RedisServer, 'port'>,
@@ -91,7 +91,7 @@ export async function startSentinels(t: Test, { replicas = 2, args = [] as strin
 
 async function startSentinel(t: Test, primary: RedisServer): Promise<RedisServer> {
   const port = await freePort()
-  // A sentinel writes what it learns into its configuration.
+  // A sentinel writes its knowledge into its configuration.
   const file = join(temporaryFolder(t), 'sentinel.conf')
   writeFileSync(
     file,
@@ -109,7 +109,7 @@ async function startSentinel(t: Test, primary: RedisServer): Promise<RedisServer
 
 const roleOf = async (server: RedisServer) => /role:(\w+)/.exec(await infoOf(server))?.[1]
 
-/** What a server says of its replication; nothing, where it is away. */
+/** The replication section of INFO. Empty when the server is down. */
 async function infoOf(server: RedisServer): Promise<string> {
   const admin = new Redis(server.url, { retryStrategy: null, maxRetriesPerRequest: 0, commandTimeout: 500 })
   admin.on('error', () => {})

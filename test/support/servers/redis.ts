@@ -9,7 +9,7 @@ export interface RedisServer {
   url: string
   port: number
   process: ChildProcess
-  /** SIGKILL, as everywhere here: a server that is lost says nothing. */
+  /** Sends SIGKILL, because a lost server says nothing. */
   stop(): Promise<void>
 }
 
@@ -18,11 +18,11 @@ interface RedisOptions {
   args?: string[]
   /** The path of a configuration file. */
   config?: string
-  /** What it says when it can be used. */
+  /** The log text that says that the server is ready. */
   ready?: string
 }
 
-/** A Redis of our own, on a free port or on this one, that keeps nothing on disk unless `args` say so. */
+/** Starts a Redis on a free port or on this port. It writes nothing to disk unless `args` say so. */
 export async function startRedis({
   port,
   args = [],

@@ -1,27 +1,27 @@
 import { createServer, connect as dial, type Socket } from 'node:net'
 
-/** A wire between a client and a server on loopback that can be cut. */
+/** A TCP proxy between a client and a server on loopback, which can fail in several ways. */
 export interface TcpProxy {
   port: number
-  /** Bytes that clients have sent so far. */
+  /** How many bytes clients have sent so far. */
   readonly sent: number
-  /** Breaks every connection, and each new one, until `restore`. */
+  /** Breaks every open and every new connection until `restore`. */
   cut(): void
-  /** From now on nothing arrives at either end of any connection, and nobody is told: half-open, for good. */
+  /** From now on no byte arrives at either end of any open connection, and no end notices: a half-open connection. */
   blackhole(): void
-  /** What the server says arrives late by so many milliseconds. */
+  /** Delays the server's bytes by this many milliseconds. */
   delay(milliseconds: number): void
-  /** What the server says is kept back until `release`. */
+  /** Holds the server's bytes back until `release`. */
   hold(): void
   release(): void
-  /** Bytes that are kept back now. */
+  /** How many bytes are held back now. */
   readonly held: number
-  /** Each connection breaks when it has brought so many more bytes of what the server says. */
+  /** Breaks each connection after this many more bytes of the server. */
   cutAfter(bytes: number): void
-  /** The server is not asked: to each command of Redis's protocol this is the answer. */
+  /** Answers each Redis command with this text instead of the server. */
   answer(text: string): void
   restore(): void
-  /** New connections lead to another server. */
+  /** Leads new connections to another server. */
   retarget(port: number): void
   stop(): Promise<void>
 }

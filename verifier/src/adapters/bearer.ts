@@ -2,34 +2,36 @@ import type { AccessTokenClaims } from '../token/claims.js'
 import { TokenError } from '../token/token-error.js'
 import type { Verifier } from '../verifier.js'
 
-/** A refusal as it goes over the wire (RFC 6750 §3). Why, in detail, is never in it. */
+/** An error response (RFC 6750 §3.1). It never contains the detailed reason. */
 export interface Refusal {
   status: 401 | 403 | 503
   headers: Readonly<Record<string, string>>
   body: { error: string; error_description: string }
 }
 
-export type Bearer =
+/** The claims of a request's token, or the refusal. `reason` is for the log. */
+export type Authentication =
   | { claims: AccessTokenClaims; refusal?: undefined }
-  /** And why, for the log. */
   | { refusal: Refusal; reason: string; claims?: undefined }
 
-/** What decides on requests, the same for every framework. */
+/** The decisions about a request, the same in every framework. */
 export interface BearerRules {
-  /** The claims of the token that a request's `Authorization` header bears, or how to refuse it. */
-  authenticate(authorization: string | undefined): Promise<Bearer>
-  /** How to refuse claims that lack one of these, or undefined. */
+  /** Verifies the token of an `Authorization` header. */
+  authenticate(authorization: string | undefined): Promise<Authentication>
+  /** The refusal of a token without one of these scopes. Undefined if the token has all of them. */
   missingScope(claims: AccessTokenClaims, scopes: readonly string[]): Refusal | undefined
+  /** The refusal of a token without one of these roles. Undefined if the token has all of them. */
   missingRole(claims: AccessTokenClaims, roles: readonly string[]): Refusal | undefined
 }
 
-/** One space and one token (RFC 6750 §2.1), the scheme's name in any case (RFC 9110 §11.1). */
+/** One space and one token (RFC 6750 §2.1). The scheme's name may have any case (RFC 9110 §11.1). */
 const BEARER = /^bearer ([\w.~+/-]+=*)$/i
-/** RFC 6749 §3.3: what may stand in a scope, and so between quotes in a header. */
-const WORD = /^[!#-[\]-~]+$/
+/** The characters of a scope (RFC 6749 §3.3). All of them may stand in a quoted string of a header. */
+const SCOPE_TOKEN = /^[!#-[\]-~]+$/
 
+/** @throws TypeError if `realm` cannot stand in a header */
 export function createBearerRules(verifier: Verifier, realm = 'latchkey'): BearerRules {
-  if (!/^[ !#-[\]-~]*$/.test(realm)) throw new TypeError('realm must be of printable ASCII, without " and \\')
+  if (!/^[ !#-[\]-~]*$/.test(realm)) throw new TypeError('realm must be printable ASCII, without " and \\')
   const challenge = `Bearer realm="${realm}"`
 
   const refuse = (
@@ -42,8 +44,8 @@ export function createBearerRules(verifier: Verifier, realm = 'latchkey'): Beare
     headers: { 'cache-control': 'no-store', ...headers },
     body: { error, error_description: description },
   })
-  // No error code where there were no credentials, or not of our kind (RFC 6750 §3.1).
-  const noToken = refuse(401, 'invalid_token', 'send a token: Authorization: Bearer …', {
+  // Without a bearer token the challenge has no error code (RFC 6750 §3.1).
+  const missingToken = refuse(401, 'invalid_token', 'send a token: Authorization: Bearer …', {
     'www-authenticate': challenge,
   })
   const invalidToken = refuse(401, 'invalid_token', 'the token is not valid, or its session has ended', {
@@ -55,7 +57,7 @@ export function createBearerRules(verifier: Verifier, realm = 'latchkey'): Beare
 
   return {
     async authenticate(authorization = '') {
-      if (!/^bearer(?: |$)/i.test(authorization)) return { refusal: noToken, reason: 'no_token' }
+      if (!/^bearer(?: |$)/i.test(authorization)) return { refusal: missingToken, reason: 'no_token' }
       const token = BEARER.exec(authorization)?.[1]
       if (token === undefined) return { refusal: invalidToken, reason: 'malformed' }
       try {
@@ -69,25 +71,25 @@ export function createBearerRules(verifier: Verifier, realm = 'latchkey'): Beare
     missingScope(claims, scopes) {
       const granted = claims.scope.split(' ')
       if (scopes.every((scope) => granted.includes(scope))) return undefined
-      const needed = scopes.join(' ')
-      return refuse(403, 'insufficient_scope', `the scope ${needed} is needed`, {
-        'www-authenticate': `${challenge}, error="insufficient_scope", scope="${needed}"`,
+      const required = scopes.join(' ')
+      return refuse(403, 'insufficient_scope', `the token needs the scope ${required}`, {
+        'www-authenticate': `${challenge}, error="insufficient_scope", scope="${required}"`,
       })
     },
 
-    // RFC 6750 has no code of its own for a role.
+    // RFC 6750 has no code for a missing role.
     missingRole(claims, roles) {
       if (roles.every((role) => claims.roles?.includes(role))) return undefined
-      return refuse(403, 'insufficient_scope', 'the token is not for this role', {
+      return refuse(403, 'insufficient_scope', 'the token does not have the required role', {
         'www-authenticate': `${challenge}, error="insufficient_scope"`,
       })
     },
   }
 }
 
-/** @throws TypeError where a guard asks for nothing, or for what no token can have */
-export function requireWords(words: readonly string[], kind: 'scope' | 'role'): void {
-  if (words.length === 0 || !words.every((word) => typeof word === 'string' && WORD.test(word))) {
-    throw new TypeError(`name each ${kind} as a string of its own, without spaces and quotes`)
+/** @throws TypeError if a guard requires nothing, or a name that no token can have */
+export function requireNames(names: readonly string[], kind: 'scope' | 'role'): void {
+  if (names.length === 0 || !names.every((name) => typeof name === 'string' && SCOPE_TOKEN.test(name))) {
+    throw new TypeError(`give each ${kind} as its own string, without spaces, quotes and backslashes`)
   }
 }

@@ -1,34 +1,34 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../verifier.js'
-import { createBearerRules, type Refusal, requireWords } from './bearer.js'
+import { createBearerRules, type Refusal, requireNames } from './bearer.js'
 
 declare module 'http' {
   interface IncomingMessage {
-    /** The claims of the request's token, behind one of `createGuards`'s guards. */
+    /** The claims of the request's token, after a guard of `createGuards` has verified it. */
     claims?: AccessTokenClaims
   }
 }
 
-/** Connect and Express middleware: it has answered by itself where it refuses. */
+/** Connect and Express middleware. If it refuses the request, it sends the response itself. */
 export type Guard = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
 export interface Guards {
-  /** Any good token. */
+  /** A valid token. */
   requireToken: Guard
-  /** A good token with all of these scopes. */
+  /** A valid token with all of these scopes. */
   requireScope(...scopes: [string, ...string[]]): Guard
-  /** A good token with all of these roles. */
+  /** A valid token with all of these roles. */
   requireRole(...roles: [string, ...string[]]): Guard
 }
 
 export interface GuardOptions {
-  /** Named in `WWW-Authenticate`. */
+  /** The realm in `WWW-Authenticate`. Default: `latchkey`. */
   realm?: string
 }
 
 /**
- * Middleware for Connect and Express. Behind a guard, `request.claims` has the claims of the token.
+ * Middleware for Connect and Express. After a guard, `request.claims` has the claims of the token.
  *
  * ```ts
  * const { requireScope } = createGuards(verifier)
@@ -37,19 +37,19 @@ export interface GuardOptions {
  */
 export function createGuards(verifier: Verifier, { realm }: GuardOptions = {}): Guards {
   const rules = createBearerRules(verifier, realm)
-  // Not the property itself: another middleware may have written it.
-  const known = new WeakMap<IncomingMessage, AccessTokenClaims>()
+  // Not `request.claims` itself: other middleware may have written the property.
+  const verified = new WeakMap<IncomingMessage, AccessTokenClaims>()
 
   async function admit(
     request: IncomingMessage,
     check: (claims: AccessTokenClaims) => Refusal | undefined,
   ): Promise<Refusal | undefined> {
-    let claims = known.get(request)
+    let claims = verified.get(request)
     if (!claims) {
-      const bearer = await rules.authenticate(request.headers.authorization)
-      if (bearer.refusal) return bearer.refusal
-      claims = bearer.claims
-      known.set(request, claims)
+      const authentication = await rules.authenticate(request.headers.authorization)
+      if (authentication.refusal) return authentication.refusal
+      claims = authentication.claims
+      verified.set(request, claims)
     }
     request.claims = claims
     return check(claims)
@@ -67,11 +67,11 @@ export function createGuards(verifier: Verifier, { realm }: GuardOptions = {}): 
   return {
     requireToken: guard(() => undefined),
     requireScope(...scopes) {
-      requireWords(scopes, 'scope')
+      requireNames(scopes, 'scope')
       return guard((claims) => rules.missingScope(claims, scopes))
     },
     requireRole(...roles) {
-      requireWords(roles, 'role')
+      requireNames(roles, 'role')
       return guard((claims) => rules.missingRole(claims, roles))
     },
   }

@@ -1,29 +1,29 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../verifier.js'
-import { createBearerRules, type Refusal, requireWords } from './bearer.js'
+import { createBearerRules, type Refusal, requireNames } from './bearer.js'
 
-/** A guard, for a route's or a whole scope's `onRequest`: it has answered by itself where it refuses. */
+/** An `onRequest` hook for a route or a whole plugin. If it refuses the request, it sends the response itself. */
 export type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Guard: any good token. */
+    /** Guard: a valid token. */
     requireToken: Guard
-    /** Guard: a good token with all of these scopes. */
+    /** Guard: a valid token with all of these scopes. */
     requireScope(...scopes: [string, ...string[]]): Guard
-    /** Guard: a good token with all of these roles. */
+    /** Guard: a valid token with all of these roles. */
     requireRole(...roles: [string, ...string[]]): Guard
   }
   interface FastifyRequest {
-    /** The claims of the request's token. Behind a guard they are there; elsewhere, asking for them throws. */
+    /** The claims of the request's token. Throws if no guard has verified the request. */
     readonly claims: AccessTokenClaims
   }
 }
 
 export interface LatchkeyPluginOptions {
   verifier: Verifier
-  /** Named in `WWW-Authenticate`. */
+  /** The realm in `WWW-Authenticate`. Default: `latchkey`. */
   realm?: string
 }
 
@@ -39,19 +39,19 @@ type Check = (claims: AccessTokenClaims) => Refusal | undefined
  */
 export async function latchkey(app: FastifyInstance, { verifier, realm }: LatchkeyPluginOptions): Promise<void> {
   const rules = createBearerRules(verifier, realm)
-  const known = new WeakMap<FastifyRequest, AccessTokenClaims>()
+  const verified = new WeakMap<FastifyRequest, AccessTokenClaims>()
 
   const guard = (check: Check): Guard => {
     return async (request, reply) => {
-      let claims = known.get(request)
+      let claims = verified.get(request)
       if (!claims) {
-        const bearer = await rules.authenticate(request.headers.authorization)
-        if (bearer.refusal) {
-          request.log.info({ reason: bearer.reason }, 'token refused')
-          return refuse(reply, bearer.refusal)
+        const authentication = await rules.authenticate(request.headers.authorization)
+        if (authentication.refusal) {
+          request.log.info({ reason: authentication.reason }, 'token refused')
+          return refuse(reply, authentication.refusal)
         }
-        claims = bearer.claims
-        known.set(request, claims)
+        claims = authentication.claims
+        verified.set(request, claims)
       }
       const refusal = check(claims)
       return refusal && refuse(reply, refusal)
@@ -63,24 +63,24 @@ export async function latchkey(app: FastifyInstance, { verifier, realm }: Latchk
     guard(() => undefined),
   )
   app.decorate('requireScope', (...scopes: string[]) => {
-    requireWords(scopes, 'scope')
+    requireNames(scopes, 'scope')
     return guard((claims) => rules.missingScope(claims, scopes))
   })
   app.decorate('requireRole', (...roles: string[]) => {
-    requireWords(roles, 'role')
+    requireNames(roles, 'role')
     return guard((claims) => rules.missingRole(claims, roles))
   })
   app.decorateRequest('claims', {
     getter(this: FastifyRequest) {
-      const claims = known.get(this)
-      // A route that forgot its guard must not take nobody for somebody.
-      if (!claims) throw new Error('this route has no guard: give it onRequest: app.requireToken')
+      const claims = verified.get(this)
+      // Without this error, a route without a guard would serve strangers.
+      if (!claims) throw new Error('this route has no guard: add onRequest: app.requireToken')
       return claims
     },
   })
 }
 
-// What fastify-plugin does: the decorators are for the scope that registers this, not for one of our own.
+// As fastify-plugin does: the decorators belong to the scope that registers the plugin, not to a new child scope.
 Object.assign(latchkey, { [Symbol.for('skip-override')]: true, [Symbol.for('fastify.display-name')]: 'latchkey' })
 
 export default latchkey

@@ -1,42 +1,50 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock, Moment } from '../clock.js'
-import { createFreshness } from './freshness.js'
+import { createRedisFreshness } from './freshness.js'
 import { createLookup } from './lookup.js'
-import { type RedisConnection, type RedisLocation, redisConnection, requirePrimary, within } from './redis.js'
+import {
+  createRedisConnection,
+  type RedisConnection,
+  type RedisLocation,
+  requirePrimary,
+  withTimeout,
+} from './redis.js'
 import { epochKey, feedKey } from './redis-keys.js'
 import type { Revocation } from './revocation.js'
-import { createRevocationList, type FeedEntry, writtenAt } from './revocation-list.js'
+import { createRevocationList, entryTime, type FeedEntry } from './revocation-list.js'
 
-/** Entries read at once. */
-const PAGE = 1000
-/** How long Redis may hold an answer back for want of news. Milliseconds, as everywhere here. */
-const BLOCK = 250
-/** Past that, how long an answer may take before the connection is given up for another. */
+/** Entries in one answer. */
+const PAGE_SIZE = 1000
+/** Milliseconds for which Redis may hold an answer back until a new entry comes. */
+const BLOCK_TIME = 250
+/** Milliseconds. A connection without an answer for this time, and `BLOCK_TIME` if it applies, is replaced. */
 const ANSWER_TIMEOUT = 500
-/** After news, so that a storm of revocations is read in pages and not one by one. */
-const PAUSE = 5
+/** Milliseconds to wait after an answer with entries. A burst of revocations is then read in pages, not one by one. */
+const PAUSE_AFTER_ENTRIES = 5
+/** Milliseconds. */
 const CONNECT_TIMEOUT = 1500
-const LONGEST_BACKOFF = 1000
-/** `ready` gives up when this passes and there is no backlog that is still being read. */
+/** Milliseconds. */
+const MAX_BACKOFF = 1000
+/** Milliseconds. `ready` fails after this time, unless a backlog is being read. */
 const READY_TIMEOUT = 5000
 
 /**
- * Follows the feed of revocations and answers from memory; what memory cannot know for sure is looked up.
+ * Follows the feed of revocations and answers from memory. A token that memory cannot decide is looked up.
  *
- * A token is accepted without asking Redis only while all of this holds:
- * - the feed has been heard, without a gap, since before the token was issued, and no emptied Redis lies between;
- * - it was heard until `maxStaleness` ago or later, by the age of the last entry on Redis's own clock;
- * - the token's session has not been named in it.
+ * A token is accepted without a look-up only if all of this holds:
+ * - The feed is known without a gap since before the token was issued, and Redis was not emptied in that time.
+ * - The last known entry is at most `maxStaleness` old on Redis's own clock.
+ * - No known entry names the session of the token.
  */
 export function createFollower(redis: RedisLocation, maxStaleness: number, clock: Clock): Revocation {
   const lookup = createLookup(redis, clock)
   const list = createRevocationList()
-  const freshness = createFreshness(maxStaleness, clock)
+  const freshness = createRedisFreshness(maxStaleness, clock)
   const closing = new AbortController()
-  /** Where we are in the feed; undefined at its beginning. */
+  /** The last entry that was read. Undefined at the start of the feed. */
   let last: FeedEntry | undefined
-  let trouble: Error | undefined
-  /** When we read what had piled up, the last time. */
+  let lastError: Error | undefined
+  /** When a full page was read last: then more entries wait. */
   let backlogAt: Moment | undefined
   let connection: RedisConnection | undefined
   const running = run()
@@ -45,65 +53,65 @@ export function createFollower(redis: RedisLocation, maxStaleness: number, clock
     let backoff = 0
     while (!closing.signal.aborted) {
       try {
-        // A connection is used until it fails, and then thrown away: none is trusted to notice that it hangs.
-        connection = await redisConnection(redis, { retryStrategy: null, clusterRetryStrategy: null })
-        await within(CONNECT_TIMEOUT, connection.connect())
-        await within(ANSWER_TIMEOUT, requirePrimary(connection))
-        freshness.lose(true)
+        // A connection that fails once is replaced. Its own reconnection might not notice that the connection hangs.
+        connection = await createRedisConnection(redis, { retryStrategy: null, clusterRetryStrategy: null })
+        await withTimeout(CONNECT_TIMEOUT, connection.connect())
+        await withTimeout(ANSWER_TIMEOUT, requirePrimary(connection))
+        freshness.forgetClock()
         while (!closing.signal.aborted) {
-          await readOn(connection)
+          await readNext(connection)
           backoff = 0
         }
       } catch (error) {
-        trouble = error as Error
+        lastError = error as Error
       }
       connection?.disconnect()
-      backoff = Math.min(backoff * 2 + 50, LONGEST_BACKOFF)
+      backoff = Math.min(backoff * 2 + 50, MAX_BACKOFF)
       await sleep(backoff * (0.5 + Math.random() / 2), undefined, { signal: closing.signal }).catch(() => {})
     }
   }
 
-  /** Takes in what comes next, then proves that nothing was missed. */
-  async function readOn(connection: RedisConnection): Promise<void> {
-    const anchor = last
-    const entries = await readFeed(connection, anchor)
-    // What is revoked is revoked, whatever the proof says.
+  /** Reads the next entries, and then proves that no entry was missed. */
+  async function readNext(connection: RedisConnection): Promise<void> {
+    const previous = last
+    const entries = await readFeed(connection, previous)
+    // A revocation counts, even if the proof fails.
     list.add(entries)
 
     const sent = clock.now()
-    const [anchored, time, epoch] = await within(
+    const [found, time, epoch] = await withTimeout(
       ANSWER_TIMEOUT,
       Promise.all([
-        anchor && connection.call('XRANGE', feedKey, anchor[0], anchor[0]),
-        timeOf(connection),
+        previous && connection.call('XRANGE', feedKey, previous[0], previous[0]),
+        readTime(connection),
         connection.call('GET', epochKey),
       ]),
     )
     const received = clock.now()
-    trouble = undefined
+    lastError = undefined
 
-    // Entries are only ever added after the last and cut off before the first: where the one that we had read last still
-    // is, all that came after it came to us. Where it is not, this is another feed (Redis was emptied, or a replica took
-    // over that had not got so far, and ids may begin anew below ours), or we were away for longer than entries are kept.
-    if (anchor && !isSame((anchored as FeedEntry[])[0], anchor)) {
+    // Entries are added at the end of the feed and removed from its start. If the previous entry is still there, every later
+    // entry was read. If not, entries were removed unread, or this is another feed: Redis was emptied, or a replica took over
+    // that did not have the entry. In another feed, ids may begin below ours.
+    if (previous && !isSameEntry((found as FeedEntry[])[0], previous)) {
       last = undefined
-      freshness.lose()
+      freshness.reset()
       return
     }
-    if (!anchor && entries[0]) list.beginAt(entries[0])
-    last = entries.at(-1) ?? anchor
+    if (!previous && entries[0]) list.startAt(entries[0])
+    last = entries.at(-1) ?? previous
     list.setEpoch(typeof epoch === 'string' && /^\d+$/.test(epoch) ? Number(epoch) : undefined)
     if (!last) return
-    freshness.prove({ sent, received, redisTime: time, heard: writtenAt(last) })
+    freshness.prove({ sent, received, redisTime: time, lastEntryAt: entryTime(last) })
     list.forget(freshness.redisNow)
-    if (entries.length === PAGE) backlogAt = received
-    else if (entries.length > 0) await sleep(PAUSE)
+    if (entries.length === PAGE_SIZE) backlogAt = received
+    else if (entries.length > 0) await sleep(PAUSE_AFTER_ENTRIES)
   }
 
   function whyNotFresh(): string {
-    if (trouble) return `Redis is not there: ${trouble.message}`
-    if (!last) return 'there is no feed of revocations in this Redis: no service writes to it'
-    return `no heartbeat of a service since ${new Date(writtenAt(last)).toISOString()}, or Redis's clock is not ours`
+    if (lastError) return `Redis is unavailable: ${lastError.message}`
+    if (!last) return 'this Redis has no feed of revocations: start the service with this REDIS_URL'
+    return `no service has written a heartbeat since ${new Date(entryTime(last)).toISOString()}, or the clock of Redis differs from ours by more than 5 s`
   }
 
   return {
@@ -123,7 +131,7 @@ export function createFollower(redis: RedisLocation, maxStaleness: number, clock
       return lookUp()
 
       async function lookUp(): Promise<boolean> {
-        // Whatever Redis says, or if it says nothing: what was revoked does not come back.
+        // A known revocation counts, whatever Redis answers.
         return (await lookup.isLive(claims, token)) && !list.isRevoked(claims)
       }
     },
@@ -136,21 +144,21 @@ export function createFollower(redis: RedisLocation, maxStaleness: number, clock
       closing.abort()
       connection?.disconnect()
       await Promise.all([running, lookup.close()])
-      // Not before: an answer that had come in already proves once more that we are fresh.
-      freshness.lose()
+      // Reset after the loop has ended: an answer in flight could prove freshness once more.
+      freshness.reset()
     },
   }
 }
 
 async function readFeed(connection: RedisConnection, after: FeedEntry | undefined): Promise<FeedEntry[]> {
   const id = after?.[0] ?? '0-0'
-  const read = connection.call('XREAD', 'COUNT', PAGE, 'BLOCK', BLOCK, 'STREAMS', feedKey, id)
-  const answer = (await within(BLOCK + ANSWER_TIMEOUT, read)) as [key: string, entries: FeedEntry[]][] | null
+  const read = connection.call('XREAD', 'COUNT', PAGE_SIZE, 'BLOCK', BLOCK_TIME, 'STREAMS', feedKey, id)
+  const answer = (await withTimeout(BLOCK_TIME + ANSWER_TIMEOUT, read)) as [key: string, entries: FeedEntry[]][] | null
   return answer?.[0]?.[1] ?? []
 }
 
-/** Redis's clock, Unix milliseconds: in a cluster, that of the node which has the feed and dates its entries. */
-async function timeOf(connection: RedisConnection): Promise<number> {
+/** Redis's clock, in Unix milliseconds. In a cluster: the clock of the node that has the feed, because it dates the entries. */
+async function readTime(connection: RedisConnection): Promise<number> {
   const time = connection.isCluster
     ? connection.call('EVAL', "return redis.call('TIME')", 1, feedKey)
     : connection.call('TIME')
@@ -158,7 +166,7 @@ async function timeOf(connection: RedisConnection): Promise<number> {
   return Number(seconds) * 1000 + Number(microseconds) / 1000
 }
 
-/** A new feed may come upon an old id by chance; heartbeats carry a word of their own for that. */
-function isSame(entry: FeedEntry | undefined, other: FeedEntry): boolean {
+/** Compares the fields too: another feed may have the same id by chance. Each heartbeat has a random field for this. */
+function isSameEntry(entry: FeedEntry | undefined, other: FeedEntry): boolean {
   return entry !== undefined && entry[0] === other[0] && entry[1].join('\n') === other[1].join('\n')
 }

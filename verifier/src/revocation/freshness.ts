@@ -1,66 +1,70 @@
 import type { Clock, Moment } from '../clock.js'
 import { CLOCK_LEEWAY } from '../token/claims.js'
 
-/** An answer of Redis, and what had been heard by then. */
-export interface Proof {
-  /** Just before Redis was asked for its time, and just after it answered. */
+/** An answer of Redis, and the last entry of the feed that was known before. */
+export interface RedisProof {
+  /** Just before Redis was asked for its time, and just after the answer was read. */
   sent: Moment
   received: Moment
-  /** What it answered, Unix milliseconds. */
+  /** The answer: Redis's clock in Unix milliseconds. */
   redisTime: number
-  /** When the last entry that we have was written, Unix milliseconds of Redis's clock. */
-  heard: number
+  /** The time of the last known entry, in Unix milliseconds on Redis's clock. */
+  lastEntryAt: number
 }
 
-export interface Freshness {
-  /** Whether all is known that was written until `maxStaleness` ago. */
+export interface RedisFreshness {
+  /** Whether every entry that was written until `maxStaleness` ago is known. */
   isFresh(): boolean
-  prove(proof: Proof): void
-  /** What was proven counts no longer; and with `reconnected`, it may be another Redis, with another clock. */
-  lose(reconnected?: boolean): void
-  /** Redis's clock now, Unix milliseconds: it may be a little less. */
+  prove(proof: RedisProof): void
+  /** The earlier proofs count no longer. */
+  reset(): void
+  /** A new connection may lead to another Redis with another clock. */
+  forgetClock(): void
+  /** Redis's clock now, in Unix milliseconds. The true time may be later. */
   readonly redisNow: number
 }
 
 /**
- * How old what we know is.
+ * The age of what a follower of Redis knows.
  *
- * When an entry came in says little: it may have waited in a buffer, and an old heartbeat that comes late must not pass for
- * news. So its age is taken on Redis's clock, by which it was written, and Redis's clock is brought over to ours by asking
- * for it: what it answered was so at some moment after we asked, hence it is ahead of our clock by at most the difference
- * to then. The least such difference is the best, until an answer contradicts it.
+ * The arrival of an entry proves nothing: an old heartbeat may have waited in a buffer. So the age of an entry is taken on
+ * Redis's clock, which dated the entry. Redis read its clock after the question was sent. So Redis's clock is ahead of ours by
+ * at most the difference between its answer and the time of the question. The smallest difference is the best estimate, until
+ * an answer contradicts it.
  */
-export function createFreshness(maxStaleness: number, clock: Clock): Freshness {
-  /** How far Redis's clock is ahead of our monotonic clock, at most. */
-  let ahead = Number.POSITIVE_INFINITY
-  /** When the last proof was asked for, and for how many milliseconds from then what we know is fresh. */
+export function createRedisFreshness(maxStaleness: number, clock: Clock): RedisFreshness {
+  /** Redis's clock minus our monotonic clock, at most. */
+  let maxOffset = Number.POSITIVE_INFINITY
+  /** The last proof counts for `freshFor` milliseconds after this moment. */
   let provenAt = clock.now()
   let freshFor = Number.NEGATIVE_INFINITY
 
   return {
     isFresh: () => clock.elapsedSince(provenAt) <= freshFor,
 
-    prove({ sent, received, redisTime, heard }) {
-      // Its clock was set forward, or runs faster than ours.
-      if (redisTime > ahead + received.monotonic) ahead = Number.POSITIVE_INFINITY
-      ahead = Math.min(ahead, redisTime - sent.monotonic)
-      // A token says when it was issued, Redis when it was emptied or a session ended: with clocks so far apart the one
-      // cannot be compared with the other.
+    prove({ sent, received, redisTime, lastEntryAt }) {
+      // Redis's clock was set forward, or runs faster than ours.
+      if (redisTime > maxOffset + received.monotonic) maxOffset = Number.POSITIVE_INFINITY
+      maxOffset = Math.min(maxOffset, redisTime - sent.monotonic)
+      // A token has the time of its issue, and Redis has the time when it was emptied. Clocks that differ more than the leeway
+      // cannot be compared.
       if (Math.abs(received.wall - redisTime) > CLOCK_LEEWAY * 1000) return
-      // From the future: Redis's clock was set back, or the primary before this one was ahead of it. The age of such an
-      // entry cannot be told, and nothing is proven until the clock has passed it.
-      if (heard > redisTime) return
+      // Redis's clock was set back, or the previous primary was ahead. The age of such an entry is unknown.
+      if (lastEntryAt > redisTime) return
       provenAt = sent
-      freshFor = heard - ahead + maxStaleness - sent.monotonic
+      freshFor = lastEntryAt - maxOffset + maxStaleness - sent.monotonic
     },
 
-    lose(reconnected = false) {
-      if (reconnected) ahead = Number.POSITIVE_INFINITY
-      else freshFor = Number.NEGATIVE_INFINITY
+    reset() {
+      freshFor = Number.NEGATIVE_INFINITY
+    },
+
+    forgetClock() {
+      maxOffset = Number.POSITIVE_INFINITY
     },
 
     get redisNow() {
-      return clock.now().monotonic + ahead
+      return clock.now().monotonic + maxOffset
     },
   }
 }

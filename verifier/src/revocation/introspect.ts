@@ -11,92 +11,91 @@ export interface IntrospectionOptions {
   cacheSeconds: number
 }
 
+/** `timeout` in milliseconds, `size` in bytes. */
 const LIMITS = { timeout: 2000, size: 64 * 1024 }
-/** Answers remembered at most; past that, the oldest goes. */
+/** Cached answers. Past this number the oldest is dropped. */
 const CACHE_SIZE = 10_000
 
-interface Remembered {
+interface CachedAnswer {
   isLive: boolean
-  /** When the service was asked. */
-  asked: Moment
+  /** The moment before the request was sent. A slow answer is already that old. */
+  sent: Moment
 }
 
-/** Asks the service (RFC 7662), and remembers its answer for as long as it is told to. */
+/** Asks the service about each token (RFC 7662), and caches the answer for `cacheSeconds`. */
 export function createIntrospection(options: IntrospectionOptions, clock: Clock): Revocation {
   const { endpoint, clientId, clientSecret, cacheSeconds } = options
   const headers = { authorization: basicCredentials(clientId, clientSecret), accept: 'application/json' }
-  const remembered = new Map<string, Remembered>()
-  const underWay = new Map<string, { asked: Moment; isLive: Promise<boolean> }>()
+  const cache = new Map<string, CachedAnswer>()
+  const inFlight = new Map<string, { sent: Moment; isLive: Promise<boolean> }>()
 
   async function post(token: string): Promise<unknown> {
-    let answer: JsonResponse
+    let response: JsonResponse
     try {
       const request = { method: 'POST', headers, body: new URLSearchParams({ token }) }
-      answer = await fetchJson(endpoint, request, LIMITS, clock)
+      response = await fetchJson(endpoint, request, LIMITS, clock)
     } catch (error) {
       throw new TokenError('unavailable', `introspection failed: ${fetchFailure(error)}`)
     }
-    if (answer.status !== 200) throw new TokenError('unavailable', `introspection answered ${answer.status}`)
-    return answer.body
+    if (response.status !== 200) throw new TokenError('unavailable', `introspection answered ${response.status}`)
+    return response.body
   }
 
-  const isRecent = (asked: Moment) => clock.elapsedSince(asked) < cacheSeconds * 1000
+  const isRecent = (sent: Moment) => clock.elapsedSince(sent) < cacheSeconds * 1000
 
-  async function ask(claims: AccessTokenClaims, token: string, asked = clock.now()): Promise<boolean> {
+  async function introspect(claims: AccessTokenClaims, token: string, sent = clock.now()): Promise<boolean> {
     const answer = (await post(token)) as { active?: unknown; jti?: unknown } | undefined
     const isLive = answer?.active
-    // An answer about some other token (RFC 7662 makes `jti` optional) is no answer.
+    // RFC 7662 makes `jti` optional. If `jti` is there, the answer must be about this token.
     if (typeof isLive !== 'boolean' || (isLive && answer?.jti !== undefined && answer.jti !== claims.jti)) {
-      throw new TokenError('unavailable', 'introspection answered something else')
+      throw new TokenError('unavailable', 'the introspection answer is not about this token: check the endpoint')
     }
-    // From when it was asked: an answer that was long on its way is that much older.
-    remember(token, { isLive, asked })
+    store(token, { isLive, sent })
     return isLive
   }
 
-  function remember(token: string, answer: Remembered): void {
+  function store(token: string, answer: CachedAnswer): void {
     if (cacheSeconds === 0) return
-    remembered.delete(token)
-    remembered.set(token, answer)
-    if (remembered.size > CACHE_SIZE) remembered.delete(remembered.keys().next().value as string)
+    cache.delete(token)
+    cache.set(token, answer)
+    if (cache.size > CACHE_SIZE) cache.delete(cache.keys().next().value as string)
   }
 
-  function askOnce(claims: AccessTokenClaims, token: string): Promise<boolean> {
-    // An answer that is on its way may be from before a revocation that the caller knows of: one who wants no cache
-    // does not get it.
-    if (cacheSeconds === 0) return ask(claims, token)
-    const question = underWay.get(token)
-    // A process that was stopped since then would share an answer that is older than the cache allows.
-    if (question && isRecent(question.asked)) return question.isLive
-    const asked = clock.now()
-    const isLive = ask(claims, token, asked).finally(() => {
-      if (underWay.get(token)?.isLive === isLive) underWay.delete(token)
+  function introspectOnce(claims: AccessTokenClaims, token: string): Promise<boolean> {
+    // A request in flight may be older than a revocation that the caller knows of. Without a cache, no answer is shared.
+    if (cacheSeconds === 0) return introspect(claims, token)
+    const shared = inFlight.get(token)
+    // If the process was stopped since then, the shared answer would be older than `cacheSeconds`.
+    if (shared && isRecent(shared.sent)) return shared.isLive
+    const sent = clock.now()
+    const isLive = introspect(claims, token, sent).finally(() => {
+      if (inFlight.get(token)?.isLive === isLive) inFlight.delete(token)
     })
-    underWay.set(token, { asked, isLive })
+    inFlight.set(token, { sent, isLive })
     return isLive
   }
 
   return {
     async ready() {
-      // No token at all: what counts is that our credentials are taken.
+      // The token does not matter. The service must accept the credentials.
       await post('ready').catch((error: TokenError) => {
         throw new Error(error.message)
       })
     },
 
     isLive(claims, token) {
-      const known = remembered.get(token)
-      // That a token has expired is asked of its claims, each time, before this is.
-      return known && isRecent(known.asked) ? known.isLive : askOnce(claims, token)
+      const cached = cache.get(token)
+      // The caller has checked the expiry of the token, so a cached answer cannot prolong it.
+      return cached && isRecent(cached.sent) ? cached.isLive : introspectOnce(claims, token)
     },
 
     async close() {
-      remembered.clear()
+      cache.clear()
     },
   }
 }
 
-/** RFC 6749 §2.3.1: both parts in form encoding, then joined and in base64. */
+/** RFC 6749 §2.3.1: both parts are form-encoded, joined, and encoded in base64. */
 function basicCredentials(id: string, secret: string): string {
   const encode = (text: string) => new URLSearchParams({ '': text }).toString().slice(1)
   return `Basic ${Buffer.from(`${encode(id)}:${encode(secret)}`).toString('base64')}`

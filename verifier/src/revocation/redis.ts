@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * An ioredis client (5 or 6): of a single Redis, by way of sentinels, or of a cluster. It is asked only how to connect:
- * the verifier opens connections of its own and leaves this one alone.
+ * An ioredis client (5 or 6) of a single Redis, of Sentinel or of a cluster. The verifier reads only its options: the verifier
+ * opens its own connections, and sends nothing on this one.
  */
 export interface RedisClient {
   duplicate(...args: never[]): unknown
@@ -10,10 +10,10 @@ export interface RedisClient {
   readonly options?: unknown
 }
 
-/** `redis://…` or `rediss://…`, or a client. */
+/** An address (`redis://…` or `rediss://…`), or a client. */
 export type RedisLocation = string | RedisClient
 
-/** What is used of an ioredis client. */
+/** The part of an ioredis client that the verifier uses. */
 export interface RedisConnection {
   connect(): Promise<unknown>
   call(command: string, ...args: (string | number)[]): Promise<unknown>
@@ -29,7 +29,7 @@ interface Duplicable {
   duplicate(...args: unknown[]): RedisConnection
 }
 
-/** @throws TypeError where this is neither an address nor a client. The address may hold a password: nobody repeats it. */
+/** @throws TypeError if this is not an address or a client. The message does not contain the address, which may hold a password */
 export function requireRedisLocation(redis: unknown): asserts redis is RedisLocation {
   const isAddress =
     typeof redis === 'string' && URL.canParse(redis) && ['redis:', 'rediss:'].includes(new URL(redis).protocol)
@@ -41,14 +41,14 @@ export function requireRedisLocation(redis: unknown): asserts redis is RedisLoca
   }
 }
 
-/** Whatever the client was made for, these hold: plain answers, plain keys, and no command that waits for a connection. */
-const OURS: Options = {
+/** These options replace those of the given client: plain answers, plain keys, and no command that waits for a connection. */
+const REQUIRED_OPTIONS: Options = {
   lazyConnect: true,
   connectTimeout: 1000,
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
-  // It would ask INFO, which a verifier has no need to be allowed. A Redis that still loads refuses by itself.
+  // The ready check needs the right to call INFO. A Redis that is loading refuses commands itself.
   enableReadyCheck: false,
   keyPrefix: '',
   protocol: 2,
@@ -56,12 +56,9 @@ const OURS: Options = {
   readOnly: false,
 }
 
-/**
- * A connection of our own, not yet open. ioredis is loaded here, when it is first needed: who needs no Redis need not
- * install it.
- */
-export async function redisConnection(redis: RedisLocation, options: Options): Promise<RedisConnection> {
-  const all = { ...OURS, ...options }
+/** Creates a connection and does not open it. ioredis is loaded here, so that other modes do not need it installed. */
+export async function createRedisConnection(redis: RedisLocation, options: Options): Promise<RedisConnection> {
+  const all = { ...REQUIRED_OPTIONS, ...options }
   let connection: RedisConnection
   if (typeof redis === 'string') {
     const { Redis } = await loadIoredis()
@@ -76,7 +73,7 @@ export async function redisConnection(redis: RedisLocation, options: Options): P
         })
       : client.duplicate(all)
   }
-  // What goes wrong is told to whoever waits for an answer. With no listener ioredis writes to the console.
+  // Each failed command rejects. Without a listener ioredis would also write the error to the console.
   connection.on('error', () => {})
   return connection
 }
@@ -85,16 +82,16 @@ async function loadIoredis() {
   try {
     return await import('ioredis')
   } catch (error) {
-    throw new Error('this mode needs Redis: npm install ioredis', { cause: error })
+    throw new Error('this mode needs ioredis: run npm install ioredis', { cause: error })
   }
 }
 
 /**
- * A replica answers late, and a session that has ended may live on in it for a while: only a primary is asked. Redis may
- * forbid the question (ACL); then the address is believed.
+ * Throws if this Redis is a replica. A replica learns of changes late, so an ended session may still exist there. If an ACL
+ * forbids the command ROLE, the connection is trusted.
  */
 export async function requirePrimary(connection: RedisConnection): Promise<void> {
-  // The nodes of a cluster send us on to the primary by themselves.
+  // A node of a cluster redirects commands to the primary.
   if (connection.isCluster) return
   const role = await connection.call('ROLE').catch((error: Error) => {
     if (error.message.startsWith('NOPERM')) return undefined
@@ -103,8 +100,8 @@ export async function requirePrimary(connection: RedisConnection): Promise<void>
   if (Array.isArray(role) && role[0] === 'slave') throw new Error('this Redis is a replica: name the primary')
 }
 
-/** The answer, or an error after so many milliseconds. */
-export async function within<Answer>(milliseconds: number, answer: Promise<Answer>): Promise<Answer> {
+/** @throws Error if the answer takes longer than this number of milliseconds */
+export async function withTimeout<Answer>(milliseconds: number, answer: Promise<Answer>): Promise<Answer> {
   const done = new AbortController()
   const timeout = sleep(milliseconds, undefined, { signal: done.signal }).then(() => {
     throw new Error(`no answer within ${milliseconds} ms`)

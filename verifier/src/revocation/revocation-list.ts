@@ -1,101 +1,102 @@
 import { type AccessTokenClaims, CLOCK_LEEWAY, isId, MAX_LIFETIME } from '../token/claims.js'
 import { parseWholeNumber } from './redis-keys.js'
 
-/** An entry of the feed: `MILLISECONDS-SEQUENCE` by Redis's clock, and its fields and values in turn. */
+/** An entry of the feed in Redis: `MILLISECONDS-SEQUENCE` on Redis's clock, and fields and values in turn. */
 export type FeedEntry = readonly [id: string, fields: readonly string[]]
 
-/** When an entry was written, in Unix milliseconds of Redis's clock. */
-export function writtenAt([id]: FeedEntry): number {
+/** The time of an entry, in Unix milliseconds on Redis's clock. */
+export function entryTime([id]: FeedEntry): number {
   return Number(id.slice(0, id.indexOf('-')))
 }
 
-/** What the feed has said, and how far back. Times are Unix seconds on Redis's clock where nothing else is said. */
+/** The known revocations, and how far back they reach. Times are Unix seconds on Redis's clock, if nothing else is said. */
 export interface RevocationList {
   add(entries: readonly FeedEntry[]): void
-  /** The feed is being read from its beginning, and this is its first entry: what was before it was never heard. */
-  beginAt(first: FeedEntry): void
-  /** What `lk1:epoch` says; undefined where there is none. */
+  /** The feed is read from its start, and this is its first entry. Earlier entries are unknown. */
+  startAt(first: FeedEntry): void
+  /** Sets the epoch of the store (`lk1:epoch`). Undefined if the store has none. */
   setEpoch(epoch: number | undefined): void
   isRevoked(claims: AccessTokenClaims): boolean
-  /** Whether every revocation that could be this token's has been heard. If not, only Redis knows. */
+  /** Whether the list has every revocation that could concern this token. If not, the token must be looked up. */
   covers(claims: AccessTokenClaims): boolean
-  /** Lets go of what can be of no token that is still good. */
+  /** Drops the entries that can concern no valid token. @param redisNow Unix milliseconds */
   forget(redisNow: number): void
   readonly size: number
-  /** How many entries had something in them that is none of ours. */
+  /** The number of entries that could not be read in full. */
   readonly malformed: number
 }
 
 /**
- * By so much the issuer's clock may be ahead of Redis's, and a token older than it says: a verifier refuses a token from
- * further ahead than the leeway of its own clock, and does without its list when Redis's is further from its own.
+ * Seconds. The clock of the issuer may be ahead of Redis's clock by this much, so a token may be older than its `iat` says. A
+ * verifier refuses a token from further ahead on its own clock, and ignores its list if Redis's clock is further off.
  */
-const CLOCKS_APART = 2 * CLOCK_LEEWAY
-/** What the writers keep an entry for past the life of a token, if no heartbeat has said how long. */
-const LONGEST_KEPT = (MAX_LIFETIME + 60) * 1000
-/** No service keeps entries for less: a token lives for a second at least. */
-const SHORTEST_KEPT = 1000
+const MAX_CLOCK_DIFFERENCE = 2 * CLOCK_LEEWAY
+/** Milliseconds. Writers keep an entry for the life of a token and 60 s. This is the retention until a heartbeat names one. */
+const MAX_RETENTION = (MAX_LIFETIME + 60) * 1000
+/** Milliseconds. A token lives for 1 s or more, so no service keeps an entry for less. */
+const MIN_RETENTION = 1000
 const ENTRY_ID = /^\d{1,15}-\d{1,20}$/
 
 /**
- * Revocations, in memory.
+ * The revocations in memory.
  *
- * Once told, a revocation stays, whatever becomes of the feed: emptied, rolled back, or failed over to a replica that had
- * not got it. It is forgotten when it is older than the writers keep theirs (`hb`), which is longer than a token lives;
- * and should a token live longer all the same, because the service's ACCESS_TTL was longer yesterday, it is not covered
- * any more, and looked up. So memory holds the revocations of one token's life, and forgetting never opens a door.
+ * A known revocation stays, even if the feed is emptied, rolled back, or failed over to a replica without the entry. The list
+ * drops a revocation when the writers drop theirs (`hb`), and that is later than the token expires. A token may live longer,
+ * because ACCESS_TTL was longer yesterday. Then `covers` returns false, and the token is looked up. So the list holds the
+ * revocations of one token lifetime, and a dropped entry never makes a token valid.
  */
 export function createRevocationList(): RevocationList {
-  // In order of time, as Maps keep what is set: forgetting begins at the front. Seconds, for small integers cost nothing.
+  // A Map keeps the order of insertion, and so the order of time: the oldest entries come first. Seconds are small integers,
+  // which V8 stores without a heap object.
   const sessions = new Map<string, number>()
-  const clients = new Map<string, { notBefore: number; at: number }>()
-  let kept = LONGEST_KEPT
+  const clients = new Map<string, { issuedUntil: number; at: number }>()
+  let retention = MAX_RETENTION
   let malformed = 0
-  let heardSince = Number.POSITIVE_INFINITY
+  let knownSince = Number.POSITIVE_INFINITY
   let epoch: number | undefined
   let coveredSince = Number.POSITIVE_INFINITY
 
   function updateCover(): void {
-    // The epoch is rounded down: in its own second, a token may be from before it.
+    // The epoch is rounded down: a token of the same second may be older than the epoch.
     coveredSince =
-      epoch === undefined ? Number.POSITIVE_INFINITY : Math.max(heardSince / 1000, epoch + 1) + CLOCKS_APART
+      epoch === undefined ? Number.POSITIVE_INFINITY : Math.max(knownSince / 1000, epoch + 1) + MAX_CLOCK_DIFFERENCE
   }
 
-  function endSession(sid: string, at: number): void {
-    const before = sessions.get(sid)
-    if (before !== undefined) {
-      // Heard before, when the feed was read the last time; unless it was said again, later.
-      if (before >= at) return
+  function addSession(sid: string, at: number): void {
+    const known = sessions.get(sid)
+    if (known !== undefined) {
+      // The feed was read again from its start, or a later entry repeats the session.
+      if (known >= at) return
       sessions.delete(sid)
     }
     sessions.set(sid, at)
   }
 
-  function endClientTokens(sub: string, notBefore: number, at: number): void {
-    const before = clients.get(sub)
+  function addClient(sub: string, issuedUntil: number, at: number): void {
+    const known = clients.get(sub)
     clients.delete(sub)
     clients.set(sub, {
-      notBefore: Math.max(notBefore, before?.notBefore ?? 0),
-      at: Math.max(at, before?.at ?? 0),
+      issuedUntil: Math.max(issuedUntil, known?.issuedUntil ?? 0),
+      at: Math.max(at, known?.at ?? 0),
     })
   }
 
   /**
-   * Takes in what an entry says, field by field, and answers whether all of it could be read. The rest is left out: read as
-   * a number, a word would be NaN, and a comparison with NaN would bring revoked tokens back.
+   * Adds an entry field by field. Returns false if a part of the entry is malformed; that part is ignored. A word that is read
+   * as a number would be NaN, and a comparison with NaN would make revoked tokens valid.
    */
-  function take(entry: FeedEntry): boolean {
+  function addEntry(entry: FeedEntry): boolean {
     const [id, fields] = entry
     if (!ENTRY_ID.test(id)) return false
-    const at = Math.ceil(writtenAt(entry) / 1000)
+    const at = Math.ceil(entryTime(entry) / 1000)
     let isWhole = fields.length > 0 && fields.length % 2 === 0
-    /** The client of an `nbf` that is still to come. */
+    /** The client that the next `nbf` belongs to. */
     let client: string | undefined
     for (let i = 0; i + 1 < fields.length; i += 2) {
       const value = fields[i + 1] as string
       switch (fields[i]) {
         case 'sid':
-          if (isId(value)) endSession(value, at)
+          if (isId(value)) addSession(value, at)
           else isWhole = false
           break
         case 'sub':
@@ -103,16 +104,16 @@ export function createRevocationList(): RevocationList {
           client = isId(value) ? value : undefined
           break
         case 'nbf': {
-          const notBefore = parseWholeNumber(value)
-          if (client !== undefined && notBefore !== undefined) endClientTokens(client, notBefore, at)
+          const issuedUntil = parseWholeNumber(value)
+          if (client !== undefined && issuedUntil !== undefined) addClient(client, issuedUntil, at)
           else isWhole = false
           client = undefined
           break
         }
         case 'hb': {
           const milliseconds = parseWholeNumber(value) ?? 0
-          if (milliseconds >= SHORTEST_KEPT && milliseconds <= LONGEST_KEPT) kept = milliseconds
-          // A service of an earlier version says just 1.
+          if (milliseconds >= MIN_RETENTION && milliseconds <= MAX_RETENTION) retention = milliseconds
+          // A service of an earlier version writes 1.
           else if (value !== '1') isWhole = false
           break
         }
@@ -127,11 +128,11 @@ export function createRevocationList(): RevocationList {
 
   return {
     add(entries) {
-      for (const entry of entries) if (!take(entry)) malformed += 1
+      for (const entry of entries) if (!addEntry(entry)) malformed += 1
     },
 
-    beginAt(first) {
-      heardSince = writtenAt(first)
+    startAt(first) {
+      knownSince = entryTime(first)
       updateCover()
     },
 
@@ -144,15 +145,15 @@ export function createRevocationList(): RevocationList {
     isRevoked({ sub, sid, iat }) {
       if (sid !== undefined && sessions.has(sid)) return true
       const client = clients.get(sub)
-      return client !== undefined && iat <= client.notBefore
+      return client !== undefined && iat <= client.issuedUntil
     },
 
     covers: ({ iat }) => iat >= coveredSince,
 
     forget(redisNow) {
-      const before = redisNow - kept
-      if (!(before > heardSince)) return
-      heardSince = before
+      const before = redisNow - retention
+      if (!(before > knownSince)) return
+      knownSince = before
       updateCover()
       for (const [sid, at] of sessions) {
         if (at * 1000 >= before) break

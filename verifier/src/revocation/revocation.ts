@@ -1,21 +1,22 @@
 import type { AccessTokenClaims } from '../token/claims.js'
 
-/** A way to know whether a token that is otherwise good has been revoked. */
+/** A way to find out whether a token with valid claims has been revoked. */
 export interface Revocation {
   /** Rejects with an error that says why this way cannot answer. */
   ready(): Promise<void>
   /**
-   * Whether the token, whose claims have been checked, lives. A promise only where this takes I/O.
+   * Whether the token is live. The result is a promise only if the answer needs I/O.
    *
-   * @throws TokenError `unavailable` where that cannot be found out. In doubt it is never yes.
+   * @param claims the checked claims of the token
+   * @throws TokenError `unavailable` if nobody can say now. In doubt the answer is never true
    */
   isLive(claims: AccessTokenClaims, token: string): boolean | Promise<boolean>
-  /** How many entries of a feed could not be read in full; undefined where no feed is read. */
+  /** The number of feed entries that could not be read in full. Undefined if no feed is read. */
   readonly malformedEntries?: number
   close(): Promise<void>
 }
 
-/** Nobody is asked: a token lives until it expires. */
+/** Checks nothing: a token is live until it expires. */
 export const noRevocation: Revocation = {
   ready: async () => {},
   isLive: () => true,
