@@ -28,6 +28,17 @@ for (const setting of settings) {
         { id: CLIENT.id, scopes: ['introspect', 'admin'], audiences: [], previous_secret_until: null },
       ],
     })
+    const changed = { scopes: ['introspect', 'a', 'b'], audiences: ['x'], exchange_audiences: ['todo', 'bills'] }
+    t.strictSame(await run('update', 'backend', '--audience', 'x', '--exchange-audiences', 'todo bills'), {
+      id: 'backend',
+      ...changed,
+    })
+    t.match((await run('list')).clients[0], changed)
+    t.match(await run('update', 'backend', '--audience', '', '--exchange-audiences', ''), {
+      scopes: changed.scopes,
+      audiences: [],
+      exchange_audiences: [],
+    })
     const last = await run('rotate', 'backend', '--overlap', '0')
     t.equal(last.previous_secret_until, null)
     t.equal(await introspectAs(api, last), 200)
@@ -72,6 +83,9 @@ test('clients commands refuse invalid arguments', async (t) => {
     [['create', 'a b'], /ID must be 1 to 64 letters/],
     [['create', 'a', '--scope', 'a"b'], /--scope must be printable ASCII/],
     [['create', 'a', '--audience', 'ü'], /--audience must be printable ASCII/],
+    [['create', 'a', '--exchange-audiences', 'ü'], /--exchange-audiences must be printable ASCII/],
+    [['update', 'nobody', '--scope', 'a'], /there is no client nobody/],
+    [['update', 'nobody'], /nothing to change/],
     [['rotate', 'nobody'], /there is no client nobody/],
     [['rotate', 'nobody', '--overlap', 'soon'], /--overlap: write a duration/],
     [['delete', 'nobody'], /there is no client nobody/],

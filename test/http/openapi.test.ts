@@ -279,6 +279,8 @@ test('real answers match the document', async (t) => {
   await call('POST /admin/clients', 409, byAdmin({ json: { id: 'backend' } }))
   await call('GET /admin/clients', 200, byAdmin())
   await call('GET /admin/clients/{id}', 200, byAdmin(), '/admin/clients/backend')
+  const changes = byAdmin({ json: { exchange_audiences: ['todo'] } })
+  await call('PATCH /admin/clients/{id}', 200, changes, '/admin/clients/backend')
   await call('POST /admin/clients/{id}/secret', 200, byAdmin(), '/admin/clients/backend/secret')
   await call('DELETE /admin/clients/{id}', 204, byAdmin(), '/admin/clients/backend')
 
