@@ -6,7 +6,7 @@ import type { Setting } from './setting.js'
 
 export const PASSWORD = 'correct horse battery staple'
 
-/** So many accounts with that password. Answers with their names. */
+/** Creates accounts with this password. Returns their names. */
 export async function createAccounts(setting: Setting, count: number): Promise<string[]> {
   const { database, close } = await setting.openStores()
   const users = createUsers(database, createPasswordHashing({ concurrency: 2, queue: count }))
@@ -16,7 +16,7 @@ export async function createAccounts(setting: Setting, count: number): Promise<s
   return names
 }
 
-/** A file with a sign-in of each, as a form a line, for the load generator. */
+/** Writes a file for the load generator: each line is the form of one sign-in. */
 export function writeSignIns({ folder }: Setting, names: readonly string[]): string {
   const path = join(folder, 'sign-ins')
   writeFileSync(path, names.map((name) => `username=${name}&password=${encodeURIComponent(PASSWORD)}\n`).join(''))

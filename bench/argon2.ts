@@ -1,6 +1,6 @@
 import { createPasswordHashing } from '../src/users/password.js'
 
-/** Prints how many passwords a second argon2id checks, one after the other, with nothing around it. */
+/** Prints how many passwords argon2id alone checks in a second, one at a time. */
 const hashing = createPasswordHashing({ concurrency: 1, queue: 0 })
 const phc = await hashing.hash('correct horse battery staple')
 const seconds = Number(process.argv[2])

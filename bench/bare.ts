@@ -1,7 +1,7 @@
 import formbody from '@fastify/formbody'
 import Fastify from 'fastify'
 
-/** The yardstick: a Fastify route that takes a form and answers as introspection does, with schemas, and does nothing. */
+/** The baseline: a Fastify route with schemas that takes a form, answers like introspection, and does nothing else. */
 const app = Fastify()
 await app.register(formbody)
 const text = { type: 'string' } as const

@@ -7,28 +7,28 @@ import { type Summary, summarise } from './measure.js'
 import { ISSUER, JWT_SECRET } from './setting.js'
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5)
-/** So many that when one comes again it has been forgotten. */
+/** More tokens than the cache keeps, so that a repeated token is never in the cache. */
 const TOKENS = 60_000
 const REPEATED = 2000
-/** Verifications in one turn of the event loop: a loop that never ended would starve the follower of its feed. */
+/** Verifications in one event loop tick. In an endless loop the follower could never read its feed. */
 const A_TURN = 100
 
-/** Microseconds of CPU a verification. */
+/** Microseconds of CPU for one verification. */
 export interface LocalVerification {
   bare: Summary
   follow: Summary
-  /** Of tokens that come again. */
+  /** Repeated tokens. */
   repeated: Summary
-  /** `follow` by `bare`, in each round. */
+  /** `follow` divided by `bare`, in each round. */
   ratio: Summary
-  /** One EXISTS each, 50 at once. */
+  /** One EXISTS for each token, 50 in flight. */
   lookup: Summary
-  /** Look-ups in Redis that `follow` made, of so many verifications. */
+  /** Look-ups in Redis that `follow` made during all `verifications`. */
   lookUps: number
   verifications: number
 }
 
-/** What a verification costs, in CPU time of this process, against fast-jwt alone on the same tokens: A B A B …. */
+/** Measures the CPU time of a verification, in turns with fast-jwt alone on the same tokens. */
 export async function measureCost(redis: { url: string }): Promise<LocalVerification> {
   await seedFeed(redis.url)
   const sessions = await openSessions(redis.url)
@@ -89,7 +89,7 @@ export async function measureCost(redis: { url: string }): Promise<LocalVerifica
     const c = await cpuOf(() => followRun(repeated), repeated.length)
     lookUps += (await countLookUps()) - before
     const d = await cpuOf(() => lookupRun(tokens), tokens.length)
-    // The first round is for the compiler.
+    // The first round does not count, because the JIT compiler still works.
     if (round === 0) continue
     costs.bare.push(a)
     costs.follow.push(b)
@@ -110,7 +110,7 @@ export async function measureCost(redis: { url: string }): Promise<LocalVerifica
   }
 }
 
-/** Microseconds of CPU, of all threads, for each of so many. */
+/** Microseconds of CPU of all threads, for each of `count` calls. */
 async function cpuOf(run: () => Promise<void>, count: number): Promise<number> {
   const before = process.cpuUsage()
   await run()

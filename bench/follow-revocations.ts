@@ -15,7 +15,7 @@ const FOLLOWERS = 10
 const A_MINUTE = Number(process.env.BENCH_REVOCATIONS ?? 1000)
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 60)
 
-/** How long after its acknowledgement a revocation is heard by ten followers, each in a process of its own. */
+/** Measures the time from an acknowledged revocation until ten followers refuse its token. Each follower is a process. */
 export async function measureRevocations(redis: BenchRedis): Promise<void> {
   const reports = await revoke(redis, async (revokeOne) => {
     const began = performance.now()
@@ -27,7 +27,7 @@ export async function measureRevocations(redis: BenchRedis): Promise<void> {
   report('revocations', reports)
 }
 
-/** Redis stalls, is killed and comes back empty, and fails over to a replica, three times, while sessions go on being revoked. */
+/** Does the same while Redis stalls, is killed and comes back empty, and fails over to a replica, three times each. */
 export async function measureFaults(redis: BenchRedis): Promise<void> {
   const reports = await revoke(redis, async (revokeOne) => {
     let isOver = false
@@ -57,7 +57,7 @@ export async function measureFaults(redis: BenchRedis): Promise<void> {
   report('faults', reports)
 }
 
-/** Runs a service and its followers; `work` revokes. Answers with what each follower saw. */
+/** Runs a service and its followers while `work` revokes sessions. Returns the report of each follower. */
 async function revoke(redis: BenchRedis, work: (revokeOne: () => Promise<void>) => Promise<void>): Promise<Report[]> {
   await seedFeed(redis.url)
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))

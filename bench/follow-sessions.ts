@@ -13,7 +13,7 @@ import { createSecretKeyRing } from '../src/tokens/key-ring.js'
 import { sign } from './seed.js'
 import { environment, ISSUER, JWT_SECRET } from './setting.js'
 
-/** What an hour of use leaves in Redis: tokens of the first seconds of a feed are looked up. */
+/** Fills the feed as an hour of use would. A follower looks up the tokens of a feed's first seconds. */
 export async function seedFeed(redisUrl: string): Promise<void> {
   const redis = new Redis(redisUrl)
   const then = Math.floor(Date.now() / 1000) - 3600
@@ -22,7 +22,7 @@ export async function seedFeed(redisUrl: string): Promise<void> {
   redis.disconnect()
 }
 
-/** Begins sessions straight in Redis, past the password, and signs their access tokens. It also beats, as a service does. */
+/** Creates sessions directly in Redis, without a sign-in, and signs their access tokens. Also writes heartbeats. */
 export async function openSessions(redisUrl: string) {
   const config = addDevelopmentSecrets(readConfig(environment(redisUrl, 'sqlite:unused.db')))
   const connection = connectRedis({ mode: 'single', urls: [redisUrl] }, () => {})

@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createVerifier } from '@latchkey/verifier'
 import { ISSUER, JWT_SECRET } from './setting.js'
 
-/** One start of a follower, in a process that does nothing else. */
+/** Measures the start of one follower, in a process of its own. */
 const collect = (globalThis as { gc?: () => void }).gc ?? (() => {})
 const megabytes = (bytes: number) => (bytes / 2 ** 20).toFixed(0)
 collect()

@@ -9,7 +9,7 @@ import { openSessions, seedFeed } from './follow-sessions.js'
 
 const REVOCATIONS = Number(process.env.BENCH_WINDOW ?? 1_000_000)
 
-/** A follower that starts when so many were revoked in the last quarter of an hour: its memory, and how long it takes. */
+/** Measures the start and the memory of a follower after many revocations in the last 15 minutes. */
 export async function measureWindow(redis: BenchRedis): Promise<void> {
   await seedFeed(redis.url)
   const admin = new Redis(redis.url)

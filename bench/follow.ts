@@ -13,8 +13,8 @@ import { measureWindow } from './follow-window.js'
 import { owned } from './owned.js'
 
 /**
- * What following the feed costs and how fast a revocation arrives: `node dist/bench/follow.js [cost|revocations|faults|window]`.
- * Each part has a Redis of its own, on loopback.
+ * Measures the cost of the feed and the delay of a revocation: `node dist/bench/follow.js [cost|revocations|faults|window]`.
+ * Each part starts a Redis of its own, on loopback.
  */
 const parts: Record<string, (redis: BenchRedis) => Promise<void>> = {
   cost: async (redis) => void process.stdout.write(`${JSON.stringify(await measureCost(redis), null, 2)}\n`),
@@ -25,11 +25,11 @@ const parts: Record<string, (redis: BenchRedis) => Promise<void>> = {
 
 export interface BenchRedis {
   url: string
-  /** To the primary of now. */
+  /** A connection to the current primary. */
   signal(name: NodeJS.Signals): void
-  /** Ended without warning, and started again with nothing in it. */
+  /** Kills Redis and starts it again without data. */
   restartEmpty(): Promise<void>
-  /** The primary ends without warning; its replica takes over at the same address, as behind a Kubernetes service. */
+  /** Kills the primary. Its replica takes over at the same address, as behind a Kubernetes service. */
   failOver(): Promise<void>
   stop(): Promise<void>
 }
@@ -39,7 +39,7 @@ interface Node {
   process: ChildProcess
 }
 
-/** Started anew for each part: a primary, from a while before its first failover a replica, and the one address for both. */
+/** One part's Redis: a primary, later a replica for the first failover, and one address for both. */
 async function startRedis(): Promise<BenchRedis> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
   const open = new Set<Socket>()

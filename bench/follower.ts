@@ -2,19 +2,19 @@ import { createVerifier, type TokenError } from '@latchkey/verifier'
 import { ISSUER, JWT_SECRET } from './setting.js'
 
 /**
- * A service of its own process that follows the feed and verifies all the time: the tokens that are being revoked, each
- * millisecond, and of those that have been, a few. The bench tells it by IPC which are which.
+ * A process that follows the feed and verifies tokens all the time. It verifies each token that is being revoked every
+ * millisecond, and a few tokens that were revoked before. The bench names the tokens by IPC.
  */
 export type ToFollower =
   | { watch: number; token: string }
-  /** Its revocation was acknowledged at this time, Unix milliseconds. */
+  /** The time at which the revocation was acknowledged, in Unix milliseconds. */
   | { revoked: number; at: number }
   | { report: true }
 
 export interface Report {
-  /** Between a revocation's acknowledgement and the last time that its token was accepted, milliseconds; 0 at the least. */
+  /** Milliseconds from the acknowledgement of each revocation until its token was last accepted; at least 0. */
   delays: number[]
-  /** Tokens accepted later than `maxStaleness` after the acknowledgement. */
+  /** Tokens that were accepted later than `maxStaleness` after the acknowledgement. */
   violations: number
   verifications: number
   refusals: Record<string, number>

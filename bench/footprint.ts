@@ -17,11 +17,11 @@ const STARTS = 7
 const SESSIONS = 20_000
 
 export interface Footprint {
-  /** Milliseconds from the start of the process until it is ready, embedded. */
+  /** Milliseconds from the start of the process until it is ready, with SQLite. */
   start: Summary
-  /** Megabytes, embedded, some seconds after the start. */
+  /** Megabytes some seconds after the start, with SQLite. */
   idle: Summary
-  /** Bytes a session, the user's index included, by how many sessions a user has. */
+  /** Bytes of a session with its share of the index, by the number of sessions for each user. */
   redis: { each: number; bytes: number }[]
   sqlite: number
 }
@@ -38,7 +38,7 @@ export async function measureFootprint(setting: Setting): Promise<Footprint> {
   return { start, idle: await repeat(STARTS, async () => idle.pop() as number), redis, sqlite: await bytesInSqlite() }
 }
 
-/** What a newcomer starts: nothing is set, and everything is made. */
+/** Starts the service as a first start does: without settings, and all files are created. */
 async function startEmbedded(): Promise<{ took: number; memory: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
   const [PORT, MANAGEMENT_PORT] = [String(await freePort()), String(await freePort())]
@@ -71,14 +71,14 @@ async function bytesInSqlite(): Promise<number> {
   const { sessions, close } = await openStores(config, pino({ level: 'silent' }))
   const before = statSync(path).size
   await begin(sessions, SESSIONS, 10)
-  // Closing writes the log back into the file.
+  // Closing the database writes its log back into the file.
   await close()
   const bytes = statSync(path).size - before
   rmSync(folder, { recursive: true, force: true })
   return bytes / SESSIONS
 }
 
-/** Begins so many sessions, straight in the store. */
+/** Creates `count` sessions directly in the store, `each` for each user. */
 export async function begin(sessions: SessionStore, count: number, each: number): Promise<void> {
   for (let done = 0; done < count; ) {
     const together = Math.min(500, count - done)

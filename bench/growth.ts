@@ -10,15 +10,15 @@ import type { Setting } from './setting.js'
 const SECONDS = 1
 
 export interface Growth {
-  /** Introspection against the bare route, with so many sessions in Redis. */
+  /** Introspection against the bare route, by the number of sessions in Redis. */
   sessions: (Pair & { count: number; megabytes: number })[]
-  /** The same where each user has so many sessions. */
+  /** The same, by the number of sessions for each user. */
   each: (Pair & { each: number })[]
-  /** Requests a second of introspection by one process and by two, each with a core of its own to share with the load. */
+  /** Introspections a second by one process and by two. Each process shares its core with the load. */
   processes: { one: number; two: number }
 }
 
-/** Needs a Redis with nothing in it. */
+/** Needs an empty Redis. */
 export async function measureGrowth(setting: Setting, rounds: number, counts: readonly number[]): Promise<Growth> {
   const { folder } = setting
   const config = addDevelopmentSecrets(readConfig(setting.env))

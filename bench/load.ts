@@ -7,18 +7,18 @@ export const FORM = 'application/x-www-form-urlencoded'
 
 export interface Load {
   path: string
-  /** In bench/wrk. */
+  /** A file in bench/wrk. */
   script: string
   args: readonly string[]
-  /** Tokens that serve once: more arguments for a round, by how many rounds and requests were before it. */
+  /** More arguments for a round, from the number of earlier rounds and requests: a token that works once has its own round. */
   next?: (rounds: number, requests: number) => readonly string[]
   connections?: number
 }
 
 export interface Round {
-  /** Microseconds of CPU that the server used a request. */
+  /** Microseconds of CPU that the server used for each request. */
   cpu: number
-  /** Requests a second. */
+  /** Requests in a second. */
   throughput: number
   requests: number
 }
@@ -26,8 +26,8 @@ export interface Round {
 const TRIES = 3
 
 /**
- * Rounds of load on a server, from core 1. A fast error is no result: a round with any answer but 2xx is run again, for a
- * machine may be elsewhere for longer than the service waits for Redis; and the third fails the bench.
+ * Runs rounds of load on a server, from core 1. A round with any answer but 2xx is repeated, because a fast error must not
+ * count. A busy machine may stop Redis for longer than its timeout. After the third such round the bench fails.
  */
 export function load(
   server: Server,
@@ -45,7 +45,7 @@ export function load(
     rounds += 1
     requests += count + connections
     if (/Non-2xx|Socket errors/.test(stdout)) {
-      process.stderr.write(`${path} did not answer well:\n${stdout}`)
+      process.stderr.write(`${path} did not answer 2xx:\n${stdout}`)
       if (tries <= 1) throw new Error(`${path} did not answer well`)
       return run(seconds, tries - 1)
     }
@@ -55,10 +55,10 @@ export function load(
 }
 
 const SECONDS = 1
-/** The first round, which does not count: the compiler takes longer over a service than over a bare route. */
+/** The first round does not count, because the JIT compiler needs longer for a service than for a bare route. */
 const WARM_UP = 3
 
-/** Rounds of load on a server that is warm: microseconds of CPU a request. */
+/** Runs rounds of load on a warm server. Returns the microseconds of CPU for each request. */
 export function cpuOf(server: Server, what: Load): () => Promise<number> {
   const run = load(server, what)
   let seconds = WARM_UP

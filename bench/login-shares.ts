@@ -8,10 +8,10 @@ import { owned } from './owned.js'
 import { BASIC, startSetting } from './setting.js'
 
 /**
- * Who suffers from a storm of sign-ins on 100 connections, that comes from one address or from 100? Introspection, by its 99th
- * percentile in milliseconds at 200 a second; and others who sign in, each from an address of their own, four a second.
+ * Measures the harm of a storm of sign-ins on 100 connections, from one address or from 100. One measure is the 99th percentile
+ * of introspection in milliseconds, at 200 a second. The other is four other sign-ins a second, each from an own address.
  *
- *     node dist/bench/login-shares.js [CHECKOUT]      # a checkout that is built, to compare with
+ *     node dist/bench/login-shares.js [CHECKOUT]      # compare with another checkout that is built
  */
 const SECONDS = 5
 const STORM = 100
@@ -68,7 +68,7 @@ try {
       await ended
       told.push(`  of the storm ${printed.match(/^(accepted|busy)=\d+/gm)?.join(', ')}`)
     }
-    // The first round is the compiler's.
+    // The first round does not count, because the JIT compiler still works.
     if (round > 0) process.stdout.write(`${told.join('\n')}\n\n`)
   }
   probe.stdin.end()

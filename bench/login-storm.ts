@@ -11,23 +11,22 @@ const SECONDS = 5
 const STORM = 100
 
 export interface Storm extends Pair {
-  /** Introspections that failed, of so many. */
+  /** Introspections that failed, and all introspections. */
   failed: number
   asked: number
-  /** Sign-ins that were answered with 200, and those with 503: no others were. */
+  /** Sign-ins with the answers 200 and 503. Any other answer fails the bench. */
   accepted: number
   busy: number
 }
 
 /**
- * Does a storm of sign-ins slow introspection down? The 99th percentile in milliseconds of 200 introspections a second, at a
- * fixed rate, while 100 connections sign in as fast as they are answered, and while nothing else is done. Who measures, who
- * storms and who serves are three processes.
+ * Measures the 99th percentile of introspection in milliseconds, at a fixed rate of 200 a second. Once 100 connections sign in
+ * as fast as they get answers, and once nothing else runs. The probe, the storm and the service are three processes.
  */
 export async function measureStorm(setting: Setting, rounds: number): Promise<Storm> {
   const names = await createAccounts(setting, STORM)
   const bodies = writeSignIns(setting, names)
-  // Hashing has the core that is left over: all but one of what there is.
+  // Hashing uses all cores but one.
   const { url, stop } = await setting.startService(undefined, '0,1')
   const signedIn = await fetch(`${url}/login`, {
     method: 'POST',
@@ -71,7 +70,7 @@ export async function measureStorm(setting: Setting, rounds: number): Promise<St
     return loud
   }
 
-  // A sign-in comes a hundred times a second, so it takes a while until its code is compiled.
+  // A sign-in runs about a hundred times a second, so the JIT compiler needs a while.
   await p99InStorm()
   const pair = await pairs(rounds, p99InStorm, p99)
   probe.stdin.end()

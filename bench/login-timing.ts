@@ -9,9 +9,9 @@ import { createUsers } from '../src/users/users.js'
 import { startServer } from './server.js'
 
 /**
- * Does the time that a refused sign-in takes tell whether there is such an account? Unknown names, wrong passwords and
- * disabled accounts, in random order, one at a time; of each pair of kinds the AUC: how often one of the first takes
- * longer than one of the second. 0.5 tells nothing; the target is 0.45 to 0.55.
+ * Measures whether the time of a refused sign-in reveals that an account exists. The bench tries unknown names, wrong
+ * passwords and disabled accounts in random order, one at a time. For each pair of kinds it prints the AUC: how often the
+ * first kind takes longer than the second. 0.5 reveals nothing, and the target is 0.45 to 0.55.
  */
 const EACH = Number(process.env.BENCH_EACH ?? 500)
 const PASSWORD = 'correct horse battery staple'
@@ -36,7 +36,7 @@ try {
       MANAGEMENT_PORT: '7311',
       DATABASE_URL: databaseUrl,
       LOG_LEVEL: 'error',
-      // Each attempt comes from an address of its own, or the throttle would end the measurement.
+      // Each attempt comes from its own address. Otherwise the throttle would end the measurement.
       TRUST_PROXY: '127.0.0.1',
     },
     url,
@@ -71,7 +71,7 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
-/** Each with a hash of today's parameters; one hash for all, for the time is in checking it. */
+/** Accounts with a hash of the current parameters. All share one hash, because only its check takes time. */
 async function makeAccounts(): Promise<void> {
   const hashing = createPasswordHashing({ concurrency: 1, queue: 10 })
   const database = await openDatabase(databaseUrl, () => {})
@@ -100,7 +100,7 @@ async function makeAccounts(): Promise<void> {
   await database.close()
 }
 
-/** How long a refused sign-in takes, in milliseconds. */
+/** Returns the milliseconds of a refused sign-in. */
 function timeOf({ username, password }: Attempt): Promise<number> {
   const address = Array.from({ length: 3 }, () => randomInt(256)).join('.')
   return new Promise((resolve, reject) => {

@@ -10,9 +10,9 @@ import { type Setting, startSetting } from './setting.js'
 import { measureSignIns } from './sign-in.js'
 
 /**
- * `npm run bench`: everything, in less than ten minutes, and then docs/performance.md.
- * `node dist/bench/main.js requests [PATTERN]`: one part, to look at. With BENCH_AGAINST=FOLDER requests are compared with
- * another checkout that is built there.
+ * `npm run bench` measures everything in less than ten minutes, and writes docs/performance.md.
+ * `node dist/bench/main.js requests [PATTERN]` measures one part and prints it. BENCH_AGAINST=FOLDER compares its requests with
+ * another checkout that is built in that folder.
  */
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5)
 const [, , part, pattern] = process.argv
@@ -20,7 +20,7 @@ const began = performance.now()
 const say = (text: string) => process.stdout.write(`${text}\n`)
 const show = (value: unknown) => say(JSON.stringify(value, null, 2))
 
-/** Each part has a Redis of its own, with nothing in it. */
+/** Each part has its own empty Redis. */
 async function inSetting<Result>(name: string, measure: (setting: Setting) => Promise<Result>): Promise<Result> {
   say(`${name}, after ${Math.round((performance.now() - began) / 1000)} s`)
   const setting = await startSetting()

@@ -1,4 +1,4 @@
-/** A figure, measured several times. */
+/** A figure that was measured several times. */
 export interface Summary {
   median: number
   low: number
@@ -8,7 +8,7 @@ export interface Summary {
 export interface Pair {
   ours: Summary
   theirs: Summary
-  /** Ours by theirs, of each round: what both suffer in the same seconds falls out. */
+  /** Ours divided by theirs, in each round. Noise that slows both in the same seconds cancels out. */
   ratio: Summary
 }
 
@@ -21,12 +21,12 @@ export function summarise(values: readonly number[]): Summary {
   }
 }
 
-/** What is measured in turns: ours, and what it is compared with. */
+/** Two measurements to compare in turns. */
 export type Contest = readonly [ours: () => Promise<number>, theirs: () => Promise<number>]
 
 /**
- * A B A B … of one contest after the other, and again: a machine that is slow for a minute is so for all of them, and their
- * spread shows it. One round more than counts, for the first is the compiler's.
+ * Measures A B A B … for each contest, and repeats all of them in rounds. A machine that is slow for a minute then slows all
+ * contests, and the spread shows it. The first round does not count, because the JIT compiler still works.
  */
 export async function inTurns(rounds: number, contests: readonly Contest[]): Promise<Pair[]> {
   const measured = contests.map(([a, b]) => ({

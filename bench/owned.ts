@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 
 const children = new Set<ChildProcess>()
 
-/** A process that ends when this one does, however that ends but by SIGKILL. */
+/** Ends the child when this process ends, except by SIGKILL. */
 export function owned<Child extends ChildProcess>(child: Child): Child {
   if (children.size === 0) {
     process.once('exit', () => {

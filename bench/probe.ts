@@ -3,9 +3,9 @@ import { createInterface } from 'node:readline'
 import { FORM } from './load.js'
 
 /**
- * Introspects at a fixed rate, as a process of its own: who measures a delay must not be late itself. For each line that it
- * reads, a number of seconds, it prints a line: how many it asked, how many failed, and the 99th percentile in milliseconds.
- * Each counts from the moment at which it was due, so that one which had to wait for another is not forgotten.
+ * Introspects at a fixed rate. The probe is a process of its own, because it must not be late itself. Each line of input is a
+ * number of seconds. Each line of output has the number of requests, the number that failed, and the 99th percentile in
+ * milliseconds. A request counts from the moment at which it was due, so a wait behind another request counts too.
  */
 const RATE = 200
 const { URL_TO_ASK = '', BASIC = '', TOKEN = '' } = process.env
@@ -34,7 +34,7 @@ async function introspectFor(seconds: number): Promise<string> {
     if (early > 0) await new Promise((resolve) => setTimeout(resolve, early))
     pending.push(
       introspect().then((isRight) => {
-        // A fast error is no result: it is told, and counts as what it took.
+        // An error is printed, and counts with the time that it took.
         if (!isRight) failed += 1
         return performance.now() - due
       }),

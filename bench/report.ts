@@ -42,15 +42,19 @@ export function page(results: Results): string {
 
 <!-- Written by \`npm run bench\`. -->
 
-Latchkey ${readVersion()}, ${new Date().toISOString().slice(0, 10)}: Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim()}, Redis and the load on loopback. The bench took ${thousands(seconds)} s.
+After this page you know what a request costs, how many requests a core serves, and how the cost grows with the sessions.
 
-These machines are noisy: what counts is the ratio of two servers that are measured in turns, A B A B …, one kind after the
-other and then all of them again: its median and, in brackets, its lowest and highest round. The figure is the **CPU time that the server used for a request**, user and system, by
-the operating system's account; the server on one core, the load and Redis on the other, 50 connections, 2,000 different
-tokens. The service runs as in production, with client authentication, schemas, metrics and the audit log. The yardstick is a
-*bare Fastify route* that takes the same form and gives the same answer, with schemas, and does nothing.
+Measured: Latchkey ${readVersion()}, ${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim()}, Redis and the load on loopback. The bench took ${thousands(seconds)} s.
 
-![CPU time a request](performance.svg)
+Each figure is the **CPU time of the server for one request**, user and system, as the operating system counts it. The server
+runs on one core. The load and Redis run on the other, with 50 connections and 2,000 different tokens. The service runs as in
+production, with client authentication, schemas, metrics and the audit log. The baseline is a *bare Fastify route* with schemas
+that takes the same form, gives the same answer, and does nothing else.
+
+The machine is noisy, so compare the ratios. The bench measures two servers in turns, A B A B …, and repeats all kinds of request
+in rounds. A figure is the median of the rounds, with the lowest and the highest in brackets.
+
+![CPU time of a request](performance.svg)
 
 ## Requests
 
@@ -60,60 +64,62 @@ ${rows(requests.figures.map(({ name, against, ours, theirs, ratio }) => [name, f
 
 ## Sign-in
 
-As it runs by default on two cores (one password at a time, and the other core for the rest, here with Redis and the load) it
-signs ${spread(signIns.beside.ours, 0)} people in a second; argon2id alone (19 MiB, 2 passes), one at a time too, checks ${spread(signIns.beside.theirs, 0)} passwords:
-ratio ${spread(signIns.beside.ratio, 2)}. With everything on the one core that hashes: ${spread(signIns.within.ours, 0)} and ${spread(signIns.within.theirs, 0)}, ratio ${spread(signIns.within.ratio, 2)}.
+argon2id alone (19 MiB, 2 passes) checks one password at a time. The service runs in two settings:
 
-In a storm of 100 connections that sign in as fast as they are answered, introspection at a fixed 200 a second has a 99th
-percentile of ${spread(storm.ours, 2)} ms; with nothing else to do, of ${spread(storm.theirs, 2)} ms: ratio ${spread(storm.ratio, 2)}. Of
-${thousands(storm.asked)} introspections ${storm.failed} failed; of the sign-ins ${thousands(storm.accepted)} were accepted, and ${thousands(storm.busy)} answered 503, each with
-\`Retry-After\`.
+| setting | sign-ins a second | argon2id alone | ratio |
+| --- | --- | --- | --- |
+| the default on two cores: one core hashes, the other runs the service, Redis and the load | ${spread(signIns.beside.ours, 0)} | ${spread(signIns.beside.theirs, 0)} | ${spread(signIns.beside.ratio, 2)} |
+| everything on the core that hashes | ${spread(signIns.within.ours, 0)} | ${spread(signIns.within.theirs, 0)} | ${spread(signIns.within.ratio, 2)} |
+
+In a storm, 100 connections sign in as fast as they get answers. Meanwhile 200 introspections a second have a 99th percentile of
+${spread(storm.ours, 2)} ms. Without the storm it is ${spread(storm.theirs, 2)} ms, ratio ${spread(storm.ratio, 2)}. Of ${thousands(storm.asked)} introspections ${storm.failed} failed. Of the sign-ins ${thousands(storm.accepted)} were
+accepted, and ${thousands(storm.busy)} got 503 with \`Retry-After\`.
 
 ## Verification in another service
 
-\`@latchkey/verifier\`, µs of CPU a token, HS256:
+\`@latchkey/verifier\`, HS256:
+
+| | µs of CPU for a token |
+| --- | --- |
+| fast-jwt alone, only the signature | ${spread(local.bare, 2)} |
+| \`follow\`, a new token | ${spread(local.follow, 2)}, ratio ${spread(local.ratio, 2)} |
+| \`follow\`, a repeated token | ${spread(local.repeated, 2)} |
+| \`lookup\`, 50 in flight | ${spread(local.lookup, 2)} |
+
+\`follow\` made ${local.lookUps} look-ups for ${thousands(local.verifications)} verifications.
+[Verifying tokens](verify-tokens.md#what-follow-costs) says how fast a revocation arrives.
+
+## Start, memory and size of a session
 
 | | |
 | --- | --- |
-| fast-jwt alone: the signature and nothing else | ${spread(local.bare, 2)} |
-| \`follow\`, a token not seen before | ${spread(local.follow, 2)}, ratio ${spread(local.ratio, 2)} |
-| \`follow\`, a token that comes again | ${spread(local.repeated, 2)} |
-| \`lookup\`, 50 at once | ${spread(local.lookup, 2)} |
-
-\`follow\` made ${local.lookUps} look-ups for ${thousands(local.verifications)} verifications. How fast a revocation arrives:
-[verify-tokens](verify-tokens.md#what-follow-costs).
-
-## What it takes
-
-| | |
-| --- | --- |
-| from the start of the process until it is ready, embedded (SQLite) | ${spread(footprint.start, 0)} ms |
+| start of the process until it is ready, embedded (SQLite) | ${spread(footprint.start, 0)} ms |
 | resident memory, embedded, idle | ${spread(footprint.idle, 0)} MB |
-| resident memory after all of the load above | ${fixed(requests.memory, 0)} MB |
-${rows(footprint.redis.map(({ each, bytes }) => [`Redis, a session, with its index, ${each} a user`, `${fixed(bytes, 0)} bytes`]))}
+| resident memory after the load above | ${fixed(requests.memory, 0)} MB |
+${rows(footprint.redis.map(({ each, bytes }) => [`Redis, a session with its index, ${each} for each user`, `${fixed(bytes, 0)} bytes`]))}
 | SQLite, a session | ${fixed(footprint.sqlite, 0)} bytes |
 
 ## Growth
 
-Introspection, with so many sessions in Redis:
+Introspection by the number of sessions in Redis:
 
 | sessions | Redis | µs of CPU | ratio to the bare route |
 | --- | --- | --- | --- |
 ${rows(growth.sessions.map(({ count, megabytes, ours, ratio }) => [thousands(count), `${fixed(megabytes, 0)} MB`, fixed(ours.median), spread(ratio, 2)]))}
 
-where a user has so many of them:
+Introspection by the number of sessions for each user:
 
-| sessions a user | µs of CPU | ratio to the bare route |
+| sessions for each user | µs of CPU | ratio to the bare route |
 | --- | --- | --- |
 ${rows(growth.each.map(({ each, ours, ratio }) => [thousands(each), fixed(ours.median), spread(ratio, 2)]))}
 
-One process answers ${thousands(growth.processes.one)} introspections a second; two, on this machine's two cores, which they
-share with Redis and the load, ${thousands(growth.processes.two)}. What saturates first is the one core of each process: Redis
-spends a few microseconds on a look-up, and look-ups of one turn of the event loop go together.
+One process answers ${thousands(growth.processes.one)} introspections a second. Two processes answer ${thousands(growth.processes.two)}, and share this machine's two
+cores with Redis and the load. The core of a process saturates first. Redis needs a few microseconds for a look-up, and all
+look-ups of one event loop tick are one batch.
 
 ## Capacity
 
-A core does one second of work a second. For a service that may use 60% of a core:
+A service that may use 60% of a core serves:
 
 | | a second |
 | --- | --- |
@@ -123,8 +129,8 @@ A core does one second of work a second. For a service that may use 60% of a cor
 | sign-outs | ${thousands(600_000 / cost('sign out'))} |
 | sign-ins, on a core of their own (\`HASH_CONCURRENCY\` = cores − 1) | ${thousands(signIns.beside.ours.median)} |
 
-A million sessions take ${thousands((perSession * 1e6) / 2 ** 20)} MB of Redis; set \`maxmemory\` to twice that, with
-\`noeviction\`. A person with a token of 15 minutes who is active refreshes four times an hour: 10,000 of them are 11 refreshes a
+A million sessions take ${thousands((perSession * 1e6) / 2 ** 20)} MB of Redis. Set \`maxmemory\` to twice that, with
+\`noeviction\`. An active person refreshes four times an hour with tokens of 15 minutes, so 10,000 people cause 11 refreshes a
 second.
 
 ## Targets
@@ -137,7 +143,7 @@ ${rows(targets(results, Number(growing)))}
 
 function figureOf({ requests }: Results, name: string, against: string): RequestFigure {
   const figure = requests.figures.find((one) => one.name === name && one.against === against)
-  if (!figure) throw new Error(`nothing was measured of ${name} against ${against}`)
+  if (!figure) throw new Error(`there is no figure for ${name} against ${against}`)
   return figure
 }
 
@@ -154,22 +160,22 @@ function targets(results: Results, growing: number): string[][] {
     row(what, `≤ ${limit}${unit}`, value, value <= limit, digits)
   const bytes = footprint.redis[0]?.bytes ?? Number.NaN
   return [
-    atMost('introspection of a live token, by the bare route', '', 1, ratio('introspect, live, form')),
-    atMost('the same, by oidc-provider', '', 0.2, ratio('introspect, live, form', 'oidc-provider')),
-    atMost('refresh with rotation, by the bare route', '', 1.75, ratio('refresh')),
-    atMost('the same, by oidc-provider', '', 0.17, ratio('refresh', 'oidc-provider')),
-    row('sign-in, by argon2id alone', '≥ 0.95', signIns.beside.ratio.median, signIns.beside.ratio.median >= 0.95),
-    atMost('introspection’s p99 in a storm of sign-ins, by that without', '', 3, storm.ratio.median),
-    atMost('`follow`, by fast-jwt alone', '', 1.3, local.ratio.median),
-    atMost('`follow`, a token that comes again', ' µs', 1.5, local.repeated.median),
+    atMost('introspection of a live token / the bare route', '', 1, ratio('introspect, live, form')),
+    atMost('introspection of a live token / oidc-provider', '', 0.2, ratio('introspect, live, form', 'oidc-provider')),
+    atMost('refresh with rotation / the bare route', '', 1.75, ratio('refresh')),
+    atMost('refresh with rotation / oidc-provider', '', 0.17, ratio('refresh', 'oidc-provider')),
+    row('sign-in / argon2id alone', '≥ 0.95', signIns.beside.ratio.median, signIns.beside.ratio.median >= 0.95),
+    atMost('introspection’s p99 in a storm of sign-ins / without the storm', '', 3, storm.ratio.median),
+    atMost('`follow` / fast-jwt alone', '', 1.3, local.ratio.median),
+    atMost('`follow`, a repeated token', ' µs', 1.5, local.repeated.median),
     atMost('Redis, a session', ' bytes', 400, bytes, 0),
     atMost('start, embedded', ' ms', 700, footprint.start.median, 0),
     atMost('memory, idle', ' MB', 110, footprint.idle.median, 0),
-    atMost('introspection with 1,000,000 sessions, by that with 10,000', '', 1.1, growing),
+    atMost('introspection with 1,000,000 sessions / with 10,000', '', 1.1, growing),
   ]
 }
 
-/** Bars of the CPU time a request, ours and others'. */
+/** A bar chart of the CPU time of each request, ours and oidc-provider's. */
 export function chart({ requests }: Results): string {
   const bars: { label: string; value: number; isOurs: boolean }[] = []
   for (const { name, against, ours, theirs } of requests.figures) {
@@ -185,6 +191,6 @@ export function chart({ requests }: Results): string {
     return `<text x="212" y="${y + 12}" text-anchor="end">${label}</text><rect x="220" y="${y}" width="${fixed(width)}" height="16" rx="3" fill="${isOurs ? '#0f766e' : '#94a3b8'}"/><text x="${fixed(226 + width)}" y="${y + 12}">${fixed(value, 0)}</text>`
   })
   const height = 44 + bars.length * 24
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 ${height}" width="700" height="${height}" font-family="system-ui, sans-serif" font-size="12" fill="#334155"><title>CPU time a request, in microseconds</title><rect width="700" height="${height}" fill="#ffffff"/><text x="220" y="20" font-weight="600">CPU time a request, µs (less is better)</text>${lines.join('')}</svg>
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 ${height}" width="700" height="${height}" font-family="system-ui, sans-serif" font-size="12" fill="#334155"><title>CPU time of a request, in microseconds</title><rect width="700" height="${height}" fill="#ffffff"/><text x="220" y="20" font-weight="600">CPU time of a request, µs (less is better)</text>${lines.join('')}</svg>
 `
 }

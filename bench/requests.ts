@@ -10,13 +10,13 @@ import { seedSessions } from './seed.js'
 import { type Server, startServer } from './server.js'
 import { BASIC, CLIENT, type Setting } from './setting.js'
 
-/** Different tokens, so that no memory of one is measured. */
+/** Many different tokens, so that the bench does not measure one cached token. */
 const TOKENS = { users: 500, each: 4 }
-/** Refresh tokens serve once: so many for a round. While they last they come first, then their successors. */
+/** A refresh token works once, so a round has this many. The load sends them first, and then their successors. */
 const ROUND = 1000
 const TO_END = { users: 3600, each: 50 }
 
-/** One kind of request: CPU microseconds that the server used for it, beside another server's in the same seconds. */
+/** One kind of request: microseconds of CPU, compared with another server in the same seconds. */
 export interface RequestFigure extends Pair {
   name: string
   against: string
@@ -24,16 +24,17 @@ export interface RequestFigure extends Pair {
 
 export interface Requests {
   figures: RequestFigure[]
-  /** Megabytes, of the service after all of it. */
+  /** Megabytes of the service after all requests. */
   memory: number
 }
 
-/** Every kind of request against the bare Fastify route, or against another build of ours, and against oidc-provider. */
+/** Measures every kind of request against the bare route, or against another checkout, and against oidc-provider. */
 export async function measureRequests(setting: Setting, rounds: number, only: RegExp): Promise<Requests> {
   const { folder } = setting
   await seed(setting, rounds)
   const service = await setting.startService()
   const other = process.env.BENCH_AGAINST
+  await requireActive(service, folder)
   const rival = other === undefined ? await startBare() : await setting.startService(other)
   const introspect = (tokens: string): Load => post('/introspect', join(folder, tokens), 'token=')
   const yardstick = introspect('live-access')
@@ -99,6 +100,17 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
   return { figures, memory }
 }
 
+/** A wrong answer may be fast too: the load generator sees its status alone. */
+async function requireActive(service: Server, folder: string): Promise<void> {
+  for (const [name, isActive] of Object.entries({ 'live-access': true, 'revoked-access': false, garbage: false })) {
+    const [token] = lines(join(folder, name))
+    const headers = { authorization: `Basic ${BASIC}`, 'content-type': FORM }
+    const answer = await fetch(`${service.url}/introspect`, { method: 'POST', headers, body: `token=${token}` })
+    const { active } = (await answer.json()) as { active: boolean }
+    if (active !== isActive) throw new Error(`a token of ${name} is introspected as active: ${active}`)
+  }
+}
+
 export function post(path: string, file: string, before: string): Load {
   return { path, script: 'post.lua', args: [file, BASIC, FORM, before] }
 }
@@ -123,7 +135,7 @@ async function startPeer({ folder, redisUrl }: Setting, tokens: number): Promise
   return startServer('./peers/oidc-provider.js', env, `http://127.0.0.1:${port}`)
 }
 
-/** Sessions, and files of tokens for the load: that live, that are revoked, that are forged, and that are there to be used up. */
+/** Creates sessions, and writes files of live, revoked, forged and single-use tokens for the load. */
 async function seed(setting: Setting, rounds: number): Promise<void> {
   const { folder } = setting
   const config = addDevelopmentSecrets(readConfig(setting.env))

@@ -11,12 +11,12 @@ import { createJtiMac } from '../src/tokens/jti-mac.js'
 import { createSecretKeyRing } from '../src/tokens/key-ring.js'
 
 export interface Seeded {
-  /** Files with a token a line. */
+  /** Files with one token on each line. */
   accessTokens: string
   refreshTokens: string
 }
 
-/** Begins sessions straight in the store, past the password, and writes their tokens into files for the load generator. */
+/** Creates sessions directly in the store, without a sign-in, and writes their tokens into files for the load generator. */
 export async function seedSessions(
   sessions: SessionStore,
   config: Config,
@@ -63,7 +63,7 @@ export async function seedSessions(
   return { accessTokens: write('access', access), refreshTokens: write('refresh', refresh) }
 }
 
-/** An access token, signed past the service. */
+/** Signs an access token without the service. */
 export function sign(claims: AccessTokenClaims, kid: string, secret: string): string {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const input = `${encode({ alg: 'HS256', typ: 'at+jwt', kid })}.${encode(claims)}`

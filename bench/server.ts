@@ -5,21 +5,21 @@ import { isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { owned } from './owned.js'
 
-/** Clock ticks of a second, in /proc: fixed by the kernel's interface. */
+/** Clock ticks in a second, in /proc. The kernel's interface fixes this number. */
 const TICKS = 100
 
-/** Node's own options, as `npm start` gives them to the service: here to all that are compared. */
+/** Node's options of `npm start`. All compared servers get them. */
 const OPTIONS: string[] = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   .scripts.start.split(' ')
   .slice(1, -1)
 
-/** A server of its own process, on core 0 unless told otherwise; load and stores are on core 1. */
+/** A server in its own process, by default on core 0. Load and stores are on core 1. */
 export interface Server {
   url: string
   process: ChildProcess
-  /** CPU time used so far, user and system, of all its threads. Milliseconds. */
+  /** The CPU time so far, user and system, of all threads. Milliseconds. */
   cpu(): number
-  /** Resident memory. Megabytes. */
+  /** The resident memory. Megabytes. */
   memory(): number
   stop(): Promise<void>
 }

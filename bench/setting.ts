@@ -15,7 +15,7 @@ export const JWT_SECRET = 'q7Xk2Lz9Rt4Vb1Nc8Mw5Td3Hs6Gp0YjE'
 export const CLIENT = { id: 'bench', secret: 'kW3Xr8Jq1Zt6Vb9Nc4Mf7Ls2Hd5Gp0Ya' }
 export const BASIC = Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')
 
-/** The service as it runs in production, everything on. */
+/** The settings of production, with everything on. */
 export const environment = (redisUrl: string, databaseUrl: string) => ({
   NODE_ENV: 'production',
   ISSUER,
@@ -24,20 +24,20 @@ export const environment = (redisUrl: string, databaseUrl: string) => ({
   BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,
   DATABASE_URL: databaseUrl,
   REDIS_URL: redisUrl,
-  // For the growth of one user's sessions.
+  // `growth` measures up to 1,000 sessions of one user.
   SESSIONS_PER_USER: '1000',
 })
 
-/** A Redis on core 1 and a folder, for what is started on them. */
+/** A Redis on core 1 and a folder. The service and the stores use both. */
 export interface Setting {
   folder: string
   redisUrl: string
   env: ReturnType<typeof environment>
-  /** The service, from this checkout or from another one that is built. */
+  /** Starts the service, from this checkout or from another one that is built. */
   startService(checkout?: string, core?: string): Promise<Server>
-  /** The stores of the service, opened here as the service opens them. */
+  /** The stores of the service, opened in this process. */
   openStores(): ReturnType<typeof openStores>
-  /** Ends everything that was started. */
+  /** Stops everything that was started. */
   stop(): Promise<void>
 }
 
@@ -75,7 +75,8 @@ export async function startSetting(): Promise<Setting> {
       return server
     },
     async openStores() {
-      const stores = await openStores(readConfig(env), pino({ level: 'silent' }))
+      // As a service: the first service on a store that nobody registered would empty it.
+      const stores = await openStores(readConfig(env), pino({ level: 'silent' }), undefined, 'service')
       const { redis } = stores
       if (redis && redis.status !== 'ready') await once(redis, 'ready')
       return stores

@@ -10,13 +10,13 @@ const SECONDS = 2
 const ACCOUNTS = 100
 
 export interface SignIns {
-  /** As it runs by default: a core for the passwords, one at a time, and one for the rest, which it shares with Redis and the load. */
+  /** The default on two cores: one hashes one password at a time. The other runs the service, Redis and the load. */
   beside: Pair
-  /** Everything on the one core that hashes. */
+  /** Everything on the core that hashes. */
   within: Pair
 }
 
-/** Sign-ins a second, and the passwords a second that argon2id alone checks on the same cores, one at a time like them. */
+/** Measures sign-ins a second, and the passwords a second that argon2id alone checks on the same cores, one at a time. */
 export async function measureSignIns(setting: Setting, rounds: number): Promise<SignIns> {
   const bodies = writeSignIns(setting, await createAccounts(setting, ACCOUNTS))
   const measure = async (cores: string) => {

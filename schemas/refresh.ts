@@ -17,7 +17,7 @@ export const SessionAudience = Type.String({
 export const Refresh = {
   summary: 'Rotate the refresh token',
   description:
-    'StrictFields once: within `REFRESH_GRACE` (default: 30 seconds), the same token gets the same successor again. Later, it ' +
+    'A refresh token works once. Within `REFRESH_GRACE` (default: 30 seconds) it gets the same successor again. Later, it ' +
     'counts as reuse and ends the session. Send the token in the body or as the bearer token.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],

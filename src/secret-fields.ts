@@ -1,5 +1,5 @@
 /** Request parameters whose value is a secret. They are refused in an address and redacted in the log. */
-export const SECRET_PARAMETERS = [
+export const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
   'token',
   'access_token',
   'refresh_token',
@@ -7,4 +7,4 @@ export const SECRET_PARAMETERS = [
   'current_password',
   'new_password',
   'client_secret',
-]
+])

@@ -16,8 +16,8 @@ const CLOSE_TIME = 10_000
 /** The first of them ends the process when its requests are answered, the second at once. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const
 
-// Before anything else, for they end a process that does not listen for them, or open a debugger (SIGUSR1) to every user of
-// the machine. A log rotation or a terminal that closes sends them; SIGHUP reads the key file again, where there is one.
+// Listen before anything else. By default these signals end the process, or open a debugger to every user of the machine
+// (SIGUSR1). A log rotation or a closed terminal sends them. SIGHUP also reads the key file again.
 for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => {})
 
 const config = readConfigOrExit()

@@ -158,10 +158,10 @@ test("an audit line carries the request id: the caller's own, or a generated one
     api.call('/login', { json: { username: 'ada', password: PASSWORD }, headers })
   const rows: [string | undefined, RegExp][] = [
     ['trace-7:a.b_c', /^trace-7:a\.b_c$/],
-    [undefined, /^[0-9a-f-]{36}$/],
-    ['two words', /^[0-9a-f-]{36}$/],
-    ['x'.repeat(129), /^[0-9a-f-]{36}$/],
-    ['{"level":60}', /^[0-9a-f-]{36}$/],
+    [undefined, /^[\w-]{12}-\d+$/],
+    ['two words', /^[\w-]{12}-\d+$/],
+    ['x'.repeat(129), /^[\w-]{12}-\d+$/],
+    ['{"level":60}', /^[\w-]{12}-\d+$/],
   ]
   for (const [given, expected] of rows) {
     const answer = await login(given === undefined ? {} : { 'x-request-id': given })

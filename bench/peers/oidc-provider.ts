@@ -4,9 +4,9 @@ import { Redis } from 'ioredis'
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider'
 
 /**
- * The peer: oidc-provider on the same Redis, with opaque tokens, as its example adapter keeps them (a JSON text a token, an
- * index a grant), and with what helps it: pipelining, and no id token at a refresh. It writes as many tokens as the
- * service has into files of the folder, then listens.
+ * The peer: oidc-provider on the same Redis, with opaque tokens. Its example adapter stores a JSON text for each token and an
+ * index for each grant. Two settings help it: pipelining, and no id token at a refresh. The peer writes as many tokens as the
+ * service has into files of the folder, and then listens.
  */
 const { PORT, REDIS_URL, FOLDER, CLIENT_ID, CLIENT_SECRET, TOKENS } = process.env as Record<string, string>
 const redis = new Redis(REDIS_URL as string, { keyPrefix: 'oidc:', enableAutoPipelining: true })

@@ -1,4 +1,4 @@
--- A request with one of many bearer tokens, one after the other. Arguments: file of tokens, method, which is the first
+-- Sends requests with many bearer tokens, one after the other. Arguments: file of tokens, method, number of the first token
 local tokens, n = {}, 0
 
 function init(args)

@@ -1,5 +1,5 @@
--- POST with one of many lines in the body, one after the other. Arguments: file, Basic credentials or -, content type, what
--- stands before the line, and after it
+-- Sends POST with many lines as the body, one after the other. Arguments: file, Basic credentials or -, content type, text
+-- before the line, text after the line
 local lines, n = {}, 0
 local before, after
 

@@ -1,6 +1,5 @@
--- POST a refresh token, each time the one that an answer before gave. Arguments: file of refresh tokens, Basic credentials
--- or -, what stands before the token, how many are of a
--- round, which round it is
+-- Sends POST with a refresh token, and then with the token of the answer. Arguments: file of refresh tokens, Basic credentials
+-- or -, text before the token, tokens of a round, number of the round
 local tokens, first, last = {}, 1, 0
 local before
 

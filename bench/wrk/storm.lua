@@ -1,7 +1,7 @@
--- Sign-ins, one line of a file after the other, as fast as they are answered; who is refused comes again ten times a second,
--- where Retry-After asks for a second, and not in step with the others. Arguments: the file, and, if wanted, 'one' or 'many': the
--- addresses that X-Forwarded-For tells of. Prints how the sign-ins were answered,
--- and how many were refused without Retry-After
+-- Sends sign-ins, one line of a file after the other, as fast as the answers come. A refused connection retries ten times a
+-- second, although Retry-After asks for one second, and out of step with the others. Arguments: the file, and optionally 'one'
+-- or 'many' addresses for X-Forwarded-For. Prints the number of sign-ins for each answer, and the number refused without
+-- Retry-After (`rude`)
 local lines, n, wait, from = {}, 0, 0
 accepted, busy, other, rude = 0, 0, 0, 0
 local thread

@@ -40,6 +40,11 @@ export interface ListedClient extends Client {
 }
 
 export interface Clients {
+  /**
+   * The client of an `Authorization` header that was valid before, if the client is in the cache and the secret is still valid.
+   * Undefined says nothing: ask {@link Clients.authenticate}. It takes no promise, which saves an introspection 1 µs.
+   */
+  authenticateCached(presented: PresentedCredentials): Client | undefined
   /** The client whose valid credentials the request has, or undefined (RFC 6749 §2.3.1). */
   authenticate(presented: PresentedCredentials): Promise<Client | undefined>
   /** The client of this id, or undefined. */
@@ -167,10 +172,19 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
   // request. The secret is compared with the current one each time. This saves 6 µs a request.
   const verifiedHeaders = new Map<string, { id: string; hash: Buffer }>()
 
+  /** The header, unless the body names a client too. Then body and header must agree, so both are parsed in full. */
+  const headerAlone = ({ authorization, body }: PresentedCredentials) => (namesClient(body) ? undefined : authorization)
+
   return {
+    authenticateCached(presented) {
+      const before = verifiedHeaders.get(headerAlone(presented) ?? '')
+      const cached = before && cache.get(before.id)
+      if (!cached || clock.elapsedSince(cached.readAt) >= CACHE_MAX_AGE) return undefined
+      return isSecretOf(cached, before.hash) ? cached.client : undefined
+    },
+
     async authenticate(presented) {
-      // If the body names a client too, body and header must agree. So parse both in full.
-      const header = namesClient(presented.body) ? undefined : presented.authorization
+      const header = headerAlone(presented)
       const before = header === undefined ? undefined : verifiedHeaders.get(header)
       if (before) return authenticateOne(before.id, before.hash)
       for (const { id, secret } of readClientCredentials(presented)) {

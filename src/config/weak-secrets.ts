@@ -70,9 +70,9 @@ const SURPRISE = 0.1
 /**
  * The bits that a code for human text saves, compared with a code for random characters of the same alphabet.
  *
- * The code is a mixture of experts. Each expert predicts the next character: from words, from a copy of an earlier part of the
- * secret, from a run such as abcdef or a2b3c4, or from the most frequent characters. An expert that predicts well gains weight
- * (fixed share: Herbster and Warmuth, 1998). The time is linear in the length of the secret.
+ * The code is a mixture of experts, and each expert predicts the next character. One knows words, one copies an earlier part of
+ * the secret, one continues a run such as abcdef or a2b3c4, and one knows the most frequent characters. An expert that predicts
+ * well gains weight (fixed share: Herbster and Warmuth, 1998). The time is linear in the length of the secret.
  */
 function savedBits(text: string): number {
   const secret = Array.from(text, (character) => character.codePointAt(0) as number)

@@ -19,8 +19,8 @@ const MAX_AHEAD = 1
 
 /**
  * A client's token for itself (RFC 6749 §4.4). Without `scope` the token has every scope of the client except the reserved
- * ones. Whoever receives a token with a reserved scope can act as the client. So the client must ask for that scope, in a
- * token that no other service gets.
+ * ones. A service that receives a token with a reserved scope can act as the client. So the client must ask for that scope,
+ * in a token that no other service gets.
  */
 export async function issueClientToken(
   request: FastifyRequest,

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
@@ -52,10 +52,7 @@ export function createServer({ logger, trustProxy, countUnrouted = () => {} }: S
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     trustProxy: trustProxy ? [...trustProxy] : false,
-    genReqId: ({ headers }) => {
-      const given = headers['x-request-id']
-      return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
-    },
+    genReqId: createRequestIds(),
     ajv: {
       customOptions: {
         // Ajv checks what the caller sent, and changes nothing: a number is not a string.
@@ -94,6 +91,21 @@ export function createServer({ logger, trustProxy, countUnrouted = () => {} }: S
   })
   if (logger.isLevelEnabled('debug')) logRequests(app, logger)
   return app
+}
+
+/**
+ * The caller's own `X-Request-Id`, or the next number after a random prefix of this process. A random id for each request would
+ * cost 0.2 µs.
+ */
+function createRequestIds(): (request: IncomingMessage) => string {
+  const prefix = randomBytes(9).toString('base64url')
+  let count = 0
+  return ({ headers }) => {
+    const given = headers['x-request-id']
+    if (typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given)) return given
+    count += 1
+    return `${prefix}-${count}`
+  }
 }
 
 /** Calls `answer` when the answers before this one have been sent. */

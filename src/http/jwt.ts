@@ -8,8 +8,8 @@ import type { SigningKey } from '../tokens/key-ring.js'
 /**
  * Registers @fastify/jwt with the first key, and returns a function that signs with any key.
  *
- * The plugin takes one key, at the start. A later key gets one signer of its own: passed to the plugin with each token, the
- * key would be parsed for each token (RS256: 1,190 µs instead of 410 µs).
+ * The plugin takes one key, at the start. A later key gets its own signer. A key that is passed to the plugin with each token
+ * is also parsed for each token (RS256: 1,190 µs instead of 410 µs).
  */
 export async function registerJwt(app: FastifyInstance, firstKey: SigningKey): Promise<SignClaims> {
   await app.register(fastifyJwt, { secret: secretOf(firstKey), sign: signOptions(firstKey) })

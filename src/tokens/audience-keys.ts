@@ -23,7 +23,7 @@ export function createAudienceKeyRing(ring: KeyRing, audiences: readonly string[
   let keys: SigningKeys
   let signing: Map<string, SigningKey>
 
-  /** Derives the keys anew when the secrets have changed. */
+  /** Derives the keys again when the secrets have changed. */
   function current(): SigningKeys {
     const latest = ring.keys()
     if (latest !== secrets) {

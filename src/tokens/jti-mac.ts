@@ -19,6 +19,7 @@ export interface JtiMac {
 }
 
 const NONCE_BYTES = 6
+const NONCES_DRAWN = 1000
 const MAC_BYTES = 10
 /** Lengths in characters of base64url. */
 const NONCE_LENGTH = 8
@@ -29,6 +30,7 @@ const JTI_LENGTH = 22
  *   begins with the type of the token, so a MAC of one type is never valid for the other
  */
 export function createJtiMac(secrets: readonly [string, ...string[]]): JtiMac {
+  const nonce = createNonces()
   const keys = secrets.map((secret) => createSecretKey(secret, 'utf8')) as [KeyObject, ...KeyObject[]]
 
   /** The MAC covers all claims in their order, so it also covers a claim that a later version adds. */
@@ -38,14 +40,28 @@ export function createJtiMac(secrets: readonly [string, ...string[]]): JtiMac {
   }
 
   return {
-    addJti: (claims) => ({ ...claims, jti: jtiWith(keys[0], randomBytes(NONCE_BYTES).toString('base64url'), claims) }),
+    addJti: (claims) => ({ ...claims, jti: jtiWith(keys[0], nonce(), claims) }),
 
     verify(claims) {
       const { jti } = claims
       if (jti.length !== JTI_LENGTH) return false
       const presented = Buffer.from(jti)
-      const nonce = jti.slice(0, NONCE_LENGTH)
-      return keys.some((key) => timingSafeEqual(Buffer.from(jtiWith(key, nonce, claims)), presented))
+      const presentedNonce = jti.slice(0, NONCE_LENGTH)
+      return keys.some((key) => timingSafeEqual(Buffer.from(jtiWith(key, presentedNonce, claims)), presented))
     },
+  }
+}
+
+/** Draws random bytes for many nonces at once. A call of `randomBytes` costs 1.7 µs, for 6 bytes as for 6,000. */
+function createNonces(): () => string {
+  let drawn = Buffer.alloc(0)
+  let used = 0
+  return () => {
+    if (used === drawn.length) {
+      drawn = randomBytes(NONCE_BYTES * NONCES_DRAWN)
+      used = 0
+    }
+    used += NONCE_BYTES
+    return drawn.toString('base64url', used - NONCE_BYTES, used)
   }
 }

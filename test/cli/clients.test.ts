@@ -1,17 +1,18 @@
 import { test } from 'tap'
 import type { Api } from '../support/api.js'
-import { basic, type Credentials } from '../support/clients.js'
-import { environmentOf, latchkey, settings, shellOf } from '../support/latchkey.js'
+import { basicAuthorization, type Credentials } from '../support/clients.js'
+import { environmentOf, latchkey, operatorEnvironment, storeCombinations } from '../support/latchkey.js'
 import { CLIENT, startServiceWith } from '../support/service.js'
 
 const introspectAs = async (api: Api, client: Credentials) =>
-  (await api.call('/introspect', { form: { token: 'x' }, headers: basic(client) })).status
+  (await api.call('/introspect', { form: { token: 'x' }, headers: basicAuthorization(client) })).status
 
-for (const setting of settings) {
+for (const setting of storeCombinations) {
   test(`${setting}: the running service follows when the command line creates, rotates and deletes a client`, async (t) => {
     const env = await environmentOf(t, setting)
     const { api } = await startServiceWith(t, env)
-    const run = async (...args: string[]) => (await latchkey(['clients', ...args, '--json'], shellOf(env))).json
+    const run = async (...args: string[]) =>
+      (await latchkey(['clients', ...args, '--json'], operatorEnvironment(env))).json
 
     const made = await run('create', 'backend', '--scope', 'introspect', '--scope', 'a b')
     t.match(made, { id: 'backend', secret: /^[\w-]{43}$/, scopes: ['introspect', 'a', 'b'], audiences: [] })
@@ -45,12 +46,12 @@ for (const setting of settings) {
     t.equal(await introspectAs(api, rotated), 401, 'with no overlap the old one is gone')
 
     const form = { grant_type: 'client_credentials', scope: 'a' }
-    const { access_token: token } = (await api.call('/token', { form, headers: basic(last) })).body
+    const { access_token: token } = (await api.call('/token', { form, headers: basicAuthorization(last) })).body
     t.equal(await api.isActive(token), true)
     t.strictSame(await run('delete', 'backend'), { id: 'backend', deleted: true })
     t.equal(await api.isActive(token), false, 'its tokens have ended when the command answers')
     // The service may remember the client for some seconds. Tokens that it issues then must end with the client.
-    const { body: late } = await api.call('/token', { form, headers: basic(last) })
+    const { body: late } = await api.call('/token', { form, headers: basicAuthorization(last) })
     if (late.access_token) t.equal(await api.isActive(late.access_token), false)
     t.match(await run('list'), { clients: [{ id: CLIENT.id }] })
     t.equal((await run('list')).clients.length, 1)
@@ -58,7 +59,7 @@ for (const setting of settings) {
 }
 
 test('clients create shows the secret once, and an existing client keeps its secret', async (t) => {
-  const env = shellOf(await environmentOf(t, 'sqlite'))
+  const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
   const made = await latchkey(['clients', 'create', 'backend'], env)
   t.match(made, { code: 0, stderr: '', stdout: /^The client backend is created\..*\n[\w-]{43}\n$/ })
   const secret = made.stdout.split('\n')[1] as string
@@ -77,7 +78,7 @@ test('clients create shows the secret once, and an existing client keeps its sec
 })
 
 test('clients commands refuse invalid arguments', async (t) => {
-  const env = shellOf(await environmentOf(t, 'sqlite'))
+  const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
   for (const [args, said] of [
     [['create', 'latchkey'], /not latchkey/],
     [['create', 'a b'], /ID must be 1 to 64 letters/],

@@ -1,6 +1,6 @@
 import { verify } from '@node-rs/argon2'
 import { test } from 'tap'
-import { environmentOf, latchkey, shellOf } from '../support/latchkey.js'
+import { environmentOf, latchkey, operatorEnvironment } from '../support/latchkey.js'
 
 test('hash makes a PHC string from standard input, with the same normalization (NFC) as a sign-in', async (t) => {
   const decomposed = 'cafe\u0301 cafe\u0301 cafe\u0301'
@@ -29,7 +29,7 @@ test('hash refuses an empty password and more than one line', async (t) => {
 })
 
 test('every command that reads a password refuses one that is not UTF-8', async (t) => {
-  const env = shellOf(await environmentOf(t, 'sqlite'))
+  const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
   const latin1 = Buffer.from('a latin-1 passwörd of some length', 'latin1')
   for (const args of [['hash'], ['users', 'create', 'ada'], ['users', 'reset-password', 'ada']]) {
     const ran = await latchkey(args, env, latin1)

@@ -4,7 +4,13 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
-import { environmentOf, latchkey, PROGRAM, settings, shellOf } from '../support/latchkey.js'
+import {
+  environmentOf,
+  LATCHKEY_PROGRAM,
+  latchkey,
+  operatorEnvironment,
+  storeCombinations,
+} from '../support/latchkey.js'
 import { type Environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
@@ -27,14 +33,14 @@ const countUsers = (env: Environment): Promise<number> =>
     return Number(count)
   })
 
-for (const setting of settings) {
+for (const setting of storeCombinations) {
   test(`${setting}: users import skips bad lines with their number and reason, and the imported users can sign in`, async (t) => {
     const env = await environmentOf(t, setting)
     const { api } = await startServiceWith(t, env)
     await api.signUp('there', PASSWORD)
     const id = '3f6c1a52-8d0e-4b7a-9c1f-5e2d7a4b6c80'
     const backend = '0b7f5f0e-6a53-4c1e-8f0a-2f6a4c9d1e77'
-    await latchkey(['clients', 'create', backend], shellOf(env))
+    await latchkey(['clients', 'create', backend], operatorEnvironment(env))
     const lines: [line: object | string, said?: RegExp][] = [
       [{ username: 'ada', password_hash: BCRYPT, id, roles: ['editor'], created_at: 1_600_000_000 }],
       [''],
@@ -70,7 +76,7 @@ for (const setting of settings) {
       lines.map(([line]) => line),
     )
 
-    const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
+    const ran = await latchkey(['users', 'import', file, '--json'], operatorEnvironment(env))
 
     t.equal(ran.code, 1, 'because some lines were skipped')
     t.strictSame(ran.json, { lines: 24, imported: 3, present: 0, rejected: 21 })
@@ -90,10 +96,10 @@ for (const setting of settings) {
     t.match((await api.introspect(access_token)).body, { sub: id, roles: ['editor'] })
     t.equal((await api.login('eve', PASSWORD)).status, 401, 'she is disabled')
     t.equal((await api.login('Zoe\u0308', PASSWORD)).status, 200)
-    const again = await latchkey(['users', 'import', file], shellOf(env))
+    const again = await latchkey(['users', 'import', file], operatorEnvironment(env))
     t.match(again, { code: 1, stdout: '24 lines: 0 imported, 3 already present, 21 skipped\n' })
     t.match(again.stderr, /^line 4: it is not JSON$/m)
-    t.match((await latchkey(['users', 'list', '--json'], shellOf(env))).json.users, [
+    t.match((await latchkey(['users', 'list', '--json'], operatorEnvironment(env))).json.users, [
       { username: 'ada', id, roles: ['editor'], disabled: false, created_at: 1_600_000_000 },
       { username: 'eve', disabled: true },
       { username: 'there' },
@@ -111,7 +117,7 @@ for (const setting of settings) {
     }))
     const file = fileOf(t, lines)
 
-    const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
+    const ran = await latchkey(['users', 'import', file, '--json'], operatorEnvironment(env))
 
     t.strictSame(ran.json, { lines: 6, imported: 3, present: 0, rejected: 3 })
     t.match(ran.stderr, /"line":4,"reason":"another account has this user name, or one that looks like it"/)
@@ -119,7 +125,10 @@ for (const setting of settings) {
     t.match(ran.stderr, /"line":6,"reason":"username looks like Latin letters but has letters of another script/)
     for (const name of ["O'Brien@Example.com", long, 'علي'])
       t.equal((await api.login(name, PASSWORD)).status, 200, name)
-    t.match((await latchkey(['users', 'import', file, '--json'], shellOf(env))).json, { present: 3, rejected: 3 })
+    t.match((await latchkey(['users', 'import', file, '--json'], operatorEnvironment(env))).json, {
+      present: 3,
+      rejected: 3,
+    })
   })
 
   if (!isAll) continue
@@ -131,7 +140,9 @@ for (const setting of settings) {
     writeFileSync(file, Array.from({ length: BIG }, (_, i) => line(i)).join(''))
 
     for (const part of [0.2, 0.6]) {
-      const child = spawn(PROGRAM, ['users', 'import', file], { env: { PATH: process.env.PATH, ...shellOf(env) } })
+      const child = spawn(LATCHKEY_PROGRAM, ['users', 'import', file], {
+        env: { PATH: process.env.PATH, ...operatorEnvironment(env) },
+      })
       const exited = once(child, 'exit')
       while (child.exitCode === null && (await countUsers(env)) < BIG * part) {
         await new Promise((resolve) => setTimeout(resolve, 5))
@@ -144,7 +155,7 @@ for (const setting of settings) {
     // A user who has signed in since has a new hash, and stays the same account.
     t.equal((await api.login('user7', PASSWORD)).status, 200)
 
-    const ran = await latchkey(['users', 'import', file, '--json'], shellOf(env))
+    const ran = await latchkey(['users', 'import', file, '--json'], operatorEnvironment(env))
 
     t.match(ran, { code: 0, json: { lines: BIG, imported: BIG - before, present: before, rejected: 0 } })
     t.equal(await countUsers(env), BIG)
@@ -159,7 +170,7 @@ test('users import reads standard input, and a running service is not disturbed'
   const { api } = await startServiceWith(t, env)
   const lines = Array.from({ length: 5000 }, (_, i) => JSON.stringify({ username: `user${i}`, password_hash: BCRYPT }))
   let isDone = false
-  const importing = latchkey(['users', 'import', '-'], shellOf(env), `${lines.join('\n')}`).finally(() => {
+  const importing = latchkey(['users', 'import', '-'], operatorEnvironment(env), `${lines.join('\n')}`).finally(() => {
     isDone = true
   })
   const statuses = new Set<number>()
@@ -174,7 +185,7 @@ test('users import reads standard input, and a running service is not disturbed'
 })
 
 test('users import says why it cannot start', async (t) => {
-  const env = shellOf(await environmentOf(t, 'sqlite'))
+  const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
   for (const [args, said] of [
     [['/nowhere.ndjson'], /^latchkey: \/nowhere\.ndjson cannot be read: ENOENT\n$/],
     [['/'], /^latchkey: \/ cannot be read: EISDIR\n$/],

@@ -3,7 +3,7 @@ import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync,
 import { dirname, join } from 'node:path'
 import { calculateJwkThumbprint, importSPKI, type JWK, jwtVerify } from 'jose'
 import { test } from 'tap'
-import { algorithms, headerOf, keyFile, keySet, makeKey, withKeyFile } from '../support/keys.js'
+import { algorithms, decodeHeader, jwkSet, keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { latchkey } from '../support/latchkey.js'
 import { PASSWORD, startService, temporaryFolder } from '../support/service.js'
 
@@ -21,10 +21,10 @@ for (const alg of algorithms) {
 
     const path = join(temporaryFolder(t), 'keys.json')
     writeFileSync(path, ran.stdout)
-    const { api } = await startService(t, 'sqlite', withKeyFile(path))
+    const { api } = await startService(t, 'sqlite', keyFileSettings(path))
     await api.signUp('ada', PASSWORD)
     const { access_token: token } = await api.tokens('ada', PASSWORD)
-    t.match(headerOf(token), { alg, kid: key.kid })
+    t.match(decodeHeader(token), { alg, kid: key.kid })
     t.equal(await api.isActive(token), true)
   })
 }
@@ -72,15 +72,15 @@ test('a key rotation, step by step, as docs/operate.md describes it', async (t) 
 
 test('keys list shows the use of each key, and no part of a key', async (t) => {
   const [ec, oct] = [await makeKey('ES256'), await makeKey('HS256')]
-  const { stdout } = await latchkey(['keys', 'list', '--file', keyFile(t, ec, oct)])
+  const { stdout } = await latchkey(['keys', 'list', '--file', writeKeyFile(t, ec, oct)])
   t.match(stdout, new RegExp(`^KID +ALG +USE\\n${ec.kid} +ES256 +signs\\n${oct.kid} +HS256 +verifies\\n$`))
   for (const secret of [ec.d, oct.k]) t.notOk(stdout.includes(secret as string))
 })
 
 test('keys export prints only public keys, as PEM or as a JWK Set', async (t) => {
   const keys = await Promise.all(algorithms.map(makeKey))
-  const path = keyFile(t, ...keys)
-  const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, ...keys.slice(1))))
+  const path = writeKeyFile(t, ...keys)
+  const { api } = await startService(t, 'sqlite', keyFileSettings(writeKeyFile(t, ...keys.slice(1))))
   await api.signUp('ada', PASSWORD)
   const { access_token: token } = await api.tokens('ada', PASSWORD)
 
@@ -108,7 +108,7 @@ test('keys export prints only public keys, as PEM or as a JWK Set', async (t) =>
 
 test('a refused change leaves the key file unchanged', async (t) => {
   const [first, second] = [await makeKey('ES256'), await makeKey('ES256')]
-  const path = keyFile(t, first, second)
+  const path = writeKeyFile(t, first, second)
   const text = readFileSync(path, 'utf8')
   const refused = async (args: string[], said: RegExp) => {
     t.match(await latchkey(['keys', ...args]), { code: 1, stdout: '', stderr: said }, args.join(' '))
@@ -124,13 +124,13 @@ test('a refused change leaves the key file unchanged', async (t) => {
     /another command is changing the file\. If no other command runs, delete .*keys\.json\.new/,
   )
 
-  const broken = keyFile(t, { ...first, d: second.d as string })
+  const broken = writeKeyFile(t, { ...first, d: second.d as string })
   t.match(await latchkey(['keys', 'generate', '--into', broken]), { code: 1, stderr: /key 1 of 1: the private key/ })
   t.strictSame(readdirSync(dirname(broken)), ['keys.json'])
 })
 
 test('after several commands at once on one file, every acknowledged key is in the file', async (t) => {
-  const path = keyFile(t, await makeKey('ES256'))
+  const path = writeKeyFile(t, await makeKey('ES256'))
   const all = await Promise.all([1, 2, 3, 4].map(() => latchkey(['keys', 'generate', '--json', '--into', path])))
   const made = all.filter(({ code }) => code === 0)
   t.ok(made.length > 0)
@@ -140,7 +140,7 @@ test('after several commands at once on one file, every acknowledged key is in t
 })
 
 test('a change keeps a symbolic link and the read permission of the group; others get no permission', async (t) => {
-  const path = keyFile(t, await makeKey('ES256'))
+  const path = writeKeyFile(t, await makeKey('ES256'))
   const link = join(temporaryFolder(t), 'link.json')
   symlinkSync(path, link)
   chmodSync(path, 0o644)
@@ -155,7 +155,7 @@ test('a change keeps a symbolic link and the read permission of the group; other
 test('an id that begins with a dash is not taken for an option', async (t) => {
   const [first, dashed] = [await makeKey('ES256'), { ...(await makeKey('ES256')), kid: `-${'a'.repeat(42)}` }]
   const path = join(temporaryFolder(t), 'keys.json')
-  writeFileSync(path, keySet(first, dashed))
+  writeFileSync(path, jwkSet(first, dashed))
   t.match(await latchkey(['keys', 'promote', dashed.kid, '--file', path]), { code: 0 })
   t.strictSame(kidsIn(path), [dashed.kid, first.kid])
   t.match(await latchkey(['keys', 'export', '--kid', dashed.kid, '--file', path]), { code: 0 })

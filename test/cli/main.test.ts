@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import { latchkey, shellOf } from '../support/latchkey.js'
+import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { freePort } from '../support/servers/ports.js'
 import { environment } from '../support/service.js'
 
@@ -37,7 +37,7 @@ test('every command has its own --help, and the help of its group names it', asy
 })
 
 test('a mistake is reported in one line on standard error, with status 1 and without a stack trace', async (t) => {
-  const env = shellOf(await environment(t, 'sqlite'))
+  const env = operatorEnvironment(await environment(t, 'sqlite'))
   for (const [args, said, more] of [
     [['serv'], /there is no command "serv": see latchkey --help/],
     [['users', 'crate'], /there is no command "crate": see latchkey users --help/],
@@ -83,7 +83,7 @@ test('serve is the default command; --version prints the version of package.json
 
 test('migrate creates the tables, and can run again', async (t) => {
   for (const store of ['sqlite', 'postgres'] as const) {
-    const env = shellOf(await environment(t, store))
+    const env = operatorEnvironment(await environment(t, store))
     const both = await Promise.all([latchkey(['migrate'], env), latchkey(['migrate', '--json'], env)])
     t.match(both, [
       { code: 0, stdout: 'The database is up to date.\n' },

@@ -1,6 +1,6 @@
 import { type Test, test } from 'tap'
-import { makeClient } from '../support/clients.js'
-import { latchkey, shellOf } from '../support/latchkey.js'
+import { createClient } from '../support/clients.js'
+import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { type RedisServer, startRedis } from '../support/servers/redis.js'
 import {
   type Environment,
@@ -43,7 +43,7 @@ for (const database of databases) {
     for (const [name, [env, wrong, says]] of Object.entries(settings)) {
       const { api, close } = await startReady(t, env)
       if ((await api.login('ada', PASSWORD)).status !== 200) await api.signUp('ada', PASSWORD)
-      await makeClient(plain, 'backend', { scopes: [] }).catch(() => {})
+      await createClient(plain, 'backend', { scopes: [] }).catch(() => {})
       const tokens = await api.tokens('ada', PASSWORD)
       const commands = [
         ['users', 'disable', 'ada'],
@@ -59,15 +59,21 @@ for (const database of databases) {
       ]
       // All commands open the stores in the same way. One case tries every command, the other cases try one.
       for (const command of database === 'sqlite' && wrong === plain ? commands : commands.slice(0, 1)) {
-        const ran = await latchkey(command, shellOf(wrong), RENEWED)
+        const ran = await latchkey(command, operatorEnvironment(wrong), RENEWED)
         t.match(ran, { code: 1, stdout: '', stderr: says }, `${name}: ${command.join(' ')}`)
         t.match(ran.stderr, /^latchkey: the database says that the sessions are in .*\n$/)
       }
       t.match((await api.refresh(tokens.refresh_token)).status, 200, 'the account is as it was')
-      t.match(await latchkey(['sessions', 'list', 'ada'], shellOf(env)), { code: 0, stdout: new RegExp(tokens.sid) })
-      t.match(await latchkey(['users', 'disable', 'ada'], shellOf(env)), { code: 0, stdout: /its sessions have ended/ })
+      t.match(await latchkey(['sessions', 'list', 'ada'], operatorEnvironment(env)), {
+        code: 0,
+        stdout: new RegExp(tokens.sid),
+      })
+      t.match(await latchkey(['users', 'disable', 'ada'], operatorEnvironment(env)), {
+        code: 0,
+        stdout: /its sessions have ended/,
+      })
       t.equal(await api.isActive(tokens.access_token), false, 'that is so')
-      await latchkey(['users', 'enable', 'ada'], shellOf(env))
+      await latchkey(['users', 'enable', 'ada'], operatorEnvironment(env))
       await close()
     }
   })
@@ -111,7 +117,10 @@ test('O1 the same Redis under another address or with other credentials, and a R
   const { access_token, sid } = await service.api.tokens('ada', PASSWORD)
   await withRedis(redis.url, (admin) => admin.acl('SETUSER', 'ops', 'on', '>pw', '~*', '+@all'))
   const byName = { ...plain, REDIS_URL: `redis://ops:pw@localhost:${redis.port}/0` }
-  t.match(await latchkey(['sessions', 'list', 'ada'], shellOf(byName)), { code: 0, stdout: new RegExp(sid) })
+  t.match(await latchkey(['sessions', 'list', 'ada'], operatorEnvironment(byName)), {
+    code: 0,
+    stdout: new RegExp(sid),
+  })
   await service.close()
   await redis.stop()
 

@@ -1,15 +1,15 @@
 import { test } from 'tap'
-import { environmentOf, latchkey, settings, shellOf } from '../support/latchkey.js'
+import { environmentOf, latchkey, operatorEnvironment, storeCombinations } from '../support/latchkey.js'
 import { PASSWORD, startServiceWith } from '../support/service.js'
 
 const RENEWED = 'seven tame otters hum'
 
-for (const setting of settings) {
+for (const setting of storeCombinations) {
   test(`${setting}: users reset-password and roles take effect in the running service at once`, async (t) => {
     const env = await environmentOf(t, setting)
     const { api } = await startServiceWith(t, env)
     const { id } = (await api.signUp('ada', PASSWORD)).body
-    const shell = shellOf(env)
+    const shell = operatorEnvironment(env)
     const before = await api.tokens('ada', PASSWORD)
 
     t.match(await latchkey(['users', 'reset-password', 'ADA', '--json'], shell, `${RENEWED}\n`), {
@@ -35,7 +35,7 @@ for (const setting of settings) {
 }
 
 test('users commands refuse invalid arguments', async (t) => {
-  const env = shellOf(await environmentOf(t, 'sqlite'))
+  const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
   t.equal((await latchkey(['users', 'create', 'ada', '--role', 'editor'], env, PASSWORD)).code, 0)
   for (const [args, stdin, said] of [
     [['create', 'ada'], PASSWORD, /there is an account with this user name/],

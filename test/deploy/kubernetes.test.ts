@@ -4,8 +4,8 @@ import tap, { test } from 'tap'
 import { readConfig } from '../../src/config/read.js'
 import { secretSettings, settings } from '../../src/config/settings.js'
 import { copyManifests, type Manifest, render, root } from '../support/kustomize.js'
-import { faultsOf } from '../support/manifest-types.js'
-import { danglingReferences, named, ofKind, pods, unrestricted } from '../support/references.js'
+import { manifestFaults } from '../support/manifest-types.js'
+import { danglingReferences, named, ofKind, podSecurityFaults, pods } from '../support/references.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are of every shape; their types are checked by the compiler
 type Any = any
@@ -22,7 +22,7 @@ for (const overlay of overlays) {
   test(`k8s/overlays/${overlay} renders, and Kubernetes knows each field`, async (t) => {
     const manifests = manifestsOf(overlay)
     t.ok(manifests.length >= 10)
-    t.strictSame(faultsOf(manifests), [])
+    t.strictSame(manifestFaults(manifests), [])
     const names = manifests.map(({ kind, metadata }) => `${kind}/${metadata.name}`)
     t.equal(new Set(names).size, names.length, 'each is there once')
     for (const { kind, metadata } of manifests) {
@@ -41,7 +41,7 @@ for (const overlay of overlays) {
       named(manifests, 'Namespace', 'latchkey')?.metadata.labels?.['pod-security.kubernetes.io/enforce'],
       'restricted',
     )
-    for (const { owner, spec } of pods(manifests)) t.strictSame(unrestricted(spec), [], owner)
+    for (const { owner, spec } of pods(manifests)) t.strictSame(podSecurityFaults(spec), [], owner)
   })
 
   test(`k8s/overlays/${overlay}: the service starts with the settings of its pod`, async (t) => {
@@ -100,9 +100,13 @@ test('each check finds a manifest with the fault that it checks for', async (t) 
     change(manifests, container, pod)
     return manifests
   }
-  t.match(faultsOf(spoil((_all, container) => (container.livenesProbe = {}))), [/Deployment latchkey: .*livenesProbe/])
-  t.match(faultsOf(spoil((_all, _container, pod) => (pod.terminationGracePeriodSeconds = '30'))), [/not assignable/])
-  t.match(faultsOf(spoil((_all, container) => delete container.name)), [/name/])
+  t.match(manifestFaults(spoil((_all, container) => (container.livenesProbe = {}))), [
+    /Deployment latchkey: .*livenesProbe/,
+  ])
+  t.match(manifestFaults(spoil((_all, _container, pod) => (pod.terminationGracePeriodSeconds = '30'))), [
+    /not assignable/,
+  ])
+  t.match(manifestFaults(spoil((_all, container) => delete container.name)), [/name/])
 
   const dangling = (change: Parameters<typeof spoil>[0]) => danglingReferences(spoil(change))
   t.match(
@@ -140,7 +144,7 @@ test('each check finds a manifest with the fault that it checks for', async (t) 
   ]) {
     const { container, pod } = serviceOf(manifestsOf('trial'))
     change(container)
-    t.equal(unrestricted(pod).length, 1)
+    t.equal(podSecurityFaults(pod).length, 1)
   }
 })
 

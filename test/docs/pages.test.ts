@@ -49,3 +49,21 @@ test('every link between the pages has a target', async (t) => {
     }
   }
 })
+
+test('each decision has its number, a title that says what was decided, a status with a date, and settings of its figures', async (t) => {
+  const files = readdirSync(join(root, 'docs/decisions')).sort()
+  t.ok(files.length >= 12)
+  for (const [index, file] of files.entries()) {
+    const page = readPage(`docs/decisions/${file}`)
+    const [, number, title = ''] = /^# (\d+)\. (.+)$/m.exec(page) ?? []
+    t.equal(Number(number), index + 1, `${file}: the number of its title`)
+    t.equal(Number(file.slice(0, 4)), index + 1, `${file}: the number of its name`)
+    t.ok(title.split(' ').length >= 5, `${file}: write what was decided, not the topic`)
+    t.match(page, /^\*\*(Accepted|Rejected|Superseded)\*\*, \d{4}-\d\d-\d\d\. /m, `${file}: status, date and reason`)
+    // A figure without its machine and versions cannot be measured again.
+    const hasFigures = /\d (ms|µs|MB|KB|GB)\b/.test(page)
+    if (hasFigures) t.match(page, /^\*\*Measured\*\*/m, `${file}: begin figures with **Measured**`)
+    for (const [paragraph] of page.matchAll(/^\*\*Measured\*\*[\s\S]*?\n\n/gm))
+      t.match(paragraph, /\b(cores?|Node \d+|Redis \d|node dist)\b/, `${file}: the setting of the figures`)
+  }
+})

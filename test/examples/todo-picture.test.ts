@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import { addTodo, browser, openDevice, PHONE, signIn, signUp, todo } from '../support/browser.js'
+import { addTodo, browser, openDevice, PHONE, signIn, signUp, todoCheckbox } from '../support/browser.js'
 import { startTodo } from '../support/todo-service.js'
 
 const picture = fileURLToPath(new URL('../../../docs/todo.png', import.meta.url))
@@ -44,8 +44,8 @@ test('docs/todo.png shows two devices of one person', {
   ]) {
     await addTodo(laptop, text)
   }
-  await todo(laptop, 'Return the library books').check()
-  await todo(laptop, 'Send Grace the notes from Tuesday').check()
+  await todoCheckbox(laptop, 'Return the library books').check()
+  await todoCheckbox(laptop, 'Send Grace the notes from Tuesday').check()
   for (const times of ['once', '2 times', '3 times']) {
     await laptop.clock.fastForward(46_000)
     await laptop.getByText(`Renewed silently ${times}`).waitFor()

@@ -1,5 +1,16 @@
 import { test } from 'tap'
-import { addTodo, desk, fillIn, openDevice, openTab, PHONE, signIn, signUp, todo, welcome } from '../support/browser.js'
+import {
+  addTodo,
+  fillIn,
+  openDevice,
+  openTab,
+  PHONE,
+  signedInHeading,
+  signIn,
+  signInHeading,
+  signUp,
+  todoCheckbox,
+} from '../support/browser.js'
 import { startTodo } from '../support/todo-service.js'
 
 test('todo page: a user signs up, adds, ticks, edits and deletes todos, and a reload shows the same list', async (t) => {
@@ -10,18 +21,18 @@ test('todo page: a user signs up, adds, ticks, edits and deletes todos, and a re
   await page.getByText('Nothing to do.').waitFor()
   await addTodo(page, 'water the plants')
   await addTodo(page, 'return the books')
-  await todo(page, 'return the books').check()
+  await todoCheckbox(page, 'return the books').check()
   await page.getByText('1 of 2 done').waitFor()
   await page.getByRole('button', { name: 'Edit: water the plants' }).click()
   await page.getByRole('textbox', { name: 'Text of the todo' }).fill('water every plant')
   await page.getByRole('button', { name: 'Save' }).click()
-  await todo(page, 'water every plant').waitFor()
+  await todoCheckbox(page, 'water every plant').waitFor()
   await page.reload()
 
-  t.equal(await todo(page, 'return the books').isChecked(), true)
-  t.equal(await todo(page, 'water every plant').isChecked(), false)
+  t.equal(await todoCheckbox(page, 'return the books').isChecked(), true)
+  t.equal(await todoCheckbox(page, 'water every plant').isChecked(), false)
   await page.getByRole('button', { name: 'Delete: return the books' }).click()
-  await todo(page, 'return the books').waitFor({ state: 'detached' })
+  await todoCheckbox(page, 'return the books').waitFor({ state: 'detached' })
   await page.getByText('0 of 1 done').waitFor()
 })
 
@@ -33,7 +44,7 @@ test('todo page: a todo that looks like markup stays text, and the policy runs n
 
   await addTodo(page, markup)
   await page.reload()
-  await todo(page, markup).waitFor()
+  await todoCheckbox(page, markup).waitFor()
 
   t.equal(await page.locator('#todos img, #todos script').count(), 0)
   await t.rejects(page.evaluate(`document.body.innerHTML = '<b>pwned</b>'`), /TrustedHTML/)
@@ -73,7 +84,7 @@ test('todo page: an invalid sign-up or sign-in shows its reason', async (t) => {
   async function signUpAndOut() {
     await fillIn(page, 'ada')
     await page.getByRole('button', { name: 'Create an account' }).click()
-    await desk(page).waitFor()
+    await signedInHeading(page).waitFor()
     await page.getByRole('button', { name: 'Sign out', exact: true }).first().click()
     await page.getByText('You are signed out.').waitFor()
   }
@@ -94,7 +105,7 @@ for (const [store, mode] of [
     // The machine may be busy. So the best of five tries counts.
     do {
       await signIn(phone, 'ada')
-      await todo(phone, 'written on the laptop').waitFor()
+      await todoCheckbox(phone, 'written on the laptop').waitFor()
       const end = laptop.getByRole('button', { name: 'Sign out: Safari on iPhone' })
       await end.waitFor()
       const begun = performance.now()
@@ -105,7 +116,7 @@ for (const [store, mode] of [
     } while (Math.min(...seenAfter) >= 1000 && seenAfter.length < 5)
 
     t.ok(Math.min(...seenAfter) < 1000, `seen after ${seenAfter.map(Math.round)} ms`)
-    t.ok(await desk(laptop).isVisible())
+    t.ok(await signedInHeading(laptop).isVisible())
     t.equal(await phone.evaluate(`localStorage.getItem('latchkey-todo')`), '{"goodbye":"elsewhere"}')
     await phone.reload()
     await phone.getByText('This device was signed out').waitFor()
@@ -121,7 +132,7 @@ test('todo page: a todo written on one device appears on the other, and each dev
 
   await addTodo(phone, 'written on the phone')
 
-  await todo(laptop, 'written on the phone').waitFor()
+  await todoCheckbox(laptop, 'written on the phone').waitFor()
   for (const page of [laptop, phone]) {
     await page.getByText('2 signed in').waitFor()
     t.equal(await page.getByText('This device', { exact: true }).filter({ visible: true }).count(), 1)
@@ -142,12 +153,12 @@ test('todo page: a user signs out the other devices, then every device and every
   await laptop.getByRole('button', { name: 'Sign out the others' }).click()
   for (const page of [phone, tablet]) await page.getByText('This device was signed out').waitFor()
   await laptop.getByText('This is your only device.').waitFor()
-  t.ok(await desk(laptop).isVisible())
+  t.ok(await signedInHeading(laptop).isVisible())
 
   await signIn(phone, 'ada')
   await laptop.getByRole('button', { name: 'Sign out everywhere' }).click()
   await laptop.getByText('You are signed out on all of your devices.').waitFor()
-  for (const page of [secondTab, phone]) await welcome(page).waitFor()
+  for (const page of [secondTab, phone]) await signInHeading(page).waitFor()
   t.equal(tokenService.audited('session.ended').filter(({ reason }) => reason === 'logout_all').length, 1)
 })
 
@@ -162,24 +173,24 @@ test('todo page: every action works with the keyboard alone, and every control h
   t.equal(await page.evaluate('document.activeElement.id'), 'new-todo')
   await keyboard.type('first')
   await keyboard.press('Enter')
-  await todo(page, 'first').waitFor()
+  await todoCheckbox(page, 'first').waitFor()
   await keyboard.type('second')
   await keyboard.press('Enter')
-  await todo(page, 'second').waitFor()
+  await todoCheckbox(page, 'second').waitFor()
   t.notMatch(await page.locator('body').ariaSnapshot(), nameless)
   // The Add button, then the checkbox of the first todo.
   await keyboard.press('Tab')
   await keyboard.press('Tab')
   await keyboard.press('Space')
   await page.getByText('1 of 2 done').waitFor()
-  t.equal(await todo(page, 'second').isChecked(), true)
+  t.equal(await todoCheckbox(page, 'second').isChecked(), true)
   await keyboard.press('Tab')
   await keyboard.press('Enter')
   await keyboard.type('second, changed')
   await keyboard.press('Enter')
-  await todo(page, 'second, changed').waitFor()
+  await todoCheckbox(page, 'second, changed').waitFor()
   await keyboard.press('Tab')
   await keyboard.press('Enter')
-  await todo(page, 'second, changed').waitFor({ state: 'detached' })
-  t.equal(await todo(page, 'first').evaluate((box) => box === box.ownerDocument.activeElement), true)
+  await todoCheckbox(page, 'second, changed').waitFor({ state: 'detached' })
+  t.equal(await todoCheckbox(page, 'first').evaluate((box) => box === box.ownerDocument.activeElement), true)
 })

@@ -3,11 +3,11 @@ import { feedKey, sessionIndexKey } from '@latchkey/verifier/redis-keys'
 import { Cluster, Command } from 'ioredis'
 import { test } from 'tap'
 import type { Api } from '../support/api.js'
-import { accepts, countAccepted, Ledger, signUpLanes, startLoad } from '../support/load.js'
+import { eventually } from '../support/eventually.js'
+import { countAccepted, Ledger, signUpLanes, startLoad, untilAccepted } from '../support/load.js'
 import { type ClusterNode, startRedisCluster } from '../support/servers/redis-cluster.js'
-import { poll } from '../support/servers/redis-sentinel.js'
 import { PASSWORD, startService } from '../support/service.js'
-import { until, verifierOf } from '../support/verifier-setup.js'
+import { startVerifier } from '../support/verifier-setup.js'
 
 /** How often each used slot moves to the next primary. */
 const MOVES = Number(process.env.LATCHKEY_TEST_MOVES ?? 2)
@@ -30,8 +30,8 @@ test(`F11: slots move under load, × ${MOVES}: no call fails, and no call gets a
   redis.on('error', () => {})
   t.teardown(() => redis.disconnect())
   const verifiers = await Promise.all([
-    verifierOf(t, { mode: 'follow', redis }),
-    verifierOf(t, { mode: 'lookup', redis }),
+    startVerifier(t, { mode: 'follow', redis }),
+    startVerifier(t, { mode: 'lookup', redis }),
   ])
   const load = startLoad({ next, ledger, lanes: LANES })
   const owners = await cluster.primaries()
@@ -50,7 +50,7 @@ test(`F11: slots move under load, × ${MOVES}: no call fails, and no call gets a
   await load.stop()
   await sleep(1200)
   t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
-  await accepts(t, next(), verifiers)
+  await untilAccepted(t, next(), verifiers)
   const revived = await ledger.countRevived(next, true)
   t.comment(
     `${MOVES * ownerOf.size} moves of slots: ${ledger.answered} answers, ${ledger.failed} failed, ` +
@@ -76,24 +76,24 @@ test('F5, F11: a primary of a cluster dies under load: no acknowledged revocatio
   redis.on('error', () => {})
   t.teardown(() => redis.disconnect())
   const verifiers = await Promise.all([
-    verifierOf(t, { mode: 'follow', redis }),
-    verifierOf(t, { mode: 'lookup', redis }),
+    startVerifier(t, { mode: 'follow', redis }),
+    startVerifier(t, { mode: 'lookup', redis }),
   ])
   const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
-  await until(() => ledger.ended.length > 10, 20_000)
+  await eventually(() => ledger.ended.length > 10)
   // The primary with the feed: without the feed nobody can be signed out.
   const victim = await cluster.ownerOf(feedKey)
   await victim.stop()
-  await poll(async () => {
+  await eventually(async () => {
     const now = await cluster.ownerOf(feedKey).catch(() => victim)
     return now !== victim && String(await now.admin.cluster('INFO')).includes('cluster_state:ok')
   })
-  const back = await until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000)
+  const back = await eventually(async () => (await next().login('ada-0', PASSWORD)).status === 200)
   await sleep(500)
   await load.stop()
   await sleep(1200)
   t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
-  await accepts(t, next(), verifiers)
+  await untilAccepted(t, next(), verifiers)
   const revived = await ledger.countRevived(next, true)
   t.comment(
     `${ledger.answered} answers, ${ledger.failed} failed, ${ledger.wrong.length} wrong; ` +

@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { test } from 'tap'
 import type { Api } from '../support/api.js'
+import { eventually } from '../support/eventually.js'
 import { Ledger, signUpLanes, startLoad } from '../support/load.js'
 import { startRedis } from '../support/servers/redis.js'
 import { PASSWORD, startService } from '../support/service.js'
-import { until, verdict, verifierOf } from '../support/verifier-setup.js'
+import { startVerifier, verdict } from '../support/verifier-setup.js'
 
 /** How often Redis is emptied. The full size is 20. */
 const TIMES = Number(process.env.LATCHKEY_TEST_EMPTIED ?? 2)
@@ -19,8 +20,8 @@ test(`F6: Redis is flushed or restarted empty under load, × ${TIMES}: no revoke
   const next = (): Api => service.api
   await signUpLanes(next(), LANES)
   const verifiers = [
-    await verifierOf(t, { mode: 'follow', redis: url }),
-    await verifierOf(t, { mode: 'lookup', redis: url }),
+    await startVerifier(t, { mode: 'follow', redis: url }),
+    await startVerifier(t, { mode: 'lookup', redis: url }),
   ]
   const ledger = new Ledger(t)
   const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
@@ -29,7 +30,7 @@ test(`F6: Redis is flushed or restarted empty under load, × ${TIMES}: no revoke
   let slowest = 0
   for (let round = 0; round < TIMES; round += 1) {
     const before = ledger.ended.length
-    await until(() => ledger.ended.length > before, 20_000)
+    await eventually(() => ledger.ended.length > before)
     if (round % 2 === 0) {
       const admin = new Redis(url)
       await admin.flushall()
@@ -38,7 +39,7 @@ test(`F6: Redis is flushed or restarted empty under load, × ${TIMES}: no revoke
       await redis.stop()
       redis = await startRedis({ port })
     }
-    const back = until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000)
+    const back = eventually(async () => (await next().login('ada-0', PASSWORD)).status === 200)
     slowest = Math.max(slowest, await back)
     // A follower may read a revocation up to a second late. Until then it may accept the token.
     const ended = [...ledger.ended]

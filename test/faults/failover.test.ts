@@ -3,12 +3,13 @@ import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import type { Api, Tokens } from '../support/api.js'
-import { accepts, countAccepted, Ledger, signUpLanes, startLoad } from '../support/load.js'
+import { eventually } from '../support/eventually.js'
+import { countAccepted, Ledger, signUpLanes, startLoad, untilAccepted } from '../support/load.js'
 import { type RedisServer, startRedis } from '../support/servers/redis.js'
 import { startReplica, startSentinels } from '../support/servers/redis-sentinel.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { environment, PASSWORD, startService, startServiceWith } from '../support/service.js'
-import { until, verifierOf } from '../support/verifier-setup.js'
+import { startVerifier } from '../support/verifier-setup.js'
 
 /** How often a primary is lost. The full size is 50. */
 const FAILOVERS = Number(process.env.LATCHKEY_TEST_FAILOVERS ?? 1)
@@ -58,7 +59,7 @@ async function failOver(t: Test, replicas: string): Promise<{ revoked: number; r
       if (status !== 204 && status !== 503) throw new Error(`sign-out answered ${status}`)
     }
   })
-  await until(async () => revoked.length > 4, 20_000)
+  await eventually(async () => revoked.length > 4)
   await primary.stop()
   isOver = true
   await Promise.all(signOuts)
@@ -67,7 +68,7 @@ async function failOver(t: Test, replicas: string): Promise<{ revoked: number; r
   await admin.replicaof('NO', 'ONE')
   admin.disconnect()
   address.retarget(replica.port)
-  await until(async () => (await api.login('ada-0', PASSWORD)).status === 200, 20_000)
+  await eventually(async () => (await api.login('ada-0', PASSWORD)).status === 200)
   let revived = 0
   for (const token of revoked) if ((await ledger.insist(() => api.introspect(token))).body.active) revived += 1
   await close()
@@ -111,15 +112,15 @@ test(`F5, F9: sentinels replace a killed, stalled or demoted primary under load,
   redis.on('error', () => {})
   t.teardown(() => redis.disconnect())
   const verifiers = await Promise.all([
-    verifierOf(t, { mode: 'follow', redis }),
-    verifierOf(t, { mode: 'lookup', redis }),
+    startVerifier(t, { mode: 'follow', redis }),
+    startVerifier(t, { mode: 'lookup', redis }),
   ])
   const load = startLoad({ next, ledger, lanes: LANES, isDurable: false })
   let revived = 0
   let slowest = 0
   for (let round = 0; round < FAILOVERS; round += 1) {
     const before = ledger.ended.length
-    await until(() => ledger.ended.length > before, 20_000)
+    await eventually(() => ledger.ended.length > before)
     const old = await setting.primary()
     const way = names[round % names.length] as string
     await ways[way]?.(old, setting.sentinels[0] as RedisServer)
@@ -127,7 +128,7 @@ test(`F5, F9: sentinels replace a killed, stalled or demoted primary under load,
     const began = performance.now()
     if (way === 'killed') await setting.restart(old, primary)
     if (way === 'stalled') old.process.kill('SIGCONT')
-    await until(async () => (await next().login('ada-0', PASSWORD)).status === 200, 20_000).catch((error) => {
+    await eventually(async () => (await next().login('ada-0', PASSWORD)).status === 200).catch((error) => {
       // The last log lines of the service tell the reader the reason.
       t.comment(`${way}, round ${round}: ${JSON.stringify(service.log.slice(-8))}`)
       throw error
@@ -141,7 +142,7 @@ test(`F5, F9: sentinels replace a killed, stalled or demoted primary under load,
   await load.stop()
   await sleep(1200)
   t.equal(await countAccepted(verifiers, ledger), 0, 'nor does a verifier accept one of them')
-  await accepts(t, next(), verifiers)
+  await untilAccepted(t, next(), verifiers)
   revived += await ledger.countRevived(next, true)
   t.comment(
     `${FAILOVERS} failovers: ${ledger.ended.length} tokens of acknowledged revocations, ${revived} live; ` +
@@ -157,7 +158,7 @@ test(`F5, F9: sentinels replace a killed, stalled or demoted primary under load,
 async function tellToStepDown(sentinel: RedisServer): Promise<void> {
   const admin = new Redis(sentinel.url)
   // Sentinels refuse while the previous failover is not quite over.
-  await until(
+  await eventually(
     async () =>
       admin.call('SENTINEL', 'FAILOVER', 'latchkey').then(
         () => true,

@@ -1,9 +1,10 @@
 import { createVerifier } from '@latchkey/verifier'
 import { Cluster, Redis } from 'ioredis'
 import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startRedisCluster } from '../support/servers/redis-cluster.js'
-import { poll, startSentinels } from '../support/servers/redis-sentinel.js'
+import { startSentinels } from '../support/servers/redis-sentinel.js'
 import { type Environment, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 import { verdict } from '../support/verifier-setup.js'
 
@@ -99,7 +100,7 @@ for (const [mode, start] of Object.entries(modes)) {
     t.strictSame(new Set(await Promise.all(all.map((token) => api.isActive(token)))), new Set([false]))
     for (const verifier of verifiers) {
       for (const token of all) {
-        await poll(async () => (await verdict(verifier, token)) !== 'good', 2000)
+        await eventually(async () => (await verdict(verifier, token)) !== 'good', 2000)
       }
     }
   })

@@ -2,12 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type Test, test } from 'tap'
 import { openDatabase } from '../../src/database/database.js'
+import { eventually } from '../support/eventually.js'
 import { timed } from '../support/load.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { environment, PASSWORD, startServiceWith } from '../support/service.js'
-import { until } from '../support/verifier-setup.js'
 
 const LIMIT = 1000 + 1000
 
@@ -64,7 +64,7 @@ for (const [what, happen] of Object.entries(ways)) {
     t.equal((await api.refresh(tokens.refresh_token)).status, 200, 'nor does a refresh need accounts')
 
     wire.restore()
-    const took = await until(async () => (await api.login('ada', PASSWORD)).status === 200, 10_000)
+    const took = await eventually(async () => (await api.login('ada', PASSWORD)).status === 200)
     t.ok(took < 2000 + 500, `healed after ${took} ms`)
   })
 }
@@ -80,7 +80,7 @@ test('F16: sessions in a stalled Postgres: each request gets 503 within a second
   t.strictSame(new Set(answers.map(({ status }) => status)), new Set([503]))
   t.ok(Math.max(...answers.map(({ took }) => took)) < LIMIT, 'of 200 at once')
   wire.restore()
-  const took = await until(async () => (await api.introspect(tokens.access_token)).status === 200, 10_000)
+  const took = await eventually(async () => (await api.introspect(tokens.access_token)).status === 200)
   t.ok(took < 2000 + 500, `the half-open connections are gone after ${took} ms`)
 })
 
@@ -93,7 +93,7 @@ test('F17: Postgres terminates every connection of the service: the service reco
     await admin.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
     )
-    const took = await until(async () => (await api.introspect(tokens.access_token)).status === 200, 10_000)
+    const took = await eventually(async () => (await api.introspect(tokens.access_token)).status === 200)
     t.ok(took < 2000, `after ${took} ms`)
     t.equal(await api.isActive(tokens.access_token), true)
   }
@@ -109,12 +109,12 @@ test('F17: after a failover the service discards its connections to the standby'
   await admin.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
   )
-  await until(async () => (await api.refresh(tokens.refresh_token)).status === 503)
+  await eventually(async () => (await api.refresh(tokens.refresh_token)).status === 503)
 
   // New connections may write. The old connections are read-only until they end.
   await admin.query(`SET default_transaction_read_only = off`)
   await admin.query(`ALTER DATABASE ${name} RESET default_transaction_read_only`)
-  const took = await until(async () => (await api.refresh(tokens.refresh_token)).status === 200)
+  const took = await eventually(async () => (await api.refresh(tokens.refresh_token)).status === 200)
   t.ok(took < 2000, `after ${took} ms`)
 })
 
@@ -155,7 +155,7 @@ test('F19: while every connection waits, requests get 503 within a second; after
   t.ok(Math.max(...answers.map(({ took }) => took)) < LIMIT)
 
   await admin.query('ROLLBACK')
-  const took = await until(async () => (await api.introspect(tokens.access_token)).status === 200)
+  const took = await eventually(async () => (await api.introspect(tokens.access_token)).status === 200)
   t.ok(took < 2000, `after ${took} ms`)
 })
 

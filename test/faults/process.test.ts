@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { locate } from '../support/servers/install.js'
 import { environment, PASSWORD, spawnService, startService, stores, temporaryFolder } from '../support/service.js'
-import { until } from '../support/verifier-setup.js'
 
 test('F21: while the disk is full, writes get 503 and no row is damaged; with space again everything works', async (t) => {
   // Unlike a full disk, a file size limit also sends a signal.
@@ -29,7 +29,7 @@ test('F21: while the disk is full, writes get 503 and no row is damaged; with sp
   t.equal(await api.isActive(tokens.access_token), true, 'it can still be read')
 
   limit('unlimited')
-  await until(async () => (await api.refresh(tokens.refresh_token)).status === 200)
+  await eventually(async () => (await api.refresh(tokens.refresh_token)).status === 200)
   t.equal((await api.signUp('bob-0', PASSWORD)).status, 201, 'what was refused had not been done')
   await service.end('SIGKILL')
   const again = await spawnService(t, env)
@@ -43,7 +43,7 @@ test('F29: an unhandled rejection is logged, and the process goes on', async (t)
   const env = await environment(t, 'sqlite', { NODE_OPTIONS: `--import=file://${hook}` })
   const service = await spawnService(t, env)
   service.process.kill('SIGUSR2')
-  await until(() => service.output().includes('nobody awaits this'))
+  await eventually(() => service.output().includes('nobody awaits this'))
   t.match(service.output(), /"level":50.*unhandled rejection/)
   t.equal((await service.api.signUp('ada', PASSWORD)).status, 201)
 })

@@ -3,12 +3,12 @@ import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import type { Answer, Api, Tokens } from '../support/api.js'
+import { eventually } from '../support/eventually.js'
 import { timed } from '../support/load.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startReplica } from '../support/servers/redis-sentinel.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { PASSWORD, startService, temporaryFolder } from '../support/service.js'
-import { until } from '../support/verifier-setup.js'
 
 const LIMIT = 300 + 300
 const HEALED = 2000 + 500
@@ -41,7 +41,7 @@ async function askAll(api: Api, tokens: Tokens): Promise<(Answer & { took: numbe
 }
 
 /** How many milliseconds pass until a sign-in works again. */
-const healed = (api: Api) => until(async () => (await api.login('ada', PASSWORD)).status === 200, 15_000)
+const healed = (api: Api) => eventually(async () => (await api.login('ada', PASSWORD)).status === 200)
 
 async function allUnavailable(t: Test, api: Api, tokens: Tokens): Promise<void> {
   for (const { call, status, headers, took } of await askAll(api, tokens)) {
@@ -184,9 +184,9 @@ test('F12: after a changed password or a revoked permission of Redis, requests g
   t.equal((await api.refresh(tokens.refresh_token)).status, 503, 'NOPERM')
   await allow('another-canary-password')
   await admin.call('CLIENT', 'KILL', 'USER', 'latchkey')
-  await until(async () => (await api.introspect(tokens.access_token)).status === 503)
+  await eventually(async () => (await api.introspect(tokens.access_token)).status === 503)
   await allUnavailable(t, api, tokens)
-  await until(() => JSON.stringify(log).includes('WRONGPASS'))
+  await eventually(() => JSON.stringify(log).includes('WRONGPASS'))
 
   await allow('canary-redis-password')
   const took = await healed(api)
@@ -199,7 +199,7 @@ test('a starved process does not treat an answer as late that arrived in time', 
   t.teardown(() => redis.stop())
   const client = connectRedis({ mode: 'single', urls: [redis.url] }, () => {})
   t.teardown(() => client.disconnect())
-  await until(() => client.status === 'ready')
+  await eventually(() => client.status === 'ready')
   let late = 0
   for (let i = 0; i < 5; i += 1) {
     const answer = client.ping()

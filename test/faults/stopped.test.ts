@@ -6,10 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { RevocationOptions } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { startTcpProxy, type TcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, environment, JWT_SECRET, PASSWORD, spawnService, temporaryFolder } from '../support/service.js'
-import type { Question, Verdict } from '../support/stopped-verifier.js'
-import { adminOf, callsOf, ISSUER, type Setting, startSetting, until } from '../support/verifier-setup.js'
+import type { VerdictRequest, VerdictResponse } from '../support/stopped-verifier.js'
+import { countCommand, ISSUER, redisClient, startVerifierSetup, type VerifierSetup } from '../support/verifier-setup.js'
 
 /*
  * A process is stopped, or its event loop is blocked, while it waits for the answer to a look-up. The answer says that
@@ -18,18 +19,15 @@ import { adminOf, callsOf, ISSUER, type Setting, startSetting, until } from '../
  */
 const ROUNDS = Number(process.env.LATCHKEY_TEST_STOPS ?? 4)
 const MARGIN = 300
-/** For steps without a timeout of their own: a process starts, or a request arrives. */
-const PATIENCE = 60_000
-const eventually = (condition: () => boolean | Promise<boolean>) => until(condition, PATIENCE)
 
 interface Mode {
   /** The greatest age of an answer, in milliseconds. */
   limit: number
   /** The port of the source of the answer. The proxy stands before it. */
-  port(setting: Setting): number
+  port(setting: VerifierSetup): number
   revocation(port: number): RevocationOptions
   /** How many of these requests have been answered so far. */
-  answered(setting: Setting, wire: TcpProxy): Promise<number>
+  answered(setting: VerifierSetup, wire: TcpProxy): Promise<number>
 }
 
 const redisOf = (port: number) => `redis://127.0.0.1:${port}`
@@ -38,14 +36,14 @@ const modes: Record<string, Mode> = {
     limit: 200,
     port: ({ redis }) => redis.port,
     revocation: (port) => ({ mode: 'lookup', redis: redisOf(port) }),
-    answered: ({ admin }) => callsOf(admin, 'exists'),
+    answered: ({ admin }) => countCommand(admin, 'exists'),
   },
   // The follower is never fresh, so it looks up each token.
   'follow that falls back to a look-up': {
     limit: 200,
     port: ({ redis }) => redis.port,
     revocation: (port) => ({ mode: 'follow', redis: redisOf(port), maxStaleness: 0.001 }),
-    answered: ({ admin }) => callsOf(admin, 'exists'),
+    answered: ({ admin }) => countCommand(admin, 'exists'),
   },
   'introspect with cacheSeconds 0': {
     limit: 2000,
@@ -64,7 +62,7 @@ const modes: Record<string, Mode> = {
 for (const [name, mode] of Object.entries(modes)) {
   for (const how of ['stopped', 'blocked'] as const) {
     test(`S5: ${name}: a verifier that was ${how} does not believe an answer that waited meanwhile`, async (t) => {
-      const setting = await startSetting(t)
+      const setting = await startVerifierSetup(t)
       const wire = await startTcpProxy(mode.port(setting))
       t.teardown(() => wire.stop())
       const verifier = startVerifier(t, mode.revocation(wire.port))
@@ -116,10 +114,10 @@ function startVerifier(t: Test, revocation: RevocationOptions) {
   t.teardown(() => child.kill('SIGKILL'))
   return {
     process: child,
-    async ask(question: Question): Promise<Verdict> {
+    async ask(question: VerdictRequest): Promise<VerdictResponse> {
       const answer = once(child, 'message')
       child.send(question)
-      return (await answer)[0] as Verdict
+      return (await answer)[0] as VerdictResponse
     },
   }
 }
@@ -151,9 +149,9 @@ async function startInstances(t: Test, store: 'postgres' | 'redis', flag: string
     NODE_OPTIONS: `--import=file://${hook}`,
     FLAG: flag,
   })
-  const admin = store === 'redis' ? adminOf(t, env.REDIS_URL as string) : undefined
+  const admin = store === 'redis' ? redisClient(t, env.REDIS_URL as string) : undefined
   /** How often the store has answered about sessions. Heartbeats pass through the proxy to Redis too. */
-  const answered = async () => (admin ? callsOf(admin, 'hget') : wire.held)
+  const answered = async () => (admin ? countCommand(admin, 'hget') : wire.held)
   return { wire, service, other, answered }
 }
 

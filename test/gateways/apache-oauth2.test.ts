@@ -1,13 +1,13 @@
 import { test } from 'tap'
 import { startApacheOauth2 } from '../support/gateways/apache.js'
-import { readAs } from '../support/gateways/app.js'
-import { keepsTheRules, startWorld } from '../support/gateways/rules.js'
+import { headerValues } from '../support/gateways/app.js'
+import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 
 // mod_oauth2 always waits 15 s for an answer.
-keepsTheRules({ name: 'Apache, mod_oauth2', start: startApacheOauth2, givesUpWithin: 20 })
+gatewayContract({ name: 'Apache, mod_oauth2', start: startApacheOauth2, givesUpWithin: 20 })
 
 test('with the cache of mod_oauth2 a revoked token is valid until the cache entry expires', async (t) => {
-  const { call, token, service } = await startWorld(t, {
+  const { call, token, service } = await startBehindGateway(t, {
     start: (t, surroundings) => startApacheOauth2(t, surroundings, (site) => site.replace('&expiry=0', '&expiry=4')),
   })
   const bearer = await token()
@@ -23,11 +23,11 @@ test('with the cache of mod_oauth2 a revoked token is valid until the cache entr
 })
 
 test('without the recommended line Apache lets a caller remove the header with the user name', async (t) => {
-  const { call, token, app } = await startWorld(t, {
+  const { call, token, app } = await startBehindGateway(t, {
     start: (t, surroundings) => startApacheOauth2(t, surroundings, (site) => site.replace(/^.*LATCHKEY_HOP.*$/gm, '')),
   })
   const headers = { connection: 'x-auth-sub' }
   t.equal((await call('/notes', { bearer: await token(), headers })).status, 200)
   const [arrival] = app.arrivals
-  t.strictSame(arrival && readAs('x-auth-sub', arrival), [])
+  t.strictSame(arrival && headerValues('x-auth-sub', arrival), [])
 })

@@ -1,17 +1,17 @@
 import { test } from 'tap'
 import { startApacheOpenidc } from '../support/gateways/apache.js'
-import { readAs } from '../support/gateways/app.js'
-import { keepsTheRules, startWorld } from '../support/gateways/rules.js'
-import { claimsOf, now, withClaims } from '../support/gateways/tokens.js'
+import { headerValues } from '../support/gateways/app.js'
+import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
+import { claimsOf, unixSeconds, withClaims } from '../support/gateways/tokens.js'
 
-keepsTheRules({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5 })
+gatewayContract({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5 })
 
 test('with the cache of mod_auth_openidc a revoked token is valid until it expires', async (t) => {
-  const { call, token, service } = await startWorld(t, {
+  const { call, token, service } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startApacheOpenidc(t, surroundings, (site) => site.replace('OIDCOAuthTokenIntrospectionInterval -1', '')),
   })
-  const bearer = withClaims(await token(), { exp: now() + 5 })
+  const bearer = withClaims(await token(), { exp: unixSeconds() + 5 })
   t.equal((await call('/notes', { bearer })).status, 200)
   t.equal((await service.api.logout(bearer)).status, 204)
   const since = Date.now()
@@ -20,11 +20,11 @@ test('with the cache of mod_auth_openidc a revoked token is valid until it expir
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   t.comment(`admitted for ${Date.now() - since} ms after it was revoked`)
-  t.ok(now() <= Number(claimsOf(bearer).exp) + 3)
+  t.ok(unixSeconds() <= Number(claimsOf(bearer).exp) + 3)
 })
 
 test('with valid-user alone mod_auth_openidc admits OPTIONS without a token, under any name', async (t) => {
-  const { call, app } = await startWorld(t, {
+  const { call, app } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startApacheOpenidc(t, surroundings, (site) =>
         site.replace('Require expr "-n %{REMOTE_USER}"', 'Require valid-user'),
@@ -32,5 +32,5 @@ test('with valid-user alone mod_auth_openidc admits OPTIONS without a token, und
   })
   t.equal((await call('/notes', { method: 'OPTIONS', headers: { 'x-auth-sub': 'root' } })).status, 200)
   const [arrival] = app.arrivals
-  t.strictSame(arrival && readAs('x-auth-sub', arrival), ['root'])
+  t.strictSame(arrival && headerValues('x-auth-sub', arrival), ['root'])
 })

@@ -1,16 +1,16 @@
 import { test } from 'tap'
-import { readAs } from '../support/gateways/app.js'
+import { headerValues } from '../support/gateways/app.js'
 import { startCaddy } from '../support/gateways/caddy.js'
-import { keepsTheRules, startWorld } from '../support/gateways/rules.js'
+import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 
-keepsTheRules({ name: 'Caddy', start: startCaddy, givesUpWithin: 5 })
+gatewayContract({ name: 'Caddy', start: startCaddy, givesUpWithin: 5 })
 
 test('without the recommended line Caddy lets a caller remove the header with the user name', async (t) => {
-  const { call, token, app } = await startWorld(t, {
+  const { call, token, app } = await startBehindGateway(t, {
     start: (t, surroundings) => startCaddy(t, surroundings, (file) => file.replace('respond @hop 400', '')),
   })
   const headers = { connection: 'x-auth-sub' }
   t.equal((await call('/notes', { bearer: await token(), headers })).status, 200)
   const [arrival] = app.arrivals
-  t.strictSame(arrival && readAs('x-auth-sub', arrival), [])
+  t.strictSame(arrival && headerValues('x-auth-sub', arrival), [])
 })

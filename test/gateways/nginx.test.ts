@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { test } from 'tap'
-import { readAs } from '../support/gateways/app.js'
+import { headerValues } from '../support/gateways/app.js'
 import { startNginx } from '../support/gateways/nginx.js'
-import { GATEWAY_CLIENT, keepsTheRules, startWorld } from '../support/gateways/rules.js'
+import { GATEWAY_CLIENT, gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 
-keepsTheRules({ name: 'nginx', start: startNginx, givesUpWithin: 5 })
+gatewayContract({ name: 'nginx', start: startNginx, givesUpWithin: 5 })
 
 test('auth_request at /introspect would admit everyone, because it reads only the status', async (t) => {
   const basic = Buffer.from(Object.values(GATEWAY_CLIENT).join(':')).toString('base64')
-  const { call, token, service, app } = await startWorld(t, {
+  const { call, token, service, app } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startNginx(t, surroundings, (site) =>
         site
@@ -31,7 +31,7 @@ test('auth_request at /introspect would admit everyone, because it reads only th
 })
 
 test('bodies that nginx announces and never sends do not consume the requests behind them', async (t) => {
-  const { call, token, app } = await startWorld(t, {
+  const { call, token, app } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startNginx(t, surroundings, (site) =>
         // Most auth_request configurations forward the caller's own Content-Length.
@@ -49,7 +49,7 @@ test('bodies that nginx announces and never sends do not consume the requests be
 })
 
 test('a location with its own proxy_set_header loses the inherited ones: there a caller can set the user name', async (t) => {
-  const { call, token, app } = await startWorld(t, {
+  const { call, token, app } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startNginx(t, surroundings, (site) =>
         site.replace('auth_request /latchkey/signed-in;', '$& proxy_set_header X-Own own;'),
@@ -57,5 +57,5 @@ test('a location with its own proxy_set_header loses the inherited ones: there a
   })
   t.equal((await call('/notes', { bearer: await token(), headers: { 'x-auth-sub': 'root' } })).status, 200)
   const [arrival] = app.arrivals
-  t.strictSame(arrival && readAs('x-auth-sub', arrival), ['root'])
+  t.strictSame(arrival && headerValues('x-auth-sub', arrival), ['root'])
 })

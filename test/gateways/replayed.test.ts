@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { test } from 'tap'
 import { exampleUrl } from '../support/gateways/program.js'
-import { claimsOf, now, withClaims } from '../support/gateways/tokens.js'
+import { claimsOf, unixSeconds, withClaims } from '../support/gateways/tokens.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 /** The request of a caller to a gateway. */
@@ -133,7 +133,7 @@ for (const [name, ask] of Object.entries(SIGNED_IN)) {
 
     for (const caller of CALLERS) {
       // All requests use one connection, as in a gateway. The next bytes must be the next answer.
-      const tokens = [live, revoked, live, 'garbage', withClaims(live, { exp: now() - 1 }), live]
+      const tokens = [live, revoked, live, 'garbage', withClaims(live, { exp: unixSeconds() - 1 }), live]
       const asked = [...tokens.map((token) => ask({ ...caller, authorization: `Bearer ${token}` })), ask(caller)]
       const answers = await exchange(api.url, asked, isHead(asked[0]))
       const statuses = answers.map(({ status }) => status)

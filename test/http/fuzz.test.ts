@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { test } from 'tap'
-import { makeClient } from '../support/clients.js'
-import { createNursery, operationsOf, requests, send } from '../support/fuzz.js'
+import { createClient } from '../support/clients.js'
+import { createFixtures, operationsOf, requests, send } from '../support/fuzz.js'
 import { startService, stores } from '../support/service.js'
 
 /** `npm run fuzz:http` sends 100,000 requests, on SQLite. */
@@ -24,8 +24,8 @@ for (const store of STORES) {
     const operations = operationsOf((await api.call('/openapi.json')).body)
     t.ok(operations.length >= 34)
     let clients = 0
-    const nurse = createNursery(api, api.client, () =>
-      makeClient(env, `fuzzer-${clients++}`, { scopes: ['introspect', 'admin', 'todo:read'] }),
+    const nurse = createFixtures(api, api.client, () =>
+      createClient(env, `fuzzer-${clients++}`, { scopes: ['introspect', 'admin', 'todo:read'] }),
     )
     const seen = new Map<string, number>()
     let sent = 0

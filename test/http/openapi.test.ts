@@ -3,7 +3,7 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { type Test, test } from 'tap'
 import type { Answer, Call } from '../support/api.js'
-import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 interface Media {
@@ -158,7 +158,7 @@ test('every operation that needs credentials according to the document refuses a
 
 test('real answers match the document', async (t) => {
   // The calls also use a client's own token, which gives access only where a private key signs.
-  const keys = withKeyFile(keyFile(t, await makeKey('ES256')))
+  const keys = keyFileSettings(writeKeyFile(t, await makeKey('ES256')))
   const { api } = await startService(t, 'sqlite', {
     DOCS: 'on',
     HASH_COST: 'full',

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { environment, PASSWORD, type SpawnedService, spawnService } from '../support/service.js'
 import { isAll } from '../support/size.js'
 import { exchange, parseAnswer } from '../support/socket.js'
-import { until } from '../support/verifier-setup.js'
 
 const COUNT = 10_000
 
@@ -63,7 +63,7 @@ for (const [what, count, path, port] of isAll ? FLOODS : FLOODS.slice(0, 1)) {
     const url = port === 'service' ? service.api.url : service.managementUrl
     const sockets = Array.from({ length: count }, () => flood(t, url, `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`))
     let peak = 0
-    await until(() => {
+    await eventually(() => {
       peak = Math.max(peak, residentMemory(service))
       return sockets.every(({ destroyed }) => destroyed)
     }, 240_000)
@@ -105,7 +105,7 @@ test('a caller that reads slowly gets all answers, also to pipelined requests', 
     socket.resume()
     await sleep(10)
   }
-  await until(() => isOver || bytes > 40 * document, 60_000)
+  await eventually(() => isOver || bytes > 40 * document)
   t.equal(isOver, false)
   t.ok(answers >= count - 40, `${answers} answers`)
 })

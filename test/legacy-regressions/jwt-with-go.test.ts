@@ -14,7 +14,7 @@ import {
   startServiceWith,
   stores,
 } from '../support/service.js'
-import { stampedClaims } from '../support/stamped.js'
+import { claimsWithGenuineJti } from '../support/stamped.js'
 import { deleteSessions } from '../support/store-inspection.js'
 
 // This service replaces two older systems. Each test is one of their defects, which must not come back.
@@ -24,7 +24,7 @@ const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('ba
 /** An access token with the `kid` of the service's key and a valid `jti`, signed with this secret. */
 function forge(claims: object, secret: string): string {
   const header = { alg: 'HS256', typ: 'at+jwt', kid: sharedSecretKey(JWT_SECRET).kid }
-  const input = `${part(header)}.${part(stampedClaims(claims))}`
+  const input = `${part(header)}.${part(claimsWithGenuineJti(claims))}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
 }
 

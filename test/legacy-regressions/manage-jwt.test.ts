@@ -184,7 +184,7 @@ test('redis: seed manage-jwt: every key expires or is trimmed', async (t) => {
 
   const isLeft = async () =>
     (await redisKeys(url)).filter(({ key }) => ['session', 'index'].includes(kindOf(key))).map(({ key }) => key)
-  await eventually(async () => (await isLeft()).length === 0, 20_000)
+  await eventually(async () => (await isLeft()).length === 0)
   t.strictSame(await isLeft(), [], 'nothing of a user is left when the last session has expired')
 })
 

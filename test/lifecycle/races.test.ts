@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { deleteAccount } from '../../src/lifecycle/accounts.js'
 import { withAccounts } from '../support/accounts.js'
-import { adminOf } from '../support/admin-client.js'
+import { adminClient } from '../support/admin-client.js'
 import type { Answer, Tokens } from '../support/api.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
@@ -10,7 +10,7 @@ const ROUNDS = Number(process.env.LATCHKEY_TEST_ROUNDS ?? 5)
 for (const store of stores) {
   test(`${store}: R10: an account that somebody enables during its deletion leaves no session`, async (t) => {
     const { api, env } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     const { id } = (await admin('POST', '/users', { json: { username: 'ada', password: PASSWORD } })).body
     const late: Tokens[] = []
 
@@ -34,7 +34,7 @@ for (const store of stores) {
 
   test(`${store}: R6: no token survives from sign-ins and refreshes that race an administrator`, async (t) => {
     const { api } = await startService(t, store, { HASH_COST: 'full', HASH_QUEUE: '1000' })
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     const acts: [what: string, act: (id: string) => Promise<Answer>][] = [
       ['disabled', (id) => admin('POST', `/users/${id}/disable`)],
       ['reset', (id) => admin('POST', `/users/${id}/password`, { json: { password: 'seven tame otters hum' } })],

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Test, test } from 'tap'
 import { Api } from '../support/api.js'
+import { eventually } from '../support/eventually.js'
 import { scrape } from '../support/scrape.js'
 import { freePort } from '../support/servers/ports.js'
 import { CLIENT, type Environment, environment, PASSWORD, temporaryFolder } from '../support/service.js'
-import { until } from '../support/verifier-setup.js'
 
 interface Logged {
   process: ChildProcess
@@ -40,7 +40,7 @@ async function start(t: Test, overrides: Environment = {}): Promise<Logged> {
     if (reader >= 0) closeSync(reader)
   })
   const managementUrl = `http://127.0.0.1:${managementPort}`
-  await until(
+  await eventually(
     () =>
       fetch(`${managementUrl}/readyz`).then(
         ({ ok }) => ok,
@@ -107,7 +107,7 @@ test('O3: a log reader that stops reading does not stop the service; lines past 
 
   let text = ''
   let count = 0
-  await until(async () => {
+  await eventually(async () => {
     text += service.read()
     const told = /"lines":(\d+),"msg":"log lines were dropped/.exec(text)
     if (told) count = Number(told[1])
@@ -119,7 +119,7 @@ test('O3: a log reader that stops reading does not stop the service; lines past 
   t.ok(count > 0)
   t.equal(count, await dropped())
   await service.api.login('ada', 'a wrong password')
-  await until(() => service.read().includes('login.refused'), 10_000)
+  await eventually(() => service.read().includes('login.refused'))
 })
 
 test('O3: the process ends in time when the reader has stopped, and loses no line to a slow reader', async (t) => {
@@ -153,7 +153,7 @@ test('O3: the service survives the end of its log reader, and the next reader ge
   t.equal((await fetch(`${service.managementUrl}/livez`)).status, 200)
   service.openReader()
   let text = ''
-  await until(() => {
+  await eventually(() => {
     text += service.read()
     return text.includes('login.accepted')
   }, 10_000)

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { type Test, test } from 'tap'
-import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { eventually } from '../support/eventually.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { environment, PASSWORD, type SpawnedService, spawnService } from '../support/service.js'
-import { until } from '../support/verifier-setup.js'
 
 const HARMLESS = ['SIGHUP', 'SIGPIPE', 'SIGUSR1', 'SIGUSR2'] as const
 
@@ -14,13 +14,15 @@ const arePending = ({ process }: SpawnedService) =>
 async function sendAll(t: Test, service: SpawnedService): Promise<void> {
   for (const signal of HARMLESS) {
     service.process.kill(signal)
-    await until(() => service.process.exitCode !== null || service.process.signalCode !== null || !arePending(service))
+    await eventually(
+      () => service.process.exitCode !== null || service.process.signalCode !== null || !arePending(service),
+    )
     t.equal((await fetch(`${service.managementUrl}/livez`)).status, 200, signal)
   }
 }
 
 test('O4: SIGHUP, SIGPIPE, SIGUSR1 and SIGUSR2 do not end the process or open a debugger, with and without a key file', async (t) => {
-  for (const settings of [{}, withKeyFile(keyFile(t, await makeKey('ES256')))]) {
+  for (const settings of [{}, keyFileSettings(writeKeyFile(t, await makeKey('ES256')))]) {
     const service = await spawnService(t, await environment(t, 'sqlite', settings))
     await sendAll(t, service)
     t.equal((await service.api.signUp('ada', PASSWORD)).status, 201)
@@ -36,7 +38,7 @@ test('O4: SIGHUP, SIGPIPE, SIGUSR1 and SIGUSR2 do not end the process or open a 
 test('O4: these signals do not end a drain, and SIGQUIT drains like SIGTERM', async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { NODE_ENV: 'production' }))
   const ended = service.end('SIGQUIT')
-  await until(async () => (await fetch(`${service.managementUrl}/readyz`)).status === 503)
+  await eventually(async () => (await fetch(`${service.managementUrl}/readyz`)).status === 503)
   await sendAll(t, service)
   t.equal(await ended, 0)
   t.match(service.output(), '"msg":"stopped"')
@@ -46,7 +48,7 @@ test('O4: a second SIGINT, SIGTERM or SIGQUIT ends the process at once', async (
   for (const second of ['SIGINT', 'SIGTERM', 'SIGQUIT'] as const) {
     const service = await spawnService(t, await environment(t, 'sqlite', { NODE_ENV: 'production' }))
     const ended = service.end('SIGTERM')
-    await until(() => service.output().includes('"msg":"stopping"'))
+    await eventually(() => service.output().includes('"msg":"stopping"'))
     service.process.kill(second)
     t.equal(await ended, 1, second)
   }

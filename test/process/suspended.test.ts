@@ -4,8 +4,8 @@ import type { ClientCredentials } from '../../src/clients/client-authentication.
 import { createClients, generateClientSecret } from '../../src/clients/clients.js'
 import { createFileKeyRing } from '../../src/tokens/key-ring.js'
 import { type BentClock, bentClock } from '../support/bent-clock.js'
-import { basic } from '../support/clients.js'
-import { keyFile, keySet, makeKey } from '../support/keys.js'
+import { basicAuthorization } from '../support/clients.js'
+import { jwkSet, makeKey, writeKeyFile } from '../support/keys.js'
 import { openTestDatabase } from '../support/stores.js'
 
 const HOUR = 60 * 60_000
@@ -26,7 +26,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
       const clock = bentClock()
       const clients = createClients(database, clock)
       const knows = async (credentials: ClientCredentials) =>
-        (await clients.authenticate({ ...basic(credentials), body: undefined })) !== undefined
+        (await clients.authenticate({ ...basicAuthorization(credentials), body: undefined })) !== undefined
       const [gone, rotated] = ['gone', 'rotated'].map((id) => ({ id, secret: generateClientSecret() }))
       if (!gone || !rotated) throw new Error()
       for (const each of [gone, rotated]) {
@@ -52,7 +52,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
       await elsewhere.create(before, { scopes: [], audiences: [] })
       await elsewhere.rotateSecret(after, 5000)
       const knows = async (credentials: ClientCredentials) =>
-        (await clients.authenticate({ ...basic(credentials), body: undefined })) !== undefined
+        (await clients.authenticate({ ...basicAuthorization(credentials), body: undefined })) !== undefined
       t.equal(await knows(before), true)
 
       await database.close()
@@ -65,7 +65,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
 
 test('O7 a suspended process checks its key file before it answers again', async (t) => {
   const [withdrawn, other] = [await makeKey('ES256'), await makeKey('ES256')]
-  const path = keyFile(t, withdrawn, other)
+  const path = writeKeyFile(t, withdrawn, other)
   const clock = bentClock()
   const read: string[][] = []
   const broken: string[] = []
@@ -79,7 +79,7 @@ test('O7 a suspended process checks its key file before it answers again', async
   t.strictSame(kids(), [withdrawn.kid, other.kid])
 
   // The event loop does not turn between the change and the request, so the timer has not checked the file.
-  writeFileSync(path, keySet(other))
+  writeFileSync(path, jwkSet(other))
   clock.suspend(2000)
   t.strictSame(kids(), [other.kid])
   t.strictSame(read, [[other.kid]])

@@ -1,9 +1,10 @@
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { freePort } from '../support/servers/ports.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
-import { poll, startReplica } from '../support/servers/redis-sentinel.js'
+import { startReplica } from '../support/servers/redis-sentinel.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { environment, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
@@ -143,12 +144,12 @@ test('a replica instead of a primary: the service is not ready, and says why', a
   t.teardown(() => primary.stop())
   const replica = await startReplica(t, primary)
   const { managementUrl } = await startServiceWith(t, await environment(t, 'sqlite', { REDIS_URL: replica.url }))
-  await poll(async () => /this Redis is a replica/.test(JSON.stringify(await health(managementUrl, '/readyz'))))
+  await eventually(async () => /this Redis is a replica/.test(JSON.stringify(await health(managementUrl, '/readyz'))))
   t.equal((await health(managementUrl, '/readyz')).status, 503)
 })
 
 /** Whether an error with this text appears in the log soon. */
 async function told(log: Record<string, unknown>[], text: RegExp): Promise<boolean> {
-  await poll(async () => log.some((line) => line.level === 50 && text.test(JSON.stringify(line))))
+  await eventually(async () => log.some((line) => line.level === 50 && text.test(JSON.stringify(line))))
   return true
 }

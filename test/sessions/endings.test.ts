@@ -5,8 +5,8 @@ import { openStores } from '../../src/stores.js'
 import { createPasswordHashing } from '../../src/users/password.js'
 import { createUsers } from '../../src/users/users.js'
 import type { Api, Tokens } from '../support/api.js'
+import { eventually } from '../support/eventually.js'
 import { PASSWORD, type RunningService, startService, stores } from '../support/service.js'
-import { poll } from '../support/stores.js'
 
 for (const store of stores) {
   test(`${store}: R7: any token of a session signs it out, and a second sign-out is not an error`, async (t) => {
@@ -50,7 +50,7 @@ for (const store of stores) {
     const { api } = await startService(t, store, { ACCESS_TTL: '1s' })
     await api.signUp('ada', PASSWORD)
     const tokens = await api.tokens('ada', PASSWORD)
-    await poll(t, async () => !(await api.isActive(tokens.access_token)))
+    await eventually(async () => !(await api.isActive(tokens.access_token)))
 
     t.equal((await api.logout(tokens.access_token)).status, 204)
 
@@ -176,7 +176,7 @@ type ThreeTokens = [Tokens, Tokens, Tokens]
 async function rooms(t: Test, { config }: RunningService) {
   const { database, sessions, close } = await openStores(config, createLogger('silent'))
   t.teardown(close)
-  await poll(t, async () =>
+  await eventually(async () =>
     sessions.ping().then(
       () => true,
       () => false,

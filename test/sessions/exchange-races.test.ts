@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { makeClient } from '../support/clients.js'
+import { createClient } from '../support/clients.js'
 import { exchange } from '../support/exchange.js'
 import { PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 import { isAll } from '../support/size.js'
@@ -13,8 +13,8 @@ for (const store of stores) {
     const settings = { AUDIENCE: 'web,todo,bills', SESSIONS_PER_USER: '5000' }
     const { api, env } = await startService(t, store, settings)
     const { api: other } = await startServiceWith(t, env)
-    const gateway = await makeClient(env, 'gateway', { exchangeAudiences: ['todo'] })
-    const todo = await makeClient(env, 'todo-api', { audiences: ['todo'], exchangeAudiences: ['bills'] })
+    const gateway = await createClient(env, 'gateway', { exchangeAudiences: ['todo'] })
+    const todo = await createClient(env, 'todo-api', { audiences: ['todo'], exchangeAudiences: ['bills'] })
     await api.signUp('ada', PASSWORD)
     let [exchanged, survivors] = [0, 0]
 

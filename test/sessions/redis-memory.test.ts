@@ -3,7 +3,7 @@ import { sessionKey } from '@latchkey/verifier/redis-keys'
 import { type Test, test } from 'tap'
 import { dictionary, unpackDevice } from '../../src/sessions/redis/device.js'
 import type { NewSession } from '../../src/sessions/session.js'
-import { newSession, newUser, type OpenRedisStore, openRedisStore } from '../support/stores.js'
+import { newSession, newUserId, type OpenRedisStore, openRedisStore } from '../support/stores.js'
 
 const IPHONE =
   'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1'
@@ -46,7 +46,7 @@ test('digits are read unchanged, because Redis keeps numbers as numbers', async 
 
 test('the session of a browser takes less than 320 bytes of Redis, without the index', async (t) => {
   const { client, sessions } = await openRedisStore(t, { sessionMaxAge: 86_400_000 })
-  const { session } = await sessions.create(newSession(newUser(), { roles: [], deviceName: null, userAgent: IPHONE }))
+  const { session } = await sessions.create(newSession(newUserId(), { roles: [], deviceName: null, userAgent: IPHONE }))
 
   const bytes = (await client.memory('USAGE', sessionKey(session.sub, session.sid))) as number
 
@@ -66,7 +66,7 @@ test('values that the first version packed are unpacked: the dictionary is uncha
 
 /** Creates such a session and rotates it. Returns its encoding and size in Redis. */
 async function keeps(t: Test, { client, sessions }: OpenRedisStore, overrides: Partial<NewSession>): Promise<void> {
-  const begun = newSession(newUser(), overrides)
+  const begun = newSession(newUserId(), overrides)
   const { username, deviceName, ip, userAgent, ...grant } = begun
   const { sub, sid } = begun
 

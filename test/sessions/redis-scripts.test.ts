@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
-import { newUser, openRedisStore } from '../support/stores.js'
+import { newUserId, openRedisStore } from '../support/stores.js'
 
 const TTL = 60_000
 const GRACE = 30_000
@@ -15,7 +15,7 @@ async function open(t: Test) {
     const lua = readFileSync(new URL(`../../src/sessions/redis/${name}.lua`, import.meta.url), 'utf8')
     return client.eval(lua, keys.length, ...keys, ...args) as Promise<unknown>
   }
-  const sub = newUser()
+  const sub = newUserId()
   const session = sessionKey(sub, 'A')
   const index = sessionIndexKey(sub)
   const create = (sid: string, { maxAge = 0, limit = 100 } = {}) =>

@@ -8,16 +8,17 @@ import {
   sessionKey,
 } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
 import type { SessionStore } from '../../src/sessions/session.js'
+import { eventually } from '../support/eventually.js'
 import { startRedis } from '../support/servers/redis.js'
-import { newSession, newUser, openRedisStore, poll, present } from '../support/stores.js'
+import { newSession, newUserId, openRedisStore, presentGeneration } from '../support/stores.js'
 
 test('the sessions that one call ends are one entry of the feed', async (t) => {
   const { client, sessions } = await openRedisStore(t)
-  const sub = newUser()
+  const sub = newUserId()
   const [first, second, third] = await signIns(sessions, sub, 3)
 
   await sessions.revoke(sub, [first as string])
@@ -39,7 +40,7 @@ test('the sessions that one call ends are one entry of the feed', async (t) => {
 
 test('the feed gets the revocation before the key is deleted: a retry completes a crash in between', async (t) => {
   const { client, url, sessions } = await openRedisStore(t)
-  const { session } = await sessions.create(newSession(newUser()))
+  const { session } = await sessions.create(newSession(newUserId()))
   const patient = new Redis(url)
   const watcher = await patient.monitor()
   t.teardown(() => {
@@ -50,7 +51,7 @@ test('the feed gets the revocation before the key is deleted: a retry completes 
   watcher.on('monitor', (_time: string, args: string[]) => seen.push(`${args[0]?.toUpperCase()} ${args.join(' ')}`))
 
   await sessions.revoke(session.sub, [session.sid])
-  await poll(t, async () => seen.some((line) => line.startsWith('DEL')))
+  await eventually(async () => seen.some((line) => line.startsWith('DEL')))
 
   const position = (command: string) => seen.findIndex((line) => line.startsWith(command) && line.includes(session.sid))
   t.ok(position('XADD') >= 0 && position('XADD') < position('DEL'), seen.join('\n'))
@@ -59,20 +60,20 @@ test('the feed gets the revocation before the key is deleted: a retry completes 
 
 test('a sample of many keys estimates the number of sessions, and the feed gives its age', async (t) => {
   const { client, sessions } = await openRedisStore(t)
-  for (let i = 0; i < 20; i += 1) await signIns(sessions, newUser(), 100)
+  for (let i = 0; i < 20; i += 1) await signIns(sessions, newUserId(), 100)
   await client.mset(Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`lk1:t:f:${i}`, '1'])))
 
   const count = await sessions.count()
   t.ok(count > 1500 && count < 2500, `2,000 of 4,022 keys are sessions: ${count}`)
 
-  await poll(t, async () => ((await sessions.feedAge()) ?? 9999) < 1000)
+  await eventually(async () => ((await sessions.feedAge()) ?? 9999) < 1000)
 })
 
 test('instances keep the feed alive together: none writes a heartbeat after another has', async (t) => {
   const { client, replica } = await openRedisStore(t)
   await replica()
   await replica()
-  await poll(t, async () => (await client.xlen(feedKey)) > 0)
+  await eventually(async () => (await client.xlen(feedKey)) > 0)
   const before = await client.xlen(feedKey)
 
   await sleep(1500)
@@ -88,19 +89,19 @@ test('the epoch exists before the first session, and never changes', async (t) =
   const { client, sessions } = await openRedisStore(t)
   await client.flushall()
 
-  const { session } = await sessions.create(newSession(newUser()))
+  const { session } = await sessions.create(newSession(newUserId()))
 
   const epoch = Number(await client.get(epochKey))
   t.ok(epoch > 0 && epoch <= Math.floor(session.createdAt / 1000))
   await client.set(epochKey, '12345')
-  await sessions.create(newSession(newUser()))
-  await beat(t, client)
+  await sessions.create(newSession(newUserId()))
+  await nextHeartbeat(client)
   t.equal(await client.get(epochKey), '12345')
 })
 
 test('F6: an emptied Redis knows no session, and its new epoch says since when; nothing revoked becomes valid', async (t) => {
   const { client, sessions } = await openRedisStore(t)
-  const sub = newUser()
+  const sub = newUserId()
   const [revoked, living] = (await signIns(sessions, sub, 2)) as [string, string]
   await sessions.revoke(sub, [revoked])
   await client.set(epochKey, '12345')
@@ -109,32 +110,32 @@ test('F6: an emptied Redis knows no session, and its new epoch says since when; 
 
   for (const sid of [revoked, living]) {
     t.equal(await sessions.findUsername(sub, sid), undefined)
-    t.strictSame(await present(sessions, sub, sid, 0), { outcome: 'unknown' })
+    t.strictSame(await presentGeneration(sessions, sub, sid, 0), { outcome: 'unknown' })
   }
   t.strictSame(await sessions.list(sub), [])
-  await poll(t, async () => (await client.exists(epochKey, feedKey)) === 2)
+  await eventually(async () => (await client.exists(epochKey, feedKey)) === 2)
   t.ok(Math.abs(Number(await client.get(epochKey)) - Date.now() / 1000) < 10, 'a new epoch, by itself')
 })
 
 test('scripts that Redis has lost are sent again', async (t) => {
   const { client, sessions } = await openRedisStore(t)
-  const sub = newUser()
+  const sub = newUserId()
   const forget = () => client.script('FLUSH')
   const { session } = await sessions.create(newSession(sub))
-  await present(sessions, sub, session.sid, 0)
+  await presentGeneration(sessions, sub, session.sid, 0)
   const { session: another } = await sessions.create(newSession(sub))
   await sessions.revoke(sub, [another.sid])
 
   await forget()
   t.match(await sessions.create(newSession(sub)), { excess: [] })
   await forget()
-  t.match(await present(sessions, sub, session.sid, 1), { outcome: 'rotated' })
+  t.match(await presentGeneration(sessions, sub, session.sid, 1), { outcome: 'rotated' })
   await forget()
   t.strictSame(await sessions.revoke(sub, [session.sid]), [session.sid])
   await forget()
   const all = await Promise.all([
-    present(sessions, sub, 'x', 0),
-    present(sessions, sub, 'y', 0),
+    presentGeneration(sessions, sub, 'x', 0),
+    presentGeneration(sessions, sub, 'y', 0),
     sessions.revokeAll(sub),
   ])
   t.match(all, [{ outcome: 'unknown' }, { outcome: 'unknown' }, [String]])
@@ -145,14 +146,14 @@ test('F30: every key expires, except the trimmed feed and the epoch', async (t) 
   const unlimited = createRedisSessions(client, { ...limits, sessionMaxAge: 0 })
   t.teardown(() => unlimited.close())
   for (const store of [sessions, await replica(), unlimited]) {
-    const sub = newUser()
+    const sub = newUserId()
     const [first, second] = (await signIns(store, sub, 3)) as [string, string]
-    await present(store, sub, first, 0)
-    await present(store, sub, first, 0)
+    await presentGeneration(store, sub, first, 0)
+    await presentGeneration(store, sub, first, 0)
     await store.revoke(sub, [second])
   }
 
-  await poll(t, async () => (await client.exists(feedRetentionKey)) === 1)
+  await eventually(async () => (await client.exists(feedRetentionKey)) === 1)
   const keys = (await client.keys('*')).sort()
   t.equal(keys.length, 3 * 3 + 3, 'a user has the two sessions and the index; the rest is feed, retention and epoch')
   for (const key of keys) {
@@ -163,12 +164,12 @@ test('F30: every key expires, except the trimmed feed and the epoch', async (t) 
 
 test("F30: the end of a user's last session leaves no key of the user", async (t) => {
   const { client, sessions } = await openRedisStore(t)
-  const sub = newUser()
+  const sub = newUserId()
   await signIns(sessions, sub, 3)
 
   await sessions.revokeAll(sub)
 
-  await poll(t, async () => (await client.exists(feedRetentionKey)) === 1)
+  await eventually(async () => (await client.exists(feedRetentionKey)) === 1)
   t.strictSame((await client.keys('*')).sort(), [epochKey, feedKey, feedRetentionKey])
 })
 
@@ -177,20 +178,20 @@ test('the keys of a user share a slot, and every script touches one slot', async
   t.teardown(() => server.stop())
   const client = connectRedis({ mode: 'single', urls: [server.url] }, () => {}) as Redis
   t.teardown(() => client.disconnect())
-  await poll(t, async () => client.status === 'ready')
+  await eventually(async () => client.status === 'ready')
   // A cluster of one node also refuses keys of several slots.
   await client.cluster('ADDSLOTSRANGE', 0, 16383)
-  await poll(t, async () => String(await client.cluster('INFO')).includes('cluster_state:ok'))
+  await eventually(async () => String(await client.cluster('INFO')).includes('cluster_state:ok'))
   const sessions = createRedisSessions(client, { ...limits, sessionsPerUser: 2 })
   t.teardown(() => sessions.close())
-  const sub = newUser()
+  const sub = newUserId()
 
   const [first, second, third] = (await signIns(sessions, sub, 3)) as [string, string, string]
-  t.match(await present(sessions, sub, first, 0), { outcome: 'rotated' })
+  t.match(await presentGeneration(sessions, sub, first, 0), { outcome: 'rotated' })
   t.equal((await sessions.list(sub)).length, 3)
   t.strictSame(await sessions.revoke(sub, [first]), [first])
   t.strictSame((await sessions.revokeAll(sub)).sort(), [second, third].sort())
-  await beat(t, client)
+  await nextHeartbeat(client)
 
   const slots = [sessionIndexKey(sub), sessionKey(sub, first), sessionKey(sub, second)]
   t.equal(new Set(await Promise.all(slots.map((key) => client.cluster('KEYSLOT', key)))).size, 1)
@@ -198,7 +199,7 @@ test('the keys of a user share a slot, and every script touches one slot', async
 
 test('a user may end more sessions than Lua takes arguments', async (t) => {
   const { client, url, sessions } = await openRedisStore(t, { sessionsPerUser: 10_000 })
-  const sub = newUser()
+  const sub = newUserId()
   const sids = Array.from({ length: 5000 }, () => newSession(sub).sid)
   const patient = new Redis(url)
   t.teardown(() => patient.disconnect())
@@ -228,13 +229,13 @@ test('a stored revocation time that is not a number covers no token, and the nex
 
 test('without Redis each call fails with Unavailable, and none hangs', async (t) => {
   const { client, sessions } = await openRedisStore(t)
-  const sub = newUser()
+  const sub = newUserId()
   client.disconnect()
 
   const started = Date.now()
   for (const question of [
     () => sessions.create(newSession(sub)),
-    () => present(sessions, sub, 'x', 0),
+    () => presentGeneration(sessions, sub, 'x', 0),
     () => sessions.findUsername(sub, 'x'),
     () => sessions.list(sub),
     () => sessions.revoke(sub, ['x']),
@@ -259,7 +260,7 @@ async function told(client: Redis): Promise<string[][]> {
 }
 
 /** Waits for the next heartbeat. */
-async function beat(t: Test, client: Redis): Promise<void> {
+async function nextHeartbeat(client: Redis): Promise<void> {
   await client.del(feedKey)
-  await poll(t, async () => (await client.exists(feedKey)) === 1)
+  await eventually(async () => (await client.exists(feedKey)) === 1)
 }

@@ -4,12 +4,12 @@ import { sql } from 'kysely'
 import { type Test, test } from 'tap'
 import { createSqlSessions } from '../../src/sessions/sql.js'
 import { withAccounts } from '../support/accounts.js'
-import { basic, makeClient } from '../support/clients.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
+import { eventually } from '../support/eventually.js'
 import { claimsOf } from '../support/hostile/tokens.js'
-import { latchkey, shellOf } from '../support/latchkey.js'
+import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { type Environment, PASSWORD, startService, startServiceWith, stores, untilReady } from '../support/service.js'
 import { withRedis } from '../support/store-inspection.js'
-import { poll } from '../support/stores.js'
 
 const HOUR = 3_600_000
 const SHORT = { ACCESS_TTL: '2s' }
@@ -18,22 +18,27 @@ for (const store of stores) {
   for (const ending of ['revoked', 'deleted'] as const) {
     test(`${store}: O5: a client’s tokens that ended (${ending}) stay ended for their whole life, after any change of ACCESS_TTL`, async (t) => {
       const before = await startService(t, store, { ACCESS_TTL: '1h' })
-      const client = await makeClient(before.env, 'backend', { scopes: ['todo:read'] })
+      const client = await createClient(before.env, 'backend', { scopes: ['todo:read'] })
       const form = { grant_type: 'client_credentials' }
-      const { access_token: token } = (await before.api.call('/token', { form, headers: basic(client) })).body
+      const { access_token: token } = (await before.api.call('/token', { form, headers: basicAuthorization(client) }))
+        .body
       await before.close()
       const { api } = await restart(t, { ...before.env, ...SHORT })
       t.equal(await api.isActive(token), true)
 
       if (ending === 'revoked') t.equal((await api.call('/revoke', { form: { token } })).status, 200)
-      else t.equal((await latchkey(['clients', 'delete', 'backend'], { ...shellOf(before.env), ...SHORT })).code, 0)
+      else
+        t.equal(
+          (await latchkey(['clients', 'delete', 'backend'], { ...operatorEnvironment(before.env), ...SHORT })).code,
+          0,
+        )
 
       // The stored times grow older, so the test need not wait an hour.
-      await letPass(t, before.env, HOUR - 10_000)
+      await age(before.env, HOUR - 10_000)
       t.equal(await isKept(before.env, 'backend'), true, 'ten seconds before the token expires')
-      if (ending === 'deleted') await makeClient(before.env, 'backend', { scopes: ['todo:read'] })
+      if (ending === 'deleted') await createClient(before.env, 'backend', { scopes: ['todo:read'] })
       t.equal(await api.isActive(token), false)
-      await letPass(t, before.env, 24 * HOUR)
+      await age(before.env, 24 * HOUR)
       t.equal(await isKept(before.env, 'backend'), false, 'and not for ever')
       t.ok(claimsOf(token).exp - claimsOf(token).iat === 3600)
     })
@@ -41,16 +46,16 @@ for (const store of stores) {
 
   test(`${store}: O5: the revocation of a client’s short-lived token also ends its older long-lived token`, async (t) => {
     const before = await startService(t, store, { ACCESS_TTL: '1h' })
-    const client = await makeClient(before.env, 'backend', { scopes: ['todo:read'] })
+    const client = await createClient(before.env, 'backend', { scopes: ['todo:read'] })
     const form = { grant_type: 'client_credentials' }
-    const { access_token: long } = (await before.api.call('/token', { form, headers: basic(client) })).body
+    const { access_token: long } = (await before.api.call('/token', { form, headers: basicAuthorization(client) })).body
     await before.close()
     const { api } = await restart(t, { ...before.env, ...SHORT })
-    const { access_token: short } = (await api.call('/token', { form, headers: basic(client) })).body
+    const { access_token: short } = (await api.call('/token', { form, headers: basicAuthorization(client) })).body
 
     t.equal((await api.call('/revoke', { form: { token: short } })).status, 200)
 
-    await letPass(t, before.env, HOUR - 10_000)
+    await age(before.env, HOUR - 10_000)
     t.equal(await api.isActive(long), false)
   })
 }
@@ -68,19 +73,19 @@ test('O5: the feed keeps entries for the longest ACCESS_TTL of the instances, al
   const clear = () => withRedis(url, (redis) => redis.xtrim(feedKey, 'MAXLEN', 0))
   // Either instance may write the heartbeat.
   await clear()
-  await poll(t, async () => (await beats()).length >= 6)
+  await eventually(async () => (await beats()).length >= 6)
   t.strictSame([...new Set(await beats())], [HOUR + 60_000])
 
   await long.close()
-  t.equal((await latchkey(['sessions', 'list', 'ada'], shellOf(long.env))).code, 0)
+  t.equal((await latchkey(['sessions', 'list', 'ada'], operatorEnvironment(long.env))).code, 0)
   await clear()
-  await poll(t, async () => (await beats()).length >= 4)
+  await eventually(async () => (await beats()).length >= 4)
   t.strictSame([...new Set(await beats())], [HOUR + 60_000], 'its tokens live on')
   const until = await withRedis(url, (redis) => redis.zscore(feedRetentionKey, HOUR + 60_000))
   t.ok(Number(until) > Date.now() + HOUR, 'for as long as they do')
 
   await withRedis(url, (redis) => redis.zadd(feedRetentionKey, Date.now() - 1, HOUR + 60_000))
-  await poll(t, async () => (await beats())[0] === 62_000)
+  await eventually(async () => (await beats())[0] === 62_000)
 })
 
 test('O5: a command does not set the retention of the feed, with or without ACCESS_TTL', async (t) => {
@@ -92,10 +97,10 @@ test('O5: a command does not set the retention of the feed, with or without ACCE
       const all = await redis.zrange(feedRetentionKey, '0', '-1')
       return Math.max(...all.map(Number))
     })
-  await poll(t, async () => (await longest()) === 660_000)
+  await eventually(async () => (await longest()) === 660_000)
 
   for (const more of [{}, { ACCESS_TTL: '24h' }, SHORT]) {
-    const { code } = await latchkey(['sessions', 'revoke', 'ada', sid], { ...shellOf(env), ...more })
+    const { code } = await latchkey(['sessions', 'revoke', 'ada', sid], { ...operatorEnvironment(env), ...more })
     t.equal(code, 0)
     t.equal(await longest(), 660_000)
   }
@@ -108,7 +113,7 @@ async function restart(t: Test, env: Environment) {
 }
 
 /** Makes the stored revocations of clients older by this many milliseconds. */
-async function letPass(t: Test, env: Environment, milliseconds: number): Promise<void> {
+async function age(env: Environment, milliseconds: number): Promise<void> {
   if (env.REDIS_URL) {
     await withRedis(env.REDIS_URL, async (redis) => {
       const key = clientRevocationKey('backend')
@@ -128,7 +133,7 @@ async function letPass(t: Test, env: Environment, milliseconds: number): Promise
     mock.timers.tick(60_000)
     mock.timers.reset()
     // One statement deletes all of them.
-    await poll(t, async () => !(await isKept(env, 'long ago')))
+    await eventually(async () => !(await isKept(env, 'long ago')))
     await sessions.close()
   })
 }

@@ -1,8 +1,8 @@
 import { type Test, test } from 'tap'
 import type { Api, Tokens } from '../support/api.js'
-import { basic, makeClient } from '../support/clients.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
 import { claimsOf, Forger } from '../support/hostile/tokens.js'
-import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores, untilReady } from '../support/service.js'
 
 const ANOTHER = 'another-2Lx7Zr4Vb1Nc8Mw5Td9fKq3Hs6Gp'
@@ -72,7 +72,7 @@ for (const store of stores) {
       body: { error: 'invalid_token', error_description: why },
     })
     t.match(await api.call('/logout', { json: { token } }), { status: 401, body: { error_description: why } })
-    for (const headers of [basic(api.client), {}]) {
+    for (const headers of [basicAuthorization(api.client), {}]) {
       t.match(await api.call('/revoke', { form: { token }, headers }), {
         status: 400,
         body: { error: 'unsupported_token_type', error_description: why },
@@ -111,8 +111,9 @@ for (const store of stores) {
 
   test(`${store}: a client's own token that was issued slightly in the future is ended; one far in the future is refused`, async (t) => {
     const { api, env } = await startService(t, store)
-    const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
-    const grant = () => api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
+    const client = await createClient(env, 'backend', { scopes: ['todo:read'] })
+    const grant = () =>
+      api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basicAuthorization(client) })
     const { access_token: token } = (await grant()).body
     const now = Math.floor(Date.now() / 1000)
     const forger = new Forger(JWT_SECRET, claimsOf(token), '')
@@ -129,10 +130,10 @@ for (const store of stores) {
 
 test('a sign-out with a token of a removed key never answers 204; its refresh token still signs out', async (t) => {
   const [old, next] = [await makeKey('ES256'), await makeKey('ES256')]
-  const home = await startService(t, 'sqlite', withKeyFile(keyFile(t, old)))
+  const home = await startService(t, 'sqlite', keyFileSettings(writeKeyFile(t, old)))
   await home.api.signUp('ada', PASSWORD)
   const tokens = await home.api.tokens('ada', PASSWORD)
-  const { api } = await startServiceWith(t, { ...home.env, ...withKeyFile(keyFile(t, next)) })
+  const { api } = await startServiceWith(t, { ...home.env, ...keyFileSettings(writeKeyFile(t, next)) })
 
   t.equal((await api.logout(tokens.access_token)).status, 401)
   t.equal(await home.api.isActive(tokens.access_token), true)

@@ -5,7 +5,8 @@ import pg from 'pg'
 import { type Test, test } from 'tap'
 import type { Database } from '../../src/database/database.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
-import { newSession, newUser, openTestDatabase, poll, present } from '../support/stores.js'
+import { eventually } from '../support/eventually.js'
+import { newSession, newUserId, openTestDatabase, presentGeneration } from '../support/stores.js'
 
 type Four = [string, string, string, string]
 
@@ -24,13 +25,13 @@ for (const store of ['sqlite', 'postgres'] as const) {
     t.teardown(() => mock.timers.reset())
     const sessions = createSqlSessions(database, LIFETIMES)
     t.teardown(() => sessions.close())
-    const { session: expired } = await sessions.create(newSession(newUser()))
+    const { session: expired } = await sessions.create(newSession(newUserId()))
     await multiply(database, expired.sid, 2500)
-    const { session: living } = await sessions.create(newSession(newUser()))
+    const { session: living } = await sessions.create(newSession(newUserId()))
 
     mock.timers.tick(60_000)
 
-    await poll(t, async () => (await count(database)) === 1)
+    await eventually(async () => (await count(database)) === 1)
     t.equal(await sessions.findUsername(living.sub, living.sid), 'ada')
   })
 }
@@ -52,17 +53,17 @@ test('postgres: F18: two transactions that end the same sessions never deadlock'
   const sessions = createSqlSessions(database, LIFETIMES)
   const other = createSqlSessions(await openAgain(), LIFETIMES)
   t.teardown(() => Promise.all([sessions.close(), other.close()]))
-  const sub = newUser()
+  const sub = newUserId()
   // The gates are first by id, and enclose the two rows physically.
   const [firstGate, moved, stays, secondGate] = ['0', '2', '3', '1'].map((id) => id.repeat(22)) as Four
   for (const sid of [firstGate, moved, stays, secondGate]) await sessions.create(newSession(sub, { sid }))
   const [releaseFirst, releaseSecond] = [await hold(t, url, firstGate), await hold(t, url, secondGate)]
 
   const endingA = sessions.revokeAll(sub)
-  await waitForWaiters(t, database, 1)
-  await present(sessions, sub, moved, 0)
+  await untilBlocked(database, 1)
+  await presentGeneration(sessions, sub, moved, 0)
   const endingB = other.revokeAll(sub, firstGate)
-  await waitForWaiters(t, database, 2)
+  await untilBlocked(database, 2)
   await releaseFirst()
   await sleep(50)
   await releaseSecond()
@@ -96,8 +97,8 @@ async function hold(t: Test, url: string, sid: string): Promise<() => Promise<un
   return () => client.query('COMMIT')
 }
 
-function waitForWaiters(t: Test, { db }: Database, expected: number): Promise<void> {
-  return poll(t, async () => {
+function untilBlocked({ db }: Database, expected: number): Promise<number> {
+  return eventually(async () => {
     const { rows } = await sql<{ n: number }>`
       SELECT count(*) AS n FROM pg_stat_activity
       WHERE datname = current_database() AND wait_event_type = 'Lock'`.execute(db)

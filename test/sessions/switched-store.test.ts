@@ -1,7 +1,8 @@
 import type { Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
-import { basic, makeClient } from '../support/clients.js'
-import { latchkey, shellOf } from '../support/latchkey.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
+import { eventually } from '../support/eventually.js'
+import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { type RedisServer, startRedis } from '../support/servers/redis.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import {
@@ -14,7 +15,7 @@ import {
 } from '../support/service.js'
 import { isAll } from '../support/size.js'
 import { countSessionRows, redisKeys, withRedis } from '../support/store-inspection.js'
-import { until, verdict, verifierOf } from '../support/verifier-setup.js'
+import { startVerifier, verdict } from '../support/verifier-setup.js'
 
 const RENEWED = 'seven tame otters hum'
 const databases = isAll ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
@@ -88,11 +89,12 @@ async function switches(
   second: Environment,
   reach: { away(): void; back(): void } = { away: () => {}, back: () => {} },
 ): Promise<void> {
-  const client = await makeClient(first, 'backend', { scopes: ['todo:read'] })
+  const client = await createClient(first, 'backend', { scopes: ['todo:read'] })
   const ask = async ({ api }: RunningService): Promise<string> =>
-    (await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })).body.access_token
+    (await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basicAuthorization(client) })).body
+      .access_token
   const revoke = ({ api }: RunningService, token: string) =>
-    api.call('/revoke', { form: { token }, headers: basic(client) })
+    api.call('/revoke', { form: { token }, headers: basicAuthorization(client) })
 
   let service = await startReady(t, first)
   for (const name of ['ada', 'bob', 'eve']) await service.api.signUp(name, PASSWORD)
@@ -113,7 +115,10 @@ async function switches(
   const bob = await service.api.tokens('bob', PASSWORD)
   const change = { current_password: PASSWORD, new_password: RENEWED }
   t.equal((await service.api.call('/users/me/password', { json: change, bearer: bob.access_token })).status, 204)
-  t.match(await latchkey(['users', 'disable', 'eve'], shellOf(second)), { code: 0, stdout: /its sessions have ended/ })
+  t.match(await latchkey(['users', 'disable', 'eve'], operatorEnvironment(second)), {
+    code: 0,
+    stdout: /its sessions have ended/,
+  })
   t.equal((await revoke(service, oldOfClient)).status, 200)
   const newOfClient = await ask(service)
   t.equal(await service.api.isActive(newOfClient), true)
@@ -157,9 +162,9 @@ test('O2: a Redis that returns with an older store id under a running service is
 
   await withRedis(redis.url, (admin) => admin.set('lk1:store', 'of-an-older-backup'))
 
-  await until(async () => (await api.introspect(access_token)).status === 503)
+  await eventually(async () => (await api.introspect(access_token)).status === 503)
   t.match(await (await fetch(`${managementUrl}/readyz`)).text(), /does not hold them/)
-  await until(() => isReady(managementUrl), 20_000)
+  await eventually(() => isReady(managementUrl))
   t.equal(await api.isActive(access_token), false)
   t.equal((await api.login('ada', PASSWORD)).status, 200)
   t.ok(
@@ -174,15 +179,15 @@ test('O2: a Redis that is left behind is emptied: services that look sessions up
   await before.api.signUp('ada', PASSWORD)
   const { access_token } = await before.api.tokens('ada', PASSWORD)
   const verifiers = [
-    await verifierOf(t, { mode: 'lookup', redis: redis.url }),
-    await verifierOf(t, { mode: 'follow', redis: redis.url }),
+    await startVerifier(t, { mode: 'lookup', redis: redis.url }),
+    await startVerifier(t, { mode: 'follow', redis: redis.url }),
   ]
   for (const verifier of verifiers) t.equal(await verdict(verifier, access_token), 'good')
   await before.close()
 
   await startReady(t, plain)
 
-  await until(async () => (await verdict(verifiers[1] as Verifier, access_token)) !== 'good')
+  await eventually(async () => (await verdict(verifiers[1] as Verifier, access_token)) !== 'good')
   for (const verifier of verifiers) t.not(await verdict(verifier, access_token), 'good')
 })
 
@@ -212,7 +217,7 @@ test('O2: a move to Redis empties the session tables, and changes only the store
 
   t.equal(await countSessionRows(plain), 0)
   // The first heartbeat creates the feed.
-  await until(async () => (await redisKeys(redis.url)).some(({ key }) => key === 'lk1:feed'))
+  await eventually(async () => (await redisKeys(redis.url)).some(({ key }) => key === 'lk1:feed'))
   const withoutTtl = (await redisKeys(redis.url)).filter(({ ttl }) => ttl === -1).map(({ key }) => key)
   t.strictSame(withoutTtl.sort(), ['lk1:epoch', 'lk1:feed', 'lk1:store'])
 })

@@ -2,9 +2,9 @@ import { feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-k
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import type { Api, Tokens } from '../support/api.js'
-import { basic, makeClient } from '../support/clients.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
 import { claimsOf, Forger } from '../support/hostile/tokens.js'
-import { latchkey, shellOf } from '../support/latchkey.js'
+import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
 
 /** How often each request is repeated. One repetition shows the defect; thousands filled a Redis. */
@@ -36,7 +36,7 @@ test('S1: the end of a session that ended before is not published again, on any 
   t.equal((await api.logout(ended.access_token)).status, 204)
   t.strictSame(await told(), [['sid', ended.sid]])
   const remove = (path: string, more = {}) => api.call(path, { method: 'DELETE', ...more })
-  const admin = { headers: basic(CLIENT) }
+  const admin = { headers: basicAuthorization(CLIENT) }
 
   const ways: Record<string, () => Promise<{ status: number }>> = {
     'logout by access token': () => api.logout(ended.access_token),
@@ -58,7 +58,7 @@ test('S1: the end of a session that ended before is not published again, on any 
     await repeat(ask)
     t.strictSame(await told(), [['sid', ended.sid]], way)
   }
-  t.match(await latchkey(['sessions', 'revoke', 'ada', ended.sid, MADE_UP], shellOf(env)), {
+  t.match(await latchkey(['sessions', 'revoke', 'ada', ended.sid, MADE_UP], operatorEnvironment(env)), {
     code: 0,
     stdout: 'No such session was alive.\n',
   })
@@ -97,9 +97,9 @@ test('S1: a sign-out that could not be published is published by its repetition'
 
 test('S1: the end of a client’s tokens is published once, and an older end never', async (t) => {
   const { api, env, told, audited } = await start(t)
-  const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
+  const client = await createClient(env, 'backend', { scopes: ['todo:read'] })
   const form = { grant_type: 'client_credentials' }
-  const { access_token: token } = (await api.call('/token', { form, headers: basic(client) })).body
+  const { access_token: token } = (await api.call('/token', { form, headers: basicAuthorization(client) })).body
   const { iat } = claimsOf(token)
   const older = new Forger(JWT_SECRET, claimsOf(token), '').withClaims({ iat: iat - 5 })
   const revoke = (api: Api, token: string) => api.call('/revoke', { form: { token } })

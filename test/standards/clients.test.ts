@@ -2,20 +2,23 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { decodeJwt, SignJWT } from 'jose'
 import { test } from 'tap'
-import { basic, type Credentials, makeClient, rotateSecret } from '../support/clients.js'
-import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { basicAuthorization, type Credentials, createClient, rotateSecret } from '../support/clients.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { CLIENT, JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
-import { stampedClaims } from '../support/stamped.js'
+import { claimsWithGenuineJti } from '../support/stamped.js'
 
 for (const store of stores) {
   test(`R12: ${store}: client B cannot use the refresh token of client A, and A still can`, async (t) => {
     const { api, env, audited } = await startService(t, store)
-    const [a, b] = [await makeClient(env, 'a'), await makeClient(env, 'b')]
+    const [a, b] = [await createClient(env, 'a'), await createClient(env, 'b')]
     await api.signUp('ada', PASSWORD)
     const form = { username: 'ada', password: PASSWORD }
-    const { body: begun } = await api.call('/login', { form, headers: basic(a) })
+    const { body: begun } = await api.call('/login', { form, headers: basicAuthorization(a) })
     const refreshAs = (client: Credentials, token: string) =>
-      api.call('/token', { form: { grant_type: 'refresh_token', refresh_token: token }, headers: basic(client) })
+      api.call('/token', {
+        form: { grant_type: 'refresh_token', refresh_token: token },
+        headers: basicAuthorization(client),
+      })
     const refused = { status: 400, body: { error: 'invalid_grant' } }
     t.equal((await api.introspect(begun.access_token)).body.client_id, 'a')
 
@@ -38,11 +41,14 @@ for (const store of stores) {
 
 test('a client may refresh a session that a person began without a client', async (t) => {
   const { api, env } = await startService(t, 'sqlite')
-  const client = await makeClient(env, 'backend')
+  const client = await createClient(env, 'backend')
   await api.signUp('ada', PASSWORD)
   const begun = await api.tokens('ada', PASSWORD)
   const form = { grant_type: 'refresh_token', refresh_token: begun.refresh_token }
-  t.match(await api.call('/token', { form, headers: basic(client) }), { status: 200, body: { sid: begun.sid } })
+  t.match(await api.call('/token', { form, headers: basicAuthorization(client) }), {
+    status: 200,
+    body: { sid: begun.sid },
+  })
 })
 
 test('POST /login with wrong client credentials gets 401, and nobody is signed in', async (t) => {
@@ -50,22 +56,22 @@ test('POST /login with wrong client credentials gets 401, and nobody is signed i
   await api.signUp('ada', PASSWORD)
   const form = { username: 'ada', password: PASSWORD }
   const refused = { status: 401, body: { error: 'invalid_client' } }
-  t.match(await api.call('/login', { form, headers: basic({ ...CLIENT, secret: 'wrong' }) }), refused)
+  t.match(await api.call('/login', { form, headers: basicAuthorization({ ...CLIENT, secret: 'wrong' }) }), refused)
   t.match(await api.call('/login', { form: { ...form, client_id: CLIENT.id, client_secret: 'wrong' } }), refused)
   t.equal(audited('login.accepted').length, 0)
 })
 
 test('POST /introspect: a client may use its own token with the scope, while the client has that scope', async (t) => {
-  const { api, env } = await startService(t, 'sqlite', withKeyFile(keyFile(t, await makeKey('ES256'))))
+  const { api, env } = await startService(t, 'sqlite', keyFileSettings(writeKeyFile(t, await makeKey('ES256'))))
   const [asker, other] = [
-    await makeClient(env, 'asker', { scopes: ['introspect', 'todo:read'] }),
-    await makeClient(env, 'other'),
+    await createClient(env, 'asker', { scopes: ['introspect', 'todo:read'] }),
+    await createClient(env, 'other'),
   ]
   const grant = async (client: Credentials, scope?: string) =>
     (
       await api.call('/token', {
         form: { grant_type: 'client_credentials', ...(scope !== undefined && { scope }) },
-        headers: basic(client),
+        headers: basicAuthorization(client),
       })
     ).body.access_token as string
   const token = await grant(other)
@@ -82,7 +88,7 @@ test('POST /introspect: a client may use its own token with the scope, while the
 
 test("POST /introspect: a person's token never acts for a client, whatever its scope says", async (t) => {
   const { api, env } = await startService(t, 'sqlite')
-  await makeClient(env, 'asker', { scopes: ['introspect'] })
+  await createClient(env, 'asker', { scopes: ['introspect'] })
   await api.signUp('ada', PASSWORD)
   const { access_token: token } = await api.tokens('ada', PASSWORD)
   const ask = (bearer: string) => api.call('/introspect', { form: { token }, bearer })
@@ -94,7 +100,7 @@ test("POST /introspect: a person's token never acts for a client, whatever its s
   // A token with this scope, signed with the real key for a live session.
   const claims = decodeJwt(token)
   const sign = (changes: object) =>
-    new SignJWT(stampedClaims({ ...claims, ...changes }))
+    new SignJWT(claimsWithGenuineJti({ ...claims, ...changes }))
       .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt', kid: sharedSecretKey(JWT_SECRET).kid })
       .sign(new TextEncoder().encode(JWT_SECRET))
   t.equal(await api.isActive(await sign({ scope: 'introspect admin' })), true)
@@ -104,10 +110,11 @@ test("POST /introspect: a person's token never acts for a client, whatever its s
 
 test('POST /introspect: a client with audiences sees only tokens for these audiences', async (t) => {
   const { api, env } = await startService(t, 'sqlite', { AUDIENCE: 'todo,mail' })
-  const mailer = await makeClient(env, 'mailer', { scopes: ['introspect'], audiences: ['mail'] })
+  const mailer = await createClient(env, 'mailer', { scopes: ['introspect'], audiences: ['mail'] })
   await api.signUp('ada', PASSWORD)
   const [todo, mail] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD, { audience: 'mail' })]
-  const see = async (token: string) => (await api.call('/introspect', { form: { token }, headers: basic(mailer) })).body
+  const see = async (token: string) =>
+    (await api.call('/introspect', { form: { token }, headers: basicAuthorization(mailer) })).body
 
   t.match(await see(mail.access_token), { active: true, aud: 'mail' })
   t.strictSame(await see(todo.access_token), { active: false }, 'as if there were no such token')
@@ -116,9 +123,9 @@ test('POST /introspect: a client with audiences sees only tokens for these audie
 
 test('a client secret: the previous one works until the overlap ends, and an older one never works', async (t) => {
   const { api, env } = await startService(t, 'sqlite')
-  const first = await makeClient(env, 'backend', { scopes: ['introspect'] })
+  const first = await createClient(env, 'backend', { scopes: ['introspect'] })
   const status = async (client: Credentials) =>
-    (await api.call('/introspect', { form: { token: 'x' }, headers: basic(client) })).status
+    (await api.call('/introspect', { form: { token: 'x' }, headers: basicAuthorization(client) })).status
   t.equal(await status(first), 200)
 
   const second = await rotateSecret(env, first, 60_000)
@@ -140,7 +147,7 @@ test('a client secret: the previous one works until the overlap ends, and an old
 test('POST /introspect: a client_id unlike the header gets 401, also when the service remembers the header', async (t) => {
   const { api } = await startService(t, 'sqlite')
   const ask = (client_id: string) =>
-    api.call('/introspect', { form: { token: 'x', client_id }, headers: basic(CLIENT) })
+    api.call('/introspect', { form: { token: 'x', client_id }, headers: basicAuthorization(CLIENT) })
   for (const _ of ['not known yet', 'known']) {
     t.match(await ask('other'), { status: 401, body: { error: 'invalid_client' } })
     t.equal((await ask(CLIENT.id)).status, 200)

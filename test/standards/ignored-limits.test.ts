@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
-import { basic, makeClient } from '../support/clients.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/hostile/forger.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
@@ -41,7 +41,7 @@ const MISSPELT = [
 
 async function start(t: Test) {
   const { api, env, audited } = await startService(t, 'sqlite', { AUDIENCE: 'web,todo' })
-  const client = await makeClient(env, 'backend', { scopes: ['todo:read', 'todo:write'] })
+  const client = await createClient(env, 'backend', { scopes: ['todo:read', 'todo:write'] })
   await api.signUp('ada', PASSWORD)
   const { refresh_token } = await api.tokens('ada', PASSWORD, { scope: 'todo:read todo:write' })
   const requests: Record<string, { path: string; form: Record<string, string>; headers: Record<string, string> }> = {
@@ -50,12 +50,12 @@ async function start(t: Test) {
     'POST /token, client_credentials': {
       path: '/token',
       form: { grant_type: 'client_credentials' },
-      headers: basic(client),
+      headers: basicAuthorization(client),
     },
     'POST /token, refresh_token': {
       path: '/token',
       form: { grant_type: 'refresh_token', refresh_token },
-      headers: basic(client),
+      headers: basicAuthorization(client),
     },
   }
   return { api, env, audited, requests: Object.entries(requests) }
@@ -132,13 +132,16 @@ test('a client assertion is an unsupported proof: the request is refused, never 
 for (const store of stores) {
   test(`${store}: a refresh may ask for a part of the session's scope, and not for another audience (RFC 6749 §6)`, async (t) => {
     const { api, env, audited } = await startService(t, store, { AUDIENCE: 'web,todo' })
-    const client = await makeClient(env, 'backend')
+    const client = await createClient(env, 'backend')
     await api.signUp('ada', PASSWORD)
     const begun = await api.tokens('ada', PASSWORD, { scope: 'todo:read todo:write', audience: 'todo' })
     const asks = {
       '/refresh': (refresh_token: string, more: object) => api.call('/refresh', { json: { refresh_token, ...more } }),
       '/token': (refresh_token: string, more: object) =>
-        api.call('/token', { json: { grant_type: 'refresh_token', refresh_token, ...more }, headers: basic(client) }),
+        api.call('/token', {
+          json: { grant_type: 'refresh_token', refresh_token, ...more },
+          headers: basicAuthorization(client),
+        }),
     }
     let { refresh_token } = begun
     for (const [path, ask] of Object.entries(asks)) {
@@ -172,7 +175,10 @@ for (const store of stores) {
     const whole = (await api.refresh(refresh_token)).body
     t.equal(whole.scope, 'todo:read todo:write', 'the session keeps all of its scope')
 
-    const theirs = await api.call('/login', { form: { username: 'ada', password: PASSWORD }, headers: basic(client) })
+    const theirs = await api.call('/login', {
+      form: { username: 'ada', password: PASSWORD },
+      headers: basicAuthorization(client),
+    })
     const unknown = await api.call('/refresh', { json: { refresh_token: theirs.body.refresh_token, scope: 'x' } })
     t.match(
       unknown,

@@ -1,7 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import * as openid from 'openid-client'
 import { type Test, test } from 'tap'
-import { basic, type Credentials, makeClient } from '../support/clients.js'
+import { basicAuthorization, type Credentials, createClient } from '../support/clients.js'
 import { environment, PASSWORD, type SpawnedService, spawnService, stores } from '../support/service.js'
 
 // Both libraries as published, each with discovery, client credentials, refresh, token exchange, introspection and revocation.
@@ -33,7 +33,7 @@ for (const store of stores) {
     await service.api.signUp('ada', PASSWORD)
 
     for (const method of methods) {
-      const client = await makeClient(env, method, {
+      const client = await createClient(env, method, {
         scopes: ['introspect', 'todo:read', 'todo:write'],
         exchangeAudiences: ['todo'],
       })
@@ -82,7 +82,7 @@ async function useOauth4webapi(
 
   const signedIn = await api.call('/login', {
     form: { username: 'ada', password: PASSWORD, scope: 'todo:read' },
-    headers: basic({ id, secret }),
+    headers: basicAuthorization({ id, secret }),
   })
   const refreshed = await refresh(signedIn.body.refresh_token)
   t.match(refreshed, { token_type: 'bearer', scope: 'todo:read', refresh_token: /^lkr_/ })
@@ -135,7 +135,7 @@ async function useOpenidClient(
 
   const signedIn = await api.call('/login', {
     form: { username: 'ada', password: PASSWORD, scope: 'todo:read todo:write' },
-    headers: basic({ id, secret }),
+    headers: basicAuthorization({ id, secret }),
   })
   const refreshed = await openid.refreshTokenGrant(config, signedIn.body.refresh_token)
   t.match(refreshed, { token_type: 'bearer', refresh_token: /^lkr_/ })

@@ -2,8 +2,8 @@ import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { test } from 'tap'
 import { TOKEN_EXCHANGE } from '../../schemas/token.js'
-import { basic, makeClient } from '../support/clients.js'
-import { algorithms, keyFile, makeKey, publicOf, withKeyFile } from '../support/keys.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
+import { algorithms, keyFileSettings, makeKey, publicJwk, writeKeyFile } from '../support/keys.js'
 import { CLIENT, PASSWORD, startService } from '../support/service.js'
 
 test('metadata follows RFC 8414 under both names, and its addresses exist', async (t) => {
@@ -28,7 +28,11 @@ test('metadata follows RFC 8414 under both names, and its addresses exist', asyn
     })
     for (const endpoint of ['token', 'introspection', 'revocation']) {
       const path = new URL(answer.body[`${endpoint}_endpoint`]).pathname
-      t.equal((await api.call(path, { form: {}, headers: basic(CLIENT) })).status, 400, `${path} asks for more`)
+      t.equal(
+        (await api.call(path, { form: {}, headers: basicAuthorization(CLIENT) })).status,
+        400,
+        `${path} asks for more`,
+      )
     }
     t.equal((await api.call(new URL(answer.body.jwks_uri).pathname)).status, 200)
   }
@@ -78,14 +82,14 @@ test('the metadata of an issuer with a path is where RFC 8414 and OpenID Connect
 
 test('the JWKS holds only public keys: no private member, no shared secret (RFC 7517)', async (t) => {
   const keys = await Promise.all(algorithms.map(makeKey))
-  const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, ...keys)))
+  const { api } = await startService(t, 'sqlite', keyFileSettings(writeKeyFile(t, ...keys)))
 
   const answer = await api.call('/.well-known/jwks.json')
 
   t.match(answer.headers, { 'content-type': /^application\/(jwk-set\+)?json/, 'cache-control': 'public, max-age=300' })
   t.strictSame(
     answer.body,
-    { keys: keys.filter(({ alg }) => alg !== 'HS256').map(publicOf) },
+    { keys: keys.filter(({ alg }) => alg !== 'HS256').map(publicJwk) },
     'in the order of the file',
   )
   for (const key of keys) {
@@ -104,11 +108,14 @@ test('with only shared secrets the JWKS is empty', async (t) => {
 for (const alg of ['ES256', 'RS256', 'EdDSA'] as const) {
   test(`${alg}: an access token follows RFC 9068, as independent libraries verify`, async (t) => {
     const key = await makeKey(alg)
-    const { api, env } = await startService(t, 'sqlite', { AUDIENCE: 'todo', ...withKeyFile(keyFile(t, key)) })
-    const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
+    const { api, env } = await startService(t, 'sqlite', { AUDIENCE: 'todo', ...keyFileSettings(writeKeyFile(t, key)) })
+    const client = await createClient(env, 'backend', { scopes: ['todo:read'] })
     const signUp = await api.signUp('ada', PASSWORD)
     const person = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
-    const own = await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
+    const own = await api.call('/token', {
+      form: { grant_type: 'client_credentials' },
+      headers: basicAuthorization(client),
+    })
     const judges = createRemoteJWKSet(new URL('/.well-known/jwks.json', api.url))
 
     for (const [token, sub, clientId] of [

@@ -1,22 +1,22 @@
 import { type Test, test } from 'tap'
-import { basic, type Credentials, makeClient } from '../support/clients.js'
+import { basicAuthorization, type Credentials, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/hostile/forger.js'
-import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { type Environment, PASSWORD, startService } from '../support/service.js'
 
 const ISSUER = 'http://latchkey.test'
 
 async function start(t: Test, overrides: Environment = { AUDIENCE: 'web,todo' }) {
-  const keys = withKeyFile(keyFile(t, await makeKey('ES256')))
+  const keys = keyFileSettings(writeKeyFile(t, await makeKey('ES256')))
   const { api, env } = await startService(t, 'sqlite', { ...keys, ...overrides })
   const ask = (client: Credentials, form: Record<string, string> = {}) =>
-    api.call('/token', { form: { grant_type: 'client_credentials', ...form }, headers: basic(client) })
+    api.call('/token', { form: { grant_type: 'client_credentials', ...form }, headers: basicAuthorization(client) })
   return { api, env, ask }
 }
 
 test("W13: without scope a client's token has every scope of the client except introspect and admin", async (t) => {
   const { env, ask, api } = await start(t)
-  const client = await makeClient(env, 'backend', { scopes: ['introspect', 'todo:read', 'admin', 'todo:write'] })
+  const client = await createClient(env, 'backend', { scopes: ['introspect', 'todo:read', 'admin', 'todo:write'] })
   const { body } = await ask(client)
   t.equal(body.scope, 'todo:read todo:write')
   t.match(claimsOf(body.access_token), { scope: 'todo:read todo:write', aud: 'web' })
@@ -59,7 +59,7 @@ test('W13: if ISSUER is the default audience, the reserved scope alone is enough
 
 test('a token for another audience gives no access to /admin and /introspect', async (t) => {
   const { ask, env, api } = await start(t)
-  const client = await makeClient(env, 'backend', { scopes: ['introspect', 'admin', 'todo:read'] })
+  const client = await createClient(env, 'backend', { scopes: ['introspect', 'admin', 'todo:read'] })
   for (const audience of ['web', 'todo']) {
     const bearer = (await ask(client, { audience })).body.access_token
     for (const answer of [
@@ -82,17 +82,17 @@ test('a client may ask for ISSUER as audience, also when AUDIENCE does not list 
   const refreshed = (await api.refresh(person.refresh_token)).body
   t.equal(claimsOf(refreshed.access_token).aud, ISSUER)
   t.equal(claimsOf((await api.tokens('ada', PASSWORD)).access_token).aud, 'web', 'the default is the first of AUDIENCE')
-  const own = await ask(await makeClient(env, 'backend'), { audience: ISSUER })
+  const own = await ask(await createClient(env, 'backend'), { audience: ISSUER })
   t.equal(await api.isActive(own.body.access_token), true)
 
-  const confined = await makeClient(env, 'mailer', { scopes: ['introspect'], audiences: ['todo'] })
+  const confined = await createClient(env, 'mailer', { scopes: ['introspect'], audiences: ['todo'] })
   const beyond = await ask(confined, { scope: 'introspect', audience: ISSUER })
   t.match(
     beyond,
     { status: 400, body: { error: 'invalid_target' } },
     "a client's own audiences confine it here as well",
   )
-  const both = await makeClient(env, 'both', { scopes: ['introspect'], audiences: ['todo', ISSUER] })
+  const both = await createClient(env, 'both', { scopes: ['introspect'], audiences: ['todo', ISSUER] })
   t.equal((await ask(both, { scope: 'introspect', audience: ISSUER })).status, 200)
   t.match(await api.login('ada', PASSWORD, { audience: `${ISSUER}/` }), {
     status: 400,

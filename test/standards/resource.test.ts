@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { basic, makeClient } from '../support/clients.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/hostile/forger.js'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
 
@@ -8,7 +8,7 @@ const BILLS = 'https://bills.test/v1'
 for (const store of anyStore) {
   test(`${store}: resource is audience under its standard name, wherever audience is (RFC 8707)`, async (t) => {
     const { api, env } = await startService(t, store, { AUDIENCE: `web,todo,${BILLS}` })
-    const client = await makeClient(env, 'backend', { scopes: ['todo:read'] })
+    const client = await createClient(env, 'backend', { scopes: ['todo:read'] })
     await api.signUp('ada', PASSWORD)
     const signedIn = await api.tokens('ada', PASSWORD, { audience: 'todo' })
     let { refresh_token } = signedIn
@@ -20,13 +20,13 @@ for (const store of anyStore) {
         path: '/token',
         form: () => ({ grant_type: 'client_credentials' }),
         allowed: BILLS,
-        headers: basic(client),
+        headers: basicAuthorization(client),
       },
       'POST /token, refresh_token': {
         path: '/token',
         form: () => ({ grant_type: 'refresh_token', refresh_token }),
         allowed: 'todo',
-        headers: basic(client),
+        headers: basicAuthorization(client),
       },
     }
     for (const [name, { path, form, allowed, ...more }] of Object.entries(requests)) {
@@ -54,7 +54,7 @@ for (const store of anyStore) {
     }
     const none = await api.call('/token', {
       raw: 'grant_type=client_credentials&resource=',
-      headers: { 'content-type': 'application/x-www-form-urlencoded', ...basic(client) },
+      headers: { 'content-type': 'application/x-www-form-urlencoded', ...basicAuthorization(client) },
     })
     t.equal(claimsOf(none.body.access_token).aud, 'web', 'without a value it counts as left out (RFC 6749 §3.1)')
   })

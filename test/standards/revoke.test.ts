@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { basic, makeClient } from '../support/clients.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
 import { CLIENT, PASSWORD, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
@@ -16,7 +16,7 @@ for (const store of stores) {
       [byAccess, byAccess.access_token],
       [byRefresh, byRefresh.refresh_token],
     ] as const) {
-      const answer = await api.call('/revoke', { form: { token }, headers: basic(CLIENT) })
+      const answer = await api.call('/revoke', { form: { token }, headers: basicAuthorization(CLIENT) })
       t.match(answer, { status: 200, text: '' })
       t.strictSame((await api.introspect(session.access_token)).body, { active: false })
       t.equal((await api.refresh(session.refresh_token)).status, 400)
@@ -29,17 +29,20 @@ for (const store of stores) {
   test(`${store}: POST /revoke ends the revoked token of a client, and its older tokens`, async (t) => {
     const { api, env } = await startService(t, store)
     const [backend, mailer] = [
-      await makeClient(env, 'backend', { scopes: ['introspect'] }),
-      await makeClient(env, 'mailer'),
+      await createClient(env, 'backend', { scopes: ['introspect'] }),
+      await createClient(env, 'mailer'),
     ]
     const grant = async (client: typeof backend) => {
       const form = { grant_type: 'client_credentials' }
-      return (await api.call('/token', { form, headers: basic(client) })).body.access_token as string
+      return (await api.call('/token', { form, headers: basicAuthorization(client) })).body.access_token as string
     }
     const [token, foreign] = [await grant(backend), await grant(mailer)]
     t.equal(await api.isActive(token), true)
 
-    t.match(await api.call('/revoke', { form: { token }, headers: basic(backend) }), { status: 200, text: '' })
+    t.match(await api.call('/revoke', { form: { token }, headers: basicAuthorization(backend) }), {
+      status: 200,
+      text: '',
+    })
 
     t.strictSame((await api.introspect(token)).body, { active: false })
     t.equal((await api.call('/verify', { bearer: token })).status, 401)
@@ -72,7 +75,7 @@ for (const store of stores) {
       `${header}.${claims}.${[...signature].reverse().join('')}`,
       `${refresh.slice(0, -2)}${otherEnd}`,
     ]) {
-      for (const headers of [basic(CLIENT), {}]) {
+      for (const headers of [basicAuthorization(CLIENT), {}]) {
         const answer = await api.call('/revoke', { form: { token, token_type_hint: 'nonsense' }, headers })
         t.match(answer, { status: 200, text: '' }, token.slice(0, 20))
       }
@@ -91,13 +94,19 @@ test('POST /revoke: given client credentials must be right, and the token is req
   const { access_token: token } = await api.tokens('ada', PASSWORD)
   const refused = { status: 401, body: { error: 'invalid_client' }, headers: { 'www-authenticate': /^Basic / } }
 
-  t.match(await api.call('/revoke', { form: { token }, headers: basic({ ...CLIENT, secret: 'wrong' }) }), refused)
-  t.match(await api.call('/revoke', { form: { token }, headers: basic({ ...CLIENT, id: 'nobody' }) }), refused)
+  t.match(
+    await api.call('/revoke', { form: { token }, headers: basicAuthorization({ ...CLIENT, secret: 'wrong' }) }),
+    refused,
+  )
+  t.match(
+    await api.call('/revoke', { form: { token }, headers: basicAuthorization({ ...CLIENT, id: 'nobody' }) }),
+    refused,
+  )
   t.match(await api.call('/revoke', { form: { token, client_id: CLIENT.id, client_secret: 'wrong' } }), refused)
   t.equal(await api.isActive(token), true)
-  const missing = await api.call('/revoke', { form: {}, headers: basic(CLIENT) })
+  const missing = await api.call('/revoke', { form: {}, headers: basicAuthorization(CLIENT) })
   t.match(missing, { status: 400, body: { error: 'invalid_request', error_description: 'token is missing' } })
-  t.match(await api.call('/revoke', { form: {}, headers: basic({ ...CLIENT, secret: 'wrong' }) }), refused)
+  t.match(await api.call('/revoke', { form: {}, headers: basicAuthorization({ ...CLIENT, secret: 'wrong' }) }), refused)
 })
 
 async function untilNextSecond(): Promise<void> {

@@ -1,10 +1,10 @@
 import { type Test, test } from 'tap'
 import { ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE } from '../../schemas/token.js'
-import { adminOf } from '../support/admin-client.js'
-import { basic, makeClient } from '../support/clients.js'
-import { presentAtEveryDoor, refused } from '../support/endpoints.js'
+import { adminClient } from '../support/admin-client.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
+import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { exchange } from '../support/exchange.js'
-import { now, withClaims } from '../support/gateways/tokens.js'
+import { unixSeconds as now, withClaims } from '../support/gateways/tokens.js'
 import { claimsOf } from '../support/hostile/forger.js'
 import { scrape } from '../support/scrape.js'
 import { PASSWORD, type Store, startService, stores } from '../support/service.js'
@@ -16,9 +16,9 @@ async function start(t: Test, store: Store) {
   const service = await startService(t, store, { AUDIENCE: 'web,todo,bills,mail' })
   const { api, env } = service
   const user = { username: 'ada', password: PASSWORD, roles: ['editor'] }
-  await adminOf(api)('POST', '/users', { json: user })
-  const gateway = await makeClient(env, 'gateway', { exchangeAudiences: ['todo', 'bills', 'elsewhere'] })
-  const todo = await makeClient(env, 'todo-api', { audiences: ['todo'], exchangeAudiences: ['bills', 'todo'] })
+  await adminClient(api)('POST', '/users', { json: user })
+  const gateway = await createClient(env, 'gateway', { exchangeAudiences: ['todo', 'bills', 'elsewhere'] })
+  const todo = await createClient(env, 'todo-api', { audiences: ['todo'], exchangeAudiences: ['bills', 'todo'] })
   const signIn = () => api.tokens('ada', PASSWORD, { scope: 'todo:read todo:write' })
   return { ...service, gateway, todo, signIn }
 }
@@ -66,8 +66,8 @@ for (const store of stores) {
 
     t.equal((await api.logout(person.access_token)).status, 204)
     for (const token of [narrow, second.access_token]) {
-      const outcome = await presentAtEveryDoor(api, token)
-      t.strictSame(outcome, refused)
+      const outcome = await presentAtEveryEndpoint(api, token)
+      t.strictSame(outcome, refusedAnswers)
     }
     t.match(await exchange(api, gateway, person.access_token, { audience: 'todo' }), { status: 400 })
   })
@@ -118,7 +118,7 @@ for (const store of stores) {
     const [person, ended] = [await signIn(), await signIn()]
     await api.logout(ended.access_token)
     const form = { grant_type: 'client_credentials' }
-    const own = (await api.call('/token', { form, headers: basic(gateway) })).body.access_token
+    const own = (await api.call('/token', { form, headers: basicAuthorization(gateway) })).body.access_token
     const forMail = (await api.tokens('ada', PASSWORD, { audience: 'mail' })).access_token
     const forTodo = (await api.tokens('ada', PASSWORD, { audience: 'todo' })).access_token
     const refusal = { status: 400, body: { error: 'invalid_request' } }
@@ -163,7 +163,7 @@ for (const store of stores) {
 
   test(`${store}: an exchanged token for ISSUER or the default audience opens nothing of the person's own account`, async (t) => {
     const { api, env, signIn } = await start(t, store)
-    const gateway = await makeClient(env, 'edge', { exchangeAudiences: ['web', ISSUER] })
+    const gateway = await createClient(env, 'edge', { exchangeAudiences: ['web', ISSUER] })
     const other = await signIn()
     for (const audience of ['web', ISSUER]) {
       const person = await signIn()
@@ -211,7 +211,7 @@ test('an exchange that is not one is refused, and says what to send', async (t) 
   }
   t.equal((await ask({ requested_token_type: ACCESS_TOKEN_TYPE })).status, 200)
 
-  const backend = await makeClient(env, 'backend', { scopes: ['introspect', 'admin'] })
+  const backend = await createClient(env, 'backend', { scopes: ['introspect', 'admin'] })
   t.match(await exchange(api, backend, token, { audience: 'todo' }), {
     status: 400,
     body: { error: 'unauthorized_client', error_description: /exchange audiences/ },
@@ -220,7 +220,10 @@ test('an exchange that is not one is refused, and says what to send', async (t) 
   const form = { grant_type: TOKEN_EXCHANGE, subject_token: token, subject_token_type: ACCESS_TOKEN_TYPE }
   t.match(await api.call('/token', { form: { ...form, audience: 'todo' } }), { status: 401 }, 'no credentials')
   t.match(
-    await api.call('/token', { form: { ...form, audience: 'todo' }, headers: basic({ ...gateway, secret: 'wrong' }) }),
+    await api.call('/token', {
+      form: { ...form, audience: 'todo' },
+      headers: basicAuthorization({ ...gateway, secret: 'wrong' }),
+    }),
     { status: 401, body: { error: 'invalid_client' } },
   )
 })
@@ -228,7 +231,7 @@ test('an exchange that is not one is refused, and says what to send', async (t) 
 for (const store of stores) {
   test(`${store}: an administrator gives a client exchange audiences, changes them, and takes them away`, async (t) => {
     const { api, audited, signIn } = await start(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     const made = await admin('POST', '/clients', { form: { id: 'edge', exchange_audiences: 'todo bills' } })
     t.match(made, { status: 201, body: { exchange_audiences: ['todo', 'bills'], audiences: [] } })
     const { access_token: token } = await signIn()

@@ -1,14 +1,17 @@
 import { test } from 'tap'
-import { basic, makeClient } from '../support/clients.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
 import { CLIENT, startService } from '../support/service.js'
 
 const AUDIENCES = { AUDIENCE: 'http://latchkey.test,todo,mail' }
 
 test('POST /token: a client gets its own token with its scopes (RFC 6749 §4.4)', async (t) => {
   const { api, env } = await startService(t, 'sqlite', AUDIENCES)
-  const client = await makeClient(env, 'backend', { scopes: ['todo:read', 'todo:write'] })
+  const client = await createClient(env, 'backend', { scopes: ['todo:read', 'todo:write'] })
 
-  const answer = await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basic(client) })
+  const answer = await api.call('/token', {
+    form: { grant_type: 'client_credentials' },
+    headers: basicAuthorization(client),
+  })
 
   t.equal(answer.status, 200)
   t.equal(answer.headers['cache-control'], 'no-store')
@@ -26,9 +29,9 @@ test('POST /token: a client gets its own token with its scopes (RFC 6749 §4.4)'
 
 test('POST /token: a client may ask for fewer scopes and another audience, and not for more', async (t) => {
   const { api, env } = await startService(t, 'sqlite', AUDIENCES)
-  const client = await makeClient(env, 'backend', { scopes: ['todo:read', 'todo:write'] })
+  const client = await createClient(env, 'backend', { scopes: ['todo:read', 'todo:write'] })
   const ask = (form: Record<string, string>) =>
-    api.call('/token', { form: { grant_type: 'client_credentials', ...form }, headers: basic(client) })
+    api.call('/token', { form: { grant_type: 'client_credentials', ...form }, headers: basicAuthorization(client) })
 
   const narrow = await ask({ scope: 'todo:read', audience: 'todo' })
   t.equal(narrow.body.scope, 'todo:read')
@@ -45,9 +48,9 @@ test('POST /token: a client may ask for fewer scopes and another audience, and n
 
 test('POST /token: a client with audiences gets tokens only for these', async (t) => {
   const { api, env } = await startService(t, 'sqlite', AUDIENCES)
-  const client = await makeClient(env, 'mailer', { audiences: ['mail', 'elsewhere'] })
+  const client = await createClient(env, 'mailer', { audiences: ['mail', 'elsewhere'] })
   const ask = (form: Record<string, string>) =>
-    api.call('/token', { form: { grant_type: 'client_credentials', ...form }, headers: basic(client) })
+    api.call('/token', { form: { grant_type: 'client_credentials', ...form }, headers: basicAuthorization(client) })
 
   const first = await ask({})
   t.equal((await api.introspect(first.body.access_token)).body.aud, 'mail', 'the first of its own is the default')
@@ -62,7 +65,7 @@ test('POST /token: a client with audiences gets tokens only for these', async (t
 
 test('POST /token: other grants are refused, above all the password grant', async (t) => {
   const { api } = await startService(t, 'sqlite')
-  const ask = (form: Record<string, string>) => api.call('/token', { form, headers: basic(CLIENT) })
+  const ask = (form: Record<string, string>) => api.call('/token', { form, headers: basicAuthorization(CLIENT) })
 
   for (const grant of ['password', 'authorization_code', 'client_credential', 'CLIENT_CREDENTIALS', '__proto__']) {
     const answer = await ask({ grant_type: grant, username: 'ada', password: 'x' })
@@ -77,7 +80,7 @@ test('H4: POST /token, /revoke and /introspect refuse a parameter given twice wi
   const { api } = await startService(t, 'sqlite')
   const form = (raw: string) => ({
     raw,
-    headers: { 'content-type': 'application/x-www-form-urlencoded', ...basic(CLIENT) },
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...basicAuthorization(CLIENT) },
   })
   for (const [path, raw] of [
     ['/token', 'grant_type=client_credentials&grant_type=client_credentials'],
@@ -98,8 +101,8 @@ test('POST /token: the client is authenticated before the other parameters are r
 
   t.match(await api.call('/token', { form: {} }), refused)
   t.match(await api.call('/token', { form: { grant_type: 'password' } }), refused)
-  t.match(await api.call('/token', { form: {}, headers: basic({ ...CLIENT, secret: 'wrong' }) }), refused)
-  t.match(await api.call('/token', { form: {}, headers: basic({ ...CLIENT, id: 'nobody' }) }), refused)
+  t.match(await api.call('/token', { form: {}, headers: basicAuthorization({ ...CLIENT, secret: 'wrong' }) }), refused)
+  t.match(await api.call('/token', { form: {}, headers: basicAuthorization({ ...CLIENT, id: 'nobody' }) }), refused)
   t.match(await api.call('/token', { form: { client_id: CLIENT.id } }), refused, 'an id alone is no credential')
 })
 
@@ -113,17 +116,25 @@ test('client authentication: Basic percent-encoded or raw, in the body, or both 
   const ask = async (more: Record<string, string>, headers: Record<string, string> = {}) =>
     (await api.call('/token', { form: { ...form, ...more }, headers })).status
 
-  t.equal(await ask({}, basic(odd)), 200, 'raw')
-  t.equal(await ask({}, basic(encoded)), 200, 'percent-encoded (RFC 6749 §2.3.1)')
-  t.equal(await ask({}, { authorization: basic(odd).authorization.replace('Basic', 'bAsIc') }), 200, 'in any case')
+  t.equal(await ask({}, basicAuthorization(odd)), 200, 'raw')
+  t.equal(await ask({}, basicAuthorization(encoded)), 200, 'percent-encoded (RFC 6749 §2.3.1)')
+  t.equal(
+    await ask({}, { authorization: basicAuthorization(odd).authorization.replace('Basic', 'bAsIc') }),
+    200,
+    'in any case',
+  )
   t.equal(await ask(posted), 200, 'in the body')
-  t.equal(await ask(posted, basic(odd)), 200, 'both, the same')
-  t.equal(await ask(posted, basic(encoded)), 200)
+  t.equal(await ask(posted, basicAuthorization(odd)), 200, 'both, the same')
+  t.equal(await ask(posted, basicAuthorization(encoded)), 200)
 
-  t.equal(await ask({ ...posted, client_secret: 'other' }, basic(odd)), 401, 'both, and they differ')
-  t.equal(await ask(posted, basic({ ...odd, secret: 'other' })), 401)
-  t.equal(await ask({ ...posted, client_id: 'other' }, basic(odd)), 401)
-  t.equal(await ask({}, basic({ ...odd, secret: encodeURIComponent(encoded.secret) })), 401, 'encoded twice')
+  t.equal(await ask({ ...posted, client_secret: 'other' }, basicAuthorization(odd)), 401, 'both, and they differ')
+  t.equal(await ask(posted, basicAuthorization({ ...odd, secret: 'other' })), 401)
+  t.equal(await ask({ ...posted, client_id: 'other' }, basicAuthorization(odd)), 401)
+  t.equal(
+    await ask({}, basicAuthorization({ ...odd, secret: encodeURIComponent(encoded.secret) })),
+    401,
+    'encoded twice',
+  )
   t.equal(await ask(posted, { authorization: 'Basic' }), 401, 'a header that says nothing is not passed over')
   t.equal(await ask(posted, { authorization: 'Negotiate abc' }), 401)
 })

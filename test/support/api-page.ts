@@ -77,8 +77,11 @@ function pageOf({ tags, paths }: Document): string {
     '# The API',
     `<!-- written by \`npm run docs\` from the OpenAPI document, which the service answers at /openapi.json -->
 
-Bodies are JSON or forms, answers are JSON. Every refusal is \`{"error": code, "error_description": text}\`. While the
-service runs, /docs has all of this to try. \\* marks what is required.`,
+After this page you can call every route, and know its parameters, answers and errors. While the service runs, you can try the
+calls at /docs.
+
+A body is JSON or a form, and an answer is JSON. Every error is \`{"error": code, "error_description": text}\`. \\* marks a required
+parameter.`,
     ...sections,
     ...(others.length > 0 ? ['## Others', ...others.map(section)] : []),
   ].join('\n\n')}\n`

@@ -52,22 +52,22 @@ export async function signUp(page: Page, username: string): Promise<void> {
   await page.getByRole('button', { name: 'Create an account' }).click()
   await fillIn(page, username)
   await page.getByRole('button', { name: 'Create an account' }).click()
-  await desk(page).waitFor()
+  await signedInHeading(page).waitFor()
 }
 
 export async function signIn(page: Page, username: string): Promise<void> {
   await fillIn(page, username)
   await page.getByRole('button', { name: 'Sign in' }).click()
-  await desk(page).waitFor()
+  await signedInHeading(page).waitFor()
 }
 
 export async function addTodo(page: Page, text: string): Promise<void> {
   await page.getByLabel('New todo').fill(text)
   await page.keyboard.press('Enter')
-  await todo(page, text).waitFor()
+  await todoCheckbox(page, text).waitFor()
 }
 
 /** What the page shows to a signed-in person, and to others. */
-export const desk = (page: Page) => page.getByRole('heading', { name: 'Your todos' })
-export const welcome = (page: Page) => page.getByRole('heading', { name: 'Sign in' })
-export const todo = (page: Page, text: string) => page.getByRole('checkbox', { name: text, exact: true })
+export const signedInHeading = (page: Page) => page.getByRole('heading', { name: 'Your todos' })
+export const signInHeading = (page: Page) => page.getByRole('heading', { name: 'Sign in' })
+export const todoCheckbox = (page: Page, text: string) => page.getByRole('checkbox', { name: text, exact: true })

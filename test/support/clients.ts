@@ -9,7 +9,7 @@ export interface Credentials {
 }
 
 /** Creates a client in the database of a service that runs on `env`. */
-export async function makeClient(
+export async function createClient(
   env: Environment,
   id: string,
   grants: Partial<ClientPermissions> = {},
@@ -31,6 +31,6 @@ export async function rotateSecret(env: Environment, { id }: Credentials, overla
 }
 
 /** The raw header of `client_secret_basic`: neither part is percent-encoded. */
-export function basic({ id, secret }: Credentials): { authorization: string } {
+export function basicAuthorization({ id, secret }: Credentials): { authorization: string } {
   return { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` }
 }

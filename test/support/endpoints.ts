@@ -1,7 +1,7 @@
 import type { Answer, Api } from './api.js'
-import { basic } from './clients.js'
+import { basicAuthorization } from './clients.js'
 
-export interface Outcome {
+export interface EndpointAnswers {
   introspect: string
   'refresh, in the body': string
   'refresh, as bearer'?: string
@@ -31,7 +31,7 @@ const invalidClient =
   '{"error":"invalid_client","error_description":"client authentication failed: send id and secret by HTTP Basic or in the body"}'
 
 /** The only right answers to a bad token. They are identical for every defect. */
-export const refused: Required<Outcome> = {
+export const refusedAnswers: Required<EndpointAnswers> = {
   introspect: '200 {"active":false}',
   'refresh, in the body': invalidGrant,
   'refresh, as bearer': invalidGrant,
@@ -52,7 +52,7 @@ export const refused: Required<Outcome> = {
 export const fitsHeader = (token: string) => /^[\t\x20-\x7e\x80-\xff]*$/.test(token) && !/[ \t]$/.test(token)
 
 /** The answers of all endpoints to a token, except `/logout`. A token that fits no header is sent only in bodies. */
-export async function presentAtEveryDoor(api: Api, token: string): Promise<Outcome> {
+export async function presentAtEveryEndpoint(api: Api, token: string): Promise<EndpointAnswers> {
   const inHeader = token.length < 7800 && fitsHeader(token)
   const inBody = await Promise.all([
     api.introspect(token),
@@ -60,7 +60,7 @@ export async function presentAtEveryDoor(api: Api, token: string): Promise<Outco
     api.call('/logout-all', { json: { token } }),
     api.call('/token', {
       form: { grant_type: 'refresh_token', refresh_token: token },
-      headers: basic(api.client),
+      headers: basicAuthorization(api.client),
     }),
   ])
   const asBearer = inHeader

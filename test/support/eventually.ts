@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * @param within how long to poll at most, in milliseconds. Only a failing test waits this long
  * @throws Error when the condition does not hold within that time
  */
-export async function eventually(condition: () => boolean | Promise<boolean>, within = 30_000): Promise<number> {
+export async function eventually(condition: () => boolean | Promise<boolean>, within = 60_000): Promise<number> {
   const began = performance.now()
   // Short pauses make a short wait exact. Longer pauses make a long wait cheap.
   for (let pause = 2; !(await condition()); pause = Math.min(pause * 1.2, 25)) {

@@ -1,7 +1,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
 import type { Answer, Api, Call } from './api.js'
-import { basic, type Credentials } from './clients.js'
+import { basicAuthorization, type Credentials } from './clients.js'
 import { PASSWORD } from './service.js'
 
 interface Schema {
@@ -38,7 +38,7 @@ interface Request {
 }
 
 /** The values of the placeholders. */
-export interface Alive {
+export interface Fixtures {
   access: string
   refresh: string
   client: string
@@ -50,7 +50,7 @@ export interface Alive {
   service: string
 }
 const MARKS = ['access', 'refresh', 'client', 'basic', 'name', 'user', 'session', 'service'] as const
-const mark = (name: keyof Alive) => `⟦${name}⟧`
+const mark = (name: keyof Fixtures) => `⟦${name}⟧`
 
 /** Each operation of a document: how to call it, and its possible answers. */
 export function operationsOf(document: {
@@ -330,10 +330,10 @@ export async function send(
   api: Api,
   operations: readonly Operation[],
   { operation: index, path, headers, body }: Request,
-  alive: Alive,
+  alive: Fixtures,
 ): Promise<{ status: number; fault: string | undefined }> {
   const operation = operations[index] as Operation
-  const fill = (text: string) => text.replace(/⟦(\w+)⟧/g, (_all, name: keyof Alive) => alive[name] ?? '')
+  const fill = (text: string) => text.replace(/⟦(\w+)⟧/g, (_all, name: keyof Fixtures) => alive[name] ?? '')
   const call: Call = {
     method: operation.method,
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, fill(value)])),
@@ -365,36 +365,36 @@ const describe = (errors: ErrorObject[] | null | undefined) =>
  * Keeps the values of the placeholders alive: it recreates what earlier requests ended, deleted or signed out. It uses
  * its own address, which the accounts trust, so that wrong guesses of others do not delay it.
  */
-export function createNursery(api: Api, admin: Credentials, fuzzer: () => Promise<Credentials>) {
+export function createFixtures(api: Api, admin: Credentials, fuzzer: () => Promise<Credentials>) {
   const headers = { 'x-forwarded-for': '198.51.100.1' }
   let credentials: Credentials | undefined
-  let alive: Alive | undefined
+  let alive: Fixtures | undefined
   let accounts = 0
 
-  async function isAlive({ access, client, refresh }: Alive): Promise<boolean> {
+  async function isAlive({ access, client, refresh }: Fixtures): Promise<boolean> {
     const both = await Promise.all([access, client].map((token) => api.isActive(token)))
     return both.every(Boolean) && refresh !== ''
   }
 
-  return async (): Promise<Alive> => {
+  return async (): Promise<Fixtures> => {
     if (alive && credentials && (await isAlive(alive))) return alive
     credentials = await fuzzer()
     const name = `fuzz-${accounts++}`
     const made = await api.call('/admin/users', {
       json: { username: name, password: PASSWORD, roles: ['editor'] },
-      headers: { ...headers, ...basic(admin) },
+      headers: { ...headers, ...basicAuthorization(admin) },
     })
     const service = `service-${accounts}`
-    await api.call('/admin/clients', { json: { id: service }, headers: basic(admin) })
+    await api.call('/admin/clients', { json: { id: service }, headers: basicAuthorization(admin) })
     const json = { username: name, password: PASSWORD, scope: 'todo:read' }
     const tokens = (await api.call('/login', { json, headers })).body
     const form = { grant_type: 'client_credentials' }
-    const own = (await api.call('/token', { form, headers: basic(credentials) })).body
+    const own = (await api.call('/token', { form, headers: basicAuthorization(credentials) })).body
     alive = {
       access: tokens.access_token,
       refresh: tokens.refresh_token,
       client: own.access_token,
-      basic: basic(credentials).authorization.slice('Basic '.length),
+      basic: basicAuthorization(credentials).authorization.slice('Basic '.length),
       name,
       user: made.body.id,
       session: tokens.sid,

@@ -22,24 +22,24 @@ export async function makeKey(alg: Algorithm): Promise<PrivateKey> {
 }
 
 /** The public half of a key in the form of a JWKS. */
-export function publicOf({ kty, crv, x, y, n, e, kid, alg }: PrivateKey): JWK {
+export function publicJwk({ kty, crv, x, y, n, e, kid, alg }: PrivateKey): JWK {
   return JSON.parse(JSON.stringify({ kty, crv, x, y, n, e, kid, alg, use: 'sig' }))
 }
 
-export const keySet = (...keys: JWK[]): string => JSON.stringify({ keys })
+export const jwkSet = (...keys: JWK[]): string => JSON.stringify({ keys })
 
 /** Writes a key file, which the end of the test deletes. */
-export function keyFile(t: Test, ...keys: JWK[]): string {
+export function writeKeyFile(t: Test, ...keys: JWK[]): string {
   const path = join(temporaryFolder(t), 'keys.json')
-  writeFileSync(path, keySet(...keys))
+  writeFileSync(path, jwkSet(...keys))
   return path
 }
 
 /** The settings of a service that signs with these keys. */
-export const withKeyFile = (path: string) => ({ JWT_SECRET: '', JWT_KEYS_FILE: path })
+export const keyFileSettings = (path: string) => ({ JWT_SECRET: '', JWT_KEYS_FILE: path })
 
 /** The header of a token, without a check. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look into headers of every shape
-export function headerOf(token: string): any {
+export function decodeHeader(token: string): any {
   return JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8'))
 }

@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import { startRedis } from './servers/redis.js'
 import { type Environment, environment } from './service.js'
 
-export interface Ran {
+export interface CommandResult {
   code: number | null
   stdout: string
   stderr: string
@@ -14,10 +14,10 @@ export interface Ran {
 }
 
 /** The two combinations of stores that differ for the command line. */
-export const settings = ['sqlite', 'postgres and redis'] as const
+export const storeCombinations = ['sqlite', 'postgres and redis'] as const
 
-/** The settings of a service on its own stores. */
-export async function environmentOf(t: Test, setting: (typeof settings)[number]): Promise<Environment> {
+/** The storeCombinations of a service on its own stores. */
+export async function environmentOf(t: Test, setting: (typeof storeCombinations)[number]): Promise<Environment> {
   if (setting === 'sqlite') return environment(t, 'sqlite')
   const redis = await startRedis()
   t.teardown(() => redis.stop())
@@ -25,16 +25,20 @@ export async function environmentOf(t: Test, setting: (typeof settings)[number])
 }
 
 /** The environment of an operator's shell: the addresses of the stores, and no secret of the service. */
-export function shellOf({ DATABASE_URL, REDIS_URL }: Environment): Environment {
+export function operatorEnvironment({ DATABASE_URL, REDIS_URL }: Environment): Environment {
   const shell = { NODE_ENV: 'production', DATABASE_URL: DATABASE_URL as string }
   return REDIS_URL === undefined ? shell : { ...shell, REDIS_URL }
 }
 
-export const PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
+export const LATCHKEY_PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 
 /** Runs the real program as a shell would. */
-export async function latchkey(args: string[], env: Environment = {}, stdin: string | Buffer = ''): Promise<Ran> {
-  const child = spawn(PROGRAM, args, { env: { PATH: process.env.PATH, ...env } })
+export async function latchkey(
+  args: string[],
+  env: Environment = {},
+  stdin: string | Buffer = '',
+): Promise<CommandResult> {
+  const child = spawn(LATCHKEY_PROGRAM, args, { env: { PATH: process.env.PATH, ...env } })
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (chunk) => (stdout += chunk))
   child.stderr.on('data', (chunk) => (stderr += chunk))

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Verifier } from '@latchkey/verifier'
 import type { Test } from 'tap'
 import type { Answer, Api, Tokens } from './api.js'
+import { eventually } from './eventually.js'
 import { PASSWORD } from './service.js'
-import { until, verdict } from './verifier-setup.js'
+import { verdict } from './verifier-setup.js'
 
 /** The answer, with the milliseconds until it came. */
 export async function timed(ask: () => Promise<Answer>): Promise<Answer & { took: number }> {
@@ -75,10 +76,10 @@ export async function countAccepted(verifiers: Verifier[], { ended }: Ledger): P
 }
 
 /** Waits until all verifiers accept a live token. */
-export async function accepts(t: Test, api: Api, verifiers: Verifier[]): Promise<void> {
+export async function untilAccepted(t: Test, api: Api, verifiers: Verifier[]): Promise<void> {
   const { body } = await new Ledger(t).insist(() => api.login('ada-0', PASSWORD))
   for (const verifier of verifiers) {
-    await until(async () => (await verdict(verifier, body.access_token)) === 'good', 10_000)
+    await eventually(async () => (await verdict(verifier, body.access_token)) === 'good')
   }
 }
 

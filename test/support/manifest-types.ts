@@ -6,7 +6,7 @@ import { type Manifest, root } from './kustomize.js'
  * The type errors of manifests, by the types of the Kubernetes API (`kubernetes-models`): unknown fields, missing
  * fields, wrong types. The compiler checks them, because the validators of the package accept unknown fields.
  */
-export function faultsOf(manifests: readonly Manifest[]): string[] {
+export function manifestFaults(manifests: readonly Manifest[]): string[] {
   const source = manifests
     .map((manifest, index) => {
       const { apiVersion, kind } = manifest

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import type { SessionStore } from '../../src/sessions/session.js'
 import type { Store } from './service.js'
-import { newSession, newUser, openStore, present } from './stores.js'
+import { newSession, newUserId, openStore, presentGeneration } from './stores.js'
 
 const ROUNDS = 40
 
@@ -10,11 +10,13 @@ export function sessionRaces(store: Store): void {
   test(`${store}: R1: one of 50 simultaneous rotations of a generation succeeds, and all get its successor`, async (t) => {
     const { sessions, replica } = await openStore(t, store)
     const replicas = [sessions, await replica()]
-    const { session } = await sessions.create(newSession(newUser()))
+    const { session } = await sessions.create(newSession(newUserId()))
 
     for (let generation = 0; generation < 5; generation += 1) {
       const rotations = await Promise.all(
-        Array.from({ length: 50 }, (_, i) => present(pick(replicas, i), session.sub, session.sid, generation)),
+        Array.from({ length: 50 }, (_, i) =>
+          presentGeneration(pick(replicas, i), session.sub, session.sid, generation),
+        ),
       )
 
       const outcomes = rotations.map(({ outcome }) => outcome).sort()
@@ -29,18 +31,18 @@ export function sessionRaces(store: Store): void {
     const { sessions, replica } = await openStore(t, store)
     const other = await replica()
     for (let round = 0; round < ROUNDS; round += 1) {
-      const { session } = await sessions.create(newSession(newUser()))
+      const { session } = await sessions.create(newSession(newUserId()))
       const { sub, sid } = session
 
       const [rotation] = await Promise.all([
-        present(sessions, sub, sid, 0),
+        presentGeneration(sessions, sub, sid, 0),
         round % 2 ? other.revoke(sub, [sid]) : other.revokeAll(sub),
       ])
 
       if (!['rotated', 'unknown'].includes(rotation.outcome)) t.fail(`the rotation was ${rotation.outcome}`)
       for (const each of [sessions, other]) {
         if ((await each.findUsername(sub, sid)) !== undefined) t.fail('it has a holder')
-        if ((await present(each, sub, sid, 1)).outcome !== 'unknown') t.fail('its successor rotates')
+        if ((await presentGeneration(each, sub, sid, 1)).outcome !== 'unknown') t.fail('its successor rotates')
         if ((await each.list(sub)).length > 0) t.fail('it is listed')
       }
     }
@@ -50,7 +52,7 @@ export function sessionRaces(store: Store): void {
     const { sessions, replica } = await openStore(t, store)
     const replicas = [sessions, await replica()]
     for (let round = 0; round < ROUNDS; round += 1) {
-      const { session } = await sessions.create(newSession(newUser()))
+      const { session } = await sessions.create(newSession(newUserId()))
 
       const ended = await Promise.all(
         Array.from({ length: 8 }, (_, i) => pick(replicas, i).revoke(session.sub, [session.sid])),
@@ -65,7 +67,7 @@ export function sessionRaces(store: Store): void {
       const { sessions, replica } = await openStore(t, store, { sessionsPerUser })
       const replicas = [sessions, await replica()]
       for (let round = 0; round < ROUNDS / 4; round += 1) {
-        const sub = newUser()
+        const sub = newUserId()
         for (let i = 0; i < sessionsPerUser; i += 1) await signIn(sessions, sub)
 
         await Promise.all(Array.from({ length: 10 }, (_, i) => signIn(pick(replicas, i), sub)))
@@ -79,7 +81,7 @@ export function sessionRaces(store: Store): void {
     const { sessions, replica } = await openStore(t, store)
     const other = await replica()
     for (let round = 0; round < ROUNDS / 2; round += 1) {
-      const sub = newUser()
+      const sub = newUserId()
       const sids = await Promise.all(
         Array.from({ length: 8 }, async () => (await sessions.create(newSession(sub))).session.sid),
       )
@@ -87,7 +89,7 @@ export function sessionRaces(store: Store): void {
       const [first, second] = await Promise.all([
         sessions.revokeAll(sub),
         other.revokeAll(sub),
-        ...sids.map((sid, i) => present(pick([sessions, other], i), sub, sid, 0)),
+        ...sids.map((sid, i) => presentGeneration(pick([sessions, other], i), sub, sid, 0)),
         other.revoke(sub, [...sids].reverse()),
       ])
 

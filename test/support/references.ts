@@ -29,7 +29,7 @@ function secretKeysOfTheManual(): string[] {
 }
 
 /** The demands of the standard, and two more: a read-only root and a memory limit. */
-export function unrestricted(pod: Any): string[] {
+export function podSecurityFaults(pod: Any): string[] {
   const faults: string[] = []
   const demand = (isSo: boolean, what: string) => isSo || faults.push(what)
   demand(pod.securityContext?.runAsNonRoot === true, 'runAsNonRoot')

@@ -122,10 +122,10 @@ const races: Race[] = [
   },
   {
     name: 'refresh ∥ disable',
-    async run({ next, tally, rooms }, { name, sub, password }) {
+    async run({ next, tally, services }, { name, sub, password }) {
       const tokens = await next().tokens(name, password)
-      const issued = await refreshAgainst(tokens, next, tally, () => disable({ rooms }, sub))
-      await persist(() => rooms.users.enable(sub))
+      const issued = await refreshAgainst(tokens, next, tally, () => disable({ services }, sub))
+      await persist(() => services.users.enable(sub))
       return issued
     },
   },
@@ -144,13 +144,13 @@ const races: Race[] = [
   },
   {
     name: 'sign-in ∥ disable',
-    async run({ next, tally, rooms }, { name, sub, password, signInTime }) {
+    async run({ next, tally, services }, { name, sub, password, signInTime }) {
       const [login] = await Promise.all([
         jitter(0, () => next().login(name, password)),
-        jitter(signInTime * 2, () => disable({ rooms }, sub)),
+        jitter(signInTime * 2, () => disable({ services }, sub)),
       ])
       tally.count(login)
-      await persist(() => rooms.users.enable(sub))
+      await persist(() => services.users.enable(sub))
       // A sign-in resets the failure count. Otherwise the refusals would throttle the account.
       await next().logout((await next().tokens(name, password)).refresh_token)
       return login.status === 200 ? [login.body] : []
@@ -196,9 +196,9 @@ async function refreshAgainst(
   return [tokens, ...refreshed.filter(({ status }) => status === 200).map(({ body }) => body)]
 }
 
-async function disable({ rooms }: Pick<Replicas, 'rooms'>, sub: string): Promise<void> {
-  await persist(() => rooms.users.disable(sub))
-  await persist(() => rooms.sessions.revokeAll(sub))
+async function disable({ services }: Pick<Replicas, 'services'>, sub: string): Promise<void> {
+  await persist(() => services.users.disable(sub))
+  await persist(() => services.sessions.revokeAll(sub))
 }
 
 async function changePassword({ next, tally }: Arena, person: Person, { access_token: bearer }: Tokens): Promise<void> {

@@ -7,11 +7,11 @@ import { openStores } from '../../src/stores.js'
 import { createPasswordHashing } from '../../src/users/password.js'
 import { createUsers, type Users } from '../../src/users/users.js'
 import { type Answer, Api, type Call } from './api.js'
+import { eventually } from './eventually.js'
 import { startRedis } from './servers/redis.js'
 import { CLIENT, type Environment, environment, type SpawnedService, spawnService } from './service.js'
-import { poll } from './stores.js'
 
-export interface Rooms {
+export interface Services {
   users: Users
   sessions: SessionStore
 }
@@ -27,7 +27,7 @@ export interface Replicas {
   /** How many lines of the audit logs have this event. */
   audited(event: string): number
   /** What an administrator's tool uses: the same stores, without HTTP. */
-  rooms: Rooms
+  services: Services
 }
 
 export async function startReplicas(
@@ -57,7 +57,7 @@ export async function startReplicas(
     unavailable: () => apis.reduce((sum, { unavailable }) => sum + unavailable, 0),
     next: () => apis[turn++ % 3] as Api,
     audited: (event) => processes.reduce((sum, { output }) => sum + output().split(`"event":"${event}"`).length - 1, 0),
-    rooms: await openRooms(t, env),
+    services: await openServices(t, env),
   }
 }
 
@@ -81,10 +81,10 @@ class PersistentApi extends Api {
   }
 }
 
-async function openRooms(t: Test, env: Environment): Promise<Rooms> {
+async function openServices(t: Test, env: Environment): Promise<Services> {
   const { database, sessions, close } = await openStores(readConfig(env), createLogger('silent'))
   t.teardown(close)
-  await poll(t, async () =>
+  await eventually(async () =>
     sessions.ping().then(
       () => true,
       () => false,

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import type { IssuableSession, Rotation } from '../../src/sessions/session.js'
 import type { Store } from './service.js'
-import { newSession, newUser, openStore, present } from './stores.js'
+import { newSession, newUserId, openStore, presentGeneration } from './stores.js'
 
 const HOUR = 3_600_000
 
@@ -9,7 +9,7 @@ const HOUR = 3_600_000
 export function sessionContract(store: Store): void {
   test(`${store}: a new session is found, with all its values`, async (t) => {
     const { sessions } = await openStore(t, store)
-    const begun = newSession(newUser())
+    const begun = newSession(newUserId())
 
     const { session, excess } = await sessions.create(begun)
 
@@ -25,7 +25,7 @@ export function sessionContract(store: Store): void {
   test(`${store}: live sessions of all users are counted`, async (t) => {
     const { sessions, age } = await openStore(t, store)
     t.equal(await sessions.count(), 0)
-    const [one] = [await sessions.create(newSession(newUser())), await sessions.create(newSession(newUser()))]
+    const [one] = [await sessions.create(newSession(newUserId())), await sessions.create(newSession(newUserId()))]
     t.equal(await sessions.count(), 2)
     await sessions.revoke(one.session.sub, [one.session.sid])
     t.equal(await sessions.count(), 1)
@@ -35,7 +35,7 @@ export function sessionContract(store: Store): void {
 
   test(`${store}: empty values, absent values and every script are read unchanged`, async (t) => {
     const { sessions } = await openStore(t, store)
-    const begun = newSession(newUser(), {
+    const begun = newSession(newUserId(), {
       username: 'Ώδα 𝕒',
       scope: '',
       roles: [],
@@ -48,15 +48,15 @@ export function sessionContract(store: Store): void {
 
     t.match((await sessions.list(begun.sub))[0], begun)
     const { username, deviceName, ip, userAgent, ...grant } = begun
-    t.match(await present(sessions, begun.sub, begun.sid, 0), { outcome: 'rotated', session: grant })
+    t.match(await presentGeneration(sessions, begun.sub, begun.sid, 0), { outcome: 'rotated', session: grant })
   })
 
   test(`${store}: the current generation rotates, and extends the session from now`, async (t) => {
     const { sessions, age } = await openStore(t, store)
-    const { session } = await sessions.create(newSession(newUser()))
+    const { session } = await sessions.create(newSession(newUserId()))
     await age(60_000)
 
-    const rotation = await present(sessions, session.sub, session.sid, 0)
+    const rotation = await presentGeneration(sessions, session.sub, session.sid, 0)
 
     const rotated = rotatedSession(rotation, 'rotated')
     t.equal(rotated.generation, 1)
@@ -70,25 +70,25 @@ export function sessionContract(store: Store): void {
 
   test(`${store}: R2: within the grace a replay gets the same successor, and changes nothing`, async (t) => {
     const { sessions, age } = await openStore(t, store)
-    const { session } = await sessions.create(newSession(newUser()))
-    const rotated = rotatedSession(await present(sessions, session.sub, session.sid, 0), 'rotated')
+    const { session } = await sessions.create(newSession(newUserId()))
+    const rotated = rotatedSession(await presentGeneration(sessions, session.sub, session.sid, 0), 'rotated')
 
     for (const _ of [1, 2, 3]) {
-      t.strictSame(rotatedSession(await present(sessions, session.sub, session.sid, 0), 'replayed'), rotated)
+      t.strictSame(rotatedSession(await presentGeneration(sessions, session.sub, session.sid, 0), 'replayed'), rotated)
     }
 
     await age(25_000)
-    const later = rotatedSession(await present(sessions, session.sub, session.sid, 0), 'replayed')
+    const later = rotatedSession(await presentGeneration(sessions, session.sub, session.sid, 0), 'replayed')
     t.equal(later.generation, 1)
     t.equal(later.expiresAt, rotated.expiresAt - 25_000, 'a replay extends nothing')
     await age(5000 + 1)
     t.strictSame(
-      await present(sessions, session.sub, session.sid, 0),
+      await presentGeneration(sessions, session.sub, session.sid, 0),
       { outcome: 'reused', successor: 'unused' },
       'late',
     )
     t.match(
-      await present(sessions, session.sub, session.sid, 1),
+      await presentGeneration(sessions, session.sub, session.sid, 1),
       { outcome: 'rotated' },
       'the successor was good still',
     )
@@ -96,93 +96,102 @@ export function sessionContract(store: Store): void {
 
   test(`${store}: R4: two generations back is reuse, also within the grace; the store only reports it`, async (t) => {
     const { sessions } = await openStore(t, store)
-    const { session } = await sessions.create(newSession(newUser()))
-    await present(sessions, session.sub, session.sid, 0)
-    await present(sessions, session.sub, session.sid, 1)
+    const { session } = await sessions.create(newSession(newUserId()))
+    await presentGeneration(sessions, session.sub, session.sid, 0)
+    await presentGeneration(sessions, session.sub, session.sid, 1)
 
-    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'reused', successor: 'used' })
+    t.strictSame(await presentGeneration(sessions, session.sub, session.sid, 0), {
+      outcome: 'reused',
+      successor: 'used',
+    })
 
     t.equal(await sessions.findUsername(session.sub, session.sid), 'ada')
-    t.match(await present(sessions, session.sub, session.sid, 1), { outcome: 'replayed' })
+    t.match(await presentGeneration(sessions, session.sub, session.sid, 1), { outcome: 'replayed' })
   })
 
   test(`${store}: a session that never began, ended, expired or belongs to another user is unknown`, async (t) => {
     const { sessions, age } = await openStore(t, store)
-    const { session } = await sessions.create(newSession(newUser()))
+    const { session } = await sessions.create(newSession(newUserId()))
     const { session: ended } = await sessions.create(newSession(session.sub))
     await sessions.revoke(ended.sub, [ended.sid])
 
-    t.strictSame(await present(sessions, session.sub, newSession(session.sub).sid, 0), { outcome: 'unknown' })
-    t.strictSame(await present(sessions, ended.sub, ended.sid, 0), { outcome: 'unknown' })
-    t.strictSame(await present(sessions, newUser(), session.sid, 0), { outcome: 'unknown' })
-    t.equal(await sessions.findUsername(newUser(), session.sid), undefined)
+    t.strictSame(await presentGeneration(sessions, session.sub, newSession(session.sub).sid, 0), { outcome: 'unknown' })
+    t.strictSame(await presentGeneration(sessions, ended.sub, ended.sid, 0), { outcome: 'unknown' })
+    t.strictSame(await presentGeneration(sessions, newUserId(), session.sid, 0), { outcome: 'unknown' })
+    t.equal(await sessions.findUsername(newUserId(), session.sid), undefined)
     t.equal(await sessions.findUsername(ended.sub, ended.sid), undefined)
     await age(HOUR + 1)
-    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
+    t.strictSame(await presentGeneration(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
   })
 
   test(`${store}: a generation newer than the store's moves the session to itself`, async (t) => {
     const { sessions } = await openStore(t, store)
-    const { session } = await sessions.create(newSession(newUser()))
+    const { session } = await sessions.create(newSession(newUserId()))
 
-    const moved = rotatedSession(await present(sessions, session.sub, session.sid, 7), 'rotated')
+    const moved = rotatedSession(await presentGeneration(sessions, session.sub, session.sid, 7), 'rotated')
 
     t.equal(moved.generation, 8)
-    t.strictSame(rotatedSession(await present(sessions, session.sub, session.sid, 7), 'replayed'), moved)
-    t.strictSame(await present(sessions, session.sub, session.sid, 6), { outcome: 'reused', successor: 'used' })
-    t.match(await present(sessions, session.sub, session.sid, 8), { outcome: 'rotated', session: { generation: 9 } })
+    t.strictSame(rotatedSession(await presentGeneration(sessions, session.sub, session.sid, 7), 'replayed'), moved)
+    t.strictSame(await presentGeneration(sessions, session.sub, session.sid, 6), {
+      outcome: 'reused',
+      successor: 'used',
+    })
+    t.match(await presentGeneration(sessions, session.sub, session.sid, 8), {
+      outcome: 'rotated',
+      session: { generation: 9 },
+    })
   })
 
   test(`${store}: R9: an unused session ends by itself; look-ups and replays do not extend it`, async (t) => {
     const { sessions, age } = await openStore(t, store, { refreshGrace: 2 * HOUR })
-    const { session } = await sessions.create(newSession(newUser()))
-    await present(sessions, session.sub, session.sid, 0)
+    const { session } = await sessions.create(newSession(newUserId()))
+    await presentGeneration(sessions, session.sub, session.sid, 0)
 
     await age(HOUR - 5000)
     t.equal(await sessions.findUsername(session.sub, session.sid), 'ada')
     t.equal((await sessions.list(session.sub)).length, 1)
-    t.match(await present(sessions, session.sub, session.sid, 0), { outcome: 'replayed' })
+    t.match(await presentGeneration(sessions, session.sub, session.sid, 0), { outcome: 'replayed' })
 
     await age(5000 + 1)
     t.equal(await sessions.findUsername(session.sub, session.sid), undefined)
     t.strictSame(await sessions.list(session.sub), [])
-    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
+    t.strictSame(await presentGeneration(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
     t.strictSame(await sessions.revoke(session.sub, [session.sid]), [])
   })
 
   test(`${store}: R9: a session in daily use ends at its maximum age, to the millisecond`, async (t) => {
     const { sessions, age } = await openStore(t, store, { sessionMaxAge: 2 * HOUR })
-    const { session } = await sessions.create(newSession(newUser()))
+    const { session } = await sessions.create(newSession(newUserId()))
     const end = session.createdAt + 2 * HOUR
 
     for (const generation of [0, 1]) {
       await age(HOUR - 5000)
-      await present(sessions, session.sub, session.sid, generation)
+      await presentGeneration(sessions, session.sub, session.sid, generation)
     }
 
     const [living] = await sessions.list(session.sub)
     t.equal(living?.expiresAt, end - 2 * (HOUR - 5000))
     await age(10_001)
     t.equal(await sessions.findUsername(session.sub, session.sid), undefined)
-    t.strictSame(await present(sessions, session.sub, session.sid, 2), { outcome: 'unknown' })
+    t.strictSame(await presentGeneration(sessions, session.sub, session.sid, 2), { outcome: 'unknown' })
   })
 
   test(`${store}: R9: a maximum age below the idle time applies from the start`, async (t) => {
     const { sessions } = await openStore(t, store, { sessionMaxAge: 60_000 })
 
-    const { session } = await sessions.create(newSession(newUser()))
+    const { session } = await sessions.create(newSession(newUserId()))
 
     t.equal(session.expiresAt, session.createdAt + 60_000)
-    const rotated = rotatedSession(await present(sessions, session.sub, session.sid, 0), 'rotated')
+    const rotated = rotatedSession(await presentGeneration(sessions, session.sub, session.sid, 0), 'rotated')
     t.equal(rotated.expiresAt, session.expiresAt)
   })
 
   test(`${store}: a revocation returns exactly the sessions that it ended`, async (t) => {
     const { sessions } = await openStore(t, store)
-    const sub = newUser()
+    const sub = newUserId()
     const { session: phone } = await sessions.create(newSession(sub))
     const { session: laptop } = await sessions.create(newSession(sub))
-    const { session: others } = await sessions.create(newSession(newUser()))
+    const { session: others } = await sessions.create(newSession(newUserId()))
 
     t.strictSame(await sessions.revoke(sub, []), [])
     await sessions.confirmRevoked(sub)
@@ -196,10 +205,10 @@ export function sessionContract(store: Store): void {
 
   test(`${store}: revokeAll spares the excepted session, and every other user`, async (t) => {
     const { sessions } = await openStore(t, store)
-    const sub = newUser()
+    const sub = newUserId()
     const created = [1, 2, 3, 4].map(async () => (await sessions.create(newSession(sub))).session.sid)
     const [kept, ...gone] = (await Promise.all(created)) as [string, ...string[]]
-    const { session: others } = await sessions.create(newSession(newUser()))
+    const { session: others } = await sessions.create(newSession(newUserId()))
 
     t.strictSame((await sessions.revokeAll(sub, kept)).sort(), gone.sort())
     t.strictSame(await sessions.revokeAll(sub, kept), [])
@@ -212,19 +221,19 @@ export function sessionContract(store: Store): void {
 
   test(`${store}: F23: an ended session stays ended when the clock of the store steps back`, async (t) => {
     const { sessions, age } = await openStore(t, store)
-    const { session } = await sessions.create(newSession(newUser()))
+    const { session } = await sessions.create(newSession(newUserId()))
     await age(HOUR + 1)
     await sessions.revoke(session.sub, [session.sid])
 
     await age(-HOUR)
 
     t.equal(await sessions.findUsername(session.sub, session.sid), undefined)
-    t.strictSame(await present(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
+    t.strictSame(await presentGeneration(sessions, session.sub, session.sid, 0), { outcome: 'unknown' })
   })
 
   test(`${store}: sessions are listed by their last use, the latest first`, async (t) => {
     const { sessions, age } = await openStore(t, store)
-    const sub = newUser()
+    const sub = newUserId()
     const sids: string[] = []
     for (const _ of [1, 2, 3]) {
       sids.push((await sessions.create(newSession(sub))).session.sid)
@@ -233,11 +242,11 @@ export function sessionContract(store: Store): void {
     const [first, second, third] = sids as [string, string, string]
 
     t.strictSame(await listed(), [third, second, first])
-    await present(sessions, sub, first, 0)
+    await presentGeneration(sessions, sub, first, 0)
     t.strictSame(await listed(), [first, third, second])
     await age(1000)
-    await present(sessions, sub, second, 0)
-    await present(sessions, sub, first, 0)
+    await presentGeneration(sessions, sub, second, 0)
+    await presentGeneration(sessions, sub, first, 0)
     t.strictSame(await listed(), [second, first, third], 'a replay is no use')
 
     async function listed() {
@@ -247,7 +256,7 @@ export function sessionContract(store: Store): void {
 
   test(`${store}: R13: past the user's limit the longest unused session is returned, never the new one`, async (t) => {
     const { sessions, age } = await openStore(t, store, { sessionsPerUser: 3 })
-    const sub = newUser()
+    const sub = newUserId()
     const sids: string[] = []
     for (const _ of [1, 2, 3]) {
       const { session, excess } = await sessions.create(newSession(sub))
@@ -256,7 +265,7 @@ export function sessionContract(store: Store): void {
       await age(1000)
     }
     const [first, second, third] = sids as [string, string, string]
-    await present(sessions, sub, first, 0)
+    await presentGeneration(sessions, sub, first, 0)
     await age(1000)
 
     const { session: fourth, excess } = await sessions.create(newSession(sub))
@@ -272,12 +281,12 @@ export function sessionContract(store: Store): void {
     await sessions.revoke(sub, [second, third])
     t.strictSame((await sessions.list(sub)).length, 3)
     t.equal(await sessions.findUsername(sub, fourth.sid), 'ada')
-    t.strictSame((await sessions.create(newSession(newUser()))).excess, [], 'another user is not counted')
+    t.strictSame((await sessions.create(newSession(newUserId()))).excess, [], 'another user is not counted')
   })
 
   test(`${store}: R13: expired and ended sessions do not count`, async (t) => {
     const { sessions, age } = await openStore(t, store, { sessionsPerUser: 2 })
-    const sub = newUser()
+    const sub = newUserId()
     await sessions.create(newSession(sub))
     await sessions.create(newSession(sub))
     await age(HOUR + 1)

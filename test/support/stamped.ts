@@ -5,7 +5,7 @@ import { REFRESH_SECRET } from './service.js'
  * The claims with the `jti` that the service would compute. Without it a forged token would be refused because of its
  * `jti`, and not because of the tested defect. Text that is not an object with a `jti` stays unchanged.
  */
-export function stamped(text: string, secret = REFRESH_SECRET): string {
+export function withGenuineJti(text: string, secret = REFRESH_SECRET): string {
   let claims: { jti?: unknown } | null
   try {
     claims = JSON.parse(text)
@@ -21,6 +21,6 @@ export function stamped(text: string, secret = REFRESH_SECRET): string {
 }
 
 /** The same for an object of claims. */
-export function stampedClaims<Claims extends object>(claims: Claims, secret?: string): Claims {
-  return JSON.parse(stamped(JSON.stringify(claims), secret))
+export function claimsWithGenuineJti<Claims extends object>(claims: Claims, secret?: string): Claims {
+  return JSON.parse(withGenuineJti(JSON.stringify(claims), secret))
 }

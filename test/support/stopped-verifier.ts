@@ -9,22 +9,22 @@ const verifier = createVerifier(JSON.parse(process.argv[2] as string))
  * A token to check. With `until`, the event loop is soon blocked until this file exists. A file with this name and
  * `.blocked` reports the block.
  */
-export interface Question {
+export interface VerdictRequest {
   token: string
   until?: string
 }
-export interface Verdict {
+export interface VerdictResponse {
   verdict: string
   /** Milliseconds. */
   took: number
 }
 
-process.on('message', async ({ token, until }: Question) => {
+process.on('message', async ({ token, until }: VerdictRequest) => {
   const began = performance.now()
   const answer = verdict(verifier, token)
   // The verifier has sent its query by then.
   if (until) setTimeout(() => block(until), 20)
-  process.send?.({ verdict: await answer, took: performance.now() - began } satisfies Verdict)
+  process.send?.({ verdict: await answer, took: performance.now() - began } satisfies VerdictResponse)
 })
 process.on('disconnect', () => process.exit())
 

@@ -17,7 +17,6 @@ import {
   type StoreOptions,
 } from '../../src/sessions/session.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
-import { eventually } from './eventually.js'
 import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
 import { type Store, temporaryFolder } from './service.js'
@@ -142,12 +141,12 @@ export function newSession(sub: string, overrides: Partial<NewSession> = {}): Ne
   }
 }
 
-export const newUser = (): string => randomUUID()
+export const newUserId = (): string => randomUUID()
 
 /** Presents a generation of a session, like the person's own device. */
-export const present = (sessions: SessionStore, sub: string, sid: string, generation: number): Promise<Rotation> =>
-  sessions.rotate({ sub, sid, generation }, FIRST_PARTY_CLIENT_ID)
-
-export async function poll(_t: Test, condition: () => Promise<boolean>): Promise<void> {
-  await eventually(condition)
-}
+export const presentGeneration = (
+  sessions: SessionStore,
+  sub: string,
+  sid: string,
+  generation: number,
+): Promise<Rotation> => sessions.rotate({ sub, sid, generation }, FIRST_PARTY_CLIENT_ID)

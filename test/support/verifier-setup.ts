@@ -10,7 +10,7 @@ import { type Environment, JWT_SECRET, PASSWORD, type RunningService, startServi
 
 export const ISSUER = 'http://latchkey.test'
 
-export interface Setting {
+export interface VerifierSetup {
   redis: RedisServer
   /** The test's own client. */
   admin: Redis
@@ -23,11 +23,11 @@ export interface Setting {
  * Starts a service with its own Redis, which seems to have been in use for an hour. Verifiers look up tokens of the
  * first seconds of a feed, because clocks differ. Other tests cover this.
  */
-export async function startSetting(t: Test, overrides: Environment = {}): Promise<Setting> {
+export async function startVerifierSetup(t: Test, overrides: Environment = {}): Promise<VerifierSetup> {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   await seedFeed(redis.url)
-  const setting = await settingOn(t, redis, overrides)
+  const setting = await startServiceOn(t, redis, overrides)
   // A test may close the service at once. Without its first heartbeat no verifier can follow this feed.
   await eventually(async () => {
     const [[last] = ['0']] = await setting.admin.xrevrange(feedKey, '+', '-', 'COUNT', 1)
@@ -37,8 +37,8 @@ export async function startSetting(t: Test, overrides: Environment = {}): Promis
   return setting
 }
 
-export async function settingOn(t: Test, redis: RedisServer, overrides: Environment = {}): Promise<Setting> {
-  const admin = adminOf(t, redis.url)
+export async function startServiceOn(t: Test, redis: RedisServer, overrides: Environment = {}): Promise<VerifierSetup> {
+  const admin = redisClient(t, redis.url)
   const service = await startService(t, 'sqlite', { REDIS_URL: redis.url, SESSIONS_PER_USER: '5000', ...overrides })
   let users = 0
   return {
@@ -53,7 +53,7 @@ export async function settingOn(t: Test, redis: RedisServer, overrides: Environm
   }
 }
 
-export function adminOf(t: Test, url: string): Redis {
+export function redisClient(t: Test, url: string): Redis {
   const admin = new Redis(url, { retryStrategy: () => 50, maxRetriesPerRequest: null })
   admin.on('error', () => {})
   t.teardown(() => admin.disconnect())
@@ -75,7 +75,7 @@ export async function seedFeed(url: string, seconds = 3600): Promise<void> {
 }
 
 /** Creates a verifier that the end of the test closes. */
-export async function verifierOf(t: Test, revocation: RevocationOptions): Promise<Verifier> {
+export async function startVerifier(t: Test, revocation: RevocationOptions): Promise<Verifier> {
   const verifier = createVerifier({ issuer: ISSUER, audience: ISSUER, keys: { secrets: [JWT_SECRET] }, revocation })
   t.teardown(() => verifier.close())
   await verifier.ready()
@@ -93,25 +93,22 @@ export async function verdict(verifier: Verifier, token: string): Promise<string
   }
 }
 
-export const until = (condition: () => boolean | Promise<boolean>, within = 5000): Promise<number> =>
-  eventually(condition, within)
-
 /**
  * The result, or `late`. Timers of a starved process fire in the order of their deadlines. So a result with its own
  * shorter timeout is in time, however busy the machine is.
  */
-export function inTime<Value>(answer: Promise<Value>, milliseconds: number): Promise<Value | 'late'> {
+export function resultOrLate<Value>(answer: Promise<Value>, milliseconds: number): Promise<Value | 'late'> {
   return Promise.race([answer, sleep(milliseconds, 'late' as const)])
 }
 
 /** How often Redis has run a command. */
-export async function callsOf(admin: Redis, command: string): Promise<number> {
+export async function countCommand(admin: Redis, command: string): Promise<number> {
   const stats = await admin.info('commandstats')
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`, 'i').exec(stats)?.[1] ?? 0)
 }
 
 /** Writes heartbeats like a service that keeps entries for this many milliseconds. */
-export function beat(t: Test, admin: Redis, kept = 960_000): void {
+export function writeHeartbeats(t: Test, admin: Redis, kept = 960_000): void {
   let count = 0
   const timer = setInterval(() => admin.xadd(feedKey, '*', 'hb', kept, 'n', `test-${++count}`).catch(() => {}), 100)
   t.teardown(() => clearInterval(timer))

@@ -2,14 +2,14 @@ import { createHmac, hkdfSync } from 'node:crypto'
 import { createVerifier } from '@latchkey/verifier'
 import { jwkThumbprint } from '@latchkey/verifier/jwk'
 import { type Test, test } from 'tap'
-import { basic, makeClient } from '../support/clients.js'
-import { presentAtEveryDoor, refused } from '../support/endpoints.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
+import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { exchange } from '../support/exchange.js'
 import { base64url, claimsOf } from '../support/hostile/forger.js'
-import { headerOf, keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { decodeHeader, keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { latchkey } from '../support/latchkey.js'
 import { type Environment, JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
-import { stamped } from '../support/stamped.js'
+import { withGenuineJti } from '../support/stamped.js'
 import { verdict } from '../support/verifier-setup.js'
 
 const ISSUER = 'http://latchkey.test'
@@ -42,7 +42,7 @@ test('JWT_SECRET_MODE=audience: each audience has a key of its own, which latchk
   const { api, env } = await startService(t, 'sqlite', SETTINGS)
   await api.signUp('ada', PASSWORD)
   const shell = { JWT_SECRET, AUDIENCE: SETTINGS.AUDIENCE, ISSUER }
-  const gateway = await makeClient(env, 'gateway', { exchangeAudiences: ['todo'] })
+  const gateway = await createClient(env, 'gateway', { exchangeAudiences: ['todo'] })
   const byAudience: Record<string, string> = {
     bills: (await api.tokens('ada', PASSWORD, { audience: 'bills' })).access_token,
     [ISSUER]: (await api.tokens('ada', PASSWORD, { audience: ISSUER })).access_token,
@@ -52,7 +52,7 @@ test('JWT_SECRET_MODE=audience: each audience has a key of its own, which latchk
 
   for (const [audience, token] of Object.entries(byAudience)) {
     const key = keyOf(audience)
-    t.equal(headerOf(token).kid, thumbprintOf(key), `${audience}: kid is the thumbprint of the key`)
+    t.equal(decodeHeader(token).kid, thumbprintOf(key), `${audience}: kid is the thumbprint of the key`)
     t.equal(sign(claimsOf(token), key), token, 'and this key has signed')
     t.equal(await api.isActive(token), true)
     const [secret = '', ...others] = await printedSecrets(shell, audience)
@@ -101,15 +101,15 @@ for (const store of stores) {
     for (const [what, forged] of Object.entries(forgeries)) {
       for (const kid of [thumbprintOf(keyOf('todo')), thumbprintOf(keyOf('bills'))]) {
         const token = sign(forged, keyOf('todo'), kid)
-        t.strictSame(await presentAtEveryDoor(api, token), refused, what)
+        t.strictSame(await presentAtEveryEndpoint(api, token), refusedAnswers, what)
         await api.logout(token)
         await api.call('/revoke', { form: { token } })
       }
     }
     // Even with the MAC of the service in `jti`, which nobody outside can make, the key of `todo` is for `todo` alone.
-    const stampedForBills = stamped(JSON.stringify({ ...claims, aud: 'bills' }))
+    const stampedForBills = withGenuineJti(JSON.stringify({ ...claims, aud: 'bills' }))
     t.equal(await api.isActive(sign(stampedForBills, keyOf('bills'))), true, 'the service takes the right key')
-    t.strictSame(await presentAtEveryDoor(api, sign(stampedForBills, keyOf('todo'))), refused)
+    t.strictSame(await presentAtEveryEndpoint(api, sign(stampedForBills, keyOf('todo'))), refusedAnswers)
     const bills = verifierWith(t, 'bills', keyOf('bills').toString('base64url'))
     t.equal(await verdict(bills, sign({ ...claims, aud: 'bills' }, keyOf('todo'))), 'unknown_key')
     t.equal(
@@ -123,7 +123,7 @@ for (const store of stores) {
 test('W12: JWT_SECRET_MODE=audience: /admin and /introspect take credentials alone, as with every shared key', async (t) => {
   const { api } = await startService(t, 'sqlite', SETTINGS)
   const form = { grant_type: 'client_credentials', scope: 'admin introspect', audience: ISSUER }
-  const bearer = (await api.call('/token', { form, headers: basic(api.client) })).body.access_token
+  const bearer = (await api.call('/token', { form, headers: basicAuthorization(api.client) })).body.access_token
   t.equal(await api.isActive(bearer), true)
   t.match(await api.call('/admin/users', { bearer }), { status: 401, body: { error: 'invalid_client' } })
   t.match(await api.call('/introspect', { form: { token: bearer }, bearer }), { status: 401 })
@@ -136,7 +136,7 @@ test('JWT_SECRET_MODE=audience: of several secrets the first signs and all verif
   const old = (await api.tokens('ada', PASSWORD, { audience: 'todo' })).access_token
   const both = await startServiceWith(t, { ...env, JWT_SECRET: `${next},${JWT_SECRET}` })
   const young = (await both.api.tokens('ada', PASSWORD, { audience: 'todo' })).access_token
-  t.equal(headerOf(young).kid, thumbprintOf(keyOf('todo', next)))
+  t.equal(decodeHeader(young).kid, thumbprintOf(keyOf('todo', next)))
   t.strictSame([await both.api.isActive(old), await both.api.isActive(young)], [true, true])
   t.strictSame([await api.isActive(old), await api.isActive(young)], [true, false])
   const secrets = await printedSecrets({ JWT_SECRET: `${next},${JWT_SECRET}` }, 'todo')
@@ -145,18 +145,18 @@ test('JWT_SECRET_MODE=audience: of several secrets the first signs and all verif
 
   const { JWT_SECRET: _, ...without } = env
   const [oct, ec] = [await makeKey('HS256'), await makeKey('ES256')]
-  const path = keyFile(t, oct, ec)
-  const file = await startServiceWith(t, { ...without, ...withKeyFile(path) })
+  const path = writeKeyFile(t, oct, ec)
+  const file = await startServiceWith(t, { ...without, ...keyFileSettings(path) })
   const signed = (await file.api.tokens('ada', PASSWORD, { audience: 'todo' })).access_token
   const key = Buffer.from(
     hkdfSync('sha256', Buffer.from(oct.k as string, 'base64url'), '', 'latchkey access token\0todo', 32),
   )
-  t.equal(headerOf(signed).kid, thumbprintOf(key))
+  t.equal(decodeHeader(signed).kid, thumbprintOf(key))
   t.equal(await file.api.isActive(signed), true)
   t.strictSame(await printedSecrets({ JWT_KEYS_FILE: path }, 'todo'), [key.toString('base64url')])
-  const asymmetric = await startServiceWith(t, { ...without, ...withKeyFile(keyFile(t, ec, oct)) })
+  const asymmetric = await startServiceWith(t, { ...without, ...keyFileSettings(writeKeyFile(t, ec, oct)) })
   const byKey = (await asymmetric.api.tokens('ada', PASSWORD, { audience: 'todo' })).access_token
-  t.match(headerOf(byKey), { alg: 'ES256', kid: ec.kid }, 'a private key signs for every audience')
+  t.match(decodeHeader(byKey), { alg: 'ES256', kid: ec.kid }, 'a private key signs for every audience')
   t.equal(await asymmetric.api.isActive(byKey), true)
   t.equal(await asymmetric.api.isActive(signed), true)
 })
@@ -167,7 +167,7 @@ test('a session whose audience was removed goes on to get tokens of that audienc
   const { refresh_token } = await api.tokens('ada', PASSWORD, { audience: 'bills' })
   const fewer = await startServiceWith(t, { ...env, AUDIENCE: 'web' })
   const { body } = await fewer.api.refresh(refresh_token)
-  t.equal(headerOf(body.access_token).kid, thumbprintOf(keyOf('bills')))
+  t.equal(decodeHeader(body.access_token).kid, thumbprintOf(keyOf('bills')))
   t.equal(await fewer.api.isActive(body.access_token), false)
 })
 
@@ -177,7 +177,7 @@ test('keys secret says what is missing', async (t) => {
     [['--audience', 'todo'], {}, /no shared secret: set JWT_SECRET/],
     [['--audience', 'toodo'], { JWT_SECRET, AUDIENCE: 'web,todo' }, /AUDIENCE does not list toodo/],
     [['--audience', 'todo'], { JWT_SECRET: 'short' }, /shorter than 32 bytes/],
-    [['--audience', 'todo', '--file', keyFile(t, await makeKey('ES256'))], {}, /no shared secret/],
+    [['--audience', 'todo', '--file', writeKeyFile(t, await makeKey('ES256'))], {}, /no shared secret/],
   ] as [string[], Environment, RegExp][]) {
     const ran = await latchkey(['keys', 'secret', ...args], env)
     t.match(ran, { code: 1, stdout: '', stderr: said }, JSON.stringify([args, env.AUDIENCE]))
@@ -189,7 +189,7 @@ test('in production a shared secret with several audiences is a warning at the s
     const { log } = await startService(t, 'sqlite', { NODE_ENV: 'production', ...overrides })
     return log.filter(({ level, msg }) => level === 40 && /JWT_SECRET_MODE=audience/.test(String(msg))).length
   }
-  const key = withKeyFile(keyFile(t, await makeKey('ES256')))
+  const key = keyFileSettings(writeKeyFile(t, await makeKey('ES256')))
   t.equal(await warned({ AUDIENCE: 'web,todo' }), 1)
   t.equal(await warned({ AUDIENCE: 'todo' }), 0, 'with one audience')
   t.equal(await warned({ AUDIENCE: 'web,todo', JWT_SECRET_MODE: 'audience' }), 0, 'with a key for each')

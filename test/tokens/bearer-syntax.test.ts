@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { test } from 'tap'
-import { refused } from '../support/endpoints.js'
+import { refusedAnswers } from '../support/endpoints.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 /**
@@ -69,7 +69,7 @@ test('J37: one rule says how a bearer token is written', async (t) => {
     if (isToken) {
       t.equal(status, 200, name)
     } else {
-      t.equal(`${status} ${headers['www-authenticate']} ${text}`, refused['sessions, as bearer'], name)
+      t.equal(`${status} ${headers['www-authenticate']} ${text}`, refusedAnswers['sessions, as bearer'], name)
       const everywhere = await api.call('/logout-all', { method: 'POST', headers: { authorization } })
       t.equal(everywhere.status, 401)
     }
@@ -90,7 +90,7 @@ test('J37: a refresh token obeys the same rule, and a sign-out with a malformed 
       authorization.replaceAll(refresh_token, 'TOKEN').replaceAll(other.refresh_token, 'OTHER'),
     )
     const refreshed = await api.call('/refresh', { method: 'POST', headers: { authorization } })
-    t.equal(`${refreshed.status} ${refreshed.text}`, refused['refresh, as bearer'], name)
+    t.equal(`${refreshed.status} ${refreshed.text}`, refusedAnswers['refresh, as bearer'], name)
     // A well-formed unknown token counts as signed out: RFC 7009 has no error for it.
     const signedOut = await api.call('/logout', { method: 'POST', headers: { authorization } })
     t.equal(signedOut.status, /^Bearer [\w.-]+=*$/.test(authorization) ? 204 : 401, name)

@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { presentAtEveryDoor, refused } from '../support/endpoints.js'
-import { ofLength } from '../support/hostile/payload.js'
+import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
+import { tokenOfLength } from '../support/hostile/payload.js'
 import { claimsOf, Forger } from '../support/hostile/tokens.js'
 import { type Environment, JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
@@ -11,7 +11,7 @@ for (const store of stores) {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { sid, access_token, refresh_token } = await api.tokens('ada', PASSWORD)
-    const invalidToken = refused['sessions, as bearer'].replace(/^.*{/, '{')
+    const invalidToken = refusedAnswers['sessions, as bearer'].replace(/^.*{/, '{')
 
     for (const [method, path, json] of [
       ['GET', '/sessions'],
@@ -40,13 +40,13 @@ for (const store of stores) {
       api.call('/refresh', { form: { grant_type: 'refresh_token', refresh_token: access_token } }),
       api.call('/refresh', { method: 'POST', bearer: access_token }),
     ])
-    for (const { status, text } of answers) t.equal(`${status} ${text}`, refused['refresh, in the body'])
+    for (const { status, text } of answers) t.equal(`${status} ${text}`, refusedAnswers['refresh, in the body'])
     t.equal(await api.isActive(access_token), true)
     t.equal((await api.refresh(refresh_token)).status, 200)
   })
 }
 
-test('J26: tokens of another environment are refused, even with the same sessions', async (t) => {
+test('J26: tokens of another environment are refusedAnswers, even with the same sessions', async (t) => {
   const here = await startService(t, 'sqlite', { AUDIENCE: 'https://here.test' })
   await here.api.signUp('ada', PASSWORD)
   const mine = await here.api.tokens('ada', PASSWORD)
@@ -63,8 +63,8 @@ test('J26: tokens of another environment are refused, even with the same session
     const there = await startServiceWith(t, { ...here.env, ...overrides })
     const theirs = await there.api.tokens('ada', PASSWORD)
     t.equal(await there.api.isActive(theirs.access_token), true, `${what}: at home it is live`)
-    t.strictSame(await presentAtEveryDoor(here.api, theirs.access_token), refused, `${what}: theirs, here`)
-    t.strictSame(await presentAtEveryDoor(there.api, mine.access_token), refused, `${what}: mine, there`)
+    t.strictSame(await presentAtEveryEndpoint(here.api, theirs.access_token), refusedAnswers, `${what}: theirs, here`)
+    t.strictSame(await presentAtEveryEndpoint(there.api, mine.access_token), refusedAnswers, `${what}: mine, there`)
     t.equal((await here.api.logout(theirs.access_token)).status, logout)
     t.equal(await there.api.isActive(theirs.access_token), signsOut !== true, `${what}: does it sign out?`)
     await there.close()
@@ -88,7 +88,7 @@ test('J26: a refresh token belongs to one issuer and one REFRESH_SECRET', async 
       [there.api, mine.refresh_token],
     ] as const) {
       const { status, text } = await api.refresh(token)
-      t.equal(`${status} ${text}`, refused['refresh, in the body'])
+      t.equal(`${status} ${text}`, refusedAnswers['refresh, in the body'])
       t.equal((await api.logout(token)).status, logout)
     }
     t.equal((await there.api.refresh(theirs.refresh_token)).status, 200, 'at home it is good')
@@ -109,17 +109,17 @@ test('J12: a retired key verifies during the overlap, and not afterwards', async
   await overlap.close()
 
   const after = await startServiceWith(t, { ...before.env, JWT_SECRET })
-  t.strictSame(await presentAtEveryDoor(after.api, old.access_token), refused)
+  t.strictSame(await presentAtEveryEndpoint(after.api, old.access_token), refusedAnswers)
   t.equal(await after.api.isActive(young.access_token), true)
   t.equal((await after.api.refresh(old.refresh_token)).status, 200, 'the session goes on, with a new access token')
 })
 
-test('J32: a token over 8 KB is refused at once, on every route', async (t) => {
+test('J32: a token over 8 KB is refusedAnswers at once, on every route', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const live = await api.tokens('ada', PASSWORD)
   const forger = new Forger(JWT_SECRET, claimsOf(live.access_token), '')
-  const [fits, over, huge] = [ofLength(forger, 8191), ofLength(forger, 8193), ofLength(forger, 15_001)]
+  const [fits, over, huge] = [tokenOfLength(forger, 8191), tokenOfLength(forger, 8193), tokenOfLength(forger, 15_001)]
   t.equal(await api.isActive(fits), true, 'one that just fits is live')
 
   // Compares the CPU time of the service and this test for a whole request. Wall time would depend on other processes.

@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import type { Api } from '../support/api.js'
-import { presentAtEveryDoor, refused } from '../support/endpoints.js'
+import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
+import { eventually } from '../support/eventually.js'
 import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
 import { JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
-import { poll } from '../support/stores.js'
 
 // If the service accepted one of these, its values would reach the store. So every store gets them. The others fail at
 // the header.
@@ -82,9 +82,9 @@ type Doors = (api: Api, hostile: HostileToken) => Promise<[door: string, answer:
 /** The answer of each endpoint to the token, with the right answer. */
 const everyDoor: Doors = async (api, hostile) => {
   const { token } = hostile
-  const outcome = await presentAtEveryDoor(api, token)
+  const outcome = await presentAtEveryEndpoint(api, token)
   const answers = Object.entries(outcome).map(([door, answer]): [string, string, string] => {
-    return [door, answer, refused[door as keyof typeof refused]]
+    return [door, answer, refusedAnswers[door as keyof typeof refusedAnswers]]
   })
   if (signsOut(hostile)) return answers
 
@@ -109,8 +109,8 @@ const storeDoors: Doors = async (api, hostile) => {
     signsOut(hostile) ? undefined : api.call('/logout', { json: { token } }),
   ])
   return [
-    ['introspect', `${introspected.status} ${introspected.text}`, refused.introspect],
-    ['refresh, in the body', `${refreshed.status} ${refreshed.text}`, refused['refresh, in the body']],
+    ['introspect', `${introspected.status} ${introspected.text}`, refusedAnswers.introspect],
+    ['refresh, in the body', `${refreshed.status} ${refreshed.text}`, refusedAnswers['refresh, in the body']],
     ['logout, in the body', `${signedOut?.status ?? right(hostile).logout}`, right(hostile).logout],
   ]
 }
@@ -149,7 +149,7 @@ test('J6: a foreign token costs no look-up: Redis counts none', async (t) => {
   const lookUps = async () => {
     const mark = randomUUID()
     await redis.echo(mark)
-    await poll(t, async () => lastEcho === mark)
+    await eventually(async () => lastEcho === mark)
     return count
   }
 
@@ -169,7 +169,7 @@ test('J18: from exp on a token gives no access, and still signs out', async (t) 
   const exp = Math.floor(Date.now() / 1000)
   const expired = forger.withClaims({ iat: exp - 60, exp })
 
-  t.strictSame(await presentAtEveryDoor(api, expired), refused)
+  t.strictSame(await presentAtEveryEndpoint(api, expired), refusedAnswers)
   t.equal(await api.isActive(live.access_token), true)
   t.equal((await api.logout(expired)).status, 204)
   t.equal(await api.isActive(live.access_token), false)
@@ -200,7 +200,7 @@ for (const store of stores) {
 
     for (const [what, claims] of Object.entries(mixed)) {
       const token = forger.withClaims(claims)
-      t.strictSame(await presentAtEveryDoor(api, token), refused, what)
+      t.strictSame(await presentAtEveryEndpoint(api, token), refusedAnswers, what)
       t.equal((await api.logout(token)).status, 204)
     }
     t.equal(await api.isActive(forger.token()), true)

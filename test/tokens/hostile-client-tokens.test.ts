@@ -1,8 +1,8 @@
 import { test } from 'tap'
-import { basic } from '../support/clients.js'
-import { fitsHeader, refused } from '../support/endpoints.js'
+import { basicAuthorization } from '../support/clients.js'
+import { fitsHeader, refusedAnswers } from '../support/endpoints.js'
 import { byCase, claimsOf, Forger, hostileTokens } from '../support/hostile/tokens.js'
-import { keyFile, makeKey, withKeyFile } from '../support/keys.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { JWT_SECRET, startService } from '../support/service.js'
 
 /** These defects are harmless here: a client's own token has no session. */
@@ -11,9 +11,9 @@ const OWN = 'no sid'
 test('J1–J35: a client’s own token with one defect cannot call /admin or /introspect', async (t) => {
   // A private key, because a client's token under a shared secret cannot call these routes.
   const key = await makeKey('EdDSA')
-  const { api, log } = await startService(t, 'sqlite', { LOG_LEVEL: 'warn', ...withKeyFile(keyFile(t, key)) })
+  const { api, log } = await startService(t, 'sqlite', { LOG_LEVEL: 'warn', ...keyFileSettings(writeKeyFile(t, key)) })
   const form = { grant_type: 'client_credentials', scope: 'admin introspect' }
-  const { access_token } = (await api.call('/token', { form, headers: basic(api.client) })).body
+  const { access_token } = (await api.call('/token', { form, headers: basicAuthorization(api.client) })).body
   const forger = new Forger(JWT_SECRET, claimsOf(access_token), 'http://127.0.0.1:9', key)
   const doors = (bearer: string) =>
     Promise.all([
@@ -39,7 +39,7 @@ test('J1–J35: a client’s own token with one defect cannot call /admin or /in
     for (const { token, what } of presentable) {
       for (const { status, headers, text } of await doors(token)) {
         const seen = `${status} ${headers['www-authenticate']} ${text}`
-        if (seen !== refused['admin, as bearer']) wrong[what] = seen
+        if (seen !== refusedAnswers['admin, as bearer']) wrong[what] = seen
       }
     }
     t.strictSame(wrong, {}, `${id}: each of ${presentable.length}`)

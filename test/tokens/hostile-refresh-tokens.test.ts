@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { test } from 'tap'
-import { refused } from '../support/endpoints.js'
-import { respelled } from '../support/hostile/forger.js'
+import { refusedAnswers } from '../support/endpoints.js'
+import { otherSpellings } from '../support/hostile/forger.js'
 import { JWT_SECRET, PASSWORD, REFRESH_SECRET, startService, stores } from '../support/service.js'
 
 const ISSUER = 'http://latchkey.test'
@@ -50,7 +50,8 @@ function hostileRefreshTokens(token: string, another: string): Map<string, strin
   for (let index = 0; index < LENGTH; index++) {
     list.set(`a bit of byte ${index} flipped`, flipped(token, index, index % 8))
   }
-  for (const other of respelled(token.slice(PREFIX.length))) list.set(`spare bits: ${other.at(-1)}`, PREFIX + other)
+  for (const other of otherSpellings(token.slice(PREFIX.length)))
+    list.set(`spare bits: ${other.at(-1)}`, PREFIX + other)
 
   const base64 = PREFIX + bytesOf(token).toString('base64')
   for (const [what, text] of Object.entries({
@@ -123,7 +124,7 @@ for (const store of stores) {
         ...(/^[!-~]+$/.test(token) ? [api.call('/refresh', { method: 'POST', bearer: token })] : []),
       ])
       for (const { status, text } of answers) {
-        if (`${status} ${text}` !== refused['refresh, in the body']) wrong[what] = `${status} ${text}`
+        if (`${status} ${text}` !== refusedAnswers['refresh, in the body']) wrong[what] = `${status} ${text}`
       }
       // A token of an unknown key may be genuine, so a 204 would be a false promise.
       const right = namesAnotherKey(token, hers.refresh_token) ? 401 : 204
@@ -145,7 +146,7 @@ for (const store of stores) {
   })
 }
 
-test('a refresh token without a session is refused like a forged one', async (t) => {
+test('a refresh token without a session is refusedAnswers like a forged one', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -156,6 +157,6 @@ test('a refresh token without a session is refused like a forged one', async (t)
 
   for (const token of [refresh_token, newer, last]) {
     const { status, text } = await api.refresh(token)
-    t.equal(`${status} ${text}`, refused['refresh, in the body'])
+    t.equal(`${status} ${text}`, refusedAnswers['refresh, in the body'])
   }
 })

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { test } from 'tap'
-import { makeClient } from '../support/clients.js'
+import { createClient } from '../support/clients.js'
 import { exchange } from '../support/exchange.js'
 import { byCase, claimsOf, Forger, hostileTokens } from '../support/hostile/tokens.js'
 import { JWT_SECRET, PASSWORD, startService } from '../support/service.js'
@@ -17,7 +17,7 @@ test('J1–J35: a subject token with one defect is not exchanged, and the answer
     LOG_LEVEL: 'warn',
     AUDIENCE: 'http://latchkey.test,todo',
   })
-  const gateway = await makeClient(env, 'gateway', { exchangeAudiences: ['todo'] })
+  const gateway = await createClient(env, 'gateway', { exchangeAudiences: ['todo'] })
   await api.signUp('ada', PASSWORD)
   const { access_token } = await api.tokens('ada', PASSWORD)
   const address = `http://127.0.0.1:${(canary.address() as { port: number }).port}`

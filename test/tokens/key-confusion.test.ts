@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createAccessTokenCheck, sharedSecretKey, TokenError } from '@latchkey/verifier/access-token'
 import { type Jwk, jwkThumbprint, verificationKeyFromJwk } from '@latchkey/verifier/jwk'
 import { test } from 'tap'
-import { presentAtEveryDoor, refused } from '../support/endpoints.js'
+import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { base64url } from '../support/hostile/forger.js'
 import { signedWithPublicKey } from '../support/hostile/header.js'
 import { claimsOf, Forger } from '../support/hostile/tokens.js'
@@ -152,8 +152,8 @@ for (const alg of Object.keys(pairs) as Alg[]) {
     t.equal(await api.isActive(signed(attacker.claims, alg)), true, 'with its private key it is live')
     const tokens = signedWithPublicKey(attacker, alg, publicKey, kidOf(publicKey), 'unsupported_header')
     t.equal(tokens.length > 10, true)
-    for (const { what, token } of tokens) t.strictSame(await presentAtEveryDoor(api, token), refused, what)
-    t.strictSame(await presentAtEveryDoor(api, attacker.token()), refused, 'nor one of a shared secret')
+    for (const { what, token } of tokens) t.strictSame(await presentAtEveryEndpoint(api, token), refusedAnswers, what)
+    t.strictSame(await presentAtEveryEndpoint(api, attacker.token()), refusedAnswers, 'nor one of a shared secret')
     t.equal(await api.isActive(live.access_token), true)
   })
 }

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { ConfigError, readConfig } from '../../src/config/read.js'
-import { type Algorithm, keyFile, keySet, makeKey, publicOf, withKeyFile } from '../support/keys.js'
+import { type Algorithm, jwkSet, keyFileSettings, makeKey, publicJwk, writeKeyFile } from '../support/keys.js'
 import { environment, PASSWORD, REFRESH_SECRET, startService, temporaryFolder } from '../support/service.js'
 
 /** The joined faults of these settings. Empty when the service would start. */
@@ -56,7 +56,7 @@ test('J12: a weak, damaged, public or unsupported key is refused, and the fault 
       { ...ed, d: otherEd.d },
       /private key and the public key do not belong together/,
     ],
-    ['a public key', publicOf(ec), /is a public key: add the private key/],
+    ['a public key', publicJwk(ec), /is a public key: add the private key/],
     ['an EC key for ES384', { ...ec, alg: 'ES384' }, /alg is ES384: this type of key is for ES256/],
     ['an RSA key for PS256', { ...rsa, alg: 'PS256' }, /this type of key is for RS256/],
     ['an EC key for HS256', { ...ec, alg: 'HS256' }, /this type of key is for ES256/],
@@ -79,7 +79,7 @@ test('J12: a weak, damaged, public or unsupported key is refused, and the fault 
     ['text', 'canary', /is not an object/],
   ]
   for (const [what, key, said] of cases) {
-    const fault = faultsOf({ ...env, ...withKeyFile(keyFile(t, otherEd, key as object)) })
+    const fault = faultsOf({ ...env, ...keyFileSettings(writeKeyFile(t, otherEd, key as object)) })
     t.match(fault, /^JWT_KEYS_FILE: key 2 of 2: /, what)
     t.match(fault, said, what)
     const { k, d } = (key ?? {}) as { k?: unknown; d?: unknown }
@@ -97,7 +97,7 @@ test('a key whose key_ops lists sign can sign, and its tokens verify', async (t)
     { ...secret, key_ops: ['sign'] },
     { ...secret, key_ops: ['verify', 'sign'] },
   ]) {
-    const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, key)))
+    const { api } = await startService(t, 'sqlite', keyFileSettings(writeKeyFile(t, key)))
     await api.signUp('ada', PASSWORD)
     t.equal(await api.isActive((await api.tokens('ada', PASSWORD)).access_token), true)
     // The published key is public, and a public key does not sign.
@@ -111,22 +111,22 @@ test('a key file that is not a JWK Set is refused, and the fault repeats nothing
   const path = join(temporaryFolder(t), 'keys.json')
   const faultOf = (text: string) => {
     writeFileSync(path, text)
-    return faultsOf({ ...env, ...withKeyFile(path) })
+    return faultsOf({ ...env, ...keyFileSettings(path) })
   }
   t.match(faultOf(''), /the key file is not JSON/)
-  t.match(faultOf(keySet(key).slice(0, -1)), /the key file is not JSON/)
+  t.match(faultOf(jwkSet(key).slice(0, -1)), /the key file is not JSON/)
   t.notOk(faultOf(`{"keys":[canary${key.d}]}`).includes('canary'))
   for (const text of ['null', '7', '[]', '{}', '{"keys":[]}', '{"keys":{}}', JSON.stringify(key)]) {
     t.match(faultOf(text), /not JSON|no list "keys", or the list is empty/, text.slice(0, 20))
   }
-  t.match(faultOf(keySet(key, key)), /two keys have the same kid/)
+  t.match(faultOf(jwkSet(key, key)), /two keys have the same kid/)
   t.equal(faultOf(`\n  ${JSON.stringify({ keys: [key], note: 'x' }, null, 4)}\n`), '')
-  t.match(faultsOf({ ...env, ...withKeyFile(`${path}.missing`) }), /JWT_KEYS_FILE: the file cannot be read: ENOENT/)
+  t.match(faultsOf({ ...env, ...keyFileSettings(`${path}.missing`) }), /JWT_KEYS_FILE: the file cannot be read: ENOENT/)
 })
 
 test('JWT_SECRET and JWT_KEYS_FILE together are a fault, in every way to set the secret', async (t) => {
   const env = await environment(t, 'sqlite')
-  const path = keyFile(t, await makeKey('ES256'))
+  const path = writeKeyFile(t, await makeKey('ES256'))
   const both = /JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them/
   t.match(faultsOf({ ...env, JWT_KEYS_FILE: path }), both)
   t.match(faultsOf({ ...env, JWT_KEYS_FILE: path, JWT_SECRET: 'short' }), both)
@@ -138,7 +138,7 @@ test('JWT_SECRET and JWT_KEYS_FILE together are a fault, in every way to set the
 
 test('C4: production refuses a key file with a guessable secret, or with the secret of refresh tokens', async (t) => {
   const env = await environment(t, 'sqlite', { NODE_ENV: 'production', ISSUER: 'https://auth.example.com' })
-  const faultOf = (...keys: object[]) => faultsOf({ ...env, ...withKeyFile(keyFile(t, ...keys)) })
+  const faultOf = (...keys: object[]) => faultsOf({ ...env, ...keyFileSettings(writeKeyFile(t, ...keys)) })
   const ec = await makeKey('ES256')
 
   t.equal(faultOf(ec), '')

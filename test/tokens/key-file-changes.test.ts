@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 import { eventually } from '../support/eventually.js'
-import { headerOf, keyFile, keySet, makeKey, type PrivateKey, withKeyFile } from '../support/keys.js'
+import { decodeHeader, jwkSet, keyFileSettings, makeKey, type PrivateKey, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
 
 const READ = 'the key file was read: the first key signs'
@@ -13,11 +13,11 @@ const linesOf = ({ log }: RunningService, msg: string) => log.filter((line) => l
 
 /** Signs in, which shows the signing key. */
 async function signingKid({ api }: RunningService): Promise<string> {
-  return headerOf((await api.tokens('ada', PASSWORD)).access_token).kid
+  return decodeHeader((await api.tokens('ada', PASSWORD)).access_token).kid
 }
 
 async function startWith(t: Test, path: string): Promise<RunningService> {
-  const service = await startService(t, 'sqlite', withKeyFile(path))
+  const service = await startService(t, 'sqlite', keyFileSettings(path))
   await service.api.signUp('ada', PASSWORD)
   return service
 }
@@ -40,18 +40,18 @@ async function seesChange(t: Test, service: RunningService, change: () => void, 
 
 test('the service reads a key file that was written in place', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('EdDSA')]
-  const path = keyFile(t, before)
+  const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
-  await seesChange(t, service, () => writeFileSync(path, keySet(after)), after)
+  await seesChange(t, service, () => writeFileSync(path, jwkSet(after)), after)
 })
 
 test('the service reads a key file that was replaced by a rename', async (t) => {
   const [before, after, third] = [await makeKey('ES256'), await makeKey('RS256'), await makeKey('HS256')]
-  const path = keyFile(t, before)
+  const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
   for (const key of [after, third]) {
     const replace = () => {
-      writeFileSync(`${path}.new`, keySet(key))
+      writeFileSync(`${path}.new`, jwkSet(key))
       renameSync(`${path}.new`, path)
     }
     await seesChange(t, service, replace, key)
@@ -63,7 +63,7 @@ test('the service reads a mounted Kubernetes secret after its links were swapped
   const mount = temporaryFolder(t)
   const publish = (version: string, key: PrivateKey) => {
     mkdirSync(join(mount, `..${version}`))
-    writeFileSync(join(mount, `..${version}`, 'keys.json'), keySet(key))
+    writeFileSync(join(mount, `..${version}`, 'keys.json'), jwkSet(key))
     symlinkSync(`..${version}`, join(mount, '..data_tmp'))
     renameSync(join(mount, '..data_tmp'), join(mount, '..data'))
   }
@@ -86,9 +86,9 @@ test('the service reads a mounted Kubernetes secret after its links were swapped
 
 test('a change during the start is not missed', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
-  const path = keyFile(t, before)
-  const starting = startService(t, 'sqlite', withKeyFile(path))
-  writeFileSync(path, keySet(after))
+  const path = writeKeyFile(t, before)
+  const starting = startService(t, 'sqlite', keyFileSettings(path))
+  writeFileSync(path, jwkSet(after))
   const service = await starting
   await service.api.signUp('ada', PASSWORD)
   await eventually(async () => (await signingKid(service)) === after.kid)
@@ -97,9 +97,9 @@ test('a change during the start is not missed', async (t) => {
 
 test('SIGHUP makes the service read the key file at once', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
-  const path = keyFile(t, before)
+  const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
-  writeFileSync(path, keySet(after, before))
+  writeFileSync(path, jwkSet(after, before))
   process.kill(process.pid, 'SIGHUP')
   // The signal handler runs in this process. Two turns of the event loop pass, and the poll does not run in between.
   await eventually(() => linesOf(service, READ).length > 0)
@@ -114,7 +114,7 @@ test('SIGHUP makes the service read the key file at once', async (t) => {
 
 test('a broken file keeps the previous keys, and is reported once without repeating a key', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
-  const path = keyFile(t, before)
+  const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
   const { access_token: token } = await service.api.tokens('ada', PASSWORD)
   const broken = () => linesOf(service, BROKEN)
@@ -122,8 +122,8 @@ test('a broken file keeps the previous keys, and is reported once without repeat
 
   for (const [text, reason] of [
     [`{"keys":[{"kty":"oct","k":"canary-${before.d}"`, /the key file is not JSON/],
-    [keySet({ kty: 'oct', k: 'Y2FuYXJ5' }), /k is shorter than 32 bytes/],
-    [keySet({ ...after, d: before.d as string }), /private key and the public key do not belong together/],
+    [jwkSet({ kty: 'oct', k: 'Y2FuYXJ5' }), /k is shorter than 32 bytes/],
+    [jwkSet({ ...after, d: before.d as string }), /private key and the public key do not belong together/],
     ['', /the key file is not JSON/],
   ] as const) {
     writeFileSync(path, text)
@@ -140,7 +140,7 @@ test('a broken file keeps the previous keys, and is reported once without repeat
   t.match(broken().at(-1)?.reason, /cannot be read: ENOENT/)
   t.equal(await service.api.isActive(token), true)
 
-  writeFileSync(path, keySet(before))
+  writeFileSync(path, jwkSet(before))
   await eventually(() => linesOf(service, READ).length === 1)
   t.equal(await service.api.isActive(token), true, 'and when it is whole again, that is told too')
   const everything = JSON.stringify(service.log)
@@ -149,9 +149,9 @@ test('a broken file keeps the previous keys, and is reported once without repeat
 
 test('a file that is still being written is not read', async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('RS256')]
-  const path = keyFile(t, before)
+  const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
-  const text = keySet(after, before)
+  const text = jwkSet(after, before)
 
   // Writes for two seconds, in pieces more frequent than the poll.
   writeFileSync(path, '')
@@ -170,11 +170,11 @@ test('a file that is still being written is not read', async (t) => {
 test('a new key under an old kid signs and verifies', async (t) => {
   const [before, other] = [await makeKey('ES256'), await makeKey('ES256')]
   const after = { ...other, kid: before.kid }
-  const path = keyFile(t, before)
+  const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
   const { access_token: old } = await service.api.tokens('ada', PASSWORD)
 
-  writeFileSync(path, keySet(after))
+  writeFileSync(path, jwkSet(after))
   await eventually(() => linesOf(service, READ).length > 0)
 
   t.equal(await service.api.isActive((await service.api.tokens('ada', PASSWORD)).access_token), true)

@@ -1,7 +1,7 @@
 import { createAccessTokenCheck, sharedSecretKey, TokenError } from '@latchkey/verifier/access-token'
 import fc from 'fast-check'
 import { test } from 'tap'
-import { base64url, respelled, type SessionClaims } from '../support/hostile/forger.js'
+import { base64url, otherSpellings, type SessionClaims } from '../support/hostile/forger.js'
 import { Forger } from '../support/hostile/tokens.js'
 import { JWT_SECRET } from '../support/service.js'
 import { isAll } from '../support/size.js'
@@ -100,7 +100,7 @@ const mutation = fc.oneof(
     }),
   ),
   kind(1, fc.tuple(segment, fc.nat(14)), (token, [index, nth]) =>
-    withSegment(token, index, (text) => respelled(text)[nth] ?? text),
+    withSegment(token, index, (text) => otherSpellings(text)[nth] ?? text),
   ),
   kind(4, fc.tuple(segment, fc.constantFrom(...genuine), segment), (token, [index, other, from]) =>
     withSegment(token, index, () => other.split('.')[from] as string),

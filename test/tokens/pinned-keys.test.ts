@@ -5,7 +5,15 @@ import type { AddressInfo } from 'node:net'
 import { decodeJwt } from 'jose'
 import { type Test, test } from 'tap'
 import type { Api } from '../support/api.js'
-import { type Algorithm, keyFile, keySet, makeKey, type PrivateKey, publicOf, withKeyFile } from '../support/keys.js'
+import {
+  type Algorithm,
+  jwkSet,
+  keyFileSettings,
+  makeKey,
+  type PrivateKey,
+  publicJwk,
+  writeKeyFile,
+} from '../support/keys.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 type Header = Record<string, unknown>
@@ -37,7 +45,7 @@ class Forger {
 
 /** A service that signs with `keys`, and a forger of tokens for a live session. */
 async function startWith(t: Test, ...keys: PrivateKey[]): Promise<{ api: Api; forger: Forger }> {
-  const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, ...keys)))
+  const { api } = await startService(t, 'sqlite', keyFileSettings(writeKeyFile(t, ...keys)))
   await api.signUp('ada', PASSWORD)
   const { access_token: token } = await api.tokens('ada', PASSWORD)
   const forger = new Forger(decodeJwt(token))
@@ -63,7 +71,7 @@ async function refuses(t: Test, api: Api, token: string, what: string): Promise<
 
 /** Every text form of a public key that a library may take for an HMAC secret. */
 function writingsOf(key: PrivateKey): [string, string | Buffer][] {
-  const jwk = publicOf(key)
+  const jwk = publicJwk(key)
   const { kty, crv, x, y, n, e } = jwk
   const bare = JSON.parse(JSON.stringify({ kty, crv, x, y, n, e })) as JsonWebKey
   const publicKey = createPublicKey({ key: bare, format: 'jwk' })
@@ -84,7 +92,7 @@ function writingsOf(key: PrivateKey): [string, string | Buffer][] {
     ['JWK text', JSON.stringify(jwk)],
     ['JWK text, bare', JSON.stringify(bare)],
     ['JWK text, indented', JSON.stringify(jwk, null, 2)],
-    ['JWKS text', keySet(jwk)],
+    ['JWKS text', jwkSet(jwk)],
     ['the thumbprint', key.kid],
     ['nothing', ''],
     ...more,
@@ -154,8 +162,8 @@ for (const alg of ['HS256', 'ES256', 'RS256', 'EdDSA'] as const) {
   test(`J6–J11: ${alg}: a header that names or contains another key is inactive, and the service fetches nothing`, async (t) => {
     const [key, theirs] = [await makeKey(alg), await makeKey(alg === 'HS256' ? 'ES256' : alg)]
     const { api, forger } = await startWith(t, key)
-    const canary = await startCanary(t, keySet(publicOf(theirs)))
-    const jwk = publicOf(theirs)
+    const canary = await startCanary(t, jwkSet(publicJwk(theirs)))
+    const jwk = publicJwk(theirs)
     const pem = createPublicKey(toPrivate(theirs)).export({ type: 'spki', format: 'der' }).toString('base64')
 
     const kids = [

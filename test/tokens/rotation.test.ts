@@ -6,9 +6,9 @@ import { type Test, test } from 'tap'
 import { type Algorithm, addKey, generateKey, promoteKey, removeKey } from '../../src/tokens/key-file.js'
 import type { Tokens } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
-import { headerOf, withKeyFile } from '../support/keys.js'
+import { decodeHeader, keyFileSettings } from '../support/keys.js'
 import { environment, PASSWORD, type SpawnedService, spawnService, temporaryFolder } from '../support/service.js'
-import { stampedClaims } from '../support/stamped.js'
+import { claimsWithGenuineJti } from '../support/stamped.js'
 
 const ACCESS_TTL = 3000
 const PEOPLE = ['ada', 'grace', 'mary']
@@ -22,7 +22,7 @@ test('F27: two key rotations under load on two replicas fail no request, and a r
   }
   let current = add('ES256')
   // SQLite has no timeout that a busy machine could exceed. So each failure is a failure of the keys.
-  const env = await environment(t, 'sqlite', { ACCESS_TTL: `${ACCESS_TTL / 1000}s`, ...withKeyFile(path) })
+  const env = await environment(t, 'sqlite', { ACCESS_TTL: `${ACCESS_TTL / 1000}s`, ...keyFileSettings(path) })
   const replicas = [await spawnService(t, env), await spawnService(t, env)] as const
   for (const name of PEOPLE) await replicas[0].api.signUp(name, PASSWORD)
   const load = startLoad(t, replicas)
@@ -109,13 +109,13 @@ async function outlasting(token: string, path: string, kid: string): Promise<str
   const { keys } = JSON.parse(readFileSync(path, 'utf8')) as { keys: JWK[] }
   const jwk = keys.find((key) => key.kid === kid) as JWK
   const claims = decodeJwt(token)
-  return new SignJWT(stampedClaims({ ...claims, exp: Number(claims.iat) + 900 }))
+  return new SignJWT(claimsWithGenuineJti({ ...claims, exp: Number(claims.iat) + 900 }))
     .setProtectedHeader({ alg: jwk.alg as string, typ: 'at+jwt', kid })
     .sign(await importJWK(jwk))
 }
 
 async function signingKid({ api }: SpawnedService): Promise<string> {
-  return headerOf((await api.tokens('ada', PASSWORD)).access_token).kid
+  return decodeHeader((await api.tokens('ada', PASSWORD)).access_token).kid
 }
 
 async function publishedKids(api: SpawnedService['api']): Promise<string[]> {

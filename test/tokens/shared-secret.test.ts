@@ -2,10 +2,10 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { type Test, test } from 'tap'
 import type { Answer, Api } from '../support/api.js'
-import { basic, makeClient } from '../support/clients.js'
-import { presentAtEveryDoor, refused } from '../support/endpoints.js'
+import { basicAuthorization, createClient } from '../support/clients.js'
+import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { claimsOf } from '../support/hostile/forger.js'
-import { keyFile, makeKey, type PrivateKey, withKeyFile } from '../support/keys.js'
+import { keyFileSettings, makeKey, type PrivateKey, writeKeyFile } from '../support/keys.js'
 import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
 // The attacker runs a service that verifies tokens. It knows JWT_SECRET, the id of every client, and the tokens of its
@@ -28,7 +28,7 @@ function clientClaims(id: string, scope: string, aud = ISSUER): Record<string, u
   return { iss: ISSUER, sub: id, aud, exp: iat + 900, iat, jti, client_id: id, scope }
 }
 
-/** Forged values of `jti`, for claims that the service did not issue: everything that a forger can build one from. */
+/** Every value of `jti` that a forger can build, for claims that the service did not issue. */
 function guesses(claims: object, genuine: string): Record<string, string> {
   const nonce = genuine.slice(0, 8)
   const mac = (secret: string, prefix: string) =>
@@ -56,9 +56,9 @@ for (const store of stores) {
   test(`W12: ${store}: a caller that knows JWT_SECRET cannot forge a client's token`, async (t) => {
     const { api, env } = await startService(t, store, AUDIENCES)
     const victim = (await api.signUp('ada', PASSWORD)).body
-    const backend = await makeClient(env, 'backend', { scopes: ['todo:read'] })
+    const backend = await createClient(env, 'backend', { scopes: ['todo:read'] })
     const form = { grant_type: 'client_credentials' }
-    const { access_token: genuine } = (await api.call('/token', { form, headers: basic(backend) })).body
+    const { access_token: genuine } = (await api.call('/token', { form, headers: basicAuthorization(backend) })).body
     const { jti } = claimsOf(genuine)
 
     for (const scope of ['admin', 'introspect', 'admin introspect', 'todo:read']) {
@@ -88,7 +88,7 @@ for (const store of stores) {
     }
     t.equal(await api.isActive(genuine), true, "nothing of the client's own has ended")
     t.equal((await api.login('ada', PASSWORD)).status, 200, 'the password is what it was')
-    const { clients } = (await api.call('/admin/clients', { headers: basic(api.client) })).body
+    const { clients } = (await api.call('/admin/clients', { headers: basicAuthorization(api.client) })).body
     t.strictSame(clients.map((client: { id: string }) => client.id).sort(), ['backend', api.client.id].sort())
   })
 
@@ -118,7 +118,8 @@ for (const store of stores) {
       for (const [how, jti] of Object.entries(guesses(changed, claims.jti))) {
         const forged = forge({ ...changed, jti })
         // Tries every forged jti with one set of claims, and the two most telling ones with the others.
-        if (how === 'that of a genuine token') t.strictSame(await presentAtEveryDoor(api, forged), refused, what)
+        if (how === 'that of a genuine token')
+          t.strictSame(await presentAtEveryEndpoint(api, forged), refusedAnswers, what)
         t.equal((await api.introspect(forged)).text, '{"active":false}', `${what}, jti: ${how}`)
         t.equal((await api.call('/verify?role=admin', { bearer: forged })).status, 401)
         // Other tests define the answers of these routes. Here they must end nothing.
@@ -132,10 +133,10 @@ for (const store of stores) {
       'the jti of another token': { ...claims, jti: claimsOf(other.access_token).jti },
     }
     for (const [what, changed] of Object.entries(odd)) {
-      t.strictSame(await presentAtEveryDoor(api, forge(changed)), refused, what)
+      t.strictSame(await presentAtEveryEndpoint(api, forge(changed)), refusedAnswers, what)
       await api.logout(forge(changed))
     }
-    // Repeats the requests, because a refused token must never be cached as valid.
+    // Repeats the requests, because a refusedAnswers token must never be cached as valid.
     const again = forge({ ...claims, roles: ['admin'] })
     for (let i = 0; i < 5; i += 1) t.equal((await api.call('/verify', { bearer: again })).status, 401)
 
@@ -153,14 +154,14 @@ const status = async (answer: Promise<Answer>) => (await answer).status
 /** Calls every route that a client's own token can call. */
 async function ownToken(t: Test, api: Api): Promise<string> {
   const form = { grant_type: 'client_credentials', scope: 'admin introspect', audience: ISSUER }
-  const { status, body } = await api.call('/token', { form, headers: basic(api.client) })
+  const { status, body } = await api.call('/token', { form, headers: basicAuthorization(api.client) })
   t.equal(status, 200)
   return body.access_token
 }
 
 test('W12: a bearer token can call /admin and /introspect only if no verifier has its key', async (t) => {
   const opens = async (keys: PrivateKey[] | undefined) => {
-    const { api } = await startService(t, 'sqlite', keys && withKeyFile(keyFile(t, ...keys)))
+    const { api } = await startService(t, 'sqlite', keys && keyFileSettings(writeKeyFile(t, ...keys)))
     const bearer = await ownToken(t, api)
     t.equal(await api.isActive(bearer), true, 'the token itself lives')
     const answers = [
@@ -185,7 +186,7 @@ test('W12: a bearer token can call /admin and /introspect only if no verifier ha
 
 test('W12: with shared and private keys in one file, a caller with the shared key forges nothing under either', async (t) => {
   const [es, secret] = [await makeKey('ES256'), await makeKey('HS256')]
-  const { api } = await startService(t, 'sqlite', withKeyFile(keyFile(t, es, secret)))
+  const { api } = await startService(t, 'sqlite', keyFileSettings(writeKeyFile(t, es, secret)))
   const own = await ownToken(t, api)
   const shared = Buffer.from(secret.k as string, 'base64url')
   // The claims and the `jti` are genuine: the token was stolen and signed with the shared key. So it is the same token.
@@ -193,9 +194,9 @@ test('W12: with shared and private keys in one file, a caller with the shared ke
   t.equal(await status(api.call('/admin/users', { bearer: resigned })), 401)
   t.equal(await status(api.call('/introspect', { form: { token: own }, bearer: resigned })), 401)
   const forged = forge(clientClaims(api.client.id, 'admin'), shared, secret.kid)
-  t.strictSame(await presentAtEveryDoor(api, forged), refused)
+  t.strictSame(await presentAtEveryEndpoint(api, forged), refusedAnswers)
   const underTheOther = forge(clientClaims(api.client.id, 'admin'), shared, es.kid)
-  t.strictSame(await presentAtEveryDoor(api, underTheOther), refused)
+  t.strictSame(await presentAtEveryEndpoint(api, underTheOther), refusedAnswers)
   t.equal(await status(api.call('/admin/users', { bearer: own })), 200)
 })
 

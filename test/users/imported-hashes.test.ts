@@ -1,7 +1,7 @@
 import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
-import { adminOf } from '../support/admin-client.js'
+import { adminClient } from '../support/admin-client.js'
 import { accountStores, type Environment, PASSWORD, startService } from '../support/service.js'
 
 const storedHash = (env: Environment, id: string): Promise<string> =>
@@ -104,7 +104,7 @@ const HOSTILE: [what: string, passwordHash: string][] = [
 for (const store of accountStores) {
   test(`${store}: hashes of other systems work, and the first sign-in replaces them`, async (t) => {
     const { api, env } = await startService(t, store, { HASH_COST: 'full' })
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     const all = [...HASHES]
     for (const algorithm of [
       0 satisfies Algorithm.Argon2d,
@@ -136,7 +136,7 @@ for (const store of accountStores) {
 
 test('every entrance refuses a hash that costs too much to check, or that too many passwords match', async (t) => {
   const { api, env, log } = await startService(t, 'sqlite', { HASH_COST: 'full' })
-  const admin = adminOf(api)
+  const admin = adminClient(api)
   for (const [index, [what, passwordHash]] of HOSTILE.entries()) {
     // Each hash has its own account, because guesses at one account would soon have to wait.
     const username = `user${index}`
@@ -165,7 +165,7 @@ test('every entrance refuses a hash that costs too much to check, or that too ma
 
 test('L7: a password that another system hashed as typed works in any composition', async (t) => {
   const { api } = await startService(t, 'sqlite', { HASH_COST: 'full' })
-  const admin = adminOf(api)
+  const admin = adminClient(api)
   const decomposed = 'cafe\u0301 au lait, s\u0327il te plai\u0302t'
   const passwordHash = '$2b$04$abcdefghijklmnopqrstuu0kNeK4TmWR8JSFHjMDd3QwYhdCZZFwG'
   for (const spelling of ['first', 'second']) {
@@ -178,7 +178,7 @@ test('L7: a password that another system hashed as typed works in any compositio
 
 test('checks of imported hashes wait in the queue too, and a busy queue refuses no right password', async (t) => {
   const { api, env } = await startService(t, 'sqlite', { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '3' })
-  const admin = adminOf(api)
+  const admin = adminClient(api)
   // About 60 ms of a core.
   const slow = '$2b$10$abcdefghijklmnopqrstuuJLbSVCXVWyvQnlTf1fY7CYxMSBFkHSa'
   const { id } = (await admin('POST', '/users', { json: { username: 'ada', password_hash: slow } })).body

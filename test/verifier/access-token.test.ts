@@ -9,8 +9,8 @@ import {
   TokenError,
 } from '@latchkey/verifier/access-token'
 import { test } from 'tap'
-import { followed, type SessionClaims } from '../support/hostile/forger.js'
-import { ofLength } from '../support/hostile/payload.js'
+import { type SessionClaims, withMembersAfter } from '../support/hostile/forger.js'
+import { tokenOfLength } from '../support/hostile/payload.js'
 import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
 import { JWT_SECRET } from '../support/service.js'
 
@@ -154,9 +154,9 @@ test('from JavaScript: a check without an issuer, or with a string as audiences,
 })
 
 test('J32: a token over 8192 characters is refused before it is parsed', async (t) => {
-  t.equal(verdict(check, ofLength(forger, 8191)), 'taken', 'one that just fits')
+  t.equal(verdict(check, tokenOfLength(forger, 8191)), 'taken', 'one that just fits')
   const huge = [
-    ofLength(forger, 8193),
+    tokenOfLength(forger, 8193),
     'a'.repeat(2 ** 20),
     '.'.repeat(2 ** 20),
     `${forger.token()}${'='.repeat(2 ** 20)}`,
@@ -172,9 +172,9 @@ test('J32: a token over 8192 characters is refused before it is parsed', async (
 
 test('J33: 100,000 levels exceed the size limit, and the greatest possible depth does not overflow the stack', async (t) => {
   const deep = (levels: number) => `"note":${'['.repeat(levels)}${']'.repeat(levels)}`
-  t.equal(verdict(check, forger.token({ claims: followed(claims, deep(100_000)) })), 'malformed')
-  t.equal(verdict(check, forger.token({ claims: followed(claims, deep(7)) })), 'taken')
-  t.equal(verdict(check, forger.token({ claims: followed(claims, deep(8)) })), 'bad_claims')
+  t.equal(verdict(check, forger.token({ claims: withMembersAfter(claims, deep(100_000)) })), 'malformed')
+  t.equal(verdict(check, forger.token({ claims: withMembersAfter(claims, deep(7)) })), 'taken')
+  t.equal(verdict(check, forger.token({ claims: withMembersAfter(claims, deep(8)) })), 'bad_claims')
 })
 
 test('a cached token is checked for its time again, and only its exact text hits the cache', async (t) => {

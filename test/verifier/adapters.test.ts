@@ -5,8 +5,9 @@ import { latchkey } from '@latchkey/verifier/fastify'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
 import { Api } from '../support/api.js'
+import { eventually } from '../support/eventually.js'
 import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
-import { ISSUER, startSetting, until, verifierOf } from '../support/verifier-setup.js'
+import { ISSUER, startVerifier, startVerifierSetup } from '../support/verifier-setup.js'
 
 /**
  * The same service on each framework: `/any`, `/scoped` for `todo:read todo:write`, `/roled` for `admin`, `/both`, and
@@ -61,7 +62,7 @@ for (const [name, start] of Object.entries(frameworks)) {
     const { api } = await startService(t, 'sqlite')
     await api.signUp('ada', PASSWORD)
     const { access_token, sid } = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
-    const url = await start(t, await verifierOf(t, NONE))
+    const url = await start(t, await startVerifier(t, NONE))
     const todo = new Api(url, CLIENT)
     const get = (path: string, authorization?: string) =>
       todo.call(path, authorization === undefined ? {} : { headers: { authorization } })
@@ -111,16 +112,16 @@ for (const [name, start] of Object.entries(frameworks)) {
   })
 
   test(`${name}: a revoked token gets 401; while revocation is unknown, a token gets 503 with Retry-After`, async (t) => {
-    const { redis, service, signIn } = await startSetting(t)
+    const { redis, service, signIn } = await startVerifierSetup(t)
     const [one, other] = [await signIn(), await signIn()]
-    const url = await start(t, await verifierOf(t, { mode: 'follow', redis: redis.url }))
+    const url = await start(t, await startVerifier(t, { mode: 'follow', redis: redis.url }))
     const todo = new Api(url, CLIENT)
     t.equal((await todo.call('/any', { bearer: one.access_token })).status, 200)
 
     await service.api.logout(one.access_token)
-    await until(async () => (await todo.call('/any', { bearer: one.access_token })).status === 401)
+    await eventually(async () => (await todo.call('/any', { bearer: one.access_token })).status === 401)
     await redis.stop()
-    await until(async () => (await todo.call('/any', { bearer: other.access_token })).status === 503)
+    await eventually(async () => (await todo.call('/any', { bearer: other.access_token })).status === 503)
     const { headers, body } = await todo.call('/any', { bearer: other.access_token })
     t.equal(headers['retry-after'], '1')
     t.notOk(headers['www-authenticate'])

@@ -4,10 +4,11 @@ import { createVerifier, type KeyOptions, type RevocationOptions, type Verifier 
 import type { Clock } from '@latchkey/verifier/clock'
 import { type Test, test } from 'tap'
 import { type BentClock, bentClock } from '../support/bent-clock.js'
-import { keyFile, withKeyFile } from '../support/keys.js'
+import { eventually } from '../support/eventually.js'
+import { keyFileSettings, writeKeyFile } from '../support/keys.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
-import { ISSUER, startSetting, until, verdict } from '../support/verifier-setup.js'
+import { ISSUER, startVerifierSetup, verdict } from '../support/verifier-setup.js'
 
 const HOUR = 60 * 60_000
 const MINUTE = 60_000
@@ -52,7 +53,7 @@ for (const [what, bend] of Object.entries(WAYS)) {
 
   test(`O7: keys of an address: ${what}: a withdrawn key is not accepted again`, async (t) => {
     const [withdrawn, other] = [newKey('withdrawn'), newKey('other')]
-    const service = await startService(t, 'sqlite', { ...LONG, ...withKeyFile(keyFile(t, withdrawn)) })
+    const service = await startService(t, 'sqlite', { ...LONG, ...keyFileSettings(writeKeyFile(t, withdrawn)) })
     await service.api.signUp('ada', PASSWORD)
     const { access_token } = await service.api.tokens('ada', PASSWORD)
     let keys = [withdrawn, other]
@@ -79,7 +80,7 @@ for (const [what, bend] of Object.entries(WAYS)) {
     // Even if the address stays unreachable.
     keys = [withdrawn]
     clock.pass(2000)
-    await until(async () => {
+    await eventually(async () => {
       clock.pass(HOUR)
       return (await verdict(verifier, access_token)) === 'good'
     })
@@ -90,7 +91,7 @@ for (const [what, bend] of Object.entries(WAYS)) {
 }
 
 test('S5: follow: after a suspend, or a change of the wall clock, every acceptance asked Redis', async (t) => {
-  const { redis, service, signIn } = await startSetting(t, LONG)
+  const { redis, service, signIn } = await startVerifierSetup(t, LONG)
   const [revoked, other] = [await signIn(), await signIn()]
   for (const [what, bend] of Object.entries<(clock: BentClock) => void>({
     'suspended for 2 s': (clock) => clock.suspend(2000),

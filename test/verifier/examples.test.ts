@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { locate } from '../support/servers/install.js'
 import { JWT_SECRET, temporaryFolder } from '../support/service.js'
-import { ISSUER, startSetting } from '../support/verifier-setup.js'
+import { ISSUER, startVerifierSetup } from '../support/verifier-setup.js'
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/verify/', import.meta.url))
 
@@ -37,7 +37,7 @@ for (const [language, { program, command }] of Object.entries(languages)) {
   const skip = locate(program, []) ? false : `${program} is not installed`
 
   test(`${language}: the example accepts a valid token and refuses the others`, { skip }, async (t) => {
-    const { redis, admin, service, signIn } = await startSetting(t)
+    const { redis, admin, service, signIn } = await startVerifierSetup(t)
     const { api } = service
     const [one, other] = [await signIn(), await signIn()]
     const { id: client_id, secret: client_secret } = api.client

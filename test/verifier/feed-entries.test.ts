@@ -1,9 +1,17 @@
 import { clientRevocationKey, epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { CLIENT } from '../support/service.js'
-import { adminOf, callsOf, type Setting, startSetting, until, verdict, verifierOf } from '../support/verifier-setup.js'
+import {
+  countCommand,
+  redisClient,
+  startVerifier,
+  startVerifierSetup,
+  type VerifierSetup,
+  verdict,
+} from '../support/verifier-setup.js'
 
-async function clientToken({ service: { api } }: Setting): Promise<string> {
+async function clientToken({ service: { api } }: VerifierSetup): Promise<string> {
   const form = { grant_type: 'client_credentials', client_id: CLIENT.id, client_secret: CLIENT.secret }
   return (await api.call('/token', { form })).body.access_token
 }
@@ -38,49 +46,49 @@ const MALFORMED: Record<string, string[]> = {
 }
 
 test('a malformed entry of the feed is skipped and counted, and makes no revoked token valid', async (t) => {
-  const setting = await startSetting(t)
+  const setting = await startVerifierSetup(t)
   const { redis, admin, service, signIn } = setting
   const [one, other] = [await signIn(), await signIn()]
   const ofClient = await clientToken(setting)
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
   await service.api.call('/revoke', { form: { token: ofClient } })
   await service.api.logout(one.access_token)
-  await until(async () => (await verdict(verifier, ofClient)) === 'revoked')
-  await until(async () => (await verdict(verifier, one.access_token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, ofClient)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, one.access_token)) === 'revoked')
   t.equal(verifier.malformedFeedEntries, 0)
 
   let written = 0
   for (const [what, fields] of Object.entries(MALFORMED)) {
     await admin.xadd(feedKey, '*', ...fields.map((field) => (field === 'C' ? CLIENT.id : field)))
     written += 1
-    await until(() => verifier.malformedFeedEntries === written).catch(() => t.fail(`${what}: it is not counted`))
+    await eventually(() => verifier.malformedFeedEntries === written).catch(() => t.fail(`${what}: it is not counted`))
     t.equal(await verdict(verifier, ofClient), 'revoked', what)
     t.equal(await verdict(verifier, one.access_token), 'revoked', what)
     t.equal(await verdict(verifier, other.access_token), 'good', what)
   }
   // The retention has not become shorter: no additional token is looked up.
-  const before = await callsOf(admin, 'exists')
+  const before = await countCommand(admin, 'exists')
   t.equal(await verdict(verifier, other.access_token), 'good')
-  t.equal(await callsOf(admin, 'exists'), before)
+  t.equal(await countCommand(admin, 'exists'), before)
 })
 
 test('the readable part of a malformed entry takes effect', async (t) => {
-  const { redis, admin, signIn } = await startSetting(t)
+  const { redis, admin, signIn } = await startVerifierSetup(t)
   const [one, other] = [await signIn(), await signIn()]
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
   await admin.xadd(feedKey, '*', 'sid', '', 'sid', one.sid, 'what', 'ever', 'sub', 'x', 'nbf', 'y', 'sid', other.sid)
-  await until(async () => (await verdict(verifier, one.access_token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, one.access_token)) === 'revoked')
   t.equal(await verdict(verifier, other.access_token), 'revoked')
   t.equal(verifier.malformedFeedEntries, 1)
 })
 
 for (const value of ['', 'x', '-5', 'NaN', '1e3', ' ', '0x0', '9'.repeat(400)]) {
   test(`a revocation time ${JSON.stringify(value.slice(0, 9))} in Redis makes every token of the client 503`, async (t) => {
-    const setting = await startSetting(t)
+    const setting = await startVerifierSetup(t)
     const { redis, service } = setting
     // The service writes a missing epoch again, and not a wrong one.
-    const admin = adminOf(t, redis.url)
-    const verifier = await verifierOf(t, { mode: 'lookup', redis: redis.url })
+    const admin = redisClient(t, redis.url)
+    const verifier = await startVerifier(t, { mode: 'lookup', redis: redis.url })
     const token = await clientToken(setting)
     t.equal(await verdict(verifier, token), 'good')
 

@@ -1,22 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { startRedis } from '../support/servers/redis.js'
-import { inTime, startSetting, until, verdict, verifierOf } from '../support/verifier-setup.js'
+import { resultOrLate, startVerifier, startVerifierSetup, verdict } from '../support/verifier-setup.js'
 
 /** Neither of these codes is ever an acceptance. */
 const REFUSALS = ['revoked', 'unavailable']
 
 test('F6: after Redis is emptied no revoked token is accepted, whether the follower knew the revocation or not', async (t) => {
-  const { redis, admin, service, signIn } = await startSetting(t)
+  const { redis, admin, service, signIn } = await startVerifierSetup(t)
   const [known, other] = [await signIn(), await signIn()]
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
   await service.api.logout(known.access_token)
-  await until(async () => (await verdict(verifier, known.access_token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, known.access_token)) === 'revoked')
 
   await admin.flushall()
-  const late = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const late = await startVerifier(t, { mode: 'follow', redis: redis.url })
   // All sessions are gone. Until the follower notices, it may accept tokens for its maximum staleness.
-  await until(async () => (await verdict(verifier, other.access_token)) === 'revoked', 1500)
+  await eventually(async () => (await verdict(verifier, other.access_token)) === 'revoked', 1500)
   const deadline = Date.now() + 2000
   while (Date.now() < deadline) {
     for (const follower of [verifier, late]) {
@@ -32,19 +33,19 @@ test('F6: after Redis is emptied no revoked token is accepted, whether the follo
 })
 
 test('F6: after Redis restarts empty no revoked token is accepted', async (t) => {
-  const { redis, service, signIn } = await startSetting(t)
+  const { redis, service, signIn } = await startVerifierSetup(t)
   const [known, unknown] = [await signIn(), await signIn()]
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
   await service.api.logout(known.access_token)
-  await until(async () => (await verdict(verifier, known.access_token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, known.access_token)) === 'revoked')
   // This session ends where no follower of the restarted Redis can read it.
   await service.api.logout(unknown.access_token)
 
   await redis.stop()
   const again = await startRedis({ port: redis.port })
   t.teardown(() => again.stop())
-  await until(async () => (await service.api.signUp('after', 'correct horse battery staple')).status === 201)
-  const late = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  await eventually(async () => (await service.api.signUp('after', 'correct horse battery staple')).status === 201)
+  const late = await startVerifier(t, { mode: 'follow', redis: redis.url })
   const deadline = Date.now() + 2000
   while (Date.now() < deadline) {
     if ((await verdict(verifier, known.access_token)) !== 'revoked') t.fail('a known revocation was forgotten')
@@ -54,20 +55,20 @@ test('F6: after Redis restarts empty no revoked token is accepted', async (t) =>
     await sleep(5)
   }
   const fresh = await service.api.tokens('after', 'correct horse battery staple')
-  await until(async () => (await verdict(verifier, fresh.access_token)) === 'good')
-  await until(async () => (await verdict(late, fresh.access_token)) === 'good')
+  await eventually(async () => (await verdict(verifier, fresh.access_token)) === 'good')
+  await eventually(async () => (await verdict(late, fresh.access_token)) === 'good')
 })
 
 test('F31: without the service and Redis tokens are refused, and a known revoked token is never accepted', async (t) => {
-  const { redis, service, signIn } = await startSetting(t)
+  const { redis, service, signIn } = await startVerifierSetup(t)
   const [known, other] = [await signIn(), await signIn()]
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
   await service.api.logout(known.access_token)
-  await until(async () => (await verdict(verifier, known.access_token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, known.access_token)) === 'revoked')
 
   await service.close()
   await redis.stop()
-  const took = await until(async () => {
+  const took = await eventually(async () => {
     if ((await verdict(verifier, known.access_token)) !== 'revoked') t.fail('a known revocation was forgotten')
     return (await verdict(verifier, other.access_token)) === 'unavailable'
   })
@@ -80,9 +81,9 @@ test('F31: without the service and Redis tokens are refused, and a known revoked
 })
 
 test('F3: while Redis stalls, memory answers until it is stale, then tokens are refused in time; then the follower recovers', async (t) => {
-  const { redis, signIn } = await startSetting(t)
+  const { redis, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
 
   redis.process.kill('SIGSTOP')
   t.teardown(() => redis.process.kill('SIGCONT'))
@@ -90,7 +91,7 @@ test('F3: while Redis stalls, memory answers until it is stale, then tokens are 
   const deadline = stalled + 4000
   while (performance.now() < deadline) {
     const asked = performance.now()
-    const answer = await inTime(verdict(verifier, access_token), 400)
+    const answer = await resultOrLate(verdict(verifier, access_token), 400)
     if (answer === 'late') t.fail('it took more than 400 ms')
     if (answer === 'good' && asked - stalled > 1000) t.fail(`accepted ${asked - stalled} ms after the stall`)
     await sleep(5)
@@ -98,6 +99,6 @@ test('F3: while Redis stalls, memory answers until it is stale, then tokens are 
   t.equal(await verdict(verifier, access_token), 'unavailable')
 
   redis.process.kill('SIGCONT')
-  const healed = await until(async () => (await verdict(verifier, access_token)) === 'good')
+  const healed = await eventually(async () => (await verdict(verifier, access_token)) === 'good')
   t.ok(healed < 3000, `healed after ${healed} ms`)
 })

@@ -2,27 +2,27 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier } from '@latchkey/verifier'
 import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import { test } from 'tap'
-import { makeClient } from '../support/clients.js'
+import { createClient } from '../support/clients.js'
+import { eventually } from '../support/eventually.js'
 import { exchange } from '../support/exchange.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { JWT_SECRET } from '../support/service.js'
 import {
-  adminOf,
-  callsOf,
+  countCommand,
   ISSUER,
+  redisClient,
   seedFeed,
-  startSetting,
-  until,
+  startVerifier,
+  startVerifierSetup,
   verdict,
-  verifierOf,
 } from '../support/verifier-setup.js'
 
 test('a fresh follower accepts tokens without a query', async (t) => {
-  const { redis, admin, signIn } = await startSetting(t)
+  const { redis, admin, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
-  const asked = async () => (await callsOf(admin, 'exists')) + (await callsOf(admin, 'hget'))
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
+  const asked = async () => (await countCommand(admin, 'exists')) + (await countCommand(admin, 'hget'))
 
   const before = await asked()
   for (let i = 0; i < 2000; i++) await verifier.verify(access_token)
@@ -30,9 +30,9 @@ test('a fresh follower accepts tokens without a query', async (t) => {
 })
 
 test('each of ten followers hears of a revocation at once', async (t) => {
-  const { redis, service, signIn } = await startSetting(t)
+  const { redis, service, signIn } = await startVerifierSetup(t)
   const followers = await Promise.all(
-    Array.from({ length: 10 }, () => verifierOf(t, { mode: 'follow', redis: redis.url })),
+    Array.from({ length: 10 }, () => startVerifier(t, { mode: 'follow', redis: redis.url })),
   )
   const { access_token } = await signIn()
   for (const follower of followers) t.equal(await verdict(follower, access_token), 'good')
@@ -43,11 +43,11 @@ test('each of ten followers hears of a revocation at once', async (t) => {
     return verdicts.every((answer) => answer === 'revoked')
   }
   // A loose limit, because other processes use the machine too. `npm run bench` measures the milliseconds.
-  t.ok((await until(all)) < 900)
+  t.ok((await eventually(all)) < 900)
 })
 
 test('an exchanged token ends at each follower with the sign-out, within the bound of the own token, and names its actors', async (t) => {
-  const { redis, service, signIn } = await startSetting(t, { AUDIENCE: `${ISSUER},todo` })
+  const { redis, service, signIn } = await startVerifierSetup(t, { AUDIENCE: `${ISSUER},todo` })
   const follower = createVerifier({
     issuer: ISSUER,
     audience: [ISSUER, 'todo'],
@@ -56,7 +56,7 @@ test('an exchanged token ends at each follower with the sign-out, within the bou
   })
   t.teardown(() => follower.close())
   await follower.ready()
-  const gateway = await makeClient(service.env, 'gateway', { exchangeAudiences: ['todo'] })
+  const gateway = await createClient(service.env, 'gateway', { exchangeAudiences: ['todo'] })
   const { access_token, sid } = await signIn()
   const { body } = await exchange(service.api, gateway, access_token, { audience: 'todo' })
   const claims = await follower.verify(body.access_token)
@@ -64,38 +64,38 @@ test('an exchanged token ends at each follower with the sign-out, within the bou
 
   await service.api.logout(access_token)
   const both = async () => [await verdict(follower, access_token), await verdict(follower, body.access_token)]
-  t.ok((await until(async () => (await both()).every((answer) => answer === 'revoked'))) < 900)
+  t.ok((await eventually(async () => (await both()).every((answer) => answer === 'revoked'))) < 900)
 })
 
 test('a follower that starts later knows the earlier revocations', async (t) => {
-  const { redis, admin, service, signIn } = await startSetting(t)
+  const { redis, admin, service, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
   await service.api.logout(access_token)
 
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
-  const before = await callsOf(admin, 'exists')
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
+  const before = await countCommand(admin, 'exists')
   t.equal(await verdict(verifier, access_token), 'revoked')
-  t.equal(await callsOf(admin, 'exists'), before)
+  t.equal(await countCommand(admin, 'exists'), before)
 })
 
 test('without heartbeats on a live Redis the follower asks Redis on every request', async (t) => {
-  const { redis, admin, service, signIn } = await startSetting(t)
+  const { redis, admin, service, signIn } = await startVerifierSetup(t)
   const [one, other] = [await signIn(), await signIn()]
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url, maxStaleness: 800 })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url, maxStaleness: 800 })
   t.equal(await verdict(verifier, one.access_token), 'good')
 
   await service.close()
   await sleep(900)
-  const before = await callsOf(admin, 'exists')
+  const before = await countCommand(admin, 'exists')
   t.equal(await verdict(verifier, one.access_token), 'good')
-  t.equal(await callsOf(admin, 'exists'), before + 1)
+  t.equal(await countCommand(admin, 'exists'), before + 1)
   // A revocation that is missing in the feed, as after a failover.
   await admin.del(sessionKey(JSON.parse(atob(String(other.access_token.split('.')[1]))).sub, other.sid))
   t.equal(await verdict(verifier, other.access_token), 'revoked')
 })
 
 test('late heartbeats never make a follower fresh, however regular they are', async (t) => {
-  const { redis, signIn } = await startSetting(t)
+  const { redis, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
   const wire = await startTcpProxy(redis.port)
   t.teardown(() => wire.stop())
@@ -117,28 +117,28 @@ test('late heartbeats never make a follower fresh, however regular they are', as
   }
   // The same proxy with a delay below the limit.
   wire.delay(100)
-  await until(async () => (await verdict(late, access_token)) === 'good')
+  await eventually(async () => (await verdict(late, access_token)) === 'good')
 })
 
 test('a missing epoch, or one after the token, makes the follower look up', async (t) => {
-  const { redis, admin, signIn } = await startSetting(t)
+  const { redis, admin, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
   const isLookedUp = async () => {
-    const before = await callsOf(admin, 'exists')
+    const before = await countCommand(admin, 'exists')
     t.equal(await verdict(verifier, access_token), 'good')
-    return (await callsOf(admin, 'exists')) > before
+    return (await countCommand(admin, 'exists')) > before
   }
   t.equal(await isLookedUp(), false)
 
   await admin.set(epochKey, Math.floor(Date.now() / 1000))
-  await until(isLookedUp, 2000)
+  await eventually(isLookedUp, 2000)
   await admin.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
-  await until(async () => !(await isLookedUp()), 2000)
+  await eventually(async () => !(await isLookedUp()), 2000)
   // The service would write the epoch again at once, so it loses the permission.
   await admin.call('ACL', 'SETUSER', 'default', '-set')
   await admin.del(epochKey)
-  await until(isLookedUp, 2000)
+  await eventually(isLookedUp, 2000)
 })
 
 test('without a feed, without Redis, or on a replica, a follower is not ready and says why', async (t) => {
@@ -155,22 +155,22 @@ test('without a feed, without Redis, or on a replica, a follower is not ready an
   }
   await Promise.all(
     Object.entries(reasons).map(([redis, reason]) =>
-      t.rejects(verifierOf(t, { mode: 'follow', redis }), { message: reason }),
+      t.rejects(startVerifier(t, { mode: 'follow', redis }), { message: reason }),
     ),
   )
-  const admin = adminOf(t, empty.url)
+  const admin = redisClient(t, empty.url)
   await seedFeed(empty.url)
   t.equal(await admin.exists(feedKey), 1)
-  await t.rejects(verifierOf(t, { mode: 'follow', redis: empty.url }), { message: /written a heartbeat/ })
+  await t.rejects(startVerifier(t, { mode: 'follow', redis: empty.url }), { message: /written a heartbeat/ })
 })
 
 test('a follower that closes while entries arrive accepts nothing without a look-up afterwards', async (t) => {
-  const { redis, admin, signIn } = await startSetting(t)
+  const { redis, admin, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
   const news = setInterval(() => admin.xadd(feedKey, '*', 'hb', 960_000, 'n', 'test').catch(() => {}), 1)
   t.teardown(() => clearInterval(news))
   for (let round = 0; round < 100; round++) {
-    const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+    const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
     await sleep(Math.random() * 10)
     await verifier.close()
     if ((await verdict(verifier, access_token)) !== 'unavailable') t.fail(`round ${round}`)
@@ -179,7 +179,7 @@ test('a follower that closes while entries arrive accepts nothing without a look
 })
 
 test('a sign-out of a user with thousands of sessions ends all of them at once', async (t) => {
-  const { redis, admin, service, signIn } = await startSetting(t, { SESSIONS_PER_USER: '10000' })
+  const { redis, admin, service, signIn } = await startVerifierSetup(t, { SESSIONS_PER_USER: '10000' })
   const { access_token, sid } = await signIn()
   const { sub } = JSON.parse(Buffer.from(access_token.split('.')[1] ?? '', 'base64url').toString())
   const others = admin.pipeline()
@@ -188,9 +188,9 @@ test('a sign-out of a user with thousands of sessions ends all of them at once',
     others.zadd(sessionIndexKey(sub), Date.now() + 60_000, `other${i}`)
   }
   await others.exec()
-  const verifier = await verifierOf(t, { mode: 'follow', redis: redis.url })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
 
   t.equal((await service.api.call('/logout-all', { method: 'POST', bearer: access_token })).status, 204)
-  await until(async () => (await verdict(verifier, access_token)) === 'revoked')
+  await eventually(async () => (await verdict(verifier, access_token)) === 'revoked')
   t.equal(await admin.exists(sessionKey(sub, 'other8999')), 0)
 })

@@ -1,8 +1,9 @@
 import { createServer, type RequestListener } from 'node:http'
 import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
-import { ISSUER, until, verdict } from '../support/verifier-setup.js'
+import { ISSUER, verdict } from '../support/verifier-setup.js'
 
 interface Asking {
   endpoint: string
@@ -51,7 +52,7 @@ test('an answer is cached for cacheSeconds, and not longer', async (t) => {
   if (performance.now() - began < 900) t.equal(asked(service), before)
 
   await service.api.logout(token)
-  const took = await until(async () => (await verdict(verifier, token)) === 'revoked')
+  const took = await eventually(async () => (await verdict(verifier, token)) === 'revoked')
   t.ok(took < 1500, `heard after ${took} ms`)
 })
 
@@ -62,9 +63,9 @@ test('simultaneous checks of one token share a request; with cacheSeconds 0 each
   const atOnce = (verifier: Verifier) => Promise.all(Array.from({ length: 20 }, () => verifier.verify(token)))
 
   await atOnce(verifierOf(t, { endpoint, cacheSeconds: 10 }))
-  await until(() => asked(service) === 1)
+  await eventually(() => asked(service) === 1)
   await atOnce(verifierOf(t, { endpoint, cacheSeconds: 0 }))
-  await until(() => asked(service) === 21)
+  await eventually(() => asked(service) === 21)
 })
 
 test('a token that fails the local check sends no request to the service', async (t) => {

@@ -5,8 +5,9 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier, type KeyOptions, type Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
-import { ISSUER, until, verdict } from '../support/verifier-setup.js'
+import { ISSUER, verdict } from '../support/verifier-setup.js'
 
 const kinds = {
   ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
@@ -102,14 +103,14 @@ test('F27: a token that names a new key makes the verifier fetch it; a withdrawn
   write([after, before])
   const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
   let fresh = ''
-  await until(async () => {
+  await eventually(async () => {
     fresh = await signIn(service)
     return kidOf(fresh) === 'after'
   })
   t.equal(await verdict(verifier, fresh), 'good')
   t.equal(await verdict(verifier, old), 'good')
   write([after])
-  await until(async () => (await service.api.call('/.well-known/jwks.json')).body.keys.length === 1)
+  await eventually(async () => (await service.api.call('/.well-known/jwks.json')).body.keys.length === 1)
   const later = verifierOf({ jwksUri })
   t.equal(await verdict(later, old), 'unknown_key')
 })
@@ -202,7 +203,7 @@ test('an address that is unreachable at first is fetched again', async (t) => {
   t.equal(await verdict(verifier, token), 'unavailable')
   isUp = true
   await sleep(100)
-  t.ok((await until(async () => (await verdict(verifier, token)) === 'good')) < 3000)
+  t.ok((await eventually(async () => (await verdict(verifier, token)) === 'good')) < 3000)
 })
 
 /** A token of a service that signs with this key. */

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RevocationOptions } from '@latchkey/verifier'
 import { test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { CLIENT } from '../support/service.js'
-import { ISSUER, type Setting, startSetting, until, verdict, verifierOf } from '../support/verifier-setup.js'
+import { ISSUER, startVerifier, startVerifierSetup, type VerifierSetup, verdict } from '../support/verifier-setup.js'
 
-const modes: Record<string, (setting: Setting) => RevocationOptions> = {
+const modes: Record<string, (setting: VerifierSetup) => RevocationOptions> = {
   follow: ({ redis }) => ({ mode: 'follow', redis: redis.url }),
   lookup: ({ redis }) => ({ mode: 'lookup', redis: redis.url }),
   'lookup by a client of ioredis': ({ admin }) => ({ mode: 'lookup', redis: admin }),
@@ -25,30 +26,30 @@ function introspection(url: string, cacheSeconds: number): RevocationOptions {
 
 for (const [name, revocation] of Object.entries(modes)) {
   test(`${name}: a token is valid until its revocation, and tokens of other sessions stay valid`, async (t) => {
-    const setting = await startSetting(t)
+    const setting = await startVerifierSetup(t)
     const { service, signIn } = setting
     const [one, other] = [await signIn(), await signIn()]
-    const verifier = await verifierOf(t, revocation(setting))
+    const verifier = await startVerifier(t, revocation(setting))
 
     const claims = await verifier.verify(one.access_token)
     t.match(claims, { iss: ISSUER, aud: ISSUER, sid: one.sid, client_id: 'latchkey', scope: '' })
     t.equal(await verdict(verifier, one.refresh_token), 'malformed')
 
     await service.api.logout(one.access_token)
-    await until(async () => (await verdict(verifier, one.access_token)) === 'revoked', 2000)
+    await eventually(async () => (await verdict(verifier, one.access_token)) === 'revoked', 2000)
     t.equal(await verdict(verifier, other.access_token), 'good')
 
     const refreshed = await service.api.refresh(other.refresh_token)
     t.equal(await verdict(verifier, refreshed.body.access_token), 'good')
     t.equal((await service.api.call('/logout-all', { method: 'POST', bearer: other.access_token })).status, 204)
-    await until(async () => (await verdict(verifier, refreshed.body.access_token)) === 'revoked', 2000)
+    await eventually(async () => (await verdict(verifier, refreshed.body.access_token)) === 'revoked', 2000)
     t.equal(await verdict(verifier, other.access_token), 'revoked')
   })
 
   test(`${name}: a client's own tokens end at their revocation, and later tokens are valid`, async (t) => {
-    const setting = await startSetting(t)
+    const setting = await startVerifierSetup(t)
     const { api } = setting.service
-    const verifier = await verifierOf(t, revocation(setting))
+    const verifier = await startVerifier(t, revocation(setting))
     const getToken = async () => {
       const answer = await api.call('/token', {
         form: { grant_type: 'client_credentials', client_id: CLIENT.id, client_secret: CLIENT.secret },
@@ -60,7 +61,7 @@ for (const [name, revocation] of Object.entries(modes)) {
     const { sub, sid } = await verifier.verify(token)
     t.strictSame([sub, sid], [CLIENT.id, undefined])
     t.equal((await api.call('/revoke', { form: { token } })).status, 200)
-    await until(async () => (await verdict(verifier, token)) === 'revoked', 2000)
+    await eventually(async () => (await verdict(verifier, token)) === 'revoked', 2000)
 
     // A revocation covers the tokens issued up to its second.
     await sleep(1000)
@@ -69,11 +70,11 @@ for (const [name, revocation] of Object.entries(modes)) {
 }
 
 test('none: a token is valid until it expires, revoked or not', async (t) => {
-  const { service, signIn } = await startSetting(t, { ACCESS_TTL: '2s' })
+  const { service, signIn } = await startVerifierSetup(t, { ACCESS_TTL: '2s' })
   const { access_token } = await signIn()
-  const verifier = await verifierOf(t, { mode: 'none' })
+  const verifier = await startVerifier(t, { mode: 'none' })
 
   await service.api.logout(access_token)
   t.equal(await verdict(verifier, access_token), 'good')
-  await until(async () => (await verdict(verifier, access_token)) === 'expired')
+  await eventually(async () => (await verdict(verifier, access_token)) === 'expired')
 })

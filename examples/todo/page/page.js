@@ -1,28 +1,28 @@
-// The whole page: its tokens, its calls, and its two views (welcome: sign in; desk: todos and devices).
+// The whole page: its tokens, its calls, and its two views. `welcome` is the sign-in, `desk` has the todos and the devices.
 
-/** The audience that this page's todo service wants in `aud`. */
+/** The audience of the todo service. */
 const AUDIENCE = 'todo'
-/** Milliseconds between two looks at the list. */
+/** Milliseconds between two requests for the list. */
 const LOOK_EVERY = 500
 const LOOK_AT_DEVICES_EVERY = 2000
 const TIMEOUT = 10_000
 
 // ---------------------------------------------------------------------------------------------------------- Tokens
 //
-// Both tokens are kept in localStorage, in one entry. The refresh token has to outlive the page, for people stay signed
-// in until they sign out, and every tab has to use the same one: that leaves storage, or a cookie. To keep the access
-// token in memory beside it would look careful and protect nothing, for who can read the entry has the stronger key.
+// Both tokens are in localStorage, in one entry. The refresh token must outlive the page, because people stay signed in
+// until they sign out. Every tab must use the same token. Only storage or a cookie can do both. An access token in memory
+// would protect nothing, because a script that reads the entry has the refresh token.
 //
-// So all depends on no foreign script running here, and the page is built for that: its policy runs this origin's
-// own files alone and talks to this origin alone, no string can become markup (trusted types), and what people wrote is
-// only ever set as text. If a copy leaks all the same, it cannot go on beside the page: the refresh token works
-// once, a late second use ends the session, and so does one click in "Your devices".
+// So no foreign script may run here. The content security policy runs only files of this origin, and connects only to
+// this origin. No string becomes markup (trusted types), and the page shows what people wrote only as text. If a copy
+// leaks, its use ends: the refresh token works once, and a late second use ends the session. So does one click in "Your
+// devices".
 //
-// A page that guards more than todos should keep the refresh token out of any script's reach: its own backend holds it,
-// or sets it as an HttpOnly, Secure, SameSite=Strict cookie on /auth/refresh.
+// A page that guards more than todos should keep the refresh token away from every script. Its own backend holds the
+// token, or sets it as an HttpOnly, Secure, SameSite=Strict cookie on /auth/refresh.
 
 const KEY = 'latchkey-todo'
-/** Tells this tab from the others, in words alone: it guards nothing. */
+/** Tells this tab from the others, to choose the message after a sign-out. It protects nothing. */
 const TAB = String(Math.random())
 
 function entry() {
@@ -33,7 +33,7 @@ function entry() {
   }
 }
 
-/** The session that this browser is signed in with, or undefined. Read anew each time: any tab may have changed it. */
+/** The session of this browser, or undefined. It is read each time, because another tab may have changed it. */
 function signedIn() {
   const session = entry()
   return session.refreshToken ? session : undefined
@@ -44,7 +44,7 @@ function keep(answer, more) {
     sid: answer.sid,
     accessToken: answer.access_token,
     refreshToken: answer.refresh_token,
-    // By this device's own clock: it need not agree with the server's.
+    // By this device's clock, which may differ from the server's.
     expiresAt: Date.now() + answer.expires_in * 1000,
     lifetime: answer.expires_in * 1000,
     ...more,
@@ -60,14 +60,14 @@ function forget(goodbye) {
 }
 
 /**
- * Runs `work` while no other tab of this browser runs theirs. Where the browser has no locks (an origin without https),
- * it runs at once: tabs that then refresh at the same time are all given the same next token, so none loses.
+ * Runs `work` in one tab of this browser at a time. Without locks (an origin without https) it runs at once. Tabs that then
+ * refresh at the same time all get the same successor, so none is signed out.
  */
 const oneTabAtATime = (work) => (navigator.locks ? navigator.locks.request(KEY, work) : work())
 
 /**
- * What a tab has stored may reach another a moment later than the lock does: this waits for it, for a moment. Should it
- * take longer on a busy machine, two tabs present the same refresh token, and are given the same next one.
+ * Waits for a moment, because the lock may reach a tab before the entry that another tab stored. If the entry takes longer, two
+ * tabs present the same refresh token, and get the same successor.
  */
 const newsFromOtherTabs = () =>
   new Promise((resolve) => {
@@ -75,27 +75,27 @@ const newsFromOtherTabs = () =>
     setTimeout(resolve, 100)
   })
 
-/** A session whose access token is another than `stale`. However many callers and tabs want it, one refreshes. */
+/** Returns a session whose access token is not `stale`. Of all callers and tabs, only one refreshes. */
 function renew(stale) {
   return oneTabAtATime(async () => {
     if (signedIn()?.accessToken === stale) await newsFromOtherTabs()
     const session = signedIn()
     if (!session) throw new SignedOut()
-    // While we waited, another has done it.
+    // Another caller refreshed while this one waited.
     if (session.accessToken !== stale) return session
 
     const response = await request('/auth/refresh', { method: 'POST', json: { refresh_token: session.refreshToken } })
     const answer = await read(response)
-    // These two only without locks. Somebody has signed out or in meanwhile: the answer is of no use any more. Or another
-    // tab was faster: what it has kept may be newer than our answer, and an old token, kept, would end the session later.
+    // These two happen only without locks. After a sign-out or a sign-in in another tab, the answer is stale. If another tab was
+    // faster, its entry may be newer than this answer. An old refresh token in the entry would end the session later.
     const current = signedIn()
     if (current?.sid !== session.sid) throw new SignedOut()
     if (current.refreshToken !== session.refreshToken) return current
     if (response.ok) {
       return keep(answer, { username: session.username, renewals: session.renewals + 1, renewedBy: TAB })
     }
-    // The one answer that means that the session is over. After any other we may ask again: within REFRESH_GRACE, 30 seconds,
-    // nobody is signed out because a server was restarting.
+    // Only this answer means that the session has ended. After any other answer the page may retry within REFRESH_GRACE (30
+    // seconds), so a restart of the server signs nobody out.
     if (answer.error === 'invalid_grant') {
       forget('elsewhere')
       throw new SignedOut()
@@ -104,7 +104,7 @@ function renew(stale) {
   })
 }
 
-/** Signs out by `path`, in the way of no refresh: none can put tokens back once they are forgotten. */
+/** Signs out with `path`, under the lock of a refresh. So no refresh can store tokens after the entry is deleted. */
 function signOut(path, goodbye) {
   return oneTabAtATime(async () => {
     const session = signedIn()
@@ -119,9 +119,9 @@ function signOut(path, goodbye) {
 // ----------------------------------------------------------------------------------------------------------- Calls
 
 class SignedOut extends Error {}
-/** No answer, or none for now. Asking again may help. */
+/** There is no answer, or a 503. A retry may help. */
 class Unreachable extends Error {}
-/** An answer, and it is no. The message is for people. */
+/** The service refused the call. The message is for people. */
 class Refused extends Error {}
 
 function refused(response, { error_description: description = '' } = {}) {
@@ -134,7 +134,7 @@ function refused(response, { error_description: description = '' } = {}) {
   )
 }
 
-/** What the services answer is JSON; what a proxy between answers for them may be anything. */
+/** The services answer JSON. A proxy in between may answer anything. */
 const read = (response) => response.json().catch(() => ({}))
 
 async function request(path, { method = 'GET', json, headers = {} } = {}) {
@@ -150,7 +150,7 @@ async function request(path, { method = 'GET', json, headers = {} } = {}) {
   }
 }
 
-/** A call as the person who is signed in. Renews the access token where it has to, and then asks once more. */
+/** A call as the signed-in person. After a 401 it refreshes and retries once. */
 async function call(path, options = {}) {
   const send = ({ accessToken }) =>
     request(path, { ...options, headers: { ...options.headers, authorization: `Bearer ${accessToken}` } })
@@ -176,10 +176,10 @@ const GOODBYES = {
   elsewhere: 'This device was signed out: from another of your devices, or because it was not used for too long.',
 }
 
-/** The session whose view is up: undefined for the welcome, null before the first. */
+/** The session of the visible view: undefined for the welcome view, null before the first view. */
 let shown = null
 
-/** Brings up the view for what is stored. Called whenever that may have changed, in this tab or another. */
+/** Shows the view for the stored session. Called whenever the entry may have changed, in this tab or another. */
 function show() {
   const session = signedIn()
   if (session?.sid === shown) return
@@ -198,7 +198,7 @@ function show() {
   say('alert', '')
   say('notice', session ? '' : (GOODBYES[entry().goodbye] ?? ''))
   if (session) {
-    // Not when the page opens: on a phone the keyboard would cover it.
+    // Not when the page opens, because the keyboard of a phone would cover the page.
     if (!isFirst) $('new-todo').focus()
     tick()
     wake()
@@ -214,32 +214,32 @@ function say(id, text) {
   $(id).hidden = !text
 }
 
-/** Says what has been done, for a while. */
+/** Shows what was done, for six seconds. */
 function mention(text) {
   say('notice', text)
   setTimeout(() => $('notice').textContent === text && say('notice', ''), 6000)
 }
 
-/** Does `work` for a button or box, once at a time, and says in words what went wrong. */
+/** Runs `work` for a button or box, once at a time, and shows an error as text. */
 async function busily(control, work, alert = 'alert') {
   if (control.ariaBusy === 'true') return
-  // Not `disabled`, which would throw the keyboard's focus away.
+  // Not `disabled`, which would remove the keyboard focus.
   control.ariaBusy = 'true'
   say(alert, '')
   try {
     await work()
   } catch (error) {
-    // Whoever was signed out is told by the view.
+    // After a sign-out the welcome view says so.
     if (!(error instanceof SignedOut)) say(alert, error.message)
   } finally {
     control.ariaBusy = null
   }
 }
 
-/** Makes the children of `list` one for each item, and keeps those that are there: focus and what is being typed stay. */
+/** Gives `list` one child for each item. Existing children stay, so that focus and typed text stay. */
 function reconcile(list, items, keyOf, create, update) {
   const keys = new Set(items.map(keyOf))
-  // First those that go: to move a child, even to where it was, takes the focus from it.
+  // Remove children first, because moving a child removes its focus.
   for (const child of [...list.children]) if (!keys.has(child.dataset.key)) child.remove()
   const existing = new Map([...list.children].map((child) => [child.dataset.key, child]))
   for (const [index, item] of items.entries()) {
@@ -287,7 +287,7 @@ async function enter() {
   if (isNew) {
     const response = await request('/auth/users', { method: 'POST', json: { username, password } })
     if (!response.ok) throw refused(response, await read(response))
-    // From here on the account is there: should signing in fail, that is what to try again.
+    // The account exists now. If the sign-in fails, a retry must sign in and not sign up.
     mode('sign-in')
   }
   const response = await request('/auth/login', {
@@ -300,7 +300,7 @@ async function enter() {
   keep(answer, { username, renewals: 0, renewedBy: TAB })
 }
 
-/** What this device is called in the list of devices. */
+/** The name of this device in the list of devices. */
 function deviceName() {
   const find = (names) => names.find(([pattern]) => pattern.test(navigator.userAgent))?.[1]
   const browser = find([
@@ -342,7 +342,7 @@ async function loadTodos() {
   const response = await call('/todos', { headers: todos.etag ? { 'if-none-match': todos.etag } : {} })
   if (response.status === 304) return
   const { todos: list } = await response.json()
-  // Asked before a change of ours, or for a view that is gone: an older truth than the one on the screen.
+  // The answer is stale: it was requested before a change in this tab, or for an earlier view.
   if (changes !== todos.changes || sid !== shown) return
   todos.etag = response.headers.get('etag')
   todos.list = list
@@ -357,7 +357,7 @@ async function change(path, options, apply) {
     apply(response.status === 204 ? undefined : await response.json())
   } finally {
     todos.changes += 1
-    // Also after a failure: a box that was ticked in vain goes back.
+    // Also after a failure, so that a box shows its real state again.
     drawTodos()
   }
 }
@@ -419,7 +419,7 @@ function createTodo({ id }) {
 }
 
 function updateTodo(item, { text, done }) {
-  // As text, whatever it looks like.
+  // Always as text, never as markup.
   item.querySelector('.text').textContent = text
   item.querySelector('[type=checkbox]').checked = done
   item.classList.toggle('done', done)
@@ -449,7 +449,7 @@ async function loadDevices() {
   const sid = shown
   const { sessions } = await (await call('/auth/sessions')).json()
   if (sid !== shown) return
-  // This device first, then the newest: by last use, as they come, they would change places all the time.
+  // This device first, then the newest. The order of last use would change all the time.
   devices.list = sessions.sort((a, b) => Number(b.current) - Number(a.current) || b.created_at - a.created_at)
   drawDevices()
 }
@@ -509,11 +509,11 @@ $('end-others').addEventListener('click', () =>
 $('end-all').addEventListener('click', () => busily($('end-all'), () => signOut('/auth/logout-all', 'everywhere')))
 $('sign-out').addEventListener('click', () => busily($('sign-out'), () => signOut('/auth/logout', 'here')))
 
-// ---- The access token's life
+// ---- The lifetime of the access token
 
 let renewing = false
 
-/** Draws what is left of the access token, and renews it in time, so that no call has to wait for that. */
+/** Shows the rest of the access token's lifetime, and refreshes before it ends, so that no call waits for a refresh. */
 async function tick() {
   const session = signedIn()
   if (!session) return
@@ -528,30 +528,30 @@ async function tick() {
     ? `Renewed silently ${times}, last by ${by}.`
     : 'Renews itself before it ends. You will not notice.'
 
-  // A hidden page has time: it renews when it is looked at again.
+  // A hidden page refreshes when it becomes visible again.
   if (renewing || document.hidden || left > Math.min(30_000, session.lifetime / 4)) return
   renewing = true
   try {
     await renew(session.accessToken)
   } catch {
-    // Signed out: the view says so. Out of reach: the next look says so, and we try again after a pause.
+    // After a sign-out the view says so. Without a connection the next request for the list says so, and this retries later.
     await new Promise((resolve) => setTimeout(resolve, 1000))
   }
   renewing = false
 }
 
-// ---- Looking
+// ---- Updates of the list
 
 let wake = () => {}
 
 /**
- * Asks for the list, again and again, while the page is looked at. Nothing needs this to be safe: a device that was ended
- * is refused whatever it asks for, at once. It is there so that the page *says* so within a second, and shows what
- * was written down on another device; an unchanged list costs an empty 304.
+ * Requests the list again and again while the page is visible. Security does not depend on this, because every call of an
+ * ended device is refused at once. But so the page *shows* the end within a second, and the todos of other devices. An
+ * unchanged list costs an empty 304.
  *
- * It asks, instead of holding a stream of events open, because the answer is a check of the token in any case, by this
- * page or by the server on its behalf; because a short request survives sleep, proxies and restarts with no rule of its
- * own; and because HTTP/1.1 gives a browser six connections to an origin: the seventh tab with a stream would hang.
+ * The page polls, and holds no event stream open, for three reasons. Each answer checks the token anyway. A short request
+ * survives sleep, proxies and restarts without extra rules. And HTTP/1.1 gives a browser six connections to an origin, so the
+ * seventh tab with a stream would hang.
  */
 async function look() {
   let delay = LOOK_EVERY

@@ -11,7 +11,7 @@ import { openTodos } from './todos.js'
 
 export { readTodoConfig, type TodoConfig } from './config.js'
 
-/** The whole service, wired, not yet listening. Throws where tokens cannot be verified, and says why. */
+/** Creates the whole service. It does not listen yet. Throws if it cannot verify tokens, and says why. */
 export async function createTodoService(config: TodoConfig): Promise<FastifyInstance> {
   const { tokenService } = config
   const app = createServer(config)
@@ -27,7 +27,7 @@ export async function createTodoService(config: TodoConfig): Promise<FastifyInst
           endpoint: `${tokenService}/introspect`,
           clientId: config.clientId,
           clientSecret: config.clientSecret,
-          // What is remembered would be believed after a sign-out.
+          // A cached answer would be accepted after a sign-out.
           cacheSeconds: 0,
         },
   })
@@ -52,7 +52,7 @@ function createServer({ logLevel }: TodoConfig): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: 16 * 1024,
     genReqId: () => randomUUID(),
-    // Nothing is guessed: what was sent is what is checked.
+    // Convert no values: check what the caller sent.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
     forceCloseConnections: true,
   })

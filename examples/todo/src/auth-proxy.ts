@@ -2,8 +2,8 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { answer } from './errors.js'
 
 /**
- * What the page needs of the token service, and no more: the list is the door. Introspection and administration are for
- * services that hold a client secret, and are not reached from here.
+ * The routes of the token service that the page needs. All other routes are closed. Introspection and administration are for
+ * services with a client secret.
  */
 const ROUTES = [
   ['POST', '/users'],
@@ -22,11 +22,11 @@ const PASSED_BACK = ['content-type', 'cache-control', 'www-authenticate', 'retry
 const TIMEOUT = 10_000
 
 /**
- * `/auth/*`: the token service under the page's own origin. So there is no CORS to allow, the page's policy stays at
- * `connect-src 'self'`, and the token service need not be reachable from outside at all.
+ * `/auth/*` forwards to the token service under the page's own origin. So the page needs no CORS, its policy stays at
+ * `connect-src 'self'`, and the token service needs no address outside.
  */
 export const authProxy: FastifyPluginAsync<{ tokenService: string }> = async (app, { tokenService }) => {
-  // Bodies pass through unread: what a valid one is, the token service knows.
+  // Forward bodies unread: the token service validates them.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
@@ -34,7 +34,7 @@ export const authProxy: FastifyPluginAsync<{ tokenService: string }> = async (ap
     app.route({
       method,
       url,
-      // `..`, written plainly or as %2e%2e, would climb out of the list.
+      // `..`, also as %2e%2e, would reach routes outside the list.
       schema: { params: { type: 'object', properties: { sid: { type: 'string', pattern: '^[\\w-]{1,64}$' } } } },
       handler: async (request, reply) => {
         try {
@@ -56,8 +56,8 @@ export const authProxy: FastifyPluginAsync<{ tokenService: string }> = async (ap
 
 function forward(request: FastifyRequest, url: URL): Promise<Response> {
   const headers = new Headers({
-    // Set, not added to: whatever a caller claims to be, it ends here. The token service believes us because its
-    // TRUST_PROXY names our address; so people see their devices' addresses, and throttling counts the right ones.
+    // Replace the header of the caller. The token service trusts this one because its TRUST_PROXY names our address. So
+    // people see the addresses of their devices, and throttling counts the right addresses.
     'x-forwarded-for': request.ip,
     'x-request-id': request.id,
   })

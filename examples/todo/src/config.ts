@@ -1,4 +1,4 @@
-/** The name that tokens for this service bear as `aud`. The token service's AUDIENCE must list it. */
+/** The `aud` of tokens for this service. The token service's AUDIENCE must list it. */
 export const AUDIENCE = 'todo'
 
 export interface TodoConfig {
@@ -6,15 +6,15 @@ export interface TodoConfig {
   port: number
   logLevel: string
   databasePath: string
-  /** Where the token service is, with no slash at the end. */
+  /** The address of the token service, without a slash at the end. */
   tokenService: string
-  /** What its tokens bear as `iss`. */
+  /** The `iss` of its tokens. */
   issuer: string
   clientId: string
   clientSecret: string
-  /** Where revocations are followed; without it each token is introspected. */
+  /** The Redis with the revocation feed. Without it each token is introspected. */
   redisUrl: string | undefined
-  /** The shared secrets; without them, the token service's public keys. */
+  /** The shared secrets. Without them the public keys of the token service verify tokens. */
   jwtSecrets: string[] | undefined
 }
 

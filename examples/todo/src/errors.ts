@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 
-/** A refusal in the form that the token service uses too, so that the page has one kind to read. */
+/** An error in the form of the token service, so that the page reads only one form. */
 export function refusal(statusCode: number, error: string, description: string): Error {
   return Object.assign(new Error(description), { statusCode, refusal: error })
 }
@@ -15,7 +15,7 @@ export function handleError(
   if (error.validation) return answer(reply, 400, 'invalid_request', error.message)
   if (status >= 400 && status < 500) return answer(reply, status, 'invalid_request', 'the request cannot be read')
   request.log.error({ err: error }, 'request failed')
-  return answer(reply, 500, 'server_error', `a fault of the service: its log has it under request id ${request.id}`)
+  return answer(reply, 500, 'server_error', `internal error: search the log for request id ${request.id}`)
 }
 
 export function answer(reply: FastifyReply, status: number, error: string, description: string): FastifyReply {

@@ -6,8 +6,8 @@ import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 
 /**
- * `npm run example`: the token service and the todo service, each a process of its own, with secrets made here once.
- * Everything that they keep is in one folder: delete it to begin anew.
+ * `npm run example` starts the token service and the todo service, each as a process, with generated secrets. All their files
+ * are in one folder. Delete the folder to start from nothing.
  */
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const folder = process.env.EXAMPLE_DATA || `${root}data/example`
@@ -40,7 +40,7 @@ start('token-service', `${root}dist/src/server.js`, {
   BOOTSTRAP_CLIENT: `todo:${secrets.client}`,
   TRUST_PROXY: '127.0.0.1/32',
   SIGNUP: 'open',
-  // Short, so that the silent renewal is seen within a minute. The service's own default is 15m.
+  // Short, so that you see a refresh within a minute. The service's default is 15m.
   ACCESS_TTL: process.env.ACCESS_TTL || '1m',
 })
 await answers(`http://127.0.0.1:${managementPort}/readyz`)
@@ -70,7 +70,7 @@ function start(name: string, script: string, env: Record<string, string>): void 
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ['ignore', log, 'inherit'],
-    // A process group of its own: Ctrl-C reaches this process alone, which then asks the others, once.
+    // An own process group: Ctrl-C reaches only this process, which then stops the others once.
     detached: true,
   })
   children.push(child)
@@ -106,7 +106,7 @@ async function answers(url: string): Promise<void> {
   }
 }
 
-/** The port itself, or any that is free where somebody has it already. */
+/** The port itself, or a free port if another program uses it. */
 function portNear(wanted: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer()
@@ -121,7 +121,7 @@ function portNear(wanted: number): Promise<number> {
   })
 }
 
-/** Kept, so that a restart signs nobody out. */
+/** The secrets are stored, so that a restart signs nobody out. */
 function keptSecrets(): { jwt: string; refresh: string; client: string } {
   const file = `${folder}/secrets.json`
   try {

@@ -9,8 +9,8 @@ const FILES = [
 ] as const
 
 /**
- * Nothing but this origin's own files runs, loads or is talked to, and no string becomes markup (trusted types): tokens
- * within a script's reach make script injection the attack that counts.
+ * Only files of this origin run and load, the page connects only to this origin, and no string becomes markup (trusted types).
+ * A script can read the tokens, so script injection is the attack that counts.
  */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
@@ -18,7 +18,7 @@ export const CONTENT_SECURITY_POLICY = [
   "style-src 'self'",
   "img-src 'self'",
   "connect-src 'self'",
-  // Forms are sent by script. Should the script not run, no password goes anywhere.
+  // Scripts send the forms. If the script does not run, no password leaves the page.
   "form-action 'none'",
   "base-uri 'none'",
   "frame-ancestors 'none'",
@@ -26,7 +26,7 @@ export const CONTENT_SECURITY_POLICY = [
   "trusted-types 'none'",
 ].join('; ')
 
-/** The page: four files, as they are. */
+/** Serves the four files of the page, unchanged. */
 export const page: FastifyPluginAsync = async (app) => {
   for (const [url, file, type] of FILES) {
     const content = readFileSync(new URL(`../page/${file}`, import.meta.url))

@@ -9,11 +9,11 @@ const Todo = Type.Object({ id: Type.String(), text: Type.String(), done: Type.Bo
 const List = Type.Object({ todos: Type.Array(Todo) })
 const Id = Type.Object({ id: Type.String({ maxLength: 64 }) })
 
-/** `GET` and `POST /todos`, `PATCH` and `DELETE /todos/:id`: a user's own list. The verifier's guard stands before. */
+/** `GET` and `POST /todos`, `PATCH` and `DELETE /todos/:id`: the list of the user, behind the verifier's guard. */
 export const todoRoutes: FastifyPluginAsyncTypebox<{ todos: Todos }> = async (app, { todos }) => {
   app.get('/todos', { schema: { response: { 200: List, 304: Type.Null() } } }, async (request, reply) => {
     const list = todos.list(request.claims.sub)
-    // The page asks twice a second: nearly always the answer is 304, and empty.
+    // The page polls twice a second. Nearly every answer is an empty 304.
     const etag = `"${createHash('sha256').update(JSON.stringify(list)).digest('base64url')}"`
     reply.header('etag', etag)
     if (request.headers['if-none-match'] === etag) return reply.code(304).send(null)

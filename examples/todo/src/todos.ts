@@ -11,13 +11,13 @@ export interface Todo {
   created_at: number
 }
 
-/** The lists of all users. Every method takes the user first: another's todo cannot be named. */
+/** The lists of all users. Every method takes the user first, so no call can name the todo of another user. */
 export interface Todos {
-  /** The newest first. */
+  /** Newest first. */
   list(sub: string): Todo[]
-  /** Undefined where the list is full. */
+  /** Undefined if the list is full. */
   add(sub: string, text: string): Todo | undefined
-  /** Undefined where the user has no such todo. */
+  /** Undefined if the user has no such todo. */
   change(sub: string, id: string, change: { text?: string; done?: boolean }): Todo | undefined
   remove(sub: string, id: string): void
   close(): void
@@ -33,15 +33,15 @@ interface Row {
 }
 
 /**
- * One SQLite file. Memory would be a few lines shorter, but accounts and sessions outlive a restart: a list that did not
- * would look like a fault.
+ * One SQLite file. A list in memory would be a few lines shorter. But accounts and sessions outlive a restart, so a list that
+ * does not would look like a fault.
  */
 export function openTodos(path: string): Todos {
   mkdirSync(dirname(path), { recursive: true })
   const db = new Database(path)
   db.pragma('busy_timeout = 1000')
   db.pragma('journal_mode = WAL')
-  // A power cut may take the last moments' todos, and no more: they are not sign-outs, which must not be lost.
+  // A power cut may lose the todos of the last moments. Unlike sign-outs, they may be lost.
   db.pragma('synchronous = NORMAL')
   db.exec(`
     CREATE TABLE IF NOT EXISTS todos (

@@ -1,6 +1,6 @@
-// Verifies Latchkey access tokens with nothing but Go's standard library (1.19 or later).
+// Verifies Latchkey access tokens with only Go's standard library (1.19 or later).
 //
-// The rules are those of docs/verify-tokens.md, in their order: form, signature, claims, and then one look-up in Redis.
+// It follows docs/verify-tokens.md in this order: form, signature, claims, and then one look-up in Redis.
 package main
 
 import (
@@ -27,7 +27,7 @@ const (
 	redisTimeout = 200 * time.Millisecond
 )
 
-// ErrUnavailable says that it cannot be found out now whether a token is good. Never take that for a yes.
+// ErrUnavailable says that the state of the token is unknown now. Never accept the token.
 var ErrUnavailable = errors.New("unavailable")
 
 // Claims of an access token. A token that a client got for itself has no SID.
@@ -44,14 +44,14 @@ type Claims struct {
 	Roles    []string `json:"roles,omitempty"`
 }
 
-// Rules are what a token must comply with.
+// Rules are what a token must satisfy.
 type Rules struct {
 	Issuer, Audience string
 	Secret           []byte
 	RedisURL         *url.URL
 }
 
-// Verify answers with the claims of a token that is good now. Do not tell who sent another what is wrong with it.
+// Verify returns the claims of a live token. Never tell the caller why a token is refused.
 func (rules Rules) Verify(token string) (*Claims, error) {
 	claims, err := rules.check(token)
 	if err != nil {
@@ -69,18 +69,18 @@ func (rules Rules) Verify(token string) (*Claims, error) {
 
 var (
 	compact = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$`)
-	// No padding, and no spare bits: one way to write a signature.
+	// Without padding and with zero trailing bits, a signature has one spelling.
 	encoding = base64.RawURLEncoding.Strict()
 )
 
-// check is form, signature and claims. It does no I/O.
+// check checks form, signature and claims, without I/O.
 func (rules Rules) check(token string) (*Claims, error) {
 	if len(token) > 8192 || !compact.MatchString(token) {
 		return nil, errors.New("malformed")
 	}
 	parts := strings.Split(token, ".")
 
-	// The algorithm is ours to say, never the token's; and a header that names a key of its own (jwk, jku, x5u) is refused.
+	// We choose the algorithm, never the token. A header with a key or its address (jwk, jku, x5u) is refused.
 	var header map[string]string
 	if err := decodeObject(parts[0], &header); err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (rules Rules) check(token string) (*Claims, error) {
 			return nil, errors.New("unsupported header")
 		}
 	}
-	// With several secrets, kid says which: the RFC 7638 thumbprint of {"k": base64url(secret), "kty": "oct"}.
+	// With several secrets, kid names the secret: the RFC 7638 thumbprint of {"k": base64url(secret), "kty": "oct"}.
 	signature, err := encoding.DecodeString(parts[2])
 	if err != nil {
 		return nil, errors.New("malformed")
@@ -128,14 +128,14 @@ func (rules Rules) check(token string) (*Claims, error) {
 	return &claims, nil
 }
 
-// isLive is the revocation look-up.
+// isLive looks up whether the session still lives.
 func (rules Rules) isLive(claims *Claims) (bool, error) {
 	if claims.SID != nil {
 		found, err := redis(rules.RedisURL, "EXISTS", "lk1:{"+claims.Subject+"}:s:"+*claims.SID)
 		return found == "1", err
 	}
-	// A client's own token has no session: only a time up to which its tokens have ended. An emptied Redis has forgotten
-	// that time; what was issued before its epoch is refused.
+	// A client's own token has no session. Redis has a time up to which the client's tokens have ended. An emptied Redis
+	// has lost that time, so a token from before its epoch is refused.
 	epoch, err := redis(rules.RedisURL, "GET", "lk1:epoch")
 	if err != nil {
 		return false, err
@@ -152,7 +152,7 @@ func (rules Rules) isLive(claims *Claims) (bool, error) {
 	return claims.Issued >= begin && claims.Issued > ended, nil
 }
 
-// redis sends one command. A real service keeps a connection, or a client library's pool of them.
+// redis sends one command. A real service keeps a connection, or uses the pool of a client library.
 func redis(address *url.URL, command ...string) (string, error) {
 	host := address.Host
 	if address.Port() == "" {

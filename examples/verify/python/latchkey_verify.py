@@ -1,8 +1,8 @@
-"""Verifies Latchkey access tokens with nothing but Python's standard library (3.9 or later).
+"""Verifies Latchkey access tokens with only Python's standard library (3.9 or later).
 
     claims = verify(token, issuer=..., audience=..., secret=..., redis_url=...)
 
-The rules are those of docs/verify-tokens.md, in their order: form, signature, claims, and then one look-up in Redis.
+It follows docs/verify-tokens.md in this order: form, signature, claims, and then one look-up in Redis.
 """
 
 import base64
@@ -22,11 +22,11 @@ REDIS_TIMEOUT = 0.2
 
 
 class Refused(Exception):
-    """The token is not good. Do not tell its sender why."""
+    """The token is refused. Never tell the caller why."""
 
 
 class Unavailable(Exception):
-    """Whether it is good cannot be found out now. Never take that for a yes."""
+    """The state of the token is unknown now. Never accept the token."""
 
 
 def verify(token, *, issuer, audience, secret, redis_url):
@@ -37,18 +37,18 @@ def verify(token, *, issuer, audience, secret, redis_url):
 
 
 def check(token, *, issuer, audience, secret):
-    """Form, signature and claims. No I/O."""
+    """Checks form, signature and claims, without I/O."""
     if len(token) > 8192 or not re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", token, re.ASCII):
         raise Refused("malformed")
     encoded_header, encoded_claims, encoded_signature = token.split(".")
 
-    # The algorithm is ours to say, never the token's; and a header that names a key of its own (jwk, jku, x5u) is refused.
+    # We choose the algorithm, never the token. A header with a key or its address (jwk, jku, x5u) is refused.
     header = decode_object(encoded_header)
     if header.get("alg") != "HS256" or header.get("typ") not in ("at+jwt", "application/at+jwt"):
         raise Refused("unsupported header")
     if not set(header) <= {"alg", "typ", "kid"}:
         raise Refused("unsupported header")
-    # With several secrets, `kid` says which: the RFC 7638 thumbprint of {"k": base64url(secret), "kty": "oct"}.
+    # With several secrets, `kid` names the secret: the RFC 7638 thumbprint of {"k": base64url(secret), "kty": "oct"}.
     expected = hmac.new(secret.encode(), f"{encoded_header}.{encoded_claims}".encode(), hashlib.sha256).digest()
     if not hmac.compare_digest(decode(encoded_signature), expected):
         raise Refused("bad signature")
@@ -76,12 +76,12 @@ def check(token, *, issuer, audience, secret):
 
 
 def is_live(claims, redis_url):
-    """The revocation look-up."""
+    """Looks up whether the session still lives."""
     sub = claims["sub"]
     if "sid" in claims:
         return redis(redis_url, "EXISTS", f"lk1:{{{sub}}}:s:{claims['sid']}") == 1
-    # A client's own token has no session: only a time up to which its tokens have ended. An emptied Redis has forgotten
-    # that time; what was issued before its epoch is refused.
+    # A client's own token has no session. Redis has a time up to which the client's tokens have ended. An emptied Redis
+    # has lost that time, so a token from before its epoch is refused.
     not_before, epoch = redis(redis_url, "GET", f"lk1:{{{sub}}}:n"), redis(redis_url, "GET", "lk1:epoch")
     if epoch is None:
         raise Unavailable("no service writes to this Redis")
@@ -89,7 +89,7 @@ def is_live(claims, redis_url):
 
 
 def redis(url, *command):
-    """One command. A real service keeps a connection, or a client library's pool of them."""
+    """Sends one command. A real service keeps a connection, or uses the pool of a client library."""
     address = urlsplit(url)
     commands = [command]
     if address.password:
@@ -128,7 +128,7 @@ def read_answer(answers):
 
 
 def decode(text):
-    """base64url, written in the one way that it can be: no padding, no spare bits."""
+    """Decodes base64url. Without padding and with zero trailing bits, a value has one spelling."""
     try:
         data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError:
@@ -140,7 +140,7 @@ def decode(text):
 
 def decode_object(text):
     def without_twins(pairs):
-        # A member given twice is read in two ways by two parsers.
+        # Two parsers may read a repeated member in two ways.
         if len(dict(pairs)) < len(pairs):
             raise Refused("malformed")
         return dict(pairs)

@@ -19,6 +19,12 @@ type Hook = (request: FastifyRequest) => Promise<void>
  */
 export function requireClient(scope: string, dependencies: Dependencies): preValidationHookHandler {
   return (request, _reply, done) => {
+    const { headers, body } = request
+    const cached = dependencies.clients.authenticateCached({ authorization: headers.authorization, body })
+    if (cached?.scopes.has(scope)) {
+      request.client = cached
+      return done()
+    }
     findClient(request, scope, dependencies).then((client) => {
       request.client = client
       done()

@@ -58,8 +58,8 @@ local function rotate(session, index, sid, presented, clientId)
     redis.call('HSET', session, 'g', string.format('%.0f', presented + 1), 'r', now)
     redis.call('PEXPIREAT', session, expires)
     redis.call('ZADD', index, expires, sid)
-    local last = redis.call('ZREVRANGE', index, 0, 0, 'WITHSCORES')
-    redis.call('PEXPIREAT', index, last[2])
+    -- The index lives as long as its last session.
+    redis.call('PEXPIREAT', index, expires, 'GT')
   end
   return {
     outcome, now, expires, rotated, client,

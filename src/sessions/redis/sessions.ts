@@ -19,7 +19,7 @@ import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
-import { defineScripts, scripts } from './scripts.js'
+import { defineScripts, type RotationReply, scripts } from './scripts.js'
 
 /** Milliseconds. A follower of the feed is stale after 1 s by default, so it can miss three heartbeats in a row. */
 const HEARTBEAT_INTERVAL = 250
@@ -76,18 +76,24 @@ export function createRedisSessions(
 
   // In a cluster, sessions of several users are in several slots, and one script may only use keys of one slot.
   const findUsername = batchPerTick(inCluster ? 1 : USERNAMES_BATCH, (keys: string[]) =>
-    askWithin(timeout, () => redis.lkFindUsernames(keys.length, ...keys), systemClock),
+    mapErrors(async () => {
+      const found = await askWithin(timeout, () => redis.lkFindUsernames(keys.length, ...keys), systemClock)
+      return found.map((username) => username ?? undefined)
+    }),
   )
 
   const rotate = batchPerTick(inCluster ? 1 : ROTATIONS_BATCH, (requests: RotationRequest[]) =>
-    redis.lkRotate(
-      requests.length * 2,
-      ...requests.flatMap(({ presented: { sub, sid } }) => [sessionKey(sub, sid), sessionIndexKey(sub)]),
-      refreshGrace,
-      refreshTtl,
-      FIRST_PARTY_CLIENT_ID,
-      ...requests.flatMap(({ presented: { sid, generation }, clientId }) => [sid, generation, clientId]),
-    ),
+    mapErrors(async () => {
+      const replies = await redis.lkRotate(
+        requests.length * 2,
+        ...requests.flatMap(({ presented: { sub, sid } }) => [sessionKey(sub, sid), sessionIndexKey(sub)]),
+        refreshGrace,
+        refreshTtl,
+        FIRST_PARTY_CLIENT_ID,
+        ...requests.flatMap(({ presented: { sid, generation }, clientId }) => [sid, generation, clientId]),
+      )
+      return replies.map((reply, i) => toRotation((requests[i] as RotationRequest).presented, reply))
+    }),
   )
 
   async function heartbeat(): Promise<void> {
@@ -110,8 +116,8 @@ export function createRedisSessions(
   const heartbeatTimer = setInterval(heartbeatIfReady, HEARTBEAT_INTERVAL).unref()
 
   /**
-   * Publishes an entry to the feed. In a cluster the feed is on another node than the session, so the replicas of the feed
-   * must hold the entry before the session is deleted: readers assume that a deleted session is already in the feed.
+   * Publishes an entry to the feed. Readers assume that a deleted session is already in the feed. In a cluster the feed is on
+   * another node than the session, so the feed's replicas must hold the entry before the session is deleted.
    * A single primary replicates both changes in order, so one wait, for the deletion, covers the entry too.
    */
   async function publish(...fields: string[]): Promise<void> {
@@ -166,27 +172,9 @@ export function createRedisSessions(
         return { session: { ...session, generation: 0, createdAt: now, lastSeenAt: now, expiresAt }, excess }
       }),
 
-    rotate: (presented, clientId) =>
-      mapErrors(async (): Promise<Rotation> => {
-        const answer = await rotate({ presented, clientId })
-        if (answer[0] === 'unknown') return { outcome: 'unknown' }
-        if (answer[0] === 'reused') return { outcome: 'reused', successor: answer[1] }
-        const [outcome, now, expiresAt, lastSeenAt, owner, scope, audience, roles] = answer
-        const session = {
-          sub: presented.sub,
-          sid: presented.sid,
-          clientId: owner,
-          scope,
-          audience,
-          roles: toRoles(roles),
-          generation: presented.generation + 1,
-          lastSeenAt,
-          expiresAt,
-        }
-        return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
-      }),
+    rotate: (presented, clientId) => rotate({ presented, clientId }),
 
-    findUsername: (sub, sid) => mapErrors(async () => (await findUsername(sessionKey(sub, sid))) ?? undefined),
+    findUsername: (sub, sid) => findUsername(sessionKey(sub, sid)),
 
     list: (sub) =>
       mapErrors(async () => {
@@ -269,6 +257,24 @@ export function createRedisSessions(
       client.off('ready', heartbeatIfReady)
     },
   }
+}
+
+function toRotation({ sub, sid, generation }: RefreshTokenPayload, reply: RotationReply): Rotation {
+  if (reply[0] === 'unknown') return { outcome: 'unknown' }
+  if (reply[0] === 'reused') return { outcome: 'reused', successor: reply[1] }
+  const [outcome, now, expiresAt, lastSeenAt, clientId, scope, audience, roles] = reply
+  const session = {
+    sub,
+    sid,
+    clientId,
+    scope,
+    audience,
+    roles: toRoles(roles),
+    generation: generation + 1,
+    lastSeenAt,
+    expiresAt,
+  }
+  return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
 }
 
 /** @throws Error if the value is not a Unix time: then the service cannot know which tokens have ended */

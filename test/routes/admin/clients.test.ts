@@ -1,16 +1,16 @@
 import { test } from 'tap'
-import { adminOf } from '../../support/admin-client.js'
+import { adminClient } from '../../support/admin-client.js'
 import type { Api } from '../../support/api.js'
-import { basic, type Credentials } from '../../support/clients.js'
+import { basicAuthorization, type Credentials } from '../../support/clients.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
 const introspectAs = async (api: Api, client: Credentials) =>
-  (await api.call('/introspect', { form: { token: 'x' }, headers: basic(client) })).status
+  (await api.call('/introspect', { form: { token: 'x' }, headers: basicAuthorization(client) })).status
 
 for (const store of stores) {
   test(`${store}: an administrator creates a client, rotates its secret with an overlap, and deletes it with its tokens`, async (t) => {
     const { api, audited } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
 
     const made = await admin('POST', '/clients', { form: { id: 'backend', scopes: 'introspect a' } })
     t.match(made, {
@@ -50,7 +50,7 @@ for (const store of stores) {
     t.ok(Math.abs(byDefault.previous_secret_until - Date.now() / 1000 - 86_400) < 60)
 
     const form = { grant_type: 'client_credentials', scope: 'a' }
-    const { access_token: token } = (await api.call('/token', { form, headers: basic(byDefault) })).body
+    const { access_token: token } = (await api.call('/token', { form, headers: basicAuthorization(byDefault) })).body
     t.equal(await api.isActive(token), true)
     t.equal((await admin('DELETE', '/clients/backend')).status, 204)
     t.equal(await api.isActive(token), false)
@@ -72,7 +72,7 @@ for (const store of stores) {
 
   test(`${store}: an invalid client is refused with the reason`, async (t) => {
     const { api } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     for (const [path, json, said] of [
       ['/clients', {}, /id is missing/],
       ['/clients', { id: 'latchkey' }, /must not be latchkey/],

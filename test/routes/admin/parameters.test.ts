@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import { adminOf, ROUTES } from '../../support/admin-client.js'
-import { basic } from '../../support/clients.js'
+import { ADMIN_ROUTES, adminClient } from '../../support/admin-client.js'
+import { basicAuthorization } from '../../support/clients.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
 /** A valid body for the route. */
@@ -16,8 +16,8 @@ test('every admin route refuses an unknown query parameter and names it', async 
   const { api } = await startService(t, 'sqlite')
   const { id } = (await api.signUp('ada', PASSWORD)).body
   const tokens = await api.tokens('ada', PASSWORD)
-  const headers = basic(api.client)
-  for (const [method, path] of ROUTES) {
+  const headers = basicAuthorization(api.client)
+  for (const [method, path] of ADMIN_ROUTES) {
     const ofAda = path.replace(/[0-9a-f-]{36}/, id)
     for (const name of ['username_prefx', 'sid', 'Limit', 'constructor', 'hasOwnProperty', 'a"b']) {
       const { status, body } = await api.call(
@@ -40,9 +40,9 @@ test('every admin route refuses an unknown member of a body and names it', async
   const { api } = await startService(t, 'sqlite')
   const { id } = (await api.signUp('ada', PASSWORD)).body
   const tokens = await api.tokens('ada', PASSWORD)
-  const headers = basic(api.client)
+  const headers = basicAuthorization(api.client)
   const { id: client_id, secret: client_secret } = api.client
-  for (const [method, path] of ROUTES.filter(([each]) => each !== 'GET')) {
+  for (const [method, path] of ADMIN_ROUTES.filter(([each]) => each !== 'GET')) {
     const ofAda = path.replace(/[0-9a-f-]{36}/, id)
     const json = { ...bodyOf(path), role: 'x' }
     for (const send of [{ json }, { form: Object.fromEntries(Object.entries(json).map(([k, v]) => [k, String(v)])) }]) {
@@ -51,7 +51,7 @@ test('every admin route refuses an unknown member of a body and names it', async
       t.match(body.error_description, /^"role" is unknown: send .*client_id, client_secret$/)
     }
   }
-  const admin = adminOf(api)
+  const admin = adminClient(api)
   const made = { username: 'bob', password: PASSWORD, role: 'editor' }
   const refused = await admin('POST', '/users', { json: made })
   t.equal(
@@ -67,7 +67,7 @@ test('every admin route refuses an unknown member of a body and names it', async
 
 test('an admin route refuses an invalid value and states the rule', async (t) => {
   const { api } = await startService(t, 'sqlite')
-  const admin = adminOf(api)
+  const admin = adminClient(api)
   const limit = 'query parameter limit must be a whole number from 1 to 1000'
   const cursor = 'query parameter cursor must be next of the previous page'
   const rows: [string, string][] = [
@@ -101,7 +101,7 @@ test('an admin route refuses an invalid value and states the rule', async (t) =>
 for (const store of stores) {
   test(`${store}: a search by name finds only that account, in any spelling`, async (t) => {
     const { api } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     for (const name of ['ada', 'adam', 'zoë']) await api.signUp(name, PASSWORD)
     const find = async (query: string): Promise<string[]> => {
       const { status, body } = await admin('GET', `/users?${query}`)
@@ -124,6 +124,9 @@ for (const store of stores) {
 
 test('the error for a blank token says that it is blank', async (t) => {
   const { api } = await startService(t, 'sqlite')
-  const { status, body } = await api.call('/introspect', { json: { token: ' ' }, headers: basic(api.client) })
+  const { status, body } = await api.call('/introspect', {
+    json: { token: ' ' },
+    headers: basicAuthorization(api.client),
+  })
   t.match({ status, body }, { status: 400, body: { error_description: 'token must not be blank' } })
 })

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { adminOf } from '../../support/admin-client.js'
+import { adminClient } from '../../support/admin-client.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
 const UNKNOWN = '00000000-0000-4000-8000-000000000000'
@@ -7,7 +7,7 @@ const UNKNOWN = '00000000-0000-4000-8000-000000000000'
 for (const store of stores) {
   test(`${store}: an administrator lists the sessions of a user, ends one, and ends all`, async (t) => {
     const { api, audited } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     const { id: ada } = (await api.signUp('ada', PASSWORD)).body
     const { id: bob } = (await api.signUp('bob', PASSWORD)).body
     const phone = await api.tokens('ada', PASSWORD, { device_name: 'phone', scope: 'todo:read' })
@@ -55,7 +55,7 @@ for (const store of stores) {
 
   test(`${store}: the sub of sessions appears exactly once, and a list needs the sub of an account`, async (t) => {
     const { api } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     for (const [method, path, status] of [
       ['GET', '/sessions', 400],
       ['DELETE', '/sessions', 400],

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { adminOf } from '../../support/admin-client.js'
+import { adminClient } from '../../support/admin-client.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
 const UNKNOWN = '00000000-0000-4000-8000-000000000000'
@@ -8,7 +8,7 @@ const BCRYPT = '$2b$04$G7cIgOdPBkwRt7bGsgWEteKijCJ3QOwRPrvIoW.47lGeZwJU21KZC'
 for (const store of stores) {
   test(`${store}: an administrator creates an account, reads it, sets its roles, and deletes it`, async (t) => {
     const { api, audited } = await startService(t, store, { SIGNUP: 'closed' })
-    const admin = adminOf(api)
+    const admin = adminClient(api)
 
     const made = await admin('POST', '/users', {
       form: { username: 'Ada', password: PASSWORD, roles: 'editor reviewer' },
@@ -67,7 +67,7 @@ for (const store of stores) {
 
   test(`${store}: R10: a disabled account loses its sessions and cannot sign in until somebody enables it`, async (t) => {
     const { api, audited } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     const { id } = (await api.signUp('ada', PASSWORD)).body
     const [one, two] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
 
@@ -96,7 +96,7 @@ for (const store of stores) {
 
   test(`${store}: a reset gives an account another password, and ends all its sessions`, async (t) => {
     const { api, audited } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     const { id } = (await api.signUp('ada', PASSWORD)).body
     const before = await api.tokens('ada', PASSWORD)
     const renewed = 'seven tame otters hum'
@@ -130,7 +130,7 @@ for (const store of stores) {
 
   test(`${store}: an administrator lists accounts in pages, by name, by prefix, and by disabled`, async (t) => {
     const { api } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     // In the order of code points, whatever the database's locale says about dashes and lower case.
     const names = ['a-b', 'a.b', 'a_b', 'ab', 'adA', 'b', 'zoë', 'мир', '名前']
     for (const username of [...names].reverse()) {
@@ -186,7 +186,7 @@ for (const store of stores) {
 
   test(`${store}: an invalid account is refused with the reason`, async (t) => {
     const { api } = await startService(t, store)
-    const admin = adminOf(api)
+    const admin = adminClient(api)
     const password = PASSWORD
     for (const [json, said] of [
       [{ username: 'ada' }, /either password or password_hash/],

@@ -4,19 +4,19 @@ import type { Test } from 'tap'
 import { APACHE_MODULES } from '../servers/install.js'
 import { freePort } from '../servers/ports.js'
 import { startTls } from './caddy.js'
-import { configuration, gatewayFolder, startProgram } from './program.js'
-import { GATEWAY_CLIENT, type Surroundings } from './rules.js'
+import { exampleConfiguration, gatewayFolder, startProgram } from './program.js'
+import { GATEWAY_CLIENT, type GatewayTargets } from './rules.js'
 
 /**
  * Apache with mod_oauth2 and the example as its only site. A test may change the example first to show the consequence.
  */
 export async function startApacheOauth2(
   t: Test,
-  { latchkey, app }: Surroundings,
+  { latchkey, app }: GatewayTargets,
   change: (site: string) => string = (site) => site,
 ): Promise<string> {
   const port = await freePort()
-  const site = configuration('apache-oauth2.conf', {
+  const site = exampleConfiguration('apache-oauth2.conf', {
     ...listening(port),
     '127.0.0.1:3000': latchkey,
     '127.0.0.1:8080': app,
@@ -28,7 +28,7 @@ export async function startApacheOauth2(
 /** Apache with mod_auth_openidc, which introspects only over TLS. */
 export async function startApacheOpenidc(
   t: Test,
-  { latchkey, app }: Surroundings,
+  { latchkey, app }: GatewayTargets,
   change: (site: string) => string = (site) => site,
 ): Promise<string> {
   const { host, authority } = await startTls(t, latchkey)
@@ -37,7 +37,7 @@ export async function startApacheOpenidc(
   copyFileSync(authority, trusted)
   chmodSync(trusted, 0o644)
   const port = await freePort()
-  const site = configuration('apache-openidc.conf', {
+  const site = exampleConfiguration('apache-openidc.conf', {
     ...listening(port),
     'auth.example.com': host,
     '127.0.0.1:8080': app,

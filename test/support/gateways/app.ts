@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
 /** A request as the application behind the gateway received it. */
-export interface Arrival {
+export interface ReceivedRequest {
   method: string
   url: string
   /** Unchanged: names in their own case, repeated headers as separate entries. */
@@ -13,16 +13,16 @@ export interface Arrival {
   sha256: string
 }
 
-export interface App {
+export interface TestApp {
   /** `127.0.0.1:PORT` */
   address: string
   /** Every request so far. */
-  arrivals: Arrival[]
+  arrivals: ReceivedRequest[]
 }
 
 /** The application that a gateway protects. It accepts every request. */
-export async function startApp(t: Test): Promise<App> {
-  const arrivals: Arrival[] = []
+export async function startApp(t: Test): Promise<TestApp> {
+  const arrivals: ReceivedRequest[] = []
   const server = createServer({ maxHeaderSize: 64 * 1024 }, async (request, response) => {
     const body = createHash('sha256')
     let length = 0
@@ -45,6 +45,6 @@ export async function startApp(t: Test): Promise<App> {
 }
 
 /** The values of every header that an application may read under this name. CGI and its successors read `_` as `-`. */
-export function readAs(name: string, { headers }: Arrival): string[] {
+export function headerValues(name: string, { headers }: ReceivedRequest): string[] {
   return headers.filter(([each]) => each.toLowerCase().replaceAll('_', '-') === name).map(([, value]) => value)
 }

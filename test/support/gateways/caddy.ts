@@ -2,17 +2,17 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { freePort } from '../servers/ports.js'
-import { configuration, gatewayFolder, startProgram } from './program.js'
-import type { Surroundings } from './rules.js'
+import { exampleConfiguration, gatewayFolder, startProgram } from './program.js'
+import type { GatewayTargets } from './rules.js'
 
 /** Caddy with the example. A test may change the example first to show the consequence. */
 export async function startCaddy(
   t: Test,
-  { latchkey, app }: Surroundings,
+  { latchkey, app }: GatewayTargets,
   change: (file: string) => string = (file) => file,
 ): Promise<string> {
   const port = await freePort()
-  const file = configuration('Caddyfile', {
+  const file = exampleConfiguration('Caddyfile', {
     ':8000': `http://127.0.0.1:${port}`,
     '127.0.0.1:3000': latchkey,
     '127.0.0.1:8080': app,

@@ -4,17 +4,17 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { freePort } from '../servers/ports.js'
 import { JWT_SECRET } from '../service.js'
-import { configuration, exampleUrl, gatewayFolder, startProgram } from './program.js'
-import type { Surroundings } from './rules.js'
+import { exampleConfiguration, exampleUrl, gatewayFolder, startProgram } from './program.js'
+import type { GatewayTargets } from './rules.js'
 
 /** HAProxy with the example. A test may change the example first to show the consequence. */
 export async function startHaproxy(
   t: Test,
-  { latchkey, app }: Surroundings,
+  { latchkey, app }: GatewayTargets,
   change: (file: string) => string = (file) => file,
 ): Promise<string> {
   const port = await freePort()
-  const file = configuration('haproxy.cfg', {
+  const file = exampleConfiguration('haproxy.cfg', {
     'bind :8000': `bind 127.0.0.1:${port}`,
     '127.0.0.1:3000': latchkey,
     '127.0.0.1:8080': app,

@@ -2,18 +2,18 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { freePort } from '../servers/ports.js'
-import { configuration, gatewayFolder, startProgram } from './program.js'
-import type { Surroundings } from './rules.js'
+import { exampleConfiguration, gatewayFolder, startProgram } from './program.js'
+import type { GatewayTargets } from './rules.js'
 
 /** nginx with the example as its only site. A test may change the example first to show the consequence. */
 export async function startNginx(
   t: Test,
-  { latchkey, app }: Surroundings,
+  { latchkey, app }: GatewayTargets,
   change: (site: string) => string = (site) => site,
 ): Promise<string> {
   const port = await freePort()
   const folder = gatewayFolder(t)
-  const site = configuration('nginx.conf', {
+  const site = exampleConfiguration('nginx.conf', {
     'listen 8000': `listen 127.0.0.1:${port}`,
     '127.0.0.1:3000': latchkey,
     '127.0.0.1:8080': app,

@@ -13,8 +13,8 @@ export function exampleUrl(file: string): URL {
   return new URL(file, EXAMPLES)
 }
 
-/** The configuration of an example with our addresses instead of its own. Users copy the rest. */
-export function configuration(file: string, replacements: Record<string, string>): string {
+/** The exampleConfiguration of an example with our addresses instead of its own. Users copy the rest. */
+export function exampleConfiguration(file: string, replacements: Record<string, string>): string {
   let text = readFileSync(exampleUrl(file), 'utf8')
   for (const [theirs, ours] of Object.entries(replacements)) {
     if (!text.includes(theirs)) throw new Error(`${file} does not say ${theirs}`)
@@ -30,7 +30,7 @@ export function gatewayFolder(t: Test): string {
   return folder
 }
 
-export interface Running {
+export interface RunningProgram {
   /** The whole output so far. */
   output(): string
 }
@@ -41,7 +41,7 @@ export async function startProgram(
   program: string,
   args: string[],
   { port, env = {} }: { port: number; env?: Record<string, string> },
-): Promise<Running> {
+): Promise<RunningProgram> {
   const child = spawn(gatewayProgram(program), args, {
     // Its own process group: the workers end with their parent.
     detached: true,

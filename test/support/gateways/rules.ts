@@ -2,14 +2,14 @@ import { createHash, randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { startRedis } from '../servers/redis.js'
 import { environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
-import { type App, readAs, startApp } from './app.js'
+import { headerValues, startApp, type TestApp } from './app.js'
 import { type Sent, send } from './send.js'
-import { claimsOf, now, withClaims } from './tokens.js'
+import { claimsOf, unixSeconds, withClaims } from './tokens.js'
 
 /** The client of the gateway for introspection. */
 export const GATEWAY_CLIENT = { id: 'gateway', secret: 'a-secret+of/the%gateway&its=own:2026' }
 
-export interface Surroundings {
+export interface GatewayTargets {
   /** `127.0.0.1:PORT` of the service. */
   latchkey: string
   /** `127.0.0.1:PORT` of the application. */
@@ -19,7 +19,7 @@ export interface Surroundings {
 export interface Gateway {
   name: string
   /** Starts the gateway with its example. Returns its address. */
-  start(t: Test, surroundings: Surroundings): Promise<string>
+  start(t: Test, surroundings: GatewayTargets): Promise<string>
   /** How many seconds the gateway waits for a hanging service before it denies. */
   givesUpWithin: number
 }
@@ -45,7 +45,7 @@ const SPELLINGS = [
 
 interface World {
   service: SpawnedService
-  app: App
+  app: TestApp
   stopRedis(): Promise<void>
   call(path: string, sent?: Sent): ReturnType<typeof send>
   /** A new user's tokens. */
@@ -53,9 +53,9 @@ interface World {
 }
 
 /** What every gateway must do, with its own program before the service and an application. */
-export function keepsTheRules(gateway: Gateway): void {
+export function gatewayContract(gateway: Gateway): void {
   test(gateway.name, async (t) => {
-    const world = await startWorld(t, gateway)
+    const world = await startBehindGateway(t, gateway)
     const { service, app, call } = world
     const refused = async (t: Test, path: string, sent: Sent, what: string) => {
       const before = app.arrivals.length
@@ -71,7 +71,7 @@ export function keepsTheRules(gateway: Gateway): void {
       t.equal(status, 200)
       const arrival = app.arrivals.at(-1)
       t.match(arrival, { method: 'GET', url: '/notes/7?sort=up&q=%C3%BC' })
-      const told = Object.fromEntries(IDENTITY.map((name) => [name, arrival && readAs(name, arrival)]))
+      const told = Object.fromEntries(IDENTITY.map((name) => [name, arrival && headerValues(name, arrival)]))
       t.strictSame([told['x-auth-sub'], told['x-auth-sid']], [[sub], [sid]])
       t.strictSame(told['x-auth-client-id'], ['latchkey'])
       t.strictSame(told['x-auth-scope'], ['todo:read todo:write'])
@@ -86,7 +86,7 @@ export function keepsTheRules(gateway: Gateway): void {
         garbage: { bearer: 'garbage' },
         'three dots': { bearer: '...' },
         'a refresh token': { bearer: refresh_token },
-        expired: { bearer: withClaims(live, { iat: now() - 600, exp: now() - 1 }) },
+        expired: { bearer: withClaims(live, { iat: unixSeconds() - 600, exp: unixSeconds() - 1 }) },
         forged: { bearer: withClaims(live, {}, 'another secret, no less than 32 bytes long') },
         'of another issuer': { bearer: withClaims(live, { iss: 'http://elsewhere.test' }) },
         'another scheme': { headers: { authorization: `Basic ${Buffer.from(`a:${live}`).toString('base64')}` } },
@@ -124,15 +124,15 @@ export function keepsTheRules(gateway: Gateway): void {
     })
 
     await t.test('an expired token is refused', async (t) => {
-      const token = withClaims(await world.token(), { exp: now() + 3 })
+      const token = withClaims(await world.token(), { exp: unixSeconds() + 3 })
       let status = (await call('/notes', { bearer: token })).status
       t.equal(status, 200)
-      while (status === 200 && now() < Number(claimsOf(token).exp) + 3) {
+      while (status === 200 && unixSeconds() < Number(claimsOf(token).exp) + 3) {
         await new Promise((resolve) => setTimeout(resolve, 100))
         status = (await call('/notes', { bearer: token })).status
       }
       t.equal(status, 401)
-      t.ok(now() <= Number(claimsOf(token).exp) + 1, 'within a second')
+      t.ok(unixSeconds() <= Number(claimsOf(token).exp) + 1, 'within a second')
     })
 
     await t.test('a caller cannot set the user name', async (t) => {
@@ -144,7 +144,7 @@ export function keepsTheRules(gateway: Gateway): void {
         const { status } = await call('/notes', { bearer: token, headers: Object.fromEntries(forged) })
         t.equal(status, 200)
         const arrival = app.arrivals.at(-1)
-        const told = arrival ? IDENTITY.map((name) => readAs(name, arrival).join()) : []
+        const told = arrival ? IDENTITY.map((name) => headerValues(name, arrival).join()) : []
         t.strictSame(told, [sub, sid, 'latchkey', 'todo:read todo:write', ''], name)
       }
     })
@@ -155,7 +155,7 @@ export function keepsTheRules(gateway: Gateway): void {
         const before = app.arrivals.length
         const { status } = await call('/notes', { bearer: token, headers: { connection } })
         const arrival = app.arrivals[before]
-        if (arrival) t.strictSame(readAs('x-auth-sub', arrival), [claimsOf(token).sub], connection)
+        if (arrival) t.strictSame(headerValues('x-auth-sub', arrival), [claimsOf(token).sub], connection)
         else t.match(String(status), /^40[03]$/)
       }
     })
@@ -246,7 +246,7 @@ export function keepsTheRules(gateway: Gateway): void {
   })
 }
 
-export async function startWorld(t: Test, { start }: Pick<Gateway, 'start'>): Promise<World> {
+export async function startBehindGateway(t: Test, { start }: Pick<Gateway, 'start'>): Promise<World> {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const { id, secret } = GATEWAY_CLIENT

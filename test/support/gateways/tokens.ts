@@ -1,13 +1,13 @@
 import { createHmac } from 'node:crypto'
 import { JWT_SECRET } from '../service.js'
-import { stampedClaims } from '../stamped.js'
+import { claimsWithGenuineJti } from '../stamped.js'
 
 type Claims = Record<string, unknown>
 
 /** A token that the service could have signed: a live token with other claims. */
 export function withClaims(token: string, changes: Claims, secret = JWT_SECRET): string {
   const [header = '', claims = ''] = token.split('.')
-  const changed = encode(stampedClaims({ ...decode(claims), ...changes }))
+  const changed = encode(claimsWithGenuineJti({ ...decode(claims), ...changes }))
   return `${header}.${changed}.${createHmac('sha256', secret).update(`${header}.${changed}`).digest('base64url')}`
 }
 
@@ -15,7 +15,7 @@ export function claimsOf(token: string): Claims {
   return decode(token.split('.')[1] ?? '')
 }
 
-export function now(): number {
+export function unixSeconds(): number {
   return Math.floor(Date.now() / 1000)
 }
 

@@ -1,4 +1,4 @@
-import { collector, type Forger, type HostileToken, rewritten, without } from './forger.js'
+import { collectTokens, type Forger, type HostileToken, withoutMember, withRawMember } from './forger.js'
 
 const notStrings: [string, unknown][] = [
   ['null', null],
@@ -12,18 +12,18 @@ const notStrings: [string, unknown][] = [
 /** J13–J23: hostile claims. */
 export function hostileClaims(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const { claims, header } = forger
   const now = Math.floor(Date.now() / 1000)
-  const raw = (name: string, text: string) => forger.token({ claims: rewritten(claims, name, text) })
+  const raw = (name: string, text: string) => forger.token({ claims: withRawMember(claims, name, text) })
 
   const j13 = as('J13', 'bad_claims')
-  j13('no exp', forger.token({ claims: without(claims, 'exp') }))
-  j13('no iat', forger.token({ claims: without(claims, 'iat') }))
-  j13('neither', forger.token({ claims: without(without(claims, 'iat'), 'exp') }))
+  j13('no exp', forger.token({ claims: withoutMember(claims, 'exp') }))
+  j13('no iat', forger.token({ claims: withoutMember(claims, 'iat') }))
+  j13('neither', forger.token({ claims: withoutMember(withoutMember(claims, 'iat'), 'exp') }))
   j13(
     'expires and Exp for exp',
-    forger.token({ claims: { ...without(claims, 'exp'), expires: claims.exp, Exp: claims.exp } }),
+    forger.token({ claims: { ...withoutMember(claims, 'exp'), expires: claims.exp, Exp: claims.exp } }),
   )
 
   const j14 = as('J14', 'bad_claims')
@@ -84,7 +84,7 @@ export function hostileClaims(forger: Forger): HostileToken[] {
   j17(
     'iat is 2^53+1 and exp too',
     forger.token({
-      claims: rewritten(claims, 'iat', '9007199254740993').replace(`:${claims.exp}`, ':9007199254740993'),
+      claims: withRawMember(claims, 'iat', '9007199254740993').replace(`:${claims.exp}`, ':9007199254740993'),
     }),
   )
 
@@ -110,7 +110,7 @@ export function hostileClaims(forger: Forger): HostileToken[] {
   ] as const) {
     const j21 = as('J21', code)
     const right = claims[name]
-    j21(`no ${name}`, forger.token({ claims: without(claims, name) }))
+    j21(`no ${name}`, forger.token({ claims: withoutMember(claims, name) }))
     for (const [what, value] of notStrings) j21(`${name} is ${what}`, forger.withClaims({ [name]: value }))
     const wrong = [
       '',
@@ -142,7 +142,7 @@ export function hostileClaims(forger: Forger): HostileToken[] {
 
   const j22 = as('J22', 'bad_claims')
   for (const name of ['sub', 'jti', 'sid', 'client_id', 'scope'] as const) {
-    j22(`no ${name}`, forger.token({ claims: without(claims, name) }))
+    j22(`no ${name}`, forger.token({ claims: withoutMember(claims, name) }))
     const right = claims[name]
     for (const [what, value] of [...notStrings, ['a list of it', [right]]] as const) {
       j22(`${name} is ${what}`, forger.withClaims({ [name]: value }))
@@ -189,7 +189,7 @@ export function hostileClaims(forger: Forger): HostileToken[] {
   }
 
   const j23 = as('J23', 'unsupported_header')
-  j23('no typ', forger.token({ header: without(header, 'typ') }))
+  j23('no typ', forger.token({ header: withoutMember(header, 'typ') }))
   for (const typ of [
     'JWT',
     'jwt',

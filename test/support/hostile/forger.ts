@@ -2,7 +2,7 @@ import { createHmac, createPrivateKey, type JsonWebKey, type KeyObject, sign } f
 import type { AccessTokenClaims, TokenErrorCode } from '@latchkey/verifier/access-token'
 import { jwkThumbprint } from '@latchkey/verifier/jwk'
 import type { PrivateKey } from '../keys.js'
-import { stamped } from '../stamped.js'
+import { withGenuineJti } from '../stamped.js'
 
 /** A token with one defect. Unless the defect is in the signature, the signature is genuine. */
 export interface HostileToken {
@@ -15,11 +15,11 @@ export interface HostileToken {
 }
 
 /** An object becomes JSON. Text and bytes stay unchanged. */
-export type Part = object | string | Buffer
+export type TokenPart = object | string | Buffer
 
-export interface Parts {
-  header?: Part
-  claims?: Part
+export interface TokenParts {
+  header?: TokenPart
+  claims?: TokenPart
   secret?: string | Buffer
   hash?: 'sha256' | 'sha384' | 'sha512'
 }
@@ -47,18 +47,18 @@ export class Forger {
   ) {
     this.header = { alg: key?.alg ?? 'HS256', typ: 'at+jwt', kid: key?.kid ?? kidOf(secret) }
     this.#key = key && createPrivateKey({ key: key as JsonWebKey, format: 'jwk' })
-    this.#isStamped = stamped(JSON.stringify(claims)) === JSON.stringify(claims)
+    this.#isStamped = withGenuineJti(JSON.stringify(claims)) === JSON.stringify(claims)
   }
 
-  token({ header = this.header, claims = this.claims, secret, hash }: Parts = {}): string {
+  token({ header = this.header, claims = this.claims, secret, hash }: TokenParts = {}): string {
     return this.signed(`${base64url(header)}.${base64url(this.#restamped(claims))}`, secret, hash)
   }
 
-  #restamped(claims: Part): Part {
+  #restamped(claims: TokenPart): TokenPart {
     if (!this.#isStamped || Buffer.isBuffer(claims)) return claims
     const text = typeof claims === 'string' ? claims : JSON.stringify(claims)
     // A given `jti` is the defect.
-    return text.includes(`"jti":"${this.claims.jti}"`) ? stamped(text) : claims
+    return text.includes(`"jti":"${this.claims.jti}"`) ? withGenuineJti(text) : claims
   }
 
   /** Signs any text. */
@@ -71,11 +71,11 @@ export class Forger {
       .digest('base64url')}`
   }
 
-  withHeader(changes: object, parts: Parts = {}): string {
+  withHeader(changes: object, parts: TokenParts = {}): string {
     return this.token({ ...parts, header: { ...this.header, ...changes } })
   }
 
-  withClaims(changes: object, parts: Parts = {}): string {
+  withClaims(changes: object, parts: TokenParts = {}): string {
     return this.token({ ...parts, claims: { ...this.claims, ...changes } })
   }
 }
@@ -91,7 +91,7 @@ export function claimsOf(token: string): SessionClaims {
 }
 
 /** A group of hostile tokens. `as` sets the id and code of the tokens that follow. */
-export function collector(list: HostileToken[]) {
+export function collectTokens(list: HostileToken[]) {
   return (id: string, code: TokenErrorCode) => (what: string, token: string) => {
     list.push({ id, what: visible(what), token, code })
   }
@@ -102,32 +102,33 @@ function visible(text: string): string {
   return text.replace(/[^ -~…]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-export function base64url(part: Part): string {
+export function base64url(part: TokenPart): string {
   return Buffer.from(Buffer.isBuffer(part) || typeof part === 'string' ? part : JSON.stringify(part)).toString(
     'base64url',
   )
 }
 
-export function without(object: object, name: string): object {
+export function withoutMember(object: object, name: string): object {
   return Object.fromEntries(Object.entries(object).filter(([key]) => key !== name))
 }
 
 /** The object as JSON with this text as the value of a member. `JSON.stringify` could not write it. */
-export function rewritten(object: object, name: string, text: string): string {
+export function withRawMember(object: object, name: string, text: string): string {
   const mark = 'a mark that stands nowhere else'
   return JSON.stringify({ ...object, [name]: mark }).replace(`"${mark}"`, text)
 }
 
 /** The object as JSON with additional members as text, before or after its own. */
-export const preceded = (object: object, members: string) => `{${members},${JSON.stringify(object).slice(1)}`
-export const followed = (object: object, members: string) => `${JSON.stringify(object).slice(0, -1)},${members}}`
+export const withMembersBefore = (object: object, members: string) => `{${members},${JSON.stringify(object).slice(1)}`
+export const withMembersAfter = (object: object, members: string) =>
+  `${JSON.stringify(object).slice(0, -1)},${members}}`
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 /**
  * Other spellings of the same bytes: the spare bits of the last character are not zero, and a lax decoder ignores them.
  */
-export function respelled(encoded: string): string[] {
+export function otherSpellings(encoded: string): string[] {
   const spare = { 2: 4, 3: 2 }[encoded.length % 4] ?? 0
   const last = ALPHABET.indexOf(encoded.at(-1) as string)
   return Array.from({ length: 2 ** spare - 1 }, (_, i) => encoded.slice(0, -1) + ALPHABET[last + i + 1])

@@ -1,7 +1,15 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { base64url, collector, type Forger, type HostileToken, kidOf, rewritten, without } from './forger.js'
+import {
+  base64url,
+  collectTokens,
+  type Forger,
+  type HostileToken,
+  kidOf,
+  withoutMember,
+  withRawMember,
+} from './forger.js'
 
 const values: [string, unknown][] = [
   ['null', null],
@@ -13,9 +21,9 @@ const values: [string, unknown][] = [
 /** J1–J12: hostile headers. */
 export function hostileHeaders(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const { header, secret } = forger
-  const withoutKid = without(header, 'kid')
+  const withoutKid = withoutMember(header, 'kid')
 
   const j1 = as('J1', 'unsupported_header')
   for (const alg of ['none', 'None', 'NONE', 'nOnE', 'none ', '']) {
@@ -26,7 +34,7 @@ export function hostileHeaders(forger: Forger): HostileToken[] {
   }
 
   const j2 = as('J2', 'unsupported_header')
-  j2('no alg', forger.token({ header: without(header, 'alg') }))
+  j2('no alg', forger.token({ header: withoutMember(header, 'alg') }))
   for (const [what, alg] of [...values, ['a list', ['HS256']], ['a list of two', ['HS256', 'none']]] as const) {
     j2(`alg is ${what}`, forger.withHeader({ alg }))
   }
@@ -170,7 +178,7 @@ export function signedWithPublicKey(
 /** J8–J10: the header contains a key, or an address of one. */
 function keysFromTheSender(forger: Forger, attacker: string, jwk: { kid: string }): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const signedES256 = (header: object) => {
     const input = `${base64url({ ...forger.header, alg: 'ES256', ...header })}.${base64url(forger.claims)}`
@@ -181,7 +189,7 @@ function keysFromTheSender(forger: Forger, attacker: string, jwk: { kid: string 
     const put = as(id, 'unsupported_header')
     put(`${what}, kid of ours`, forger.withHeader(members, { secret }))
     put(`${what}, kid of its own`, forger.withHeader({ ...members, kid: jwk.kid }, { secret }))
-    put(`${what}, no kid`, forger.token({ header: { ...without(forger.header, 'kid'), ...members }, secret }))
+    put(`${what}, no kid`, forger.token({ header: { ...withoutMember(forger.header, 'kid'), ...members }, secret }))
     put(`${what}, signed with the real secret`, forger.withHeader(members))
   }
 
@@ -213,7 +221,11 @@ function keysFromTheSender(forger: Forger, attacker: string, jwk: { kid: string 
     const thumbprint = createHash(hash).update(certificate).digest('base64url')
     as('J10', 'unsupported_header')(name, forger.withHeader({ [name]: thumbprint }))
   }
-  const escaped = rewritten({ ...forger.header, jwk }, 'kid', `"${forger.header.kid}","\\u006aku":"${forger.canary}"`)
+  const escaped = withRawMember(
+    { ...forger.header, jwk },
+    'kid',
+    `"${forger.header.kid}","\\u006aku":"${forger.canary}"`,
+  )
   as('J9', 'malformed')('jku written with an escape', forger.token({ header: escaped }))
   return list
 }

@@ -1,12 +1,12 @@
 import {
   base64url,
-  collector,
+  collectTokens,
   type Forger,
-  followed,
   type HostileToken,
-  preceded,
-  rewritten,
-  without,
+  withMembersAfter,
+  withMembersBefore,
+  withoutMember,
+  withRawMember,
 } from './forger.js'
 
 /**
@@ -19,10 +19,10 @@ export function hostilePayloads(forger: Forger): HostileToken[] {
 
 function oversized(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const j32 = as('J32', 'malformed')
-  j32('genuine but for one character over 8192', ofLength(forger, 8193))
-  j32('genuine but for 15,001 characters', ofLength(forger, 15_001))
+  j32('genuine but for one character over 8192', tokenOfLength(forger, 8193))
+  j32('genuine but for 15,001 characters', tokenOfLength(forger, 15_001))
   j32('nothing but dots', '.'.repeat(9000))
   j32('one segment', 'a'.repeat(9000))
   j32('a kid of 9 KB', forger.withHeader({ kid: 'k'.repeat(9000) }))
@@ -33,12 +33,12 @@ function oversized(forger: Forger): HostileToken[] {
   for (const levels of [9, 100, 1000, 2400]) {
     j33(
       `a claim of ${levels} lists`,
-      forger.token({ claims: followed(forger.claims, `"note":${nested(levels, '[', ']')}`) }),
+      forger.token({ claims: withMembersAfter(forger.claims, `"note":${nested(levels, '[', ']')}`) }),
     )
   }
   j33(
     'a claim of 800 objects',
-    forger.token({ claims: followed(forger.claims, `"note":${'{"a":'.repeat(800)}1${'}'.repeat(800)}`) }),
+    forger.token({ claims: withMembersAfter(forger.claims, `"note":${'{"a":'.repeat(800)}1${'}'.repeat(800)}`) }),
   )
   j33('claims of nothing but lists', forger.token({ claims: nested(deepest / 2, '[', ']') }))
   j33('claims of lists that never end', forger.token({ claims: '['.repeat(deepest) }))
@@ -47,11 +47,11 @@ function oversized(forger: Forger): HostileToken[] {
   as('J33', 'malformed')('a header of lists that never end', forger.token({ header: '['.repeat(5000) }))
   as('J33', 'unsupported_header')(
     'a header member of lists',
-    forger.token({ header: followed(forger.header, `"x":${nested(2300, '[', ']')}`) }),
+    forger.token({ header: withMembersAfter(forger.header, `"x":${nested(2300, '[', ']')}`) }),
   )
   as('J33', 'unsupported_header')(
     'crit of lists',
-    forger.token({ header: followed(forger.header, `"crit":${nested(2300, '[', ']')}`) }),
+    forger.token({ header: withMembersAfter(forger.header, `"crit":${nested(2300, '[', ']')}`) }),
   )
   as('J33', 'unsupported_header')(
     'alg of lists',
@@ -67,7 +67,7 @@ function oversized(forger: Forger): HostileToken[] {
 /** J34: claims that are not a JSON object, or not text. */
 function otherPayloads(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const { claims } = forger
   const json = JSON.stringify(claims)
   const j34 = as('J34', 'bad_claims')
@@ -118,7 +118,7 @@ function otherPayloads(forger: Forger): HostileToken[] {
   j34('a lone surrogate, escaped', forger.withClaims({ note: '\ud800' }))
   j34(
     'a lone surrogate, escaped in capitals',
-    forger.token({ claims: rewritten({ ...claims, note: '' }, 'note', '"\\uD800"') }),
+    forger.token({ claims: withRawMember({ ...claims, note: '' }, 'note', '"\\uD800"') }),
   )
   j34('a lone surrogate in a name', forger.withClaims({ '\udc00': 1 }))
   as('J34', 'malformed')('a header that is a list', forger.token({ header: [forger.header] }))
@@ -141,27 +141,35 @@ function otherPayloads(forger: Forger): HostileToken[] {
 /** J35: members that reach a prototype when a program copies them. */
 function prototypeTraps(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const { claims, header } = forger
   const j35 = as('J35', 'bad_claims')
   for (const name of ['__proto__', 'constructor']) {
     const values = [{ sub: 'root' }, { prototype: { sub: 'root' } }, null, 'x', 1, []]
     for (const value of values) {
       const member = `"${name}":${JSON.stringify(value)}`
-      j35(`a claim ${member}`, forger.token({ claims: followed(claims, member) }))
-      as('J35', 'unsupported_header')(`a header member ${member}`, forger.token({ header: followed(header, member) }))
+      j35(`a claim ${member}`, forger.token({ claims: withMembersAfter(claims, member) }))
+      as('J35', 'unsupported_header')(
+        `a header member ${member}`,
+        forger.token({ header: withMembersAfter(header, member) }),
+      )
     }
     const member = `"${name}":{"active":true}`
-    j35(`a claim ${member}, first`, forger.token({ claims: preceded(claims, member) }))
-    j35(`a claim ${member}, inside another`, forger.token({ claims: followed(claims, `"note":{${member}}`) }))
-    j35(`a claim ${member}, inside a list`, forger.token({ claims: followed(claims, `"note":[[{${member}}]]`) }))
+    j35(`a claim ${member}, first`, forger.token({ claims: withMembersBefore(claims, member) }))
+    j35(`a claim ${member}, inside another`, forger.token({ claims: withMembersAfter(claims, `"note":{${member}}`) }))
+    j35(
+      `a claim ${member}, inside a list`,
+      forger.token({ claims: withMembersAfter(claims, `"note":[[{${member}}]]`) }),
+    )
     j35(
       `${name} written with an escape`,
-      forger.token({ claims: followed(claims, `"\\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}":{}`) }),
+      forger.token({
+        claims: withMembersAfter(claims, `"\\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}":{}`),
+      }),
     )
     for (const missing of ['sub', 'exp', 'iss'] as const) {
-      const inherited = followed(
-        without(claims, missing),
+      const inherited = withMembersAfter(
+        withoutMember(claims, missing),
         `"${name}":{"${missing}":${JSON.stringify(claims[missing])}}`,
       )
       j35(`${missing} by way of ${name}`, forger.token({ claims: inherited }))
@@ -171,7 +179,7 @@ function prototypeTraps(forger: Forger): HostileToken[] {
 }
 
 /** A genuine token with a claim that fills it to this length. Base64url can have three of four successive lengths. */
-export function ofLength(forger: Forger, length: number): string {
+export function tokenOfLength(forger: Forger, length: number): string {
   const least = Math.floor(((length - forger.withClaims({ fill: '' }).length) * 3) / 4)
   for (let fill = least - 3; fill <= least + 3; fill++) {
     const token = forger.withClaims({ fill: 'x'.repeat(fill) })

@@ -1,5 +1,13 @@
 import { createCipheriv, createHash } from 'node:crypto'
-import { base64url, collector, type Forger, followed, type HostileToken, preceded, respelled } from './forger.js'
+import {
+  base64url,
+  collectTokens,
+  type Forger,
+  type HostileToken,
+  otherSpellings,
+  withMembersAfter,
+  withMembersBefore,
+} from './forger.js'
 
 type Segments = [header: string, claims: string, signature: string]
 
@@ -17,7 +25,7 @@ export function hostileSpellings(forger: Forger): HostileToken[] {
 /** J27. Of two equal members, two parsers may keep different ones. */
 function duplicateMembers(forger: Forger): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const { header, claims } = forger
   const inHeader = as('J27', 'malformed')
   for (const member of [
@@ -29,8 +37,8 @@ function duplicateMembers(forger: Forger): HostileToken[] {
     '"typ":"JWT"',
     '"\\u0061lg":"HS256"',
   ]) {
-    inHeader(`header: ${member} first`, forger.token({ header: preceded(header, member) }))
-    inHeader(`header: ${member} last`, forger.token({ header: followed(header, member) }))
+    inHeader(`header: ${member} first`, forger.token({ header: withMembersBefore(header, member) }))
+    inHeader(`header: ${member} last`, forger.token({ header: withMembersAfter(header, member) }))
   }
   inHeader(
     'header: alg written with an escape',
@@ -58,20 +66,20 @@ function duplicateMembers(forger: Forger): HostileToken[] {
     '"roles":["admin"],"roles":[]',
   ]
   for (const member of members) {
-    inClaims(`claims: ${member} first`, forger.token({ claims: preceded(claims, member) }))
-    inClaims(`claims: ${member} last`, forger.token({ claims: followed(claims, member) }))
+    inClaims(`claims: ${member} first`, forger.token({ claims: withMembersBefore(claims, member) }))
+    inClaims(`claims: ${member} last`, forger.token({ claims: withMembersAfter(claims, member) }))
   }
   inClaims(
     'claims: sub written with an escape',
     forger.token({ claims: JSON.stringify(claims).replace('sub', '\\u0073ub') }),
   )
-  inClaims('claims: twice within another', forger.token({ claims: followed(claims, '"note":{"a":1,"a":2}') }))
+  inClaims('claims: twice within another', forger.token({ claims: withMembersAfter(claims, '"note":{"a":1,"a":2}') }))
   return list
 }
 
 function otherSignatures(forger: Forger, [header, claims, signature]: Segments): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const bytes = Buffer.from(signature, 'base64url')
   const j28 = (what: string, other: Buffer) => {
     as('J28', 'bad_signature')(what, `${header}.${claims}.${other.toString('base64url')}`)
@@ -108,7 +116,7 @@ function otherSignatures(forger: Forger, [header, claims, signature]: Segments):
 /** J29. The signature covers the text, so these texts are signed as they are. */
 function otherBase64(forger: Forger, genuine: string): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const j29 = as('J29', 'malformed')
   const [header, claims, signature] = genuine.split('.') as Segments
   const resigned = (h: string, c: string) => forger.signed(`${h}.${c}`)
@@ -151,11 +159,11 @@ function otherBase64(forger: Forger, genuine: string): HostileToken[] {
     )
   }
 
-  for (const other of respelled(signature))
+  for (const other of otherSpellings(signature))
     j29(`spare bits of the signature: ${other.at(-1)}`, `${header}.${claims}.${other}`)
-  for (const other of respelled(header)) j29(`spare bits of the header: ${other.at(-1)}`, resigned(other, claims))
+  for (const other of otherSpellings(header)) j29(`spare bits of the header: ${other.at(-1)}`, resigned(other, claims))
   const short = tokenWithSpareBits(forger).split('.') as Segments
-  for (const other of respelled(short[1]))
+  for (const other of otherSpellings(short[1]))
     as('J29', 'bad_claims')(`spare bits of the claims: ${other.at(-1)}`, resigned(header, other))
   for (const [what, segment] of [
     ['header', 0],
@@ -177,7 +185,7 @@ function otherBase64(forger: Forger, genuine: string): HostileToken[] {
 
 function otherForms(forger: Forger, genuine: string): HostileToken[] {
   const list: HostileToken[] = []
-  const as = collector(list)
+  const as = collectTokens(list)
   const [header, payload, signature] = genuine.split('.') as Segments
   const j30 = as('J30', 'malformed')
   const forms = [
@@ -278,6 +286,6 @@ function tokenWhoseSignature(forger: Forger, has: RegExp): string {
 function tokenWithSpareBits(forger: Forger): string {
   for (let jti = 'a'; ; jti += 'a') {
     const token = forger.withClaims({ jti })
-    if (respelled((token.split('.') as Segments)[1]).length > 0) return token
+    if (otherSpellings((token.split('.') as Segments)[1]).length > 0) return token
   }
 }

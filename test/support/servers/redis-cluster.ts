@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
+import { eventually } from '../eventually.js'
 import { freePort } from './ports.js'
 import { type RedisServer, startRedis } from './redis.js'
-import { poll } from './redis-sentinel.js'
 
 /** Three primaries, each with this many replicas. */
 export interface RedisCluster {
@@ -30,14 +30,14 @@ export async function startRedisCluster(t: Test, replicas = 1): Promise<RedisClu
     ),
   )
   for (const { port, busPort } of nodes) await first.admin.cluster('MEET', '127.0.0.1', port, busPort)
-  await poll(async () => {
+  await eventually(async () => {
     const views = await Promise.all(nodes.map(async ({ admin }) => String(await admin.cluster('NODES'))))
     return views.every((view) => nodes.every(({ id }) => view.includes(id)))
   })
   for (const [i, { admin }] of nodes.slice(PRIMARIES).entries()) {
     await admin.cluster('REPLICATE', (primaries[i % PRIMARIES] as ClusterNode).id)
   }
-  await poll(async () => {
+  await eventually(async () => {
     const infos = await Promise.all(nodes.map(async ({ admin }) => String(await admin.cluster('INFO'))))
     const links = await Promise.all(nodes.slice(PRIMARIES).map(({ admin }) => admin.info('replication')))
     const views = await Promise.all(nodes.map(async ({ admin }) => String(await admin.cluster('NODES'))))

@@ -8,7 +8,7 @@ import { freePort } from './ports.js'
 import { type RedisServer, startRedis } from './redis.js'
 
 /** A primary, its replicas, and the sentinels that watch them. */
-export interface SentinelSetting {
+export interface SentinelSetup {
   servers: RedisServer[]
   sentinels: RedisServer[]
   /** The values of `REDIS_URL`, `REDIS_MODE` and `REDIS_SENTINEL_MASTER`. */
@@ -39,12 +39,12 @@ export async function startReplica(
   })
   t.teardown(() => replica.stop())
   const admin = new Redis(replica.url)
-  await poll(async () => (await admin.info('replication')).includes('master_link_status:up'))
+  await eventually(async () => (await admin.info('replication')).includes('master_link_status:up'))
   admin.disconnect()
   return replica
 }
 
-export async function startSentinels(t: Test, { replicas = 2, args = [] as string[] } = {}): Promise<SentinelSetting> {
+export async function startSentinels(t: Test, { replicas = 2, args = [] as string[] } = {}): Promise<SentinelSetup> {
   const fast = ['--repl-diskless-sync-delay', '0', ...args]
   const first = await startRedis({ args: fast })
   t.teardown(() => first.stop())
@@ -55,7 +55,7 @@ export async function startSentinels(t: Test, { replicas = 2, args = [] as strin
   const admin = new Redis(asked.url, { retryStrategy: () => 100, maxRetriesPerRequest: null })
   admin.on('error', () => {})
   t.teardown(() => admin.disconnect())
-  await poll(async () => {
+  await eventually(async () => {
     const info = await admin.info('sentinel')
     return info.includes(`slaves=${replicas},sentinels=3`)
   })
@@ -73,14 +73,14 @@ export async function startSentinels(t: Test, { replicas = 2, args = [] as strin
     },
     primary,
     async untilReplaced(old) {
-      await poll(async () => (await primary()) !== old && (await roleOf(await primary())) === 'master')
+      await eventually(async () => (await primary()) !== old && (await roleOf(await primary())) === 'master')
       return primary()
     },
     async restart(server, primary) {
       servers[servers.indexOf(server)] = await startReplica(t, primary, { args, port: server.port })
     },
     async untilHealthy() {
-      await poll(async () => {
+      await eventually(async () => {
         const { port } = await primary()
         const links = await Promise.all(servers.filter((one) => one.port !== port).map(infoOf))
         return links.every((link) => link.includes(`master_port:${port}`) && link.includes('master_link_status:up'))
@@ -121,7 +121,3 @@ async function infoOf(server: RedisServer): Promise<string> {
     admin.disconnect()
   }
 }
-
-/** Elections and full synchronizations take seconds. */
-export const poll = (condition: () => Promise<boolean>, within = 30_000): Promise<number> =>
-  eventually(condition, within)
