@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createPasswordHashing } from '../src/users/password.js'
+import { createPasswordHashing } from '../src/users/password-hashing.js'
 import { createUsers } from '../src/users/users.js'
 import type { Setting } from './setting.js'
 

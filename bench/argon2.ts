@@ -1,4 +1,4 @@
-import { createPasswordHashing } from '../src/users/password.js'
+import { createPasswordHashing } from '../src/users/password-hashing.js'
 
 /** Prints how many passwords argon2id alone checks in a second, one at a time. */
 const hashing = createPasswordHashing({ concurrency: 1, queue: 0 })

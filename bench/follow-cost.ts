@@ -83,12 +83,12 @@ export async function measureCost(redis: { url: string }): Promise<LocalVerifica
   let lookUps = 0
   for (let round = 0; round <= ROUNDS; round += 1) {
     const before = await countLookUps()
-    const a = await cpuOf(() => bareRun(tokens), tokens.length)
-    const b = await cpuOf(() => followRun(tokens), tokens.length)
+    const a = await measureCpu(() => bareRun(tokens), tokens.length)
+    const b = await measureCpu(() => followRun(tokens), tokens.length)
     for (let sighting = 0; sighting < 2; sighting += 1) await followRun(tokens.slice(0, REPEATED))
-    const c = await cpuOf(() => followRun(repeated), repeated.length)
+    const c = await measureCpu(() => followRun(repeated), repeated.length)
     lookUps += (await countLookUps()) - before
-    const d = await cpuOf(() => lookupRun(tokens), tokens.length)
+    const d = await measureCpu(() => lookupRun(tokens), tokens.length)
     // The first round does not count, because the JIT compiler still works.
     if (round === 0) continue
     costs.bare.push(a)
@@ -111,7 +111,7 @@ export async function measureCost(redis: { url: string }): Promise<LocalVerifica
 }
 
 /** Microseconds of CPU of all threads, for each of `count` calls. */
-async function cpuOf(run: () => Promise<void>, count: number): Promise<number> {
+async function measureCpu(run: () => Promise<void>, count: number): Promise<number> {
   const before = process.cpuUsage()
   await run()
   const { user, system } = process.cpuUsage(before)

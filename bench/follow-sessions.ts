@@ -10,7 +10,7 @@ import { createRedisSessions } from '../src/sessions/redis/sessions.js'
 import { createAccessTokens } from '../src/tokens/access-tokens.js'
 import { createJtiMac } from '../src/tokens/jti-mac.js'
 import { createSecretKeyRing } from '../src/tokens/key-ring.js'
-import { sign } from './seed.js'
+import { signAccessToken } from './seed.js'
 import { environment, ISSUER, JWT_SECRET } from './setting.js'
 
 /** Fills the feed as an hour of use would. A follower looks up the tokens of a feed's first seconds. */
@@ -34,7 +34,7 @@ export async function openSessions(redisUrl: string) {
     ring: createSecretKeyRing(config.jwtSecrets),
     jtiMac: createJtiMac(config.refreshSecrets),
     accessTtl: config.accessTtl,
-    sign: (claims, { kid }) => sign(claims, kid, JWT_SECRET),
+    sign: (claims, { kid }) => signAccessToken(claims, kid, JWT_SECRET),
   })
   return {
     async begin(): Promise<string> {

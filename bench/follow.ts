@@ -10,7 +10,7 @@ import { freePort } from '../test/support/servers/ports.js'
 import { measureCost } from './follow-cost.js'
 import { measureFaults, measureRevocations } from './follow-revocations.js'
 import { measureWindow } from './follow-window.js'
-import { owned } from './owned.js'
+import { killOnExit } from './kill-on-exit.js'
 
 /**
  * Measures the cost of the feed and the delay of a revocation: `node dist/bench/follow.js [cost|revocations|faults|window]`.
@@ -45,7 +45,7 @@ async function startRedis(): Promise<BenchRedis> {
   const open = new Set<Socket>()
   const start = async (port: string, ...more: string[]): Promise<Node> => {
     const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--dir', folder, ...more]
-    const server = owned(spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] }))
+    const server = killOnExit(spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] }))
     for await (const chunk of server.stdout) if (String(chunk).includes('Ready to accept connections')) break
     server.stdout.resume()
     return { port, process: server }

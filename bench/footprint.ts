@@ -9,7 +9,7 @@ import { readConfig } from '../src/config/read.js'
 import type { SessionStore } from '../src/sessions/session.js'
 import { openStores } from '../src/stores.js'
 import { freePort } from '../test/support/servers/ports.js'
-import { repeat, type Summary } from './measure.js'
+import { measureRepeatedly, type Summary } from './measure.js'
 import { startServer } from './server.js'
 import { ISSUER, type Setting } from './setting.js'
 
@@ -28,14 +28,19 @@ export interface Footprint {
 
 export async function measureFootprint(setting: Setting): Promise<Footprint> {
   const idle: number[] = []
-  const start = await repeat(STARTS, async () => {
+  const start = await measureRepeatedly(STARTS, async () => {
     const { took, memory } = await startEmbedded()
     idle.push(memory)
     return took
   })
   const redis: Footprint['redis'] = []
   for (const each of [1, 10]) redis.push({ each, bytes: await bytesInRedis(setting, each) })
-  return { start, idle: await repeat(STARTS, async () => idle.pop() as number), redis, sqlite: await bytesInSqlite() }
+  return {
+    start,
+    idle: await measureRepeatedly(STARTS, async () => idle.pop() as number),
+    redis,
+    sqlite: await bytesInSqlite(),
+  }
 }
 
 /** Starts the service as a first start does: without settings, and all files are created. */
@@ -58,7 +63,7 @@ async function bytesInRedis(setting: Setting, each: number): Promise<number> {
   const { redis, sessions, close } = await setting.openStores()
   const used = async () => Number(/used_memory:(\d+)/.exec((await redis?.info('memory')) ?? '')?.[1])
   const before = await used()
-  await begin(sessions, SESSIONS, each)
+  await createSessions(sessions, SESSIONS, each)
   const bytes = (await used()) - before
   await close()
   return bytes / SESSIONS
@@ -70,7 +75,7 @@ async function bytesInSqlite(): Promise<number> {
   const config = readConfig({ NODE_ENV: 'test', DATABASE_URL: `sqlite:${path}` })
   const { sessions, close } = await openStores(config, pino({ level: 'silent' }))
   const before = statSync(path).size
-  await begin(sessions, SESSIONS, 10)
+  await createSessions(sessions, SESSIONS, 10)
   // Closing the database writes its log back into the file.
   await close()
   const bytes = statSync(path).size - before
@@ -79,7 +84,7 @@ async function bytesInSqlite(): Promise<number> {
 }
 
 /** Creates `count` sessions directly in the store, `each` for each user. */
-export async function begin(sessions: SessionStore, count: number, each: number): Promise<void> {
+export async function createSessions(sessions: SessionStore, count: number, each: number): Promise<void> {
   for (let done = 0; done < count; ) {
     const together = Math.min(500, count - done)
     await Promise.all(

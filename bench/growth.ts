@@ -1,8 +1,8 @@
 import { addDevelopmentSecrets } from '../src/config/development-secrets.js'
 import { readConfig } from '../src/config/read.js'
-import { begin } from './footprint.js'
-import { cpuOf, load } from './load.js'
-import { inTurns, type Pair, pairs } from './measure.js'
+import { createSessions } from './footprint.js'
+import { load, measureCpu } from './load.js'
+import { type Comparison, measureInTurns, measurePair } from './measure.js'
 import { post, startBare } from './requests.js'
 import { seedSessions } from './seed.js'
 import type { Setting } from './setting.js'
@@ -11,9 +11,9 @@ const SECONDS = 1
 
 export interface Growth {
   /** Introspection against the bare route, by the number of sessions in Redis. */
-  sessions: (Pair & { count: number; megabytes: number })[]
+  sessions: (Comparison & { count: number; megabytes: number })[]
   /** The same, by the number of sessions for each user. */
-  each: (Pair & { each: number })[]
+  each: (Comparison & { each: number })[]
   /** Introspections a second by one process and by two. Each process shares its core with the load. */
   processes: { one: number; two: number }
 }
@@ -28,22 +28,22 @@ export async function measureGrowth(setting: Setting, rounds: number, counts: re
   const tokens = await seeded('grown', 500, 4)
   const service = await setting.startService()
   const bare = await startBare()
-  const yardstick = cpuOf(bare, post('/introspect', tokens, 'token='))
-  const contest = (file: string) => [cpuOf(service, post('/introspect', file, 'token=')), yardstick] as const
+  const yardstick = measureCpu(bare, post('/introspect', tokens, 'token='))
+  const contest = (file: string) => [measureCpu(service, post('/introspect', file, 'token=')), yardstick] as const
 
   const growth: Growth = { sessions: [], each: [], processes: { one: 0, two: 0 } }
   let count = 2000
   for (const target of counts) {
-    await begin(sessions, target - count, 10)
+    await createSessions(sessions, target - count, 10)
     count = target
     const used = Number(/used_memory:(\d+)/.exec((await redis?.info('memory')) ?? '')?.[1])
-    growth.sessions.push({ count, megabytes: used / 2 ** 20, ...(await pairs(rounds, ...contest(tokens))) })
+    growth.sessions.push({ count, megabytes: used / 2 ** 20, ...(await measurePair(rounds, ...contest(tokens))) })
   }
   const eaches = [1, 10, 100, 1000]
   const files: string[] = []
   for (const each of eaches) files.push(await seeded(`each-${each}`, 2000 / each, each))
-  const ofEach = await inTurns(rounds, files.map(contest))
-  growth.each = eaches.map((each, index) => ({ each, ...(ofEach[index] as Pair) }))
+  const ofEach = await measureInTurns(rounds, files.map(contest))
+  growth.each = eaches.map((each, index) => ({ each, ...(ofEach[index] as Comparison) }))
   await close()
   await bare.stop()
   const one = load(service, post('/introspect', tokens, 'token='))

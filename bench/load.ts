@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Server } from './server.js'
 
-export const FORM = 'application/x-www-form-urlencoded'
+export const FORM_TYPE = 'application/x-www-form-urlencoded'
 
 export interface Load {
   path: string
@@ -59,7 +59,7 @@ const SECONDS = 1
 const WARM_UP = 3
 
 /** Runs rounds of load on a warm server. Returns the microseconds of CPU for each request. */
-export function cpuOf(server: Server, what: Load): () => Promise<number> {
+export function measureCpu(server: Server, what: Load): () => Promise<number> {
   const run = load(server, what)
   let seconds = WARM_UP
   return async () => {

@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createAccounts, PASSWORD, writeSignIns } from './accounts.js'
-import { owned } from './owned.js'
-import { BASIC, startSetting } from './setting.js'
+import { killOnExit } from './kill-on-exit.js'
+import { BASIC_CREDENTIALS, startSetting } from './setting.js'
 
 /**
  * Measures the harm of a storm of sign-ins on 100 connections, from one address or from 100. One measure is the 99th percentile
@@ -31,9 +31,9 @@ try {
     })
   const { access_token: TOKEN } = (await (await signIn(names[0], '192.0.2.2')).json()) as { access_token: string }
   const script = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-  const probe = owned(
+  const probe = killOnExit(
     spawn(process.execPath, [script('./probe.js')], {
-      env: { URL_TO_ASK: `${url}/introspect`, BASIC, TOKEN },
+      env: { URL_TO_ASK: `${url}/introspect`, BASIC_CREDENTIALS, TOKEN },
       stdio: ['pipe', 'pipe', 'inherit'],
     }),
   )
@@ -57,7 +57,7 @@ try {
     const told = [`no storm: ${await measure()}`]
     for (const from of ['one', 'many']) {
       const args = ['-t1', `-c${STORM}`, `-d${SECONDS + 1}s`, '-s', script('../../bench/wrk/storm.lua'), `${url}/login`]
-      const storm = owned(spawn('wrk', [...args, '--', bodies, from], { stdio: ['ignore', 'pipe', 'inherit'] }))
+      const storm = killOnExit(spawn('wrk', [...args, '--', bodies, from], { stdio: ['ignore', 'pipe', 'inherit'] }))
       let printed = ''
       storm.stdout.on('data', (chunk) => {
         printed += chunk

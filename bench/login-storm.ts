@@ -3,14 +3,14 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { createAccounts, PASSWORD, writeSignIns } from './accounts.js'
-import { type Pair, pairs } from './measure.js'
-import { owned } from './owned.js'
-import { BASIC, type Setting } from './setting.js'
+import { killOnExit } from './kill-on-exit.js'
+import { type Comparison, measurePair } from './measure.js'
+import { BASIC_CREDENTIALS, type Setting } from './setting.js'
 
 const SECONDS = 5
 const STORM = 100
 
-export interface Storm extends Pair {
+export interface Storm extends Comparison {
   /** Introspections that failed, and all introspections. */
   failed: number
   asked: number
@@ -34,9 +34,9 @@ export async function measureStorm(setting: Setting, rounds: number): Promise<St
   })
   const { access_token: TOKEN } = (await signedIn.json()) as { access_token: string }
   const script = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-  const probe = owned(
+  const probe = killOnExit(
     spawn(process.execPath, [script('./probe.js')], {
-      env: { URL_TO_ASK: `${url}/introspect`, BASIC, TOKEN },
+      env: { URL_TO_ASK: `${url}/introspect`, BASIC_CREDENTIALS, TOKEN },
       stdio: ['pipe', 'pipe', 'inherit'],
     }),
   )
@@ -53,7 +53,7 @@ export async function measureStorm(setting: Setting, rounds: number): Promise<St
 
   async function p99InStorm(): Promise<number> {
     const wrk = ['-t1', `-c${STORM}`, `-d${SECONDS}s`, '-s', script('../../bench/wrk/storm.lua'), `${url}/login`]
-    const storm = owned(spawn('wrk', [...wrk, '--', bodies], { stdio: ['ignore', 'pipe', 'inherit'] }))
+    const storm = killOnExit(spawn('wrk', [...wrk, '--', bodies], { stdio: ['ignore', 'pipe', 'inherit'] }))
     let printed = ''
     storm.stdout.on('data', (chunk) => {
       printed += chunk
@@ -72,7 +72,7 @@ export async function measureStorm(setting: Setting, rounds: number): Promise<St
 
   // A sign-in runs about a hundred times a second, so the JIT compiler needs a while.
   await p99InStorm()
-  const pair = await pairs(rounds, p99InStorm, p99)
+  const pair = await measurePair(rounds, p99InStorm, p99)
   probe.stdin.end()
   await stop()
   return { ...pair, failed, asked, accepted, busy }

@@ -4,7 +4,7 @@ import { measureCost } from './follow-cost.js'
 import { measureFootprint } from './footprint.js'
 import { measureGrowth } from './growth.js'
 import { measureStorm } from './login-storm.js'
-import { chart, describeRequest, page, type Results } from './report.js'
+import { cpuChart, describeRequest, performancePage, type Results } from './report.js'
 import { measureRequests } from './requests.js'
 import { type Setting, startSetting } from './setting.js'
 import { measureSignIns } from './sign-in.js'
@@ -46,9 +46,9 @@ switch (part) {
   case undefined: {
     const results = await measureAll()
     const docs = (name: string) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url))
-    writeFileSync(docs('performance.svg'), chart(results))
-    writeFileSync(docs('performance.md'), page(results))
-    say(page(results))
+    writeFileSync(docs('performance.svg'), cpuChart(results))
+    writeFileSync(docs('performance.md'), performancePage(results))
+    say(performancePage(results))
     break
   }
   case 'requests': {

@@ -5,7 +5,7 @@ export interface Summary {
   high: number
 }
 
-export interface Pair {
+export interface Comparison {
   ours: Summary
   theirs: Summary
   /** Ours divided by theirs, in each round. Noise that slows both in the same seconds cancels out. */
@@ -28,7 +28,7 @@ export type Contest = readonly [ours: () => Promise<number>, theirs: () => Promi
  * Measures A B A B … for each contest, and repeats all of them in rounds. A machine that is slow for a minute then slows all
  * contests, and the spread shows it. The first round does not count, because the JIT compiler still works.
  */
-export async function inTurns(rounds: number, contests: readonly Contest[]): Promise<Pair[]> {
+export async function measureInTurns(rounds: number, contests: readonly Contest[]): Promise<Comparison[]> {
   const measured = contests.map(([a, b]) => ({
     a,
     b,
@@ -53,11 +53,11 @@ export async function inTurns(rounds: number, contests: readonly Contest[]): Pro
   }))
 }
 
-export async function pairs(rounds: number, ...contest: Contest): Promise<Pair> {
-  return (await inTurns(rounds, [contest]))[0] as Pair
+export async function measurePair(rounds: number, ...contest: Contest): Promise<Comparison> {
+  return (await measureInTurns(rounds, [contest]))[0] as Comparison
 }
 
-export const repeat = async (times: number, measure: () => Promise<number>): Promise<Summary> => {
+export const measureRepeatedly = async (times: number, measure: () => Promise<number>): Promise<Summary> => {
   const values: number[] = []
   for (let i = 0; i < times; i += 1) values.push(await measure())
   return summarise(values)

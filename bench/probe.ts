@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http'
 import { createInterface } from 'node:readline'
-import { FORM } from './load.js'
+import { FORM_TYPE } from './load.js'
 
 /**
  * Introspects at a fixed rate. The probe is a process of its own, because it must not be late itself. Each line of input is a
@@ -8,10 +8,14 @@ import { FORM } from './load.js'
  * milliseconds. A request counts from the moment at which it was due, so a wait behind another request counts too.
  */
 const RATE = 200
-const { URL_TO_ASK = '', BASIC = '', TOKEN = '' } = process.env
+const { URL_TO_ASK = '', BASIC_CREDENTIALS = '', TOKEN = '' } = process.env
 const agent = new Agent({ keepAlive: true, maxSockets: 50 })
 const body = `token=${TOKEN}`
-const headers = { authorization: `Basic ${BASIC}`, 'content-type': FORM, 'content-length': String(body.length) }
+const headers = {
+  authorization: `Basic ${BASIC_CREDENTIALS}`,
+  'content-type': FORM_TYPE,
+  'content-length': String(body.length),
+}
 
 function introspect(): Promise<boolean> {
   return new Promise((resolve, reject) => {

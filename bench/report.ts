@@ -30,7 +30,7 @@ export function describeRequest({ name, against, ours, theirs, ratio }: RequestF
 }
 
 /** docs/performance.md. */
-export function page(results: Results): string {
+export function performancePage(results: Results): string {
   const { requests, signIns, storm, local, footprint, growth, seconds } = results
   const cost = (name: string) => figureOf(results, name, 'bare route').ours.median
   const [first, ...more] = growth.sessions
@@ -176,7 +176,7 @@ function targets(results: Results, growing: number): string[][] {
 }
 
 /** A bar chart of the CPU time of each request, ours and oidc-provider's. */
-export function chart({ requests }: Results): string {
+export function cpuChart({ requests }: Results): string {
   const bars: { label: string; value: number; isOurs: boolean }[] = []
   for (const { name, against, ours, theirs } of requests.figures) {
     const isPeer = against === 'oidc-provider'

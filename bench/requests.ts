@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { addDevelopmentSecrets } from '../src/config/development-secrets.js'
 import { readConfig } from '../src/config/read.js'
 import { freePort } from '../test/support/servers/ports.js'
-import { cpuOf, FORM, type Load } from './load.js'
-import { inTurns, type Pair } from './measure.js'
+import { FORM_TYPE, type Load, measureCpu } from './load.js'
+import { type Comparison, measureInTurns } from './measure.js'
 import { seedSessions } from './seed.js'
 import { type Server, startServer } from './server.js'
-import { BASIC, CLIENT, type Setting } from './setting.js'
+import { BASIC_CREDENTIALS, CLIENT, type Setting } from './setting.js'
 
 /** Many different tokens, so that the bench does not measure one cached token. */
 const TOKENS = { users: 500, each: 4 }
@@ -17,7 +17,7 @@ const ROUND = 1000
 const TO_END = { users: 3600, each: 50 }
 
 /** One kind of request: microseconds of CPU, compared with another server in the same seconds. */
-export interface RequestFigure extends Pair {
+export interface RequestFigure extends Comparison {
   name: string
   against: string
 }
@@ -43,7 +43,7 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
     'introspect, live, JSON': {
       path: '/introspect',
       script: 'post.lua',
-      args: [join(folder, 'live-access'), BASIC, 'application/json', '{"token":"', '"}'],
+      args: [join(folder, 'live-access'), BASIC_CREDENTIALS, 'application/json', '{"token":"', '"}'],
     },
     'introspect, revoked': introspect('revoked-access'),
     'introspect, garbage': introspect('garbage'),
@@ -64,11 +64,11 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
     against: string,
   ): Promise<RequestFigure[]> => {
     const chosen = contests.filter(([name]) => only.test(name))
-    const measured = await inTurns(
+    const measured = await measureInTurns(
       rounds,
-      chosen.map(([, ours, theirs]) => [cpuOf(service, ours), cpuOf(them, theirs)]),
+      chosen.map(([, ours, theirs]) => [measureCpu(service, ours), measureCpu(them, theirs)]),
     )
-    return chosen.map(([name], index) => ({ name, against, ...(measured[index] as Pair) }))
+    return chosen.map(([name], index) => ({ name, against, ...(measured[index] as Comparison) }))
   }
   const contests = Object.entries(loads).map(([name, ours]) => {
     const theirs = other === undefined ? yardstick : name === 'refresh' ? secondRefresh(folder) : ours
@@ -86,7 +86,12 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
         [
           'refresh',
           secondRefresh(folder),
-          refreshing('/token', join(folder, 'oidc-refresh'), BASIC, 'grant_type=refresh_token&refresh_token='),
+          refreshing(
+            '/token',
+            join(folder, 'oidc-refresh'),
+            BASIC_CREDENTIALS,
+            'grant_type=refresh_token&refresh_token=',
+          ),
         ],
       ],
       peer,
@@ -104,7 +109,7 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
 async function requireActive(service: Server, folder: string): Promise<void> {
   for (const [name, isActive] of Object.entries({ 'live-access': true, 'revoked-access': false, garbage: false })) {
     const [token] = lines(join(folder, name))
-    const headers = { authorization: `Basic ${BASIC}`, 'content-type': FORM }
+    const headers = { authorization: `Basic ${BASIC_CREDENTIALS}`, 'content-type': FORM_TYPE }
     const answer = await fetch(`${service.url}/introspect`, { method: 'POST', headers, body: `token=${token}` })
     const { active } = (await answer.json()) as { active: boolean }
     if (active !== isActive) throw new Error(`a token of ${name} is introspected as active: ${active}`)
@@ -112,7 +117,7 @@ async function requireActive(service: Server, folder: string): Promise<void> {
 }
 
 export function post(path: string, file: string, before: string): Load {
-  return { path, script: 'post.lua', args: [file, BASIC, FORM, before] }
+  return { path, script: 'post.lua', args: [file, BASIC_CREDENTIALS, FORM_TYPE, before] }
 }
 
 function refreshing(path: string, file: string, basic: string, before: string): Load {

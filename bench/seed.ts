@@ -29,7 +29,7 @@ export async function seedSessions(
     ring: createSecretKeyRing(config.jwtSecrets),
     jtiMac: createJtiMac(config.refreshSecrets),
     accessTtl: config.accessTtl,
-    sign: (claims, { kid }) => sign(claims, kid, config.jwtSecrets[0]),
+    sign: (claims, { kid }) => signAccessToken(claims, kid, config.jwtSecrets[0]),
   })
   const [access, refresh]: string[][] = [[], []]
   for (let user = 0; user < users; user += 1) {
@@ -64,7 +64,7 @@ export async function seedSessions(
 }
 
 /** Signs an access token without the service. */
-export function sign(claims: AccessTokenClaims, kid: string, secret: string): string {
+export function signAccessToken(claims: AccessTokenClaims, kid: string, secret: string): string {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const input = `${encode({ alg: 'HS256', typ: 'at+jwt', kid })}.${encode(claims)}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`

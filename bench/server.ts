@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { owned } from './owned.js'
+import { killOnExit } from './kill-on-exit.js'
 
 /** Clock ticks in a second, in /proc. The kernel's interface fixes this number. */
 const TICKS = 100
@@ -33,7 +33,7 @@ export async function startServer(
   cores = '0',
 ): Promise<Server> {
   const path = isAbsolute(script) ? script : fileURLToPath(new URL(script, import.meta.url))
-  const child = owned(
+  const child = killOnExit(
     spawn('taskset', ['-c', cores, process.execPath, ...OPTIONS, path], {
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', 'ignore', 'inherit'],

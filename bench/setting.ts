@@ -7,13 +7,13 @@ import { pino } from 'pino'
 import { readConfig } from '../src/config/read.js'
 import { openStores } from '../src/stores.js'
 import { freePort } from '../test/support/servers/ports.js'
-import { owned } from './owned.js'
+import { killOnExit } from './kill-on-exit.js'
 import { type Server, startServer } from './server.js'
 
 export const ISSUER = 'http://localhost:3000'
 export const JWT_SECRET = 'q7Xk2Lz9Rt4Vb1Nc8Mw5Td3Hs6Gp0YjE'
 export const CLIENT = { id: 'bench', secret: 'kW3Xr8Jq1Zt6Vb9Nc4Mf7Ls2Hd5Gp0Ya' }
-export const BASIC = Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')
+export const BASIC_CREDENTIALS = Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')
 
 /** The settings of production, with everything on. */
 export const environment = (redisUrl: string, databaseUrl: string) => ({
@@ -44,7 +44,7 @@ export interface Setting {
 export async function startSetting(): Promise<Setting> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
   const redisPort = String(await freePort())
-  const redis = owned(
+  const redis = killOnExit(
     spawn(
       'taskset',
       ['-c', '1', 'redis-server', '--port', redisPort, '--bind', '127.0.0.1', '--save', '', '--dir', folder],

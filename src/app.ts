@@ -35,7 +35,7 @@ import { createAccessTokens } from './tokens/access-tokens.js'
 import { createJtiMac } from './tokens/jti-mac.js'
 import { parseKeys } from './tokens/key-ring.js'
 import { openKeyRing } from './tokens/open-key-ring.js'
-import { createPasswordHashing } from './users/password.js'
+import { createPasswordHashing } from './users/password-hashing.js'
 import { lowerPoolPriority } from './users/pool-priority.js'
 import { createUsers } from './users/users.js'
 

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { StoresConfig } from './config/config.js'
-import { type Database, type DatabaseObserver, openDatabase } from './database/database.js'
+import type { Database, DatabaseObserver } from './database/database.js'
+import { openDatabase } from './database/open.js'
 import type { SessionStoreRow } from './database/schema.js'
 import type { RedisClient } from './sessions/redis/client.js'
 import { createRegistration, type Registration } from './sessions/registration.js'

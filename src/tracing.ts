@@ -10,7 +10,7 @@ import type { Logger } from 'pino'
 import type { DatabaseObserver } from './database/database.js'
 import type { SessionStore } from './sessions/session.js'
 import { wrapOperations } from './sessions/wrap-operations.js'
-import type { HashingObserver } from './users/password.js'
+import type { HashingObserver } from './users/password-hashing.js'
 
 export interface Tracing {
   /** Records one span for each request, in the trace of its `traceparent` header. */

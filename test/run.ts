@@ -6,20 +6,21 @@ import { installServers } from './support/servers/install.js'
 import { startPostgres } from './support/servers/postgres.js'
 
 /**
- * `npm test` runs every test file that is not slow. `npm run test:all` (`--all`) runs every file with more rounds, and
- * measures coverage. Other arguments go to tap: `npm test -- dist/test/config/config.test.js`. Missing servers are
+ * `npm test` runs every test file that is not slow. `npm run test:all` (`--all`) runs every file with more rounds.
+ * `--all --coverage` measures coverage too. Other arguments go to tap: `npm test -- dist/test/config/config.test.js`. Missing servers are
  * installed, and one Postgres serves all files. In a log the output is TAP, and its last line is the sum: N passed, N
  * failed.
  */
 const args = process.argv.slice(2)
 const isAll = args.includes('--all')
-const byTap = ['npx', 'tap', ...args.filter((arg) => arg !== '--all')]
-const bySuite = [process.execPath, fileURLToPath(new URL('./support/suite.js', import.meta.url))]
-const [program = '', ...rest] = isAll
-  ? [...byTap, ...testFiles()]
-  : args.length > 0
-    ? byTap
-    : [...bySuite, ...testFiles().filter((file) => !isSlow(file))]
+const forTap = args.filter((arg) => arg !== '--all' && arg !== '--coverage')
+const suite = [process.execPath, fileURLToPath(new URL('./support/suite.js', import.meta.url))]
+const files = testFiles().filter((file) => isAll || !isSlow(file))
+const [program = '', ...rest] = args.includes('--coverage')
+  ? ['npx', 'tap', ...forTap, ...files]
+  : forTap.length > 0
+    ? ['npx', 'tap', ...forTap]
+    : [...suite, ...files]
 
 installServers(isAll || args.some(isSlow) ? 'all' : 'stores')
 const postgres = await startPostgres({ durable: false })

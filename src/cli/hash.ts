@@ -1,4 +1,4 @@
-import { createPasswordHashing } from '../users/password.js'
+import { createPasswordHashing } from '../users/password-hashing.js'
 import { command } from './command.js'
 import { readPassword } from './read-password.js'
 

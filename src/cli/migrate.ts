@@ -9,7 +9,7 @@ service, and several may run at once. Migrations only go forward, and an older v
   async run() {
     const { databaseUrl } = readStoresConfig(process.env)
     // Loaded here so that no other command waits for the drivers (see services.ts).
-    const { openDatabase } = await import('../database/database.js')
+    const { openDatabase } = await import('../database/open.js')
     const database = await openDatabase(databaseUrl, () => {})
     await database.close()
     return { text: 'The database is up to date.', json: { migrated: true } }

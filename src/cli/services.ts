@@ -7,7 +7,7 @@ import { SessionStoreRefused } from '../sessions/registration.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { Stores } from '../stores.js'
 import { Unavailable } from '../unavailable.js'
-import { createPasswordHashing } from '../users/password.js'
+import { createPasswordHashing } from '../users/password-hashing.js'
 import type { Users } from '../users/users.js'
 
 export interface Services {

@@ -1,5 +1,5 @@
 import { changeRoles, deleteAccount, disableAccount, resetPassword as setPassword } from '../lifecycle/accounts.js'
-import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
+import { brokenPasswordRule, passwordRuleText } from '../users/password-rules.js'
 import { brokenRoleRule } from '../users/role.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
 import type { User } from '../users/users.js'

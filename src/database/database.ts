@@ -21,29 +21,6 @@ export interface DatabaseObserver {
   onFailure(): void
 }
 
-/**
- * Opens `sqlite:PATH` or `postgres://…` and brings its tables up to date. Several processes may do this at once.
- *
- * Every error of the database becomes {@link Unavailable}, because no query of this service can fail on its input.
- */
-export async function openDatabase(
-  url: string,
-  onError: (error: Error) => void,
-  observer?: DatabaseObserver,
-): Promise<Database> {
-  // Each driver takes 5% of the start, so only the driver in use is loaded.
-  const database = url.startsWith('sqlite:')
-    ? (await import('./sqlite.js')).openSqlite(url.slice('sqlite:'.length), observer)
-    : (await import('./postgres.js')).openPostgres(url, onError, observer)
-  try {
-    await database.migrate()
-  } catch (error) {
-    await database.close().catch(() => {})
-    throw error
-  }
-  return database
-}
-
 /** An open database whose tables may be out of date. */
 export interface MigratableDatabase extends Database {
   migrate(): Promise<void>

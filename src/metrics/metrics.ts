@@ -4,7 +4,7 @@ import { type AuditEvent, EXCHANGE_REFUSALS, SESSION_ENDS } from '../audit.js'
 import type { DatabaseObserver } from '../database/database.js'
 import type { SessionStore } from '../sessions/session.js'
 import { wrapOperations } from '../sessions/wrap-operations.js'
-import type { HashingObserver, PasswordHashing } from '../users/password.js'
+import type { HashingObserver, PasswordHashing } from '../users/password-hashing.js'
 import { readVersion } from '../version.js'
 import {
   type Counter,

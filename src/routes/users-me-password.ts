@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ChangePassword } from '../../schemas/users-me-password.js'
 import { refusal } from '../http/errors.js'
-import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
+import { brokenPasswordRule, passwordRuleText } from '../users/password-rules.js'
 import { callingPerson } from './guards/caller.js'
 import { type LiveTokenDependencies, requirePerson } from './guards/live-token.js'
 import { type OwnPasswordDependencies, requireOwnPassword } from './guards/own-password.js'

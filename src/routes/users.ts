@@ -3,7 +3,7 @@ import { SignUp } from '../../schemas/users.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../http/errors.js'
 import type { Throttle } from '../throttle/throttle.js'
-import { brokenPasswordRule, passwordRuleText } from '../users/password.js'
+import { brokenPasswordRule, passwordRuleText } from '../users/password-rules.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
 import type { Users } from '../users/users.js'
 
@@ -25,14 +25,16 @@ export const signUp: FastifyPluginAsyncTypebox<Dependencies> = async (
     const { username, password } = request.body
     const usernameRule = brokenUsernameRule(username)
     if (usernameRule) throw refusal.invalidRequest(usernameRules[usernameRule])
-    const passwordRule = await brokenPasswordRule(password, { username, minLength })
-    if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
 
     const wait = await dependencies.throttle.signUp(request.ip)
     if (wait > 0) {
       dependencies.audit(request, { event: 'user.create_refused', reason: 'throttled' })
       throw refusal.tooManySignUps(wait)
     }
+    // Strangers could otherwise ask for any number of estimates, each of which may take 70 ms of a core.
+    const passwordRule = await brokenPasswordRule(password, { username, minLength })
+    if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
+
     const user = await users.create(username, password, [], request.ip)
     if (user === 'taken') throw refusal.usernameTaken()
 

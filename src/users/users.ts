@@ -3,7 +3,7 @@ import { sql, type UpdateObject } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { Tables, UserRow } from '../database/schema.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
-import type { HashingSlot, PasswordHashing } from './password.js'
+import type { HashingSlot, PasswordHashing } from './password-hashing.js'
 import { shownUsername, usernameKey, usernameSkeleton } from './username.js'
 
 export interface User {

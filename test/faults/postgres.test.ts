@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type Test, test } from 'tap'
-import { openDatabase } from '../../src/database/database.js'
+import { openDatabase } from '../../src/database/open.js'
 import { eventually } from '../support/eventually.js'
 import { timed } from '../support/load.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'

@@ -1,5 +1,6 @@
-import { type Database, openDatabase } from '../../src/database/database.js'
-import { createPasswordHashing } from '../../src/users/password.js'
+import type { Database } from '../../src/database/database.js'
+import { openDatabase } from '../../src/database/open.js'
+import { createPasswordHashing } from '../../src/users/password-hashing.js'
 import { createUsers, type Users } from '../../src/users/users.js'
 import type { Environment } from './service.js'
 

@@ -1,6 +1,6 @@
 import { type ClientPermissions, createClients, generateClientSecret } from '../../src/clients/clients.js'
 import { readStoresConfig } from '../../src/config/read.js'
-import { openDatabase } from '../../src/database/database.js'
+import { openDatabase } from '../../src/database/open.js'
 import type { Environment } from './service.js'
 
 export interface Credentials {

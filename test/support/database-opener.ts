@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { openDatabase } from '../../src/database/database.js'
+import { openDatabase } from '../../src/database/open.js'
 
 // A process that opens a database on command, and reports the result.
 process.stdout.write('ready\n')

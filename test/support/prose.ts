@@ -168,5 +168,6 @@ export const BANNED: readonly RegExp[] = [
   /^else\b/i,
   /[,;:(] for (?:it|they|he|she|we|there|nobody|nothing) (?!alone|too|all|and\b)\w/i,
   new RegExp(`[,;:(] for (?:(?!which|whom|that|who|example|instance)[\\w'’-]+ ){1,4}${VERB}\\b`, 'i'),
+  /[,;:(] for (?:the|a|an|each|every|this) [\w'’-]+ [\w-]+[^s\W]s (?:it|its|the|a|an|to|nothing|no|only)\b/i,
   /(?<!\bthere )\b(?:is|are|was|were) no (?!(?:longer|more|less|fewer|\w+er) )\w/i,
 ]

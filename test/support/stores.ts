@@ -6,7 +6,8 @@ import { epochKey, feedKey, feedRetentionKey } from '@latchkey/verifier/redis-ke
 import type { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import type { Test } from 'tap'
-import { type Database, openDatabase } from '../../src/database/database.js'
+import type { Database } from '../../src/database/database.js'
+import { openDatabase } from '../../src/database/open.js'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
 import {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
 import { Unavailable } from '../../src/unavailable.js'
-import { createPasswordHashing } from '../../src/users/password.js'
+import { createPasswordHashing } from '../../src/users/password-hashing.js'
 import { withAccounts } from '../support/accounts.js'
 import { accountStores, type Environment, PASSWORD, startService } from '../support/service.js'
 

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 const children = new Set<ChildProcess>()
 
 /** Ends the child when this process ends, except by SIGKILL. */
-export function owned<Child extends ChildProcess>(child: Child): Child {
+export function killOnExit<Child extends ChildProcess>(child: Child): Child {
   if (children.size === 0) {
     process.once('exit', () => {
       for (const each of children) each.kill('SIGKILL')

@@ -112,9 +112,9 @@ export function createPasswordHashing({
   /** @param waited for the slot, in milliseconds */
   function createSlot(waited: number): HashingSlot {
     return {
-      hash: (password) => limit(() => hash(normalize(password), parameters)),
+      hash: (password) => limit(() => hash(normalizePassword(password), parameters)),
       async verify(stored, password) {
-        const own = normalize(password)
+        const own = normalizePassword(password)
         const read = stored === undefined ? undefined : readPasswordHash(stored)
         if (stored === undefined || typeof read !== 'object') {
           await limit(() => dummy.matches(own))
@@ -166,56 +166,6 @@ function isWeaker(stored: string, { memoryCost, timeCost }: Cost): boolean {
 }
 
 /** Keyboards compose letters differently, and the password stays the same (NIST SP 800-63B-4 §3.1.1.2). */
-function normalize(password: string): string {
+export function normalizePassword(password: string): string {
   return password.normalize('NFC')
-}
-
-export type PasswordRule = 'too_short' | 'too_long' | 'common' | 'is_username'
-
-const MAX_LENGTH = 256
-
-export function passwordRuleText(rule: PasswordRule, minLength: number): string {
-  switch (rule) {
-    case 'too_short':
-      return `the password is too short: use ${minLength} characters or more; several words are easy to remember`
-    case 'too_long':
-      return `the password is too long: use ${MAX_LENGTH} characters or fewer`
-    case 'common':
-      return 'the password is very common, or repeats itself, and attackers try it first: choose another'
-    case 'is_username':
-      return 'the password is the user name: choose another'
-  }
-}
-
-/** The rule that a new password breaks, or undefined. No rule demands kinds of characters (NIST SP 800-63B-4 §3.1.1.2). */
-export async function brokenPasswordRule(
-  password: string,
-  { username, minLength }: { username: string; minLength: number },
-): Promise<PasswordRule | undefined> {
-  const characters = [...normalize(password)]
-  if (characters.length < minLength) return 'too_short'
-  if (characters.length > MAX_LENGTH) return 'too_long'
-  const plain = normalize(password).toLowerCase()
-  if (plain === username.normalize('NFC').toLowerCase()) return 'is_username'
-  return (await isCommon(plain)) ? 'common' : undefined
-}
-
-let commonPasswords: Promise<Set<string>> | undefined
-
-async function isCommon(password: string): Promise<boolean> {
-  // Loading takes 16 MB and 20 ms: only a process that takes new passwords loads the list.
-  commonPasswords ??= import('@zxcvbn-ts/language-common').then(
-    ({ dictionary }) => new Set(dictionary['passwords-common'].map(String)),
-  )
-  const common = await commonPasswords
-  const unit = repeatedUnit(password)
-  return common.has(password) || (unit.length < password.length && (unit.length <= 4 || common.has(unit)))
-}
-
-/** The shortest text whose repetition gives `text`, where the last repetition may be cut off. Otherwise all of `text`. */
-function repeatedUnit(text: string): string {
-  for (let length = 1; length <= text.length / 2 + 1 && length < text.length; length += 1) {
-    if (text.slice(length) === text.slice(0, -length)) return text.slice(0, length)
-  }
-  return text
 }
