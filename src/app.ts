@@ -20,6 +20,7 @@ import { logoutAll } from './routes/logout-all.js'
 import { metadata } from './routes/metadata.js'
 import { metrics as metricsRoute } from './routes/metrics.js'
 import { refresh } from './routes/refresh.js'
+import { revocations } from './routes/revocations.js'
 import { revoke } from './routes/revoke.js'
 import { sessionRoutes } from './routes/sessions.js'
 import { token } from './routes/token.js'
@@ -65,12 +66,8 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   metrics.watchRoutes(app)
 
   // Stores
-  const { database, redis, close, ...stores } = await openStores(
-    config,
-    logger,
-    tracing?.traceDatabase(metrics.databaseObserver) ?? metrics.databaseObserver,
-    'service',
-  )
+  const databaseObserver = tracing?.traceDatabase(metrics.databaseObserver) ?? metrics.databaseObserver
+  const { database, redis, close, ...stores } = await openStores(config, logger, databaseObserver, 'service')
   const timed = metrics.timeSessions(stores.sessions)
   const sessions = tracing?.traceSessions(timed) ?? timed
   app.addHook('onClose', close)
@@ -125,6 +122,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })
     await api.register(sessionRoutes, { clients, sessions, tokens, audit })
     await api.register(introspect, { clients, sessions, tokens, audit })
+    await api.register(revocations, { clients, sessions, tokens, audit })
     await api.register(token, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(admin, { users, clients, sessions, tokens, passwordMinLength, audit })

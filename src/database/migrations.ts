@@ -1,4 +1,5 @@
 import { type Kysely, type Migration, PostgresAdapter, sql } from 'kysely'
+import { createRevocationFeed } from './revocation-feed.js'
 
 /**
  * Migrations go forward only. Their names give the order, and a released migration is never edited. During a rolling update an
@@ -91,6 +92,9 @@ export const migrations: Record<string, Migration> = {
           question text NOT NULL
         )`.execute(db)
     },
+  },
+  '0005-revocation-feed': {
+    up: (db: Kysely<unknown>) => createRevocationFeed(db),
   },
   '0007-exchange-audiences': {
     async up(db: Kysely<unknown>) {

@@ -8,6 +8,9 @@ export interface Tables {
   sessions: SessionRow
   client_revocations: ClientRevocationRow
   session_store: SessionStoreRow
+  revocation_feed: RevocationFeedRow
+  revocations: RevocationRow
+  revocation_retention: RevocationRetentionRow
 }
 
 export interface UserRow {
@@ -87,4 +90,33 @@ export interface SessionStoreRow {
   ready: number
   /** A starting process with another store writes a random text; a running instance clears it. */
   question: string
+}
+
+/** The only row describes the feed of revocations. Used only without Redis. */
+export interface RevocationFeedRow {
+  /** Always 1. */
+  one: number
+  /** Random. Changes when the database becomes the session store again. */
+  name: string
+  /** Unix seconds. The feed has no revocation from before this time. */
+  epoch: number
+  /** The position of the last entry. Writers take turns at this row, so positions are committed in their order. */
+  position: number
+}
+
+/** An entry of the feed: a session that ended, or a revocation of a client's own tokens. The first entry is neither. */
+export interface RevocationRow {
+  position: number
+  ended_at: number
+  sid: string | null
+  client_id: string | null
+  /** Unix seconds. */
+  issued_until: number | null
+}
+
+/** How long the feed must keep entries, for the instances with this lifetime of access tokens. */
+export interface RevocationRetentionRow {
+  /** Milliseconds. */
+  kept: number
+  needed_until: number
 }

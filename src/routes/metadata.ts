@@ -21,6 +21,7 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
     token_endpoint: `${base}/token`,
     introspection_endpoint: `${base}/introspect`,
     revocation_endpoint: `${base}/revoke`,
+    revocation_feed_endpoint: `${base}/revocations`,
     jwks_uri: `${base}/.well-known/jwks.json`,
     // RFC 8414 requires this member. It is empty because there is no authorization endpoint.
     response_types_supported: [],

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
+import type { FeedPage, FeedStart } from './feed.js'
 import type { RefreshTokenPayload } from './refresh-token.js'
 
 /** The id of a new session: 128 random bits in base64url. */
@@ -49,6 +50,9 @@ export interface StoreOptions {
  * expire later than the token that the caller presented.
  */
 export const CLIENT_REVOCATION_RETENTION = (MAX_LIFETIME + 60) * 1000
+
+/** Milliseconds for which the feed keeps an entry longer than the last token that the entry ends: clocks differ. */
+export const FEED_SLACK = 60_000
 
 export type Rotation =
   /** The generation was current. The store has increased it by one. */
@@ -111,6 +115,15 @@ export interface SessionStore {
   clientNotBefore(clientId: string): Promise<number>
   /** An estimate of the number of living sessions in the whole store, at a bounded cost. It feeds a metric. */
   count(): Promise<number>
+  /**
+   * Reads entries of the feed of revocations, oldest first. Every revocation that was acknowledged before this call is in the
+   * feed, on every replica. A caller that has read an entry never gets an earlier one. The feed keeps entries for
+   * `accessTtl` and {@link FEED_SLACK}, and always the newest one.
+   *
+   * @param from if the feed no longer has an entry with this id, the first entry of the page is a later one
+   * @param limit the most entries of a page
+   */
+  readFeed(from: FeedStart, limit: number): Promise<FeedPage>
   /** Milliseconds since the last entry of the feed, on the clock of the store. Undefined if the store has no feed. */
   feedAge(): Promise<number | undefined>
   ping(): Promise<void>

@@ -5,11 +5,13 @@ import type { SessionRow } from '../database/schema.js'
 import type { RegistrableStore } from './registrable-store.js'
 import {
   CLIENT_REVOCATION_RETENTION,
+  FEED_SLACK,
   type Rotation,
   type Session,
   type SessionStore,
   type StoreOptions,
 } from './session.js'
+import { pruneSqlFeed, readSqlFeed, restartSqlFeed } from './sql-feed.js'
 
 /** Milliseconds between two deletions of expired rows. Every query ignores a row from the moment it expires. */
 const SWEEP_INTERVAL = 60_000
@@ -21,8 +23,9 @@ const SWEEP_BATCH = 1000
 const EVERY_CLIENT = '*'
 
 /** Sessions in the database of the accounts: for one instance without Redis, or for several instances with one Postgres. */
-export function createSqlSessions({ db, now, forUpdate, ping }: Database, options: StoreOptions): SessionStore {
-  const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser } = options
+export function createSqlSessions(database: Database, options: StoreOptions): SessionStore {
+  const { db, now, forUpdate, ping } = database
+  const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   const isLiving: Expression<SqlBool> = sql`expires_at > ${now}`
 
   // A failed sweep runs again after the interval. A request that needs the database reports the failure.
@@ -33,6 +36,7 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
     const hasExpired = sql<SqlBool>`expires_at <= (SELECT ${now})`
     // Without a batch: the table has at most one row for each client.
     await db.deleteFrom('client_revocations').where(hasExpired).execute()
+    if (accessTtl > 0) await pruneSqlFeed(database, accessTtl + FEED_SLACK)
     for (;;) {
       const expired = await db.selectFrom('sessions').select('sid').where(hasExpired).limit(SWEEP_BATCH).execute()
       if (expired.length === 0) return
@@ -193,6 +197,8 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
       return count
     },
 
+    readFeed: (from, limit) => readSqlFeed(database, from, limit),
+
     feedAge: async () => undefined,
 
     ping,
@@ -203,7 +209,7 @@ export function createSqlSessions({ db, now, forUpdate, ping }: Database, option
 }
 
 /** The database as a session store that it registers itself. */
-export function createRegistrableDatabase({ db }: Database, sessions: SessionStore): RegistrableStore {
+export function createRegistrableDatabase(database: Database, sessions: SessionStore): RegistrableStore {
   return {
     kind: 'database',
     address: '',
@@ -211,7 +217,7 @@ export function createRegistrableDatabase({ db }: Database, sessions: SessionSto
     watchConnection: () => {},
     readId: async (registered) => (registered?.kind === 'database' ? registered.id : undefined),
     async initialize() {
-      await deleteSessions({ db })
+      await deleteSessions(database)
       // `iat` has whole seconds: a token of this second may be a new one.
       await sessions.revokeClient(EVERY_CLIENT, Math.floor(Date.now() / 1000) - 1)
     },
@@ -221,7 +227,8 @@ export function createRegistrableDatabase({ db }: Database, sessions: SessionSto
 }
 
 /** Empties the tables when the database becomes the session store, or stops being the session store. */
-export async function deleteSessions({ db }: Pick<Database, 'db'>): Promise<void> {
+export async function deleteSessions(database: Database): Promise<void> {
+  const { db } = database
   for (;;) {
     const some = await db.selectFrom('sessions').select('sid').limit(SWEEP_BATCH).execute()
     if (some.length === 0) break
@@ -229,6 +236,7 @@ export async function deleteSessions({ db }: Pick<Database, 'db'>): Promise<void
     await db.deleteFrom('sessions').where('sid', 'in', sids).execute()
   }
   await db.deleteFrom('client_revocations').execute()
+  await restartSqlFeed(database)
 }
 
 function toSession(row: SessionRow): Session {

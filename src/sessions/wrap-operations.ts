@@ -11,6 +11,7 @@ export const operations = [
   'revokeAll',
   'revokeClient',
   'clientNotBefore',
+  'readFeed',
 ] as const satisfies readonly (keyof SessionStore)[]
 export type Operation = (typeof operations)[number]
 

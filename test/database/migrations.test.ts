@@ -41,6 +41,7 @@ for (const [kind, create] of Object.entries(newDatabase)) {
     await sql`DROP INDEX users_by_skeleton`.execute(before.db)
     await sql`ALTER TABLE users DROP COLUMN username_skeleton`.execute(before.db)
     await sql`DROP TABLE session_store`.execute(before.db)
+    for (const undo of undoRevocationFeed[kind as keyof typeof newDatabase]) await sql.raw(undo).execute(before.db)
     await sql`DELETE FROM kysely_migration WHERE name >= '0003'`.execute(before.db)
     const names = ['aegir', 'علي', 'علی']
     for (const name of names) {
@@ -55,6 +56,20 @@ for (const [kind, create] of Object.entries(newDatabase)) {
       t.not(await users.create('bob', PASSWORD), 'taken')
     })
   })
+}
+
+/** What undoes migration 5. */
+const tablesOfFeed = ['revocation_feed', 'revocations', 'revocation_retention'].map((table) => `DROP TABLE ${table}`)
+const undoRevocationFeed = {
+  sqlite: [
+    ...['revoked_session', 'revoked_client', 'revoked_client_again'].map((trigger) => `DROP TRIGGER ${trigger}`),
+    ...tablesOfFeed,
+  ],
+  postgres: [
+    'DROP FUNCTION latchkey_revoked_sessions CASCADE',
+    'DROP FUNCTION latchkey_revoked_client CASCADE',
+    ...tablesOfFeed,
+  ],
 }
 
 /** The output of each of several processes that open the database at the same moment. */

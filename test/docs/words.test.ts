@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { readPage } from '../pages.js'
-import { BANNED, type Sentence, sentencesOf, textFiles, wordsOf } from '../support/prose.js'
+import { BANNED, literalsOf, type Sentence, sentencesOf, textFiles, wordsOf } from '../support/prose.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
@@ -23,6 +23,14 @@ test('no sentence on a page or in a comment has more than 30 words', async (t) =
 
 test('no sentence on a page or in a comment has a banned connective', async (t) => {
   t.strictSame(sentences.filter(hasBannedWord).map(describe), [])
+})
+
+test('no title, error, log line or description has more than 30 words or a banned connective', async (t) => {
+  const literals = textFiles()
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) => literalsOf(file))
+  t.ok(literals.length > 1000, `${literals.length} literals`)
+  t.strictSame(literals.filter((text) => isLong(text) || hasBannedWord(text)).map(describe), [])
 })
 
 const words = (count: number) => Array.from({ length: count }, () => 'word').join(' ')
@@ -56,22 +64,26 @@ test('the check reads a list item, a cell and a paragraph apart, and no code', a
   for (const [file, source] of fine) t.strictSame(sentencesOf(file, source).filter(isLong), [], source.slice(0, 20))
 })
 
+test('the check finds a long title, and reads nothing else of the code', async (t) => {
+  const source = `test('${words(31)}', () => {})\nconst a = 'one' + "two" + three\n`
+  t.strictSame(
+    literalsOf('a.ts', source).map(({ line }) => line),
+    [1],
+  )
+})
+
 test('the check finds a connective, and leaves other uses of the word', async (t) => {
-  const banned = [
-    'The answer is 503, for it says nothing of the token.',
-    'The first is kept, for a second request is a retry.',
-    'The value is kept, for the service reads it later.',
-    'Set the address, else every caller is one.',
-    'Whoever holds the token may end it.',
-    'Such an entry is no reason to stop.',
-  ]
-  const fine = [
-    'A session lives, for example, for a week.',
-    'There is no feed, and nothing else is read.',
-    'Time is measured for each call, for all stores.',
-    'The page is written, for the readers of the project.',
-    'The token is no longer valid.',
-  ]
+  const banned = `The answer is 503, for it says nothing of the token.
+    The first is kept, for a second request is a retry.
+    The value is kept, for the service reads it later.
+    Set the address, else every caller is one.
+    Whoever holds the token may end it.
+    Such an entry is no reason to stop.`.split('\n')
+  const fine = `A session lives, for example, for a week.
+    There is no feed, and nothing else is read.
+    Time is measured for each call, for all stores.
+    The page is written, for the readers of the project.
+    The token is no longer valid.`.split('\n')
   for (const text of banned) t.ok(hasBannedWord({ file: '', line: 1, text }), text)
   for (const text of fine) t.notOk(hasBannedWord({ file: '', line: 1, text }), text)
 })

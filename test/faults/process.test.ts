@@ -70,7 +70,7 @@ test('F22: with instances whose clocks differ by 10 minutes, grace and sessions 
       t.strictSame(
         answers.map(({ status }) => status),
         [200, 200, 200, 200],
-        `${shift}: within the grace, whoever is asked`,
+        `${shift}: within the grace, on every replica`,
       )
       t.equal(new Set(answers.map(({ body }) => body.refresh_token)).size, 1, 'one lineage')
       token = answers[0]?.body.refresh_token

@@ -127,7 +127,8 @@ test('every answer has a schema and a valid example, and every refusal has the s
       (requestBody ? COMMON_REFUSALS : ['500']).every((status) => statuses.includes(status)),
       `${name} has the refusals that every route has`,
     )
-    if (security && name !== 'POST /refresh') t.ok(statuses.includes('401'), `${name} has 401, for it asks who calls`)
+    if (security && name !== 'POST /refresh')
+      t.ok(statuses.includes('401'), `${name} has 401, because it requires credentials`)
     for (const [status, { description, content }] of Object.entries(responses)) {
       t.not(description, 'Default Response', `${name} says what ${status} means`)
       // Here 200 has no body either, because the status says everything: /revoke, /verify.
@@ -217,6 +218,10 @@ test('real answers match the document', async (t) => {
   const own = await api.call('/token', asClient({ grant_type: 'client_credentials', scope: 'admin' }))
   expect('POST /token', 200, own)
   await call('POST /introspect', 403, { form: { token: bearer }, bearer: own.body.access_token })
+  await call('GET /revocations', 200, { headers: { authorization: `Basic ${basic}` } })
+  await call('GET /revocations', 401)
+  await call('GET /revocations', 403, { bearer: own.body.access_token })
+  await call('GET /revocations', 400, { headers: { authorization: `Basic ${basic}` } }, '/revocations?wait=soon')
   const { refresh_token: another } = await api.tokens('ada', PASSWORD)
   await call('POST /token', 200, asClient({ grant_type: 'refresh_token', refresh_token: another }))
   await call('POST /token', 400, asClient({ grant_type: 'password' }))

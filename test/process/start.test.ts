@@ -65,7 +65,7 @@ test('an address of another machine is reported in one line', async (t) => {
 test('a database that cannot be opened is reported in one line, without its password', async (t) => {
   const nobody = await freePort()
   const folder = temporaryFolder(t)
-  writeFileSync(join(folder, 'junk.db'), 'this is no database, but a text of some length\n'.repeat(100))
+  writeFileSync(join(folder, 'junk.db'), 'this is a text of some length, and not a database\n'.repeat(100))
   const rows: [string, RegExp][] = [
     [`postgres://latchkey:Zq7canary@127.0.0.1:${nobody}/latchkey`, /ECONNREFUSED/],
     [`postgres://latchkey:Zq7canary@localhost:${nobody}/latchkey`, /ECONNREFUSED/],

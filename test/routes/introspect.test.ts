@@ -40,7 +40,7 @@ for (const store of stores) {
     t.ok(Number.isInteger(exp) && Number.isInteger(iat) && exp - iat === 600)
     t.match(jti, /^[\w-]{22}$/)
 
-    t.equal((await api.introspect(refresh_token)).text, '{"active":false}', 'a refresh token is no access token')
+    t.equal((await api.introspect(refresh_token)).text, '{"active":false}', 'a refresh token is not an access token')
     t.equal((await api.introspect('nonsense')).text, '{"active":false}')
     await api.logout(access_token)
     t.equal((await api.introspect(access_token)).text, '{"active":false}')

@@ -19,6 +19,7 @@ test('metadata follows RFC 8414 under both names, and its addresses exist', asyn
       token_endpoint: 'https://auth.example.com/token',
       introspection_endpoint: 'https://auth.example.com/introspect',
       revocation_endpoint: 'https://auth.example.com/revoke',
+      revocation_feed_endpoint: 'https://auth.example.com/revocations',
       jwks_uri: 'https://auth.example.com/.well-known/jwks.json',
       response_types_supported: [],
       grant_types_supported: ['client_credentials', 'refresh_token', TOKEN_EXCHANGE],
@@ -35,6 +36,8 @@ test('metadata follows RFC 8414 under both names, and its addresses exist', asyn
       )
     }
     t.equal((await api.call(new URL(answer.body.jwks_uri).pathname)).status, 200)
+    const feed = new URL(answer.body.revocation_feed_endpoint).pathname
+    t.equal((await api.call(feed, { headers: basicAuthorization(CLIENT) })).status, 200)
   }
 })
 

@@ -103,7 +103,7 @@ test('POST /token: the client is authenticated before the other parameters are r
   t.match(await api.call('/token', { form: { grant_type: 'password' } }), refused)
   t.match(await api.call('/token', { form: {}, headers: basicAuthorization({ ...CLIENT, secret: 'wrong' }) }), refused)
   t.match(await api.call('/token', { form: {}, headers: basicAuthorization({ ...CLIENT, id: 'nobody' }) }), refused)
-  t.match(await api.call('/token', { form: { client_id: CLIENT.id } }), refused, 'an id alone is no credential')
+  t.match(await api.call('/token', { form: { client_id: CLIENT.id } }), refused, 'an id alone is not a credential')
 })
 
 test('client authentication: Basic percent-encoded or raw, in the body, or both with equal credentials', async (t) => {

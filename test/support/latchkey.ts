@@ -16,7 +16,7 @@ export interface CommandResult {
 /** The two combinations of stores that differ for the command line. */
 export const storeCombinations = ['sqlite', 'postgres and redis'] as const
 
-/** The storeCombinations of a service on its own stores. */
+/** The settings of a service on its own stores. */
 export async function environmentOf(t: Test, setting: (typeof storeCombinations)[number]): Promise<Environment> {
   if (setting === 'sqlite') return environment(t, 'sqlite')
   const redis = await startRedis()

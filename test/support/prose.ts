@@ -42,6 +42,20 @@ export function sentencesOf(file: string, source: string = readFileSync(`${root}
   return blocks.flatMap((block) => split(block).map(({ line, text }) => ({ file, line, text })))
 }
 
+/** A text in quotes, on one line. */
+const LITERAL = /(['"`])((?:(?!\1)[^\\\n]|\\.)*)\1/g
+
+/** Texts in the code of a TypeScript file that have several words: titles, errors, log lines, descriptions. */
+export function literalsOf(file: string, source: string = readFileSync(`${root}${file}`, 'utf8')): Sentence[] {
+  return source
+    .split('\n')
+    .flatMap((code, index) =>
+      [...code.matchAll(LITERAL)].flatMap(([, , text = '']) => split({ line: index + 1, text })),
+    )
+    .filter(({ text }) => wordsOf(text).length >= 6)
+    .map((sentence) => ({ file, ...sentence }))
+}
+
 /** Lines of prose. `undefined` separates two texts. */
 type Lines = (readonly [line: number, text: string] | undefined)[]
 

@@ -1,4 +1,5 @@
-import { test } from 'tap'
+import { type Test, test } from 'tap'
+import type { FeedEntry, FeedStart, Revocation } from '../../src/sessions/feed.js'
 import type { IssuableSession, Rotation } from '../../src/sessions/session.js'
 import type { Store } from './service.js'
 import { newSession, newUserId, openStore, presentGeneration } from './stores.js'
@@ -310,6 +311,77 @@ export function sessionContract(store: Store): void {
     t.ok((await sessions.clientNotBefore('another')) < now + 60)
   })
 
+  test(`${store}: S1 the feed names what ended, in its order, and nothing that had ended before`, async (t) => {
+    const { sessions, replica, age } = await openFeed(t, store)
+    const sub = newUserId()
+    const [one, two, three, expired] = await Promise.all(
+      [1, 2, 3, 4].map(async () => (await sessions.create(newSession(sub))).session.sid),
+    )
+    const [first] = await read('newest')
+    t.equal(first?.revocation, undefined, 'the feed of a new store revokes nothing')
+
+    await sessions.revoke(sub, [one as string])
+    await sessions.revoke(sub, [one as string, newSession(sub).sid])
+    await (await replica()).revoke(sub, [two as string])
+    await sessions.revokeClient('backend', 1_795_290_000)
+    await sessions.revokeClient('backend', 1_795_290_000)
+    await sessions.revokeClient('backend', 1_795_289_999)
+    await sessions.revokeClient('backend', 1_795_290_001)
+    await sessions.revokeAll(sub, expired)
+    await sessions.revokeAll(sub, expired)
+    await age(HOUR + 1)
+    await sessions.revokeAll(sub)
+
+    const expected = [
+      { sids: [one] },
+      { sids: [two] },
+      { clientId: 'backend', issuedUntil: 1_795_290_000 },
+      { clientId: 'backend', issuedUntil: 1_795_290_001 },
+      { sids: [three] },
+    ]
+    t.strictSame(revocationsOf(await read('oldest')), expected)
+    t.strictSame(revocationsOf(await read({ id: first?.id as string })), expected)
+
+    async function read(from: FeedStart): Promise<FeedEntry[]> {
+      return (await sessions.readFeed(from, 1000)).entries
+    }
+  })
+
+  test(`${store}: the feed is read in pages, each from the entry that the last one ended with`, async (t) => {
+    const { sessions, replica } = await openFeed(t, store)
+    const sub = newUserId()
+    const sids = await Promise.all(
+      [1, 2, 3, 4, 5].map(async () => (await sessions.create(newSession(sub))).session.sid),
+    )
+    for (const sid of sids) await sessions.revoke(sub, [sid])
+
+    const entries: FeedEntry[] = []
+    const others = await replica()
+    let page = await sessions.readFeed('oldest', 2)
+    const { name, epoch } = page
+    entries.push(...page.entries)
+    while (page.hasMore) {
+      t.equal(page.entries.length, 2, 'a page before the last is full')
+      const last = entries.at(-1) as FeedEntry
+      page = await others.readFeed({ id: last.id }, 2)
+      t.match(page, { name, epoch }, 'all pages are of one history')
+      t.strictSame(page.entries.shift(), last, 'the page begins with the entry that was asked for')
+      entries.push(...page.entries)
+      page.entries.unshift(last)
+    }
+
+    t.strictSame(
+      revocationsOf(entries),
+      sids.map((sid) => ({ sids: [sid] })),
+    )
+    t.strictSame((await sessions.readFeed('newest', 5)).entries.length, 1)
+    const ids = entries.map(({ id }) => id)
+    t.equal(new Set(ids).size, ids.length)
+    const ahead = `${Date.now() + HOUR}-1000000`
+    t.match(await sessions.readFeed({ id: ahead }, 5), { name, entries: [], hasMore: false })
+    t.not((await sessions.readFeed({ id: '1-0' }, 5)).entries[0]?.id, '1-0', 'an entry that is gone is not made up')
+  })
+
   test(`${store}: a ping is answered`, async (t) => {
     const { sessions } = await openStore(t, store)
     await t.resolves(sessions.ping())
@@ -320,3 +392,13 @@ function rotatedSession(rotation: Rotation, outcome: 'rotated' | 'replayed'): Is
   if (rotation.outcome !== outcome) throw new Error(`the rotation was ${rotation.outcome}, not ${outcome}`)
   return rotation.session
 }
+
+/** A store whose feed has begun. */
+async function openFeed(t: Test, store: Store) {
+  const open = await openStore(t, store)
+  await open.register()
+  return open
+}
+
+const revocationsOf = (entries: readonly FeedEntry[]): Revocation[] =>
+  entries.flatMap(({ revocation }) => revocation ?? [])

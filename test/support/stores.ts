@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
-import { epochKey, feedKey, feedRetentionKey } from '@latchkey/verifier/redis-keys'
+import { epochKey, feedKey, feedRetentionKey, storeIdKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import type { Test } from 'tap'
@@ -27,6 +27,8 @@ export interface OpenStore {
   sessions: SessionStore
   /** The store of another replica on the same data. */
   replica(): Promise<SessionStore>
+  /** Writes into the store what the service writes when it registers the store. */
+  register(): Promise<void>
   /** Makes every session older by this many milliseconds. A negative number sets the store's clock back. */
   age(milliseconds: number): Promise<void>
 }
@@ -51,6 +53,7 @@ export async function openStore(t: Test, store: Store, overrides: Partial<StoreO
   return {
     sessions: replica(database),
     replica: async () => replica(await openAgain()),
+    register: async () => {},
     // For the store, an older session looks like a later clock.
     age: async (milliseconds) =>
       void (await sql`
@@ -110,9 +113,11 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
     url: server.url,
     sessions: replica(client),
     replica: async () => replica(await connect()),
+    register: async () => void (await client.set(storeIdKey, 'test')),
     async age(milliseconds) {
       for (const key of await client.keys('lk1:*')) {
-        if ([feedKey, feedRetentionKey, epochKey].includes(key)) continue
+        if (key.endsWith(':n')) continue
+        if ([feedKey, feedRetentionKey, epochKey, storeIdKey].includes(key)) continue
         if (key.endsWith(':i')) {
           for (const sid of await client.zrange(key, '0', '-1')) await client.zincrby(key, -milliseconds, sid)
         } else {

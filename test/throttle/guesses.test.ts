@@ -132,7 +132,7 @@ for (const store of ['sqlite', 'redis'] as const) {
 
     t.ok(
       guesses.filter(({ status }) => status === 429).length >= 200,
-      'the guesses are stopped, and by the account, for each has an address of its own',
+      'the account stops the guesses, because each guess has its own address',
     )
     t.equal((await loginFrom(api, home, 'ada', PASSWORD)).status, 200, 'she signs in where she always does')
     t.equal((await loginFrom(api, home, 'ada', 'mistyped')).status, 401)

@@ -146,7 +146,7 @@ for (const store of stores) {
   })
 }
 
-test('a refresh token without a session is refusedAnswers like a forged one', async (t) => {
+test('a refresh token without a session is refused like a forged one', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)

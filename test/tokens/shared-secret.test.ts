@@ -136,7 +136,7 @@ for (const store of stores) {
       t.strictSame(await presentAtEveryEndpoint(api, forge(changed)), refusedAnswers, what)
       await api.logout(forge(changed))
     }
-    // Repeats the requests, because a refusedAnswers token must never be cached as valid.
+    // Repeats the requests, because a refused token must never be cached as valid.
     const again = forge({ ...claims, roles: ['admin'] })
     for (let i = 0; i < 5; i += 1) t.equal((await api.call('/verify', { bearer: again })).status, 401)
 

@@ -92,7 +92,7 @@ const HOSTILE: [what: string, passwordHash: string][] = [
   ['PBKDF2 with no output', `$pbkdf2-sha256$1000$${SALT}$`],
   ['PBKDF2 with an output of one byte', `$pbkdf2-sha256$1000$${SALT}$AA`],
   ['PBKDF2 with an output of 96 bytes', `$pbkdf2-sha256$1000$${SALT}$${'A'.repeat(128)}`],
-  ['PBKDF2 with an output that is no Base64', `$pbkdf2-sha256$1000$${SALT}$${'*'.repeat(43)}`],
+  ['PBKDF2 with an output that is not Base64', `$pbkdf2-sha256$1000$${SALT}$${'*'.repeat(43)}`],
   ['PBKDF2-MD5', `$pbkdf2-md5$1000$${SALT}$${OUTPUT}`],
   ['MD5', '5f4dcc3b5aa765d61d8327deb882cf99'],
   ['SHA-512 crypt', `$6$rounds=5000$usesomesillystri$${'D'.repeat(86)}`],

@@ -27,7 +27,10 @@ if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[2]) or 0) < now + kept - 10000 th
   redis.call('ZADD', KEYS[2], now + kept, ARGV[2])
   redis.call('PEXPIREAT', KEYS[2], redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2])
 end
-for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', now)) do kept = math.max(kept, tonumber(other)) end
+for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', now)) do
+  -- Skip a member that is not a time. Otherwise every call would fail, and nobody could sign out.
+  if string.match(other, '^%d+$') and #other < 13 then kept = math.max(kept, tonumber(other)) end
+end
 
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
 if last[1] and now - tonumber(string.match(last[1][1], '^%d+')) < tonumber(ARGV[1]) then return 0 end

@@ -13,5 +13,8 @@
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local kept = tonumber(ARGV[1])
-for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', now)) do kept = math.max(kept, tonumber(other)) end
+for _, other in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[2], '+inf', now)) do
+  -- Skip a member that is not a time. Otherwise every call would fail, and nobody could sign out.
+  if string.match(other, '^%d+$') and #other < 13 then kept = math.max(kept, tonumber(other)) end
+end
 return redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', now - kept), '*', unpack(ARGV, 2))

@@ -13,6 +13,7 @@ export const scripts = {
   lkPublishRevocation: { lua: lua('publish-revocation'), numberOfKeys: 2 },
   lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
   lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
+  lkReadFeed: { lua: lua('read-feed'), numberOfKeys: 2 },
   lkHeartbeat: { lua: lua('heartbeat'), numberOfKeys: 2 },
 }
 
@@ -29,14 +30,24 @@ interface ScriptCommands {
   lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkEpoch(epoch: string): Promise<number>
+  lkReadFeed(feed: string, retention: string, from: string, limit: number): Promise<FeedReply>
   lkHeartbeat(feed: string, retention: string, interval: number, kept: number, word: string): Promise<number>
 }
 type Times = [now: number, expiresAt: number, rotatedAt: number]
 type Rotated = ['rotated' | 'replayed', ...Times, owner: string, scope: string, audience: string, roles: string]
 export type RotationReply = Rotated | ['reused', successor: 'unused' | 'used'] | ['unknown']
 
+export type FeedReply = [
+  now: number,
+  retention: number,
+  oldest: string,
+  newest: string,
+  entries: [id: string, fields: string[]][],
+]
+export type ScriptedClient = RedisClient & ScriptCommands
+
 /** Adds the scripts to the client as commands. ioredis sends their hashes, and their source when Redis lacks it. */
-export function defineScripts(client: RedisClient): RedisClient & ScriptCommands {
+export function defineScripts(client: RedisClient): ScriptedClient {
   for (const [name, script] of Object.entries(scripts)) client.defineCommand(name, script)
-  return client as RedisClient & ScriptCommands
+  return client as ScriptedClient
 }

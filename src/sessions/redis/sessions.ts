@@ -13,9 +13,16 @@ import {
 import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshTokenPayload } from '../refresh-token.js'
-import { CLIENT_REVOCATION_RETENTION, type Rotation, type SessionStore, type StoreOptions } from '../session.js'
+import {
+  CLIENT_REVOCATION_RETENTION,
+  FEED_SLACK,
+  type Rotation,
+  type SessionStore,
+  type StoreOptions,
+} from '../session.js'
 import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
+import { readRedisFeed } from './feed.js'
 import { toFields, toRoles, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
@@ -23,8 +30,8 @@ import { defineScripts, type RotationReply, scripts } from './scripts.js'
 
 /** Milliseconds. A follower of the feed is stale after 1 s by default, so it can miss three heartbeats in a row. */
 const HEARTBEAT_INTERVAL = 250
-/** Milliseconds for which the feed keeps an entry longer than the last token that the entry ends: clocks differ. */
-const FEED_SLACK = 60_000
+/** Milliseconds between two looks whether a first heartbeat may be sent. */
+const READY_INTERVAL = 20
 /** Sessions that one call of a script ends: Lua unpacks about 8,000 arguments at most, and each script blocks Redis. */
 const REVOCATIONS_BATCH = 500
 
@@ -103,17 +110,15 @@ export function createRedisSessions(
     const word = randomBytes(6).toString('base64url')
     await redis.lkHeartbeat(feedKey, feedRetentionKey, HEARTBEAT_INTERVAL * 0.8, feedRetention, word)
   }
-  let isBeating = false
-  async function heartbeatIfReady(): Promise<void> {
-    // One heartbeat in flight at a time: a stalled Redis must not receive many of them when it continues.
-    if (isBeating || redis.status !== 'ready' || !isConfirmed()) return
-    isBeating = true
-    await heartbeat().catch(() => {})
-    isBeating = false
+  // One heartbeat in flight at a time: a stalled Redis must not receive many of them when it continues.
+  async function keepBeating(): Promise<void> {
+    const mayBeat = redis.status === 'ready' && isConfirmed()
+    if (mayBeat) await heartbeat().catch(() => {})
+    // The first heartbeat follows the confirmation at once: a starting verifier is not ready before it.
+    if (!isClosed) heartbeatTimer = setTimeout(keepBeating, mayBeat ? HEARTBEAT_INTERVAL : READY_INTERVAL).unref()
   }
-  // Send the first heartbeat at once: a starting verifier is not ready before it.
-  client.on('ready', heartbeatIfReady)
-  const heartbeatTimer = setInterval(heartbeatIfReady, HEARTBEAT_INTERVAL).unref()
+  let isClosed = false
+  let heartbeatTimer = setTimeout(keepBeating, READY_INTERVAL).unref()
 
   /**
    * Publishes an entry to the feed. Readers assume that a deleted session is already in the feed. In a cluster the feed is on
@@ -234,6 +239,8 @@ export function createRedisSessions(
         return counts.reduce((sum, count) => sum + count, 0)
       }),
 
+    readFeed: (from, limit) => mapErrors(() => readRedisFeed(redis, { kept: feedRetention, heartbeat }, from, limit)),
+
     feedAge: () =>
       mapErrors(async () => {
         // Read the clock of the node that has the feed.
@@ -253,8 +260,8 @@ export function createRedisSessions(
 
     async close() {
       replicated?.close()
-      clearInterval(heartbeatTimer)
-      client.off('ready', heartbeatIfReady)
+      isClosed = true
+      clearTimeout(heartbeatTimer)
     },
   }
 }

@@ -1,0 +1,176 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { randomBytes } from 'node:crypto'
+import type { SessionStore } from '../sessions/session.js'
+import { type Cursor, keyOf } from './cursor.js'
+import { createPage, MAX_REVOCATIONS, type Page } from './page.js'
+import { createTail } from './tail.js'
+
+export interface RevocationReader {
+  /**
+   * Reads what follows the cursor, from a store read that begins after this call. Resolves with a JSON text.
+   *
+   * @param after undefined: from the oldest entry
+   * @param wait how long the answer may be held back while there is no revocation. Milliseconds
+   */
+  read(after: Cursor | undefined, wait: number): Promise<string>
+  /** Answers every request that is held back now. */
+  release(): void
+  /** From now on, no request is held back. */
+  close(): void
+}
+
+/** Milliseconds between two reads of the store while requests are held back. */
+const POLL_INTERVAL = 20
+/** Milliseconds between two reads for requests that are not held back. All requests in between share a read. */
+const MIN_INTERVAL = 5
+/** Requests held back at once. A request above this number is answered at once. */
+const MAX_HELD = 10_000
+/** Reads of old entries at once: each page of 1,000 keeps the event loop and the store busy for some milliseconds. */
+const OLD_READS = 2
+
+interface Request {
+  after: Cursor | undefined
+  /** Times are milliseconds of the monotonic clock. */
+  arrivedAt: number
+  heldUntil: number
+  resolve: (text: string) => void
+  reject: (error: unknown) => void
+}
+
+/**
+ * Reads the feed for all followers of this instance. One read of the store answers every request that arrived before it,
+ * whether 1 or 1,000. Requests that are held back hold no connection of the store, only their own.
+ */
+export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>): RevocationReader {
+  const tail = createTail(sessions)
+  // The reads belong to no request: without this, a trace would add all of them to the first.
+  const outsideRequests = AsyncLocalStorage.snapshot()
+  let waiting: Request[] = []
+  /** Requests for entries that are not in memory, by the key of their cursor. Requests for the same entries share a read. */
+  const behind = new Map<string, Request[]>()
+  let oldReads = 0
+  let isReading = false
+  let isClosed = false
+  let lastReadAt = Number.NEGATIVE_INFINITY
+  let timer: NodeJS.Timeout | undefined
+  let timerDue = Number.POSITIVE_INFINITY
+
+  /** Reads the store when the next request is due. */
+  function schedule(isHurried: boolean): void {
+    if (isReading || waiting.length === 0) return
+    const due = lastReadAt + (isHurried ? MIN_INTERVAL : POLL_INTERVAL)
+    if (timer && timerDue <= due) return
+    clearTimeout(timer)
+    timerDue = due
+    timer = outsideRequests(() => setTimeout(readTail, Math.max(0, due - performance.now())))
+  }
+
+  async function readTail(): Promise<void> {
+    timer = undefined
+    isReading = true
+    const readAt = performance.now()
+    lastReadAt = readAt
+    const requests = waiting
+    waiting = []
+    try {
+      await tail.readOn()
+      for (const request of requests) answerFromTail(request, readAt)
+    } catch (error) {
+      for (const { reject } of requests) reject(error)
+    }
+    isReading = false
+    schedule(waiting.some(isHurried))
+  }
+
+  function answerFromTail(request: Request, readAt: number): void {
+    const { after, heldUntil, resolve } = request
+    const page = after && tail.after(after.key)
+    if (!page) {
+      enqueueBehind(request)
+    } else if (page.revocations !== '' || heldUntil < readAt + POLL_INTERVAL) {
+      resolve(encode(tail, page, after.restart, readAt - request.arrivedAt))
+    } else {
+      waiting.push(request)
+    }
+  }
+
+  function enqueueBehind(request: Request): void {
+    const key = request.after?.key ?? ''
+    const requests = behind.get(key)
+    if (requests) requests.push(request)
+    else behind.set(key, [request])
+    outsideRequests(readBehind)
+  }
+
+  function readBehind(): void {
+    for (const [key, requests] of behind) {
+      if (oldReads === OLD_READS) return
+      oldReads += 1
+      behind.delete(key)
+      void readOld(requests).finally(() => {
+        oldReads -= 1
+        readBehind()
+      })
+    }
+  }
+
+  async function readOld(requests: readonly Request[]): Promise<void> {
+    const readAt = performance.now()
+    const after = requests[0]?.after
+    try {
+      const found = after && (await sessions.readFeed({ id: after.id }, MAX_REVOCATIONS + 1))
+      const first = found?.entries[0]
+      const isFound = after !== undefined && first !== undefined && keyOf(first) === after.key
+      // The entry of the cursor is gone, so entries after it may be gone too. The follower begins again, under another name.
+      const restart = after && !isFound ? `.${randomBytes(6).toString('base64url')}` : undefined
+      const feed = isFound && found ? found : await sessions.readFeed('oldest', MAX_REVOCATIONS)
+      const page = createPage(feed.entries, isFound ? 1 : 0, after?.key ?? '')
+      if (feed.hasMore) page.hasMore = true
+      for (const { after: cursor, arrivedAt, resolve } of requests) {
+        resolve(encode(feed, page, restart ?? cursor?.restart ?? '', readAt - arrivedAt))
+      }
+    } catch (error) {
+      for (const { reject } of requests) reject(error)
+    }
+  }
+
+  function release(): void {
+    for (const request of waiting) request.heldUntil = 0
+    schedule(true)
+  }
+
+  return {
+    read: (after, wait) =>
+      new Promise((resolve, reject) => {
+        const arrivedAt = performance.now()
+        const isHeld = !isClosed && waiting.length < MAX_HELD
+        const request = { after, arrivedAt, heldUntil: isHeld ? arrivedAt + wait : 0, resolve, reject }
+        if (!after || tail.isTooOld(after.id)) return enqueueBehind(request)
+        waiting.push(request)
+        schedule(isHurried(request))
+      }),
+    release,
+    close() {
+      isClosed = true
+      release()
+    },
+  }
+}
+
+/** A request that may not be held back until the next regular read. */
+const isHurried = ({ arrivedAt, heldUntil }: Request) => heldUntil < arrivedAt + POLL_INTERVAL
+
+/** @param readAfter milliseconds from the arrival of the request to the read of the store */
+function encode(
+  { name, epoch }: { name: string; epoch: number },
+  { lastKey, hasMore, revocations }: Page,
+  restart: string,
+  readAfter: number,
+): string {
+  // Rounded down: a later time would promise too much.
+  const readAfterMs = Math.floor(readAfter * 1000) / 1000
+  return (
+    `{"feed":"${name}${restart}","epoch":${epoch},"cursor":"${lastKey}${restart}","more":${hasMore},` +
+    `"read_after_ms":${readAfterMs},"revocations":[${revocations}]}`
+  )
+}
