@@ -61,7 +61,7 @@ test('JWT_SECRET_MODE=audience: each audience has a key of its own, which latchk
     t.equal(
       await verdict(verifierWith(t, audience, JWT_SECRET), token),
       'unknown_key',
-      'and the shared secret is no key',
+      'and the shared secret verifies nothing',
     )
   }
   const { json } = await latchkey(['keys', 'secret', '--audience', 'todo', '--json'], shell)

@@ -16,6 +16,7 @@ const introspect = {
   clientSecret: 'b',
   cacheSeconds: 1,
 }
+const follow = { mode: 'follow', endpoint: 'http://localhost/revocations', clientId: 'a', clientSecret: 'b' }
 const privateKey = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
 const shortKey = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'jwk' })
 
@@ -48,6 +49,11 @@ const faults: [about: string, options: Record<string, unknown>, message: RegExp]
   ['an endpoint of no kind', { revocation: { ...introspect, endpoint: '/introspect' } }, /endpoint/],
   ['no credentials', { revocation: { ...introspect, clientSecret: undefined } }, /clientSecret/],
   ['no cacheSeconds', { revocation: { ...introspect, cacheSeconds: undefined } }, /cacheSeconds/],
+  ['a service that is not a URL', { service: 'auth' }, /unknown|service/],
+  ['an endpoint and a Redis', { revocation: { ...follow, redis: 'redis://a' } }, /redis/],
+  ['a feed without credentials', { revocation: { ...follow, clientId: '' } }, /clientId/],
+  ['a feed of no kind', { revocation: { ...follow, endpoint: 'redis://a' } }, /endpoint/],
+  ['a feed with a staleness below 0', { revocation: { ...follow, maxStaleness: -1 } }, /maxStaleness/],
   ['cacheSeconds for ever', { revocation: { ...introspect, cacheSeconds: Number.POSITIVE_INFINITY } }, /cacheSeconds/],
 ]
 
@@ -72,3 +78,18 @@ test('the errors of wrong options repeat no secret', async (t) => {
     }
   }
 })
+
+for (const [about, change, message] of [
+  ['no URL', { service: 'auth.internal' }, /service/],
+  ['no audience', { audience: [] }, /audience/],
+  ['no client', { clientId: '' }, /clientId/],
+  ['a secret that is not set', { clientSecret: undefined }, /clientSecret/],
+  ['a staleness in words', { maxStaleness: '1s' }, /maxStaleness/],
+  ['an option of the long form', { revocation: { mode: 'none' } }, /revocation/],
+  ['keys of no kind', { keys: {} }, /keys/],
+] as [string, object, RegExp][]) {
+  test(`service: ${about} is told at once`, async (t) => {
+    const short = { service: 'https://auth.internal', audience: 'todo', clientId: 'todo', clientSecret: 'secret' }
+    t.throws(() => createVerifier({ ...short, ...change } as VerifierOptions), { name: 'TypeError', message })
+  })
+}

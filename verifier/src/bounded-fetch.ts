@@ -3,6 +3,7 @@ import { askWithin, type Clock } from './clock.js'
 /** An HTTP response. `body` is the parsed JSON, or undefined if the body is not JSON. */
 export interface JsonResponse {
   status: number
+  headers: Headers
   body: unknown
 }
 
@@ -28,11 +29,32 @@ export function requireHttpUrl(url: unknown, name: string): asserts url is strin
  * @throws Error if the request fails, or if the response is late or too long
  */
 export function fetchJson(url: string, request: RequestInit, limits: FetchLimits, clock: Clock): Promise<JsonResponse> {
-  return askWithin(limits.timeout, () => fetchOnce(url, request, limits), clock)
+  return askWithin(limits.timeout, () => fetchJsonOnce(url, request, limits), clock)
 }
 
-async function fetchOnce(url: string, request: RequestInit, { timeout, size }: FetchLimits): Promise<JsonResponse> {
-  const response = await fetch(url, { ...request, redirect: 'error', signal: AbortSignal.timeout(timeout) })
+/** Like {@link fetchJson}, but without the second request: the caller judges the age of the response. */
+export async function fetchJsonOnce(
+  url: string,
+  request: RequestInit,
+  { timeout, size }: FetchLimits,
+): Promise<JsonResponse> {
+  const abort = new AbortController()
+  const timer = setTimeout(() => abort.abort(new Error(`no answer within ${timeout} ms`)), timeout)
+  const abortToo = () => abort.abort(request.signal?.reason)
+  // Not AbortSignal.any: in Node 20 it keeps memory for each request as long as the caller's signal lives.
+  request.signal?.addEventListener('abort', abortToo)
+  try {
+    const response = await fetch(url, { ...request, redirect: 'error', signal: abort.signal })
+    const { status, headers } = response
+    const body = Buffer.concat(await readChunks(response, size)).toString('utf8')
+    return { status, headers, body: parseJson(body) }
+  } finally {
+    clearTimeout(timer)
+    request.signal?.removeEventListener('abort', abortToo)
+  }
+}
+
+async function readChunks(response: Response, size: number): Promise<Uint8Array[]> {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of response.body ?? []) {
@@ -40,10 +62,14 @@ async function fetchOnce(url: string, request: RequestInit, { timeout, size }: F
     if (length > size) throw new Error(`the response is longer than ${size} bytes`)
     chunks.push(chunk)
   }
+  return chunks
+}
+
+function parseJson(text: string): unknown {
   try {
-    return { status: response.status, body: JSON.parse(Buffer.concat(chunks).toString('utf8')) }
+    return JSON.parse(text)
   } catch {
-    return { status: response.status, body: undefined }
+    return undefined
   }
 }
 

@@ -1,20 +1,35 @@
 import { requireHttpUrl } from './bounded-fetch.js'
+import { clientSecretBasic } from './client-authentication.js'
 import { type Clock, systemClock } from './clock.js'
-import { createFollower } from './revocation/follow.js'
+import { requireAudiences, requireMaxStaleness, requireMembers, requireTexts } from './options.js'
+import { createHttpFollower } from './revocation/http-follower.js'
 import { createIntrospection } from './revocation/introspect.js'
 import { createLookup } from './revocation/lookup.js'
 import { type RedisLocation, requireRedisLocation } from './revocation/redis.js'
+import { createRedisFollower } from './revocation/redis-follower.js'
 import { noRevocation, type Revocation } from './revocation/revocation.js'
-import {
-  type AccessTokenClaims,
-  createAccessTokenCheck,
-  TokenError,
-  type VerificationKey,
-} from './token/access-token.js'
-import { createKeys, type KeyOptions } from './token/keys.js'
+import { createServiceVerifier, type ServiceOptions } from './service-verifier.js'
+import { createKeys, type KeyOptions, requireKeyOptions } from './token/keys.js'
+import { createKeyCheck, createUnsignedCheck } from './token/token-check.js'
+import { createTokenVerifier, type Verifier } from './token-verifier.js'
 
 /** How the verifier learns of revocations. There is no default, because none suits every service. */
 export type RevocationOptions =
+  /**
+   * Follows the service's feed at `GET /revocations` and answers from memory. No token is accepted later than `maxStaleness`
+   * (milliseconds, default 1000) after its revocation. If the verifier knows less, it introspects each token. If that fails, it
+   * refuses the token.
+   */
+  | {
+      mode: 'follow'
+      /** The URL of `GET /revocations`. */
+      endpoint: string
+      clientId: string
+      clientSecret: string
+      maxStaleness?: number
+      /** By default `introspect` beside `endpoint`. */
+      introspectionEndpoint?: string
+    }
   /**
    * Follows the service's feed in Redis and answers from memory. No token is accepted later than `maxStaleness` (milliseconds,
    * default 1000) after its revocation. If the feed is older, each token is looked up in Redis. Without Redis no token is accepted.
@@ -22,44 +37,46 @@ export type RevocationOptions =
   | { mode: 'follow'; redis: RedisLocation; maxStaleness?: number }
   /** Asks Redis about each token: one round trip. */
   | { mode: 'lookup'; redis: RedisLocation }
-  /** Asks the service (RFC 7662). An answer is cached for `cacheSeconds`. With 0 the verifier asks about each token. */
-  | { mode: 'introspect'; endpoint: string; clientId: string; clientSecret: string; cacheSeconds: number }
+  /** One of the two, chosen at run time. */
+  | { mode: 'follow' | 'lookup'; redis: RedisLocation; maxStaleness?: undefined }
+  | IntrospectOptions
   /** Checks no revocation: a revoked token is accepted until it expires. */
   | { mode: 'none' }
 
-export interface VerifierOptions {
+/** Asks the service (RFC 7662). An answer is cached for `cacheSeconds`. With 0 the verifier asks about each token. */
+export interface IntrospectOptions {
+  mode: 'introspect'
+  endpoint: string
+  clientId: string
+  clientSecret: string
+  cacheSeconds: number
+}
+
+export interface IssuerOptions {
   /** The expected `iss`: the service's setting `ISSUER`, exactly. */
   issuer: string
   /** The audiences of this service. A token is accepted if its `aud` is one of them. */
   audience: string | readonly string[]
-  keys: KeyOptions
-  revocation: RevocationOptions
 }
 
-export interface Verifier {
-  /** Resolves when tokens can be verified. Rejects with an error that says why they cannot. */
-  ready(): Promise<void>
-  /**
-   * Returns the claims of an access token that is valid now.
-   *
-   * @throws TokenError whose `code` says why the token was refused. `unavailable`: nobody can say now
-   */
-  verify(token: string): Promise<AccessTokenClaims>
-  /** The number of feed entries that could not be read in full, since the start. 0 in every mode but `follow`. */
-  readonly malformedFeedEntries: number
-  /** Closes the connections. */
-  close(): Promise<void>
-}
+const FOLLOW_MEMBERS = ['mode', 'endpoint', 'clientId', 'clientSecret', 'maxStaleness', 'introspectionEndpoint']
+
+/** Name the service, and the verifier finds the rest. Or name everything. */
+export type VerifierOptions =
+  | ServiceOptions
+  | (IssuerOptions & { keys: KeyOptions; revocation: RevocationOptions })
+  /** Without keys the verifier refuses malformed and expired tokens itself. The service checks the signature. */
+  | (IssuerOptions & { keys?: undefined; revocation: IntrospectOptions })
 
 /**
  * Creates a verifier of Latchkey's access tokens.
  *
  * ```ts
  * const verifier = createVerifier({
- *   issuer: 'https://auth.example.com',
+ *   service: 'https://auth.internal',
  *   audience: 'todo',
- *   keys: { secrets: [process.env.JWT_SECRET] },
- *   revocation: { mode: 'follow', redis: 'redis://localhost' },
+ *   clientId: 'todo',
+ *   clientSecret: process.env.CLIENT_SECRET,
  * })
  * await verifier.ready()
  * const { sub } = await verifier.verify(token)
@@ -69,77 +86,37 @@ export interface Verifier {
  * @throws TypeError if an option is missing, unknown or invalid
  */
 export function createVerifier(options: VerifierOptions, clock: Clock = systemClock): Verifier {
+  if (typeof options === 'object' && options !== null && 'service' in options)
+    return createServiceVerifier(options, clock)
   requireMembers(options, 'the options', ['issuer', 'audience', 'keys', 'revocation'])
-  const { issuer } = options
-  const audiences = [options.audience].flat()
-  if (!isText(issuer)) throw new TypeError('issuer must be a string, and not empty')
-  if (audiences.length === 0 || !audiences.every(isText)) {
-    throw new TypeError('audience must be a string or a list of strings, and not empty')
-  }
-  const keys = createKeys(requireKeyOptions(options.keys), clock)
-  const revocation = createRevocation(options.revocation, clock)
-  let checkKeys: readonly VerificationKey[] | undefined
-  let check: (token: string) => AccessTokenClaims
-
-  function checkNow(token: string): AccessTokenClaims {
-    const keysNow = keys.current()
-    if (keysNow !== checkKeys) {
-      checkKeys = keysNow
-      check = createAccessTokenCheck({ issuer, audiences, keys: keysNow, now: clock.wall })
-    }
-    return check(token)
-  }
-
-  async function checkAfterRefresh(token: string, error: unknown): Promise<AccessTokenClaims> {
-    if (error instanceof TokenError && error.code === 'unknown_key' && (await keys.refresh())) return checkNow(token)
-    throw error
-  }
-
-  return {
-    async ready() {
-      await Promise.all([keys.ready(), revocation.ready()])
-    },
-
-    async verify(token) {
-      let claims: AccessTokenClaims
-      const renewal = keys.renew()
-      if (renewal) await renewal
-      try {
-        claims = checkNow(token)
-      } catch (error) {
-        claims = await checkAfterRefresh(token, error)
-      }
-      const isLive = revocation.isLive(claims, token)
-      if (!(typeof isLive === 'boolean' ? isLive : await isLive)) {
-        throw new TokenError('revoked', 'the token, or its session, has been revoked')
-      }
-      return claims
-    },
-
-    get malformedFeedEntries() {
-      return revocation.malformedEntries ?? 0
-    },
-
-    close: () => revocation.close(),
-  }
-}
-
-function requireKeyOptions(keys: KeyOptions): KeyOptions {
-  requireMembers(keys, 'keys', ['secrets', 'jwks', 'jwksUri'])
-  if (Object.keys(keys).length !== 1) throw new TypeError('keys must have one of secrets, jwks and jwksUri')
-  return keys
+  const { issuer, keys, revocation } = options
+  requireTexts({ issuer })
+  const rules = { issuer, audiences: requireAudiences(options.audience) }
+  const tokens =
+    keys === undefined && revocation?.mode === 'introspect'
+      ? createUnsignedCheck(rules, clock)
+      : createKeyCheck(rules, createKeys(requireKeyOptions(keys as KeyOptions), clock), clock)
+  return createTokenVerifier(tokens, createRevocation(revocation, clock))
 }
 
 function createRevocation(options: RevocationOptions, clock: Clock): Revocation {
   switch (options?.mode) {
     case 'follow': {
+      const maxStaleness = requireMaxStaleness(options.maxStaleness ?? 1000, 'revocation.maxStaleness')
+      if ('endpoint' in options) {
+        requireMembers(options, 'revocation', FOLLOW_MEMBERS)
+        const { endpoint } = options
+        requireHttpUrl(endpoint, 'revocation.endpoint')
+        const introspectionEndpoint = options.introspectionEndpoint ?? new URL('introspect', endpoint).href
+        requireHttpUrl(introspectionEndpoint, 'revocation.introspectionEndpoint')
+        const authentication = requireClient(options)
+        const introspection = { endpoint: introspectionEndpoint, authentication, cacheSeconds: 0 }
+        const feed = { endpoint, authentication, maxStaleness }
+        return createHttpFollower(feed, createIntrospection(introspection, clock), clock)
+      }
       requireMembers(options, 'revocation', ['mode', 'redis', 'maxStaleness'])
       requireRedisLocation(options.redis)
-      const { redis, maxStaleness = 1000 } = options
-      if (!(maxStaleness > 0 && maxStaleness < Number.POSITIVE_INFINITY)) {
-        throw new TypeError('revocation.maxStaleness must be a number of milliseconds: more than 0')
-      }
-      return createFollower(redis, maxStaleness, clock)
+      return createRedisFollower(options.redis, maxStaleness, clock)
     }
     case 'lookup':
       requireMembers(options, 'revocation', ['mode', 'redis'])
@@ -147,15 +124,12 @@ function createRevocation(options: RevocationOptions, clock: Clock): Revocation 
       return createLookup(options.redis, clock)
     case 'introspect': {
       requireMembers(options, 'revocation', ['mode', 'endpoint', 'clientId', 'clientSecret', 'cacheSeconds'])
-      const { endpoint, clientId, clientSecret, cacheSeconds } = options
+      const { endpoint, cacheSeconds } = options
       requireHttpUrl(endpoint, 'revocation.endpoint')
-      if (!isText(clientId) || !isText(clientSecret)) {
-        throw new TypeError('revocation.clientId and revocation.clientSecret must be strings, and not empty')
-      }
       if (!(cacheSeconds >= 0 && cacheSeconds < Number.POSITIVE_INFINITY)) {
         throw new TypeError('revocation.cacheSeconds must be a number of seconds: 0 or more')
       }
-      return createIntrospection({ endpoint, clientId, clientSecret, cacheSeconds }, clock)
+      return createIntrospection({ endpoint, authentication: requireClient(options), cacheSeconds }, clock)
     }
     case 'none':
       requireMembers(options, 'revocation', ['mode'])
@@ -165,13 +139,7 @@ function createRevocation(options: RevocationOptions, clock: Clock): Revocation 
   }
 }
 
-/** A misspelt option would be ignored, and its default would silently apply. */
-function requireMembers(options: object, name: string, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`${name} must be an object`)
-  const unknown = Object.keys(options).find((member) => !known.includes(member))
-  if (unknown !== undefined) throw new TypeError(`${name}: the option ${unknown} is unknown: use ${known.join(', ')}`)
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== ''
+function requireClient({ clientId, clientSecret }: { clientId: string; clientSecret: string }) {
+  requireTexts({ 'revocation.clientId': clientId, 'revocation.clientSecret': clientSecret })
+  return clientSecretBasic(clientId, clientSecret)
 }

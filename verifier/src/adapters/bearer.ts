@@ -1,6 +1,6 @@
 import type { AccessTokenClaims } from '../token/claims.js'
 import { TokenError } from '../token/token-error.js'
-import type { Verifier } from '../verifier.js'
+import type { Verifier } from '../token-verifier.js'
 
 /** An error response (RFC 6750 §3.1). It never contains the detailed reason. */
 export interface Refusal {

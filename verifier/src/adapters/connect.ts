@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AccessTokenClaims } from '../token/claims.js'
-import type { Verifier } from '../verifier.js'
+import type { Verifier } from '../token-verifier.js'
 import { createBearerRules, type Refusal, requireNames } from './bearer.js'
 
 declare module 'http' {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { AccessTokenClaims } from '../token/claims.js'
-import type { Verifier } from '../verifier.js'
+import type { Verifier } from '../token-verifier.js'
 import { createBearerRules, type Refusal, requireNames } from './bearer.js'
 
 /** An `onRequest` hook for a route or a whole plugin. If it refuses the request, it sends the response itself. */

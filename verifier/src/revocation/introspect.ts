@@ -1,4 +1,5 @@
 import { fetchFailure, fetchJson, type JsonResponse } from '../bounded-fetch.js'
+import type { ClientAuthentication } from '../client-authentication.js'
 import type { Clock, Moment } from '../clock.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import { TokenError } from '../token/token-error.js'
@@ -6,8 +7,8 @@ import type { Revocation } from './revocation.js'
 
 export interface IntrospectionOptions {
   endpoint: string
-  clientId: string
-  clientSecret: string
+  authentication: ClientAuthentication
+  /** 0: no answer is cached or shared. */
   cacheSeconds: number
 }
 
@@ -24,14 +25,14 @@ interface CachedAnswer {
 
 /** Asks the service about each token (RFC 7662), and caches the answer for `cacheSeconds`. */
 export function createIntrospection(options: IntrospectionOptions, clock: Clock): Revocation {
-  const { endpoint, clientId, clientSecret, cacheSeconds } = options
-  const headers = { authorization: basicCredentials(clientId, clientSecret), accept: 'application/json' }
+  const { endpoint, authentication, cacheSeconds } = options
   const cache = new Map<string, CachedAnswer>()
   const inFlight = new Map<string, { sent: Moment; isLive: Promise<boolean> }>()
 
   async function post(token: string): Promise<unknown> {
     let response: JsonResponse
     try {
+      const headers = { ...authentication.headers(), accept: 'application/json' }
       const request = { method: 'POST', headers, body: new URLSearchParams({ token }) }
       response = await fetchJson(endpoint, request, LIMITS, clock)
     } catch (error) {
@@ -93,10 +94,4 @@ export function createIntrospection(options: IntrospectionOptions, clock: Clock)
       cache.clear()
     },
   }
-}
-
-/** RFC 6749 §2.3.1: both parts are form-encoded, joined, and encoded in base64. */
-function basicCredentials(id: string, secret: string): string {
-  const encode = (text: string) => new URLSearchParams({ '': text }).toString().slice(1)
-  return `Basic ${Buffer.from(`${encode(id)}:${encode(secret)}`).toString('base64')}`
 }

@@ -1,145 +1,100 @@
-import { type AccessTokenClaims, CLOCK_LEEWAY, isId, MAX_LIFETIME } from '../token/claims.js'
-import { parseWholeNumber } from './redis-keys.js'
+import { type AccessTokenClaims, CLOCK_LEEWAY, MAX_LIFETIME } from '../token/claims.js'
 
-/** An entry of the feed in Redis: `MILLISECONDS-SEQUENCE` on Redis's clock, and fields and values in turn. */
-export type FeedEntry = readonly [id: string, fields: readonly string[]]
-
-/** The time of an entry, in Unix milliseconds on Redis's clock. */
-export function entryTime([id]: FeedEntry): number {
-  return Number(id.slice(0, id.indexOf('-')))
-}
-
-/** The known revocations, and how far back they reach. Times are Unix seconds on Redis's clock, if nothing else is said. */
+/**
+ * The known revocations, and how far back they reach. Every time here is on the clock of the store or the service that wrote
+ * the feed. Times are Unix seconds if nothing else is said.
+ */
 export interface RevocationList {
-  add(entries: readonly FeedEntry[]): void
-  /** The feed is read from its start, and this is its first entry. Earlier entries are unknown. */
-  startAt(first: FeedEntry): void
-  /** Sets the epoch of the store (`lk1:epoch`). Undefined if the store has none. */
+  /** @param at a time at or after the revocation */
+  addSession(sid: string, at: number): void
+  /** The tokens that a client got for itself, with `iat` up to `issuedUntil`, have ended. */
+  addClient(clientId: string, issuedUntil: number, at: number): void
+  /** Every revocation since this time is in the list. @param time Unix milliseconds. Infinity: nothing is certain */
+  coverSince(time: number): void
+  /** Sets the epoch: nothing is known of tokens that were issued before it. Undefined if the store has none. */
   setEpoch(epoch: number | undefined): void
   isRevoked(claims: AccessTokenClaims): boolean
   /** Whether the list has every revocation that could concern this token. If not, the token must be looked up. */
   covers(claims: AccessTokenClaims): boolean
-  /** Drops the entries that can concern no valid token. @param redisNow Unix milliseconds */
-  forget(redisNow: number): void
+  /** Drops older revocations. Tokens that were issued before are not covered from now on. @param time Unix milliseconds */
+  forgetBefore(time: number): void
   readonly size: number
-  /** The number of entries that could not be read in full. */
-  readonly malformed: number
+  /** The longest lifetime of a token that `covers` was asked about, in seconds. */
+  readonly longestLifetime: number
 }
 
 /**
- * Seconds. The clock of the issuer may be ahead of Redis's clock by this much, so a token may be older than its `iat` says. A
- * verifier refuses a token from further ahead on its own clock, and ignores its list if Redis's clock is further off.
+ * Seconds. The clock of the issuer may be ahead of the feed's clock by this much, so a token may be older than its `iat` says. A
+ * verifier refuses a token from further ahead on its own clock, and ignores its list if the feed's clock is further off.
  */
 const MAX_CLOCK_DIFFERENCE = 2 * CLOCK_LEEWAY
-/** Milliseconds. Writers keep an entry for the life of a token and 60 s. This is the retention until a heartbeat names one. */
-const MAX_RETENTION = (MAX_LIFETIME + 60) * 1000
-/** Milliseconds. A token lives for 1 s or more, so no service keeps an entry for less. */
-const MIN_RETENTION = 1000
-const ENTRY_ID = /^\d{1,15}-\d{1,20}$/
+/** Milliseconds. The longest time for which writers keep an entry: the life of a token and 60 s. */
+export const MAX_RETENTION = (MAX_LIFETIME + 60) * 1000
+/** Revocations in memory, about 70 bytes each. Past this number the oldest is dropped, and older tokens are looked up. */
+const MAX_SIZE = 2_000_000
 
 /**
  * The revocations in memory.
  *
- * A known revocation stays, even if the feed is emptied, rolled back, or failed over to a replica without the entry. The list
- * drops a revocation when the writers drop theirs (`hb`), and that is later than the token expires. A token may live longer,
- * because ACCESS_TTL was longer yesterday. Then `covers` returns false, and the token is looked up. So the list holds the
- * revocations of one token lifetime, and a dropped entry never makes a token valid.
+ * A known revocation stays, even if the feed is emptied, rolled back, or failed over to a replica without the entry. A dropped
+ * revocation never makes a token valid: `covers` is false for every token that was issued before it.
  */
-export function createRevocationList(): RevocationList {
+export function createRevocationList(maxSize = MAX_SIZE): RevocationList {
   // A Map keeps the order of insertion, and so the order of time: the oldest entries come first. Seconds are small integers,
   // which V8 stores without a heap object.
   const sessions = new Map<string, number>()
   const clients = new Map<string, { issuedUntil: number; at: number }>()
-  let retention = MAX_RETENTION
-  let malformed = 0
+  /** Unix milliseconds. */
   let knownSince = Number.POSITIVE_INFINITY
   let epoch: number | undefined
   let coveredSince = Number.POSITIVE_INFINITY
+  /** The time of the last revocation that was dropped because the list was full. Unix milliseconds. */
+  let droppedUntil = 0
+  let longestLifetime = 0
 
-  function updateCover(): void {
+  function updateCover(since: number): void {
+    knownSince = since
     // The epoch is rounded down: a token of the same second may be older than the epoch.
-    coveredSince =
-      epoch === undefined ? Number.POSITIVE_INFINITY : Math.max(knownSince / 1000, epoch + 1) + MAX_CLOCK_DIFFERENCE
+    const begin = epoch === undefined ? Number.POSITIVE_INFINITY : epoch + 1
+    coveredSince = Math.max(knownSince / 1000, droppedUntil / 1000, begin) + MAX_CLOCK_DIFFERENCE
   }
 
-  function addSession(sid: string, at: number): void {
-    const known = sessions.get(sid)
-    if (known !== undefined) {
-      // The feed was read again from its start, or a later entry repeats the session.
-      if (known >= at) return
-      sessions.delete(sid)
-    }
-    sessions.set(sid, at)
-  }
-
-  function addClient(sub: string, issuedUntil: number, at: number): void {
-    const known = clients.get(sub)
-    clients.delete(sub)
-    clients.set(sub, {
-      issuedUntil: Math.max(issuedUntil, known?.issuedUntil ?? 0),
-      at: Math.max(at, known?.at ?? 0),
-    })
-  }
-
-  /**
-   * Adds an entry field by field. Returns false if a part of the entry is malformed; that part is ignored. A word that is read
-   * as a number would be NaN, and a comparison with NaN would make revoked tokens valid.
-   */
-  function addEntry(entry: FeedEntry): boolean {
-    const [id, fields] = entry
-    if (!ENTRY_ID.test(id)) return false
-    const at = Math.ceil(entryTime(entry) / 1000)
-    let isWhole = fields.length > 0 && fields.length % 2 === 0
-    /** The client that the next `nbf` belongs to. */
-    let client: string | undefined
-    for (let i = 0; i + 1 < fields.length; i += 2) {
-      const value = fields[i + 1] as string
-      switch (fields[i]) {
-        case 'sid':
-          if (isId(value)) addSession(value, at)
-          else isWhole = false
-          break
-        case 'sub':
-          if (client !== undefined || !isId(value)) isWhole = false
-          client = isId(value) ? value : undefined
-          break
-        case 'nbf': {
-          const issuedUntil = parseWholeNumber(value)
-          if (client !== undefined && issuedUntil !== undefined) addClient(client, issuedUntil, at)
-          else isWhole = false
-          client = undefined
-          break
-        }
-        case 'hb': {
-          const milliseconds = parseWholeNumber(value) ?? 0
-          if (milliseconds >= MIN_RETENTION && milliseconds <= MAX_RETENTION) retention = milliseconds
-          // A service of an earlier version writes 1.
-          else if (value !== '1') isWhole = false
-          break
-        }
-        case 'n':
-          break
-        default:
-          isWhole = false
-      }
-    }
-    return isWhole && client === undefined
+  function limitSize(map: Map<string, unknown>, at: (key: string) => number): void {
+    if (map.size <= maxSize) return
+    const oldest = map.keys().next().value as string
+    droppedUntil = Math.max(droppedUntil, at(oldest) * 1000)
+    map.delete(oldest)
+    updateCover(knownSince)
   }
 
   return {
-    add(entries) {
-      for (const entry of entries) if (!addEntry(entry)) malformed += 1
+    addSession(sid, at) {
+      const known = sessions.get(sid)
+      if (known !== undefined) {
+        // The feed was read again from its start, or a later entry repeats the session.
+        if (known >= at) return
+        sessions.delete(sid)
+      }
+      sessions.set(sid, at)
+      limitSize(sessions, (key) => sessions.get(key) as number)
     },
 
-    startAt(first) {
-      knownSince = entryTime(first)
-      updateCover()
+    addClient(clientId, issuedUntil, at) {
+      const known = clients.get(clientId)
+      clients.delete(clientId)
+      clients.set(clientId, {
+        issuedUntil: Math.max(issuedUntil, known?.issuedUntil ?? 0),
+        at: Math.max(at, known?.at ?? 0),
+      })
+      limitSize(clients, (key) => clients.get(key)?.at as number)
     },
+
+    coverSince: updateCover,
 
     setEpoch(seconds) {
       if (seconds === epoch) return
       epoch = seconds
-      updateCover()
+      updateCover(knownSince)
     },
 
     isRevoked({ sub, sid, iat }) {
@@ -148,20 +103,21 @@ export function createRevocationList(): RevocationList {
       return client !== undefined && iat <= client.issuedUntil
     },
 
-    covers: ({ iat }) => iat >= coveredSince,
+    covers({ iat, exp }) {
+      if (exp - iat > longestLifetime) longestLifetime = exp - iat
+      return iat >= coveredSince
+    },
 
-    forget(redisNow) {
-      const before = redisNow - retention
-      if (!(before > knownSince)) return
-      knownSince = before
-      updateCover()
+    forgetBefore(time) {
+      if (!(time > knownSince)) return
+      updateCover(time)
       for (const [sid, at] of sessions) {
-        if (at * 1000 >= before) break
+        if (at * 1000 >= time) break
         sessions.delete(sid)
       }
-      for (const [sub, { at }] of clients) {
-        if (at * 1000 >= before) break
-        clients.delete(sub)
+      for (const [clientId, { at }] of clients) {
+        if (at * 1000 >= time) break
+        clients.delete(clientId)
       }
     },
 
@@ -169,8 +125,8 @@ export function createRevocationList(): RevocationList {
       return sessions.size + clients.size
     },
 
-    get malformed() {
-      return malformed
+    get longestLifetime() {
+      return longestLifetime
     },
   }
 }

@@ -1,5 +1,6 @@
 import { fetchFailure, fetchJson, requireHttpUrl } from '../bounded-fetch.js'
 import type { Clock, Moment } from '../clock.js'
+import { requireMembers } from '../options.js'
 import { sharedSecretKey } from './access-token.js'
 import { isCanonicalBase64url } from './format.js'
 import { type Jwk, type VerificationKey, verificationKeyFromJwk } from './jwk.js'
@@ -38,7 +39,19 @@ export function createKeys(options: KeyOptions, clock: Clock): KeySource {
   if ('secrets' in options) return fixedKeys(keysFromSecrets(options.secrets))
   if ('jwks' in options) return fixedKeys(keysFromJwks(options.jwks))
   requireHttpUrl(options.jwksUri, 'keys.jwksUri')
-  return keysFromUrl(options.jwksUri, clock)
+  return keysFromUrl(options.jwksUri, false, clock)
+}
+
+/** The keys at the URL of a service that may have none, because it signs with a shared secret. */
+export function createPublishedKeys(jwksUri: string, clock: Clock): KeySource {
+  return keysFromUrl(jwksUri, true, clock)
+}
+
+/** @throws TypeError if the options do not name exactly one source */
+export function requireKeyOptions(keys: KeyOptions): KeyOptions {
+  requireMembers(keys, 'keys', ['secrets', 'jwks', 'jwksUri'])
+  if (Object.keys(keys).length !== 1) throw new TypeError('keys must have one of secrets, jwks and jwksUri')
+  return keys
 }
 
 function fixedKeys(keys: readonly VerificationKey[]): KeySource {
@@ -92,7 +105,7 @@ const COOL_DOWN_AFTER_FAILURE = 1000
 /** Further keys in the set are ignored. */
 const MAX_KEYS = 100
 
-function keysFromUrl(url: string, clock: Clock): KeySource {
+function keysFromUrl(url: string, mayBeEmpty: boolean, clock: Clock): KeySource {
   let keys: readonly VerificationKey[] = []
   /** The time at which the request for the present keys was sent. */
   let fetchedAt: Moment | undefined
@@ -119,7 +132,7 @@ function keysFromUrl(url: string, clock: Clock): KeySource {
       if (status !== 200) throw new Error(`the response has the status ${status}`)
       const found = parsePublicKeys(body)
       // Withdrawn keys must stop working even if no key is left, for example after the service changed to a shared secret.
-      if (found.length === 0) {
+      if (found.length === 0 && !mayBeEmpty) {
         keys = []
         throw new Error('the JWK Set has no usable key')
       }
@@ -156,7 +169,8 @@ function keysFromUrl(url: string, clock: Clock): KeySource {
         isFetched = await fetchKeys()
         if (isFetched) coolDown = { since: clock.now(), length: COOL_DOWN }
       }
-      if (keys.length === 0) throw new TokenError('unavailable', `the keys cannot be fetched: ${lastError}`)
+      if (keys.length === 0 && !(mayBeEmpty && fetchedAt))
+        throw new TokenError('unavailable', `the keys cannot be fetched: ${lastError}`)
       return isFetched
     },
 

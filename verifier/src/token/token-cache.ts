@@ -9,6 +9,8 @@ export interface TokenCache<Value> {
   get(token: string): Value | undefined
   /** Stores the value at the second call for a token. The first call only marks the token as seen. */
   add(token: string, value: Value): void
+  /** Stores the value at the first call. */
+  put(token: string, value: Value): void
 }
 
 interface Entry<Value> {
@@ -53,6 +55,8 @@ export function createTokenCache<Value>(): TokenCache<Value> {
       store(token, older.value)
       return older.value
     },
+
+    put: store,
 
     add(token, value) {
       // The characters of a signature are as good as random, so they choose the slot. If two tokens share a slot, one of them

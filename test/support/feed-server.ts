@@ -1,0 +1,176 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { sharedSecretKey } from '@latchkey/verifier/access-token'
+import type { Test } from 'tap'
+import { CLIENT, JWT_SECRET } from './service.js'
+
+type Entry = { sids: string[] } | { client_id: string; issued_until: number }
+
+/**
+ * A token service of the test's own that answers by the contract: tokens, introspection, the feed and metadata. A test bends
+ * its answers.
+ */
+export interface FeedServer {
+  url: string
+  port: number
+  /** Requests for the feed, and introspections, so far. */
+  readonly polls: number
+  readonly introspections: number
+  issue(claims?: object): { token: string; sid: string }
+  /** Ends a session: the entry is in the feed and introspection answers inactive when this returns. */
+  revoke(sid: string): void
+  /** Revokes the tokens of a client that were issued until now. */
+  revokeClient(id: string): void
+  /** The history is another one, without entries. */
+  restart(epoch?: number): void
+  /** Drops the entries, as when they are older than what is kept. */
+  trim(): void
+  /** Answers requests for the feed instead of the server. Undefined: the server answers again. */
+  intercept(listener?: (request: IncomingMessage, response: ServerResponse) => void): void
+  /** Sends other metadata. */
+  metadata: Record<string, unknown>
+}
+
+export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedServer> {
+  const dead = new Set<string>()
+  let feed = 'first'
+  let epoch = Math.floor(Date.now() / 1000) - epochAge
+  let entries: Entry[] = []
+  let trimmed = 0
+  let [polls, introspections] = [0, 0]
+  let interceptor: ((request: IncomingMessage, response: ServerResponse) => void) | undefined
+  const held = new Set<() => void>()
+  const authorization = `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')}`
+
+  function answerFeed(request: IncomingMessage, response: ServerResponse): void {
+    polls += 1
+    if (interceptor) {
+      interceptor(request, response)
+      return
+    }
+    const arrived = performance.now()
+    const { searchParams } = new URL(request.url ?? '', 'http://localhost')
+    const after = searchParams.get('after')
+    const wait = Number(searchParams.get('wait') ?? 0)
+    let timer: NodeJS.Timeout | undefined
+    const answer = () => {
+      clearTimeout(timer)
+      held.delete(answer)
+      const [name, index] = (after ?? `${feed}-0`).split('-') as [string, string]
+      const isKnown = name === feed && Number(index) >= trimmed
+      const from = after !== null && isKnown ? Number(index) : trimmed
+      const page = entries.slice(from, from + 1000)
+      const body = {
+        feed: after !== null && !isKnown ? `${feed}x${randomBytes(3).toString('hex')}` : feed,
+        epoch,
+        cursor: `${feed}-${from + page.length}`,
+        more: from + page.length < entries.length,
+        read_after_ms: performance.now() - arrived,
+        revocations: page.filter(Boolean),
+      }
+      response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' })
+      response.end(JSON.stringify(body))
+    }
+    held.add(answer)
+    if (wait === 0 || after !== `${feed}-${entries.length}`) answer()
+    else timer = setTimeout(answer, wait)
+  }
+
+  async function answerIntrospection(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    introspections += 1
+    let form = ''
+    for await (const chunk of request) form += chunk
+    const token = new URLSearchParams(form).get('token') ?? ''
+    const [signed, signature] = [token.slice(0, token.lastIndexOf('.')), token.slice(token.lastIndexOf('.') + 1)]
+    let active = false
+    let claims: { jti?: string; sid?: string } = {}
+    if (signature !== '' && signature === mac(signed)) {
+      claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+      active = !dead.has(claims.sid ?? '')
+    }
+    response.end(JSON.stringify(active ? { ...claims, active } : { active }))
+  }
+
+  const server = createServer((request, response) => {
+    const path = (request.url ?? '').split('?')[0]
+    if (path === '/.well-known/oauth-authorization-server') return void response.end(JSON.stringify(self.metadata))
+    if (path === '/.well-known/jwks.json') return void response.end('{"keys":[]}')
+    if (request.headers.authorization !== authorization) return void response.writeHead(401).end()
+    if (path === '/revocations') return answerFeed(request, response)
+    if (path === '/introspect') return void answerIntrospection(request, response)
+    response.writeHead(404).end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port } = server.address() as AddressInfo
+  const url = `http://127.0.0.1:${port}`
+  const publish = (entry: Entry) => {
+    entries.push(entry)
+    for (const answer of held) answer()
+  }
+
+  const self: FeedServer = {
+    url,
+    port,
+    get polls() {
+      return polls
+    },
+    get introspections() {
+      return introspections
+    },
+    issue(changes = {}) {
+      const now = Math.floor(Date.now() / 1000)
+      const sid = randomBytes(16).toString('base64url')
+      const claims = {
+        iss: url,
+        sub: 'ada',
+        aud: 'todo',
+        exp: now + 900,
+        iat: now,
+        jti: randomBytes(8).toString('base64url'),
+        sid,
+        client_id: 'latchkey',
+        scope: '',
+        ...changes,
+      }
+      const header = { alg: 'HS256', typ: 'at+jwt', kid: sharedSecretKey(JWT_SECRET).kid }
+      const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+      const signed = `${encode(header)}.${encode(claims)}`
+      return { token: `${signed}.${mac(signed)}`, sid }
+    },
+    revoke(sid) {
+      dead.add(sid)
+      publish({ sids: [sid] })
+    },
+    revokeClient: (id) => publish({ client_id: id, issued_until: Math.floor(Date.now() / 1000) }),
+    restart(newEpoch = epoch) {
+      feed = `again${randomBytes(3).toString('hex')}`
+      epoch = newEpoch
+      entries = []
+      trimmed = 0
+    },
+    trim() {
+      // The follower's next cursor is older than what is kept.
+      publish({ sids: ['somebody'] })
+      trimmed = entries.length
+    },
+    intercept(listener) {
+      interceptor = listener
+    },
+    metadata: {
+      issuer: url,
+      jwks_uri: `${url}/.well-known/jwks.json`,
+      introspection_endpoint: `${url}/introspect`,
+      revocation_feed_endpoint: `${url}/revocations`,
+    },
+  }
+  return self
+}
+
+function mac(signed: string): string {
+  return createHmac('sha256', JWT_SECRET).update(signed).digest('base64url')
+}
