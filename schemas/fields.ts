@@ -41,6 +41,23 @@ export const Resource = Type.Union([Type.String({ minLength: 1, maxLength: 256 }
   description: 'The same as `audience`, under the name of RFC 8707. A token has one: two get `invalid_target`',
 })
 
+/** The session that a sign-in asks for. */
+export const SessionFields = {
+  scope: Type.Optional(Scope),
+  audience: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 256,
+      description: 'One of `AUDIENCE`, or `ISSUER`. Default: the first of `AUDIENCE`',
+    }),
+  ),
+  resource: Type.Optional(Resource),
+  device_name: Type.Optional(
+    // No control characters, because lists show the name, and Postgres refuses NUL.
+    Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: '`GET /sessions` shows it' }),
+  ),
+}
+
 /**
  * An access token or a refresh token. No `maxLength`, because counting the characters took 2 µs, and the body has a limit.
  */

@@ -62,9 +62,9 @@ export const TokenRequest = {
   description:
     '`client_credentials`: the client’s own token. `refresh_token`: the successor of a refresh token, whose session was ' +
     `begun through this client or by a person directly. \`${TOKEN_EXCHANGE}\`: a token for one service in the place of a ` +
-    'person’s token, for clients with exchange audiences (docs/delegation.md). The scopes `introspect` and `admin` must be ' +
-    'requested by name, with `audience` = `ISSUER`. Such a token is accepted at `/introspect` or `/admin` if a private key ' +
-    'signs tokens.',
+    'person’s token, for clients with exchange audiences (docs/delegation.md). The scopes `introspect`, `admin` and ' +
+    '`recovery` must be requested by name, with `audience` = `ISSUER`. Such a token is accepted at `/introspect`, `/admin` or ' +
+    '`/recovery` if a private key signs tokens.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
   body: Fields(
@@ -78,7 +78,7 @@ export const TokenRequest = {
         Type.String({
           ...Scope,
           description:
-            'Default: all scopes of the client except `introspect` and `admin`; at a refresh and an exchange, all scopes of ' +
+            'Default: all scopes of the client except `introspect`, `admin` and `recovery`; at a refresh and an exchange, all scopes of ' +
             'the token that is sent',
         }),
       ),

@@ -7,4 +7,8 @@ export const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
   'current_password',
   'new_password',
   'client_secret',
+  'mfa_token',
+  'totp',
+  'recovery_code',
+  'passkey',
 ])

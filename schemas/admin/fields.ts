@@ -52,7 +52,7 @@ export const Roles = stringList(Role, ROLE, 'Roles in the tokens of the account'
 export const Scopes = stringList(
   ScopeToken,
   SCOPE,
-  'Scopes that the client may have. `introspect` and `admin` give access to this service',
+  'Scopes that the client may have. `introspect`, `admin` and `recovery` give access to this service',
 )
 export const Audiences = stringList(
   ScopeToken,

@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clients, createClients } from '../clients/clients.js'
 import type { StoresConfig } from '../config/config.js'
 import { readStoresConfig } from '../config/read.js'
+import type { Database } from '../database/database.js'
+import type { Factors } from '../factors/factor.js'
 import { createLogger } from '../log.js'
 import { SessionStoreRefused } from '../sessions/registration.js'
 import type { SessionStore } from '../sessions/session.js'
@@ -13,6 +15,9 @@ import type { Users } from '../users/users.js'
 export interface Services {
   config: StoresConfig
   users: Users
+  /** Without DATA_SECRET: they list and remove, and enrol nothing. */
+  factors: Factors
+  database: Database
   clients: Clients
   sessions: SessionStore
 }
@@ -24,14 +29,20 @@ const CONNECT_TIMEOUT = 3000
 export async function withServices<Result>(act: (services: Services) => Promise<Result>): Promise<Result> {
   const config = readStoresConfig(process.env)
   // Loaded here and not above: the drivers take 0.5 s of CPU time, and --help and `keys` need none of them.
-  const [{ openStores }, { createUsers }] = await Promise.all([import('../stores.js'), import('../users/users.js')])
+  const [{ openStores }, { createUsers }, { createFactors }] = await Promise.all([
+    import('../stores.js'),
+    import('../users/users.js'),
+    import('../factors/factors.js'),
+  ])
   // Standard output is for the answer. A failure becomes the one line of the error.
   const stores = await openStores(config, createLogger('silent'))
   try {
     await untilConnected(stores)
     const { database, sessions } = stores
     const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
-    return await act({ config, users: createUsers(database, hashing), clients: createClients(database), sessions })
+    const users = createUsers(database, hashing)
+    const factors = createFactors(database, undefined)
+    return await act({ config, users, factors, clients: createClients(database), sessions, database })
   } finally {
     await stores.close()
   }

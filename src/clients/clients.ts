@@ -12,7 +12,7 @@ import {
 } from './client-authentication.js'
 
 /** Scopes for endpoints of this service. Only clients can have them, and only in tokens for this service. */
-export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin'])
+export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin', 'recovery'])
 
 /** Another service or a gateway that calls this service (RFC 6749 §1.1). */
 export interface Client {

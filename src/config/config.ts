@@ -22,6 +22,10 @@ export interface Config {
   readonly refreshGrace: number
   readonly sessionsPerUser: number
   readonly signUp: 'open' | 'closed'
+  /** TOTP secrets are sealed with the first. Empty: nobody can enrol TOTP. */
+  readonly dataSecrets: readonly string[]
+  readonly mfa: 'optional' | 'required'
+  readonly relyingParty: { readonly id: string; readonly origins: readonly string[] }
   readonly bootstrapClient: ClientCredentials | undefined
   readonly passwordMinLength: number
   readonly hashConcurrency: number

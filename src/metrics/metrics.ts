@@ -48,7 +48,8 @@ const STORE_BOUNDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 
 const HASHING_BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
 // These series exist from the start, at 0: Prometheus does not see the increase of a series that begins at 1.
-const RESULTS = ['accepted', 'unknown_user', 'wrong_password', 'disabled', 'throttled']
+const RESULTS = ['accepted', 'unknown_user', 'wrong_password', 'disabled', 'throttled', 'factor_required', 'passkey']
+const FACTOR_RESULTS = ['accepted', 'refused', 'throttled']
 const OUTCOMES = ['rotated', 'replayed', 'reused', 'forged', 'no_such_session']
 
 /**
@@ -67,6 +68,7 @@ export function createMetrics(): Metrics {
     histogram('latchkey_http_request_duration_seconds', 'From the headers to the last byte, by route.', REQUEST_BOUNDS),
   )
   const signIns = register(counter('latchkey_sign_ins_total', 'Sign-ins, by result.'))
+  const factorChecks = register(counter('latchkey_factor_checks_total', 'Second factors presented, by result.'))
   const rotations = register(counter('latchkey_rotations_total', 'Refresh tokens presented, by outcome.'))
   const revocations = register(
     counter(
@@ -108,6 +110,7 @@ export function createMetrics(): Metrics {
   ).with({})
   let registry: Promise<Registry> | undefined
   for (const result of RESULTS) signIns.with({ result })
+  for (const result of FACTOR_RESULTS) factorChecks.with({ result })
   for (const outcome of OUTCOMES) rotations.with({ outcome })
   for (const outcome of ['exchanged', ...EXCHANGE_REFUSALS]) exchanges.with({ outcome })
   for (const cause of [...SESSION_ENDS, 'client_tokens']) revocations.with({ cause })
@@ -138,6 +141,12 @@ export function createMetrics(): Metrics {
       switch (event.event) {
         case 'login.accepted':
           return signIns.with({ result: 'accepted' }).add()
+        case 'login.factor_required':
+          return signIns.with({ result: 'factor_required' }).add()
+        case 'factor.used':
+          return factorChecks.with({ result: 'accepted' }).add()
+        case 'factor.refused':
+          return factorChecks.with({ result: event.reason === 'throttled' ? 'throttled' : 'refused' }).add()
         case 'login.refused':
           return signIns.with({ result: event.reason }).add()
         case 'refresh.rotated':

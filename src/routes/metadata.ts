@@ -26,6 +26,8 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
     // RFC 8414 requires this member. It is empty because there is no authorization endpoint.
     response_types_supported: [],
     grant_types_supported: ['client_credentials', 'refresh_token', TOKEN_EXCHANGE],
+    // OpenID Connect Discovery §3: the values of `acr` in tokens, and of the challenge to step up (RFC 9470 §7).
+    acr_values_supported: ['1', '2'],
     token_endpoint_auth_methods_supported: AUTHENTICATION,
     introspection_endpoint_auth_methods_supported: AUTHENTICATION,
     revocation_endpoint_auth_methods_supported: AUTHENTICATION,

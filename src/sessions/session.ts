@@ -22,16 +22,23 @@ export interface Session {
   ip: string
   userAgent: string | null
   createdAt: number
+  /** The time of the last authentication: the sign-in, or a later step-up. */
+  authenticatedAt: number
+  /** The methods of that authentication (RFC 8176). */
+  amr: readonly string[]
   /** The time of the last sign-in or rotation. */
   lastSeenAt: number
   /** The time at which the session expires. A refresh moves it, up to the maximum age of a session. */
   expiresAt: number
 }
 
+/** A session from before the first release with second factors has no methods: its person sent a password. */
+export const PASSWORD_ONLY: readonly string[] = ['pwd']
+
 /** The part of a session that its tokens carry. */
 export type IssuableSession = Omit<Session, 'username' | 'deviceName' | 'ip' | 'userAgent' | 'createdAt'>
 
-export type NewSession = Omit<Session, 'generation' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
+export type NewSession = Omit<Session, 'generation' | 'createdAt' | 'authenticatedAt' | 'lastSeenAt' | 'expiresAt'>
 
 /** All times are milliseconds. */
 export interface StoreOptions {
@@ -87,6 +94,11 @@ export interface SessionStore {
    * (RFC 6749 §10.4). Every client may rotate a first-party session.
    */
   rotate(presented: RefreshTokenPayload, clientId: string): Promise<Rotation>
+  /**
+   * The person authenticated again in this session. The session takes the time and the methods, and its refresh token rotates
+   * whatever its generation was. Returns the session, or undefined if it has ended.
+   */
+  reauthenticate(sub: string, sid: string, amr: readonly string[]): Promise<Session | undefined>
   /** The username of a living session, or undefined if the session has ended. The check for revocation is this one call. */
   findUsername(sub: string, sid: string): Promise<string | undefined>
   /** The living sessions of a user. The most recently used session is first. */

@@ -4,6 +4,7 @@ import type { SessionStore } from './session.js'
 export const operations = [
   'create',
   'rotate',
+  'reauthenticate',
   'findUsername',
   'list',
   'revoke',

@@ -8,6 +8,7 @@ import {
   environmentOf,
   LATCHKEY_PROGRAM,
   latchkey,
+  latchkeyProcess,
   operatorEnvironment,
   storeCombinations,
 } from '../support/latchkey.js'
@@ -170,9 +171,11 @@ test('users import reads standard input, and a running service is not disturbed'
   const { api } = await startServiceWith(t, env)
   const lines = Array.from({ length: 5000 }, (_, i) => JSON.stringify({ username: `user${i}`, password_hash: BCRYPT }))
   let isDone = false
-  const importing = latchkey(['users', 'import', '-'], operatorEnvironment(env), `${lines.join('\n')}`).finally(() => {
-    isDone = true
-  })
+  const importing = latchkeyProcess(['users', 'import', '-'], operatorEnvironment(env), `${lines.join('\n')}`).finally(
+    () => {
+      isDone = true
+    },
+  )
   const statuses = new Set<number>()
   for (let i = 0; !isDone; i += 1) statuses.add((await api.signUp(`beside${i}`, PASSWORD)).status)
   t.match(await importing, {

@@ -41,6 +41,14 @@ for (const [kind, create] of Object.entries(newDatabase)) {
     await sql`DROP INDEX users_by_skeleton`.execute(before.db)
     await sql`ALTER TABLE users DROP COLUMN username_skeleton`.execute(before.db)
     await sql`DROP TABLE session_store`.execute(before.db)
+    for (const table of ['factors', 'recovery_codes', 'used_tickets'])
+      await sql`DROP TABLE ${sql.table(table)}`.execute(before.db)
+    for (const column of ['authenticated_at', 'amr']) {
+      await sql`ALTER TABLE sessions DROP COLUMN ${sql.ref(column)}`.execute(before.db)
+    }
+    for (const column of ['factors', 'factors_version', 'mfa_required']) {
+      await sql`ALTER TABLE users DROP COLUMN ${sql.ref(column)}`.execute(before.db)
+    }
     for (const undo of undoRevocationFeed[kind as keyof typeof newDatabase]) await sql.raw(undo).execute(before.db)
     await sql`DELETE FROM kysely_migration WHERE name >= '0003'`.execute(before.db)
     const names = ['aegir', 'علي', 'علی']

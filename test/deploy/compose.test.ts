@@ -120,7 +120,7 @@ function makeSecrets(t: Test): string {
       args.map((arg) => arg.replaceAll('$$', '$')),
       { cwd: folder, env: { PATH: `${bin}${delimiter}${process.env.PATH}` } },
     )
-    return ['keys.json', 'refresh-secret', 'client', 'database-url', 'postgres-password'].map((name) =>
+    return ['keys.json', 'refresh-secret', 'data-secret', 'client', 'database-url', 'postgres-password'].map((name) =>
       readFileSync(join(data, name), 'utf8'),
     )
   }

@@ -144,7 +144,7 @@ test('rotate: returns rotated, and extends the session and the index from now', 
 
   t.equal(outcome, 'rotated')
   t.equal(expires, (now as number) + TTL)
-  t.strictSame(rest, [now, CLIENT, '', '', ''])
+  t.strictSame(rest, [now, created, 'pwd', CLIENT, '', '', ''])
   t.strictSame(await client.hgetall(session), { g: '1', r: String(now), n: String(created), un: 'ada', c: CLIENT })
   t.equal(await client.pexpiretime(session), expires)
   t.equal(await client.pexpiretime(index), expires)
@@ -153,7 +153,7 @@ test('rotate: returns rotated, and extends the session and the index from now', 
 
 test('rotate: returns replayed within the grace, and changes nothing', async (t) => {
   const { client, session, index, create, rotate } = await open(t)
-  await create('A')
+  const [created] = await create('A')
   await rotate(0)
   await client.hincrby(session, 'r', -(GRACE - 5000))
   const before = await state()
@@ -163,7 +163,7 @@ test('rotate: returns replayed within the grace, and changes nothing', async (t)
   t.equal(outcome, 'replayed')
   t.ok(Math.abs((now as number) - (await redisTime(client))) < 5000)
   t.equal(expires, await client.pexpiretime(session))
-  t.strictSame(rest, [Number(await client.hget(session, 'r')), CLIENT, '', '', ''])
+  t.strictSame(rest, [Number(await client.hget(session, 'r')), created, 'pwd', CLIENT, '', '', ''])
   t.strictSame(await state(), before)
 
   async function state() {

@@ -78,7 +78,9 @@ async function multiply({ db }: Database, sid: string, copies: number): Promise<
     INSERT INTO sessions
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${sql.lit(copies)})
     SELECT sid || i, sub, username, client_id, scope, audience, roles, generation, rotated_at, device_name, ip,
-      user_agent, created_at, last_seen_at, expires_at, ends_at FROM sessions, n WHERE sid = ${sid}`.execute(db)
+      user_agent, created_at, last_seen_at, expires_at, ends_at, authenticated_at, amr FROM sessions, n WHERE sid = ${sid}`.execute(
+    db,
+  )
   await sql`UPDATE sessions SET expires_at = 1`.execute(db)
 }
 

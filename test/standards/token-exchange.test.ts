@@ -176,6 +176,10 @@ for (const store of stores) {
         api.call('/logout-all', { method: 'POST', bearer }),
         api.call('/users/me/password', { json: { current_password: PASSWORD, new_password: `${PASSWORD} 2` }, bearer }),
         api.call('/users/me', { method: 'DELETE', json: { password: PASSWORD }, bearer }),
+        api.call('/login/step-up', { json: { password: PASSWORD }, bearer }),
+        api.call('/login/passkey/options', { json: {}, bearer }),
+        api.call('/users/me/factors', { bearer }),
+        api.call('/users/me/factors/totp', { json: {}, bearer }),
         api.call('/admin/users', { bearer }),
         api.call('/introspect', { form: { token: bearer }, bearer }),
       ])

@@ -58,7 +58,8 @@ export async function openStore(t: Test, store: Store, overrides: Partial<StoreO
     age: async (milliseconds) =>
       void (await sql`
         UPDATE sessions SET rotated_at = rotated_at - ${sql.lit(milliseconds)},
-          created_at = created_at - ${sql.lit(milliseconds)}, last_seen_at = last_seen_at - ${sql.lit(milliseconds)},
+          created_at = created_at - ${sql.lit(milliseconds)},
+          authenticated_at = authenticated_at - ${sql.lit(milliseconds)}, last_seen_at = last_seen_at - ${sql.lit(milliseconds)},
           expires_at = expires_at - ${sql.lit(milliseconds)}, ends_at = ends_at - ${sql.lit(milliseconds)}
       `.execute(database.db)),
   }
@@ -122,7 +123,9 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
           for (const sid of await client.zrange(key, '0', '-1')) await client.zincrby(key, -milliseconds, sid)
         } else {
           for (const field of ['r', 'n']) await client.hincrby(key, field, -milliseconds)
-          if (await client.hexists(key, 'e')) await client.hincrby(key, 'e', -milliseconds)
+          for (const field of ['e', 't']) {
+            if (await client.hexists(key, field)) await client.hincrby(key, field, -milliseconds)
+          }
         }
         await client.pexpireat(key, (await client.pexpiretime(key)) - milliseconds)
       }
@@ -140,6 +143,7 @@ export function newSession(sub: string, overrides: Partial<NewSession> = {}): Ne
     scope: 'todo:read todo:write',
     audience: 'http://latchkey.test',
     roles: ['reader', 'writer'],
+    amr: ['pwd'],
     deviceName: 'phone',
     ip: '127.0.0.1',
     userAgent: 'test/1',

@@ -5,9 +5,9 @@ import type { Answer, Api } from '../support/api.js'
 import { PASSWORD, type RunningService, startService } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
-/** Signs in from a chosen address. */
-const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_QUEUE: '2000' }
+const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_QUEUE: '2000', LOG_LEVEL: 'warn' }
 
+/** Signs in from a chosen address. */
 const loginFrom = (api: Api, address: string, username: string, password: string): Promise<Answer> =>
   api.call('/login', { json: { username, password }, headers: { 'x-forwarded-for': address } })
 

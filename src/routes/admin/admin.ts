@@ -5,6 +5,7 @@ import { clientsRoutes } from './clients.js'
 import type { AdminDependencies } from './dependencies.js'
 import { sessionsRoutes } from './sessions.js'
 import { userRoutes } from './user.js'
+import { userFactorsRoutes } from './user-factors.js'
 import { resetPasswordRoute } from './user-password.js'
 import { setRolesRoute } from './user-roles.js'
 import { usersRoutes } from './users.js'
@@ -20,6 +21,7 @@ export const admin: FastifyPluginAsync<AdminDependencies> = async (app, dependen
   await app.register(userRoutes, dependencies)
   await app.register(resetPasswordRoute, dependencies)
   await app.register(setRolesRoute, dependencies)
+  await app.register(userFactorsRoutes, dependencies)
   await app.register(clientsRoutes, dependencies)
   await app.register(clientRoutes, dependencies)
   await app.register(sessionsRoutes, dependencies)

@@ -68,14 +68,20 @@ export function requirePerson(dependencies: LiveTokenDependencies): (request: Fa
   }
 }
 
+/** Guard: the person holds the token, not a client that acts for them. Otherwise the answer is 401. */
+export function refuseExchangedToken({ act }: AccessTokenClaims): void {
+  if (act !== undefined) throw refusal.exchangedToken()
+}
+
 /**
  * Guard: the person holds the token, not a client that acts for them, and it is for this service, or for the default audience,
  * which a sign-in without `audience` gets. So a service of the default audience is trusted with the devices of its people.
  */
 export function requireOwnToken(
-  { aud, act }: AccessTokenClaims,
+  claims: AccessTokenClaims,
   { issuer, audiences: [defaultAudience] }: AccessTokens,
 ): void {
-  if (act !== undefined) throw refusal.exchangedToken()
+  refuseExchangedToken(claims)
+  const { aud } = claims
   if (aud !== issuer && aud !== defaultAudience) throw refusal.wrongAudience([defaultAudience, issuer])
 }

@@ -25,7 +25,17 @@ export interface Gateway {
 }
 
 /** What the application learns about the caller. */
-const IDENTITY = ['x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles', 'x-auth-act']
+const IDENTITY = [
+  'x-auth-sub',
+  'x-auth-sid',
+  'x-auth-client-id',
+  'x-auth-scope',
+  'x-auth-roles',
+  'x-auth-time',
+  'x-auth-amr',
+  'x-auth-acr',
+  'x-auth-act',
+]
 
 /** Every spelling of `/admin/x` that some application reads as this address. */
 const SPELLINGS = [
@@ -137,7 +147,7 @@ export function gatewayContract(gateway: Gateway): void {
 
     await t.test('a caller cannot set the user name', async (t) => {
       const token = await world.token()
-      const { sub, sid } = claimsOf(token)
+      const { sub, sid, auth_time: time } = claimsOf(token)
       for (const name of IDENTITY) {
         const spellings = [name, name.toUpperCase(), name.replaceAll('-', '_'), name.replace('x-', 'x_')]
         const forged = [...spellings, name.replace(/-(?!.*-)/, '_')].map((each) => [each, ['admin', 'root']])
@@ -145,7 +155,7 @@ export function gatewayContract(gateway: Gateway): void {
         t.equal(status, 200)
         const arrival = app.arrivals.at(-1)
         const told = arrival ? IDENTITY.map((name) => headerValues(name, arrival).join()) : []
-        t.strictSame(told, [sub, sid, 'latchkey', 'todo:read todo:write', ''], name)
+        t.strictSame(told, [sub, sid, 'latchkey', 'todo:read todo:write', '', String(time), 'pwd', '1'], name)
       }
     })
 

@@ -7,6 +7,12 @@ import { createTokenCache } from './token-cache.js'
 import { TokenError } from './token-error.js'
 
 export {
+  type AuthenticationDemand,
+  authenticationChallenge,
+  describeDemand,
+  meetsAuthentication,
+} from './authentication.js'
+export {
   type AccessTokenClaims,
   type Actor,
   CLOCK_LEEWAY,

@@ -14,6 +14,12 @@ export interface AccessTokenClaims {
   /** Scopes, separated by spaces (RFC 6749 §3.3). May be empty. */
   scope: string
   roles?: string[]
+  /** The time of the last authentication of the person in this session. A token that a client got for itself has none. */
+  auth_time?: number
+  /** The methods of that authentication (RFC 8176): `pwd`, `otp`, `hwk`, `swk`, `mfa`. */
+  amr?: string[]
+  /** `1`: one factor. `2`: two factors, or a passkey with user verification. */
+  acr?: string
   /** Who acts for the user (RFC 8693 §4.1), if a client got the token by token exchange. */
   act?: Actor
 }
@@ -63,7 +69,7 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   if (!value || !hasSafeShape(value)) {
     throw new TokenError('bad_claims', 'the claims are not a JSON object in canonical form')
   }
-  const { iss, sub, aud, exp, iat, nbf, jti, sid, client_id, scope, roles, act } = value
+  const { iss, sub, aud, exp, iat, nbf, jti, sid, client_id, scope, roles, auth_time, amr, acr, act } = value
   if (iss !== rules.issuer) throw new TokenError('wrong_issuer', 'iss is not the expected issuer')
   // This service writes `aud` as one string. An array is from another issuer.
   if (typeof aud !== 'string' || !rules.isAudience(aud)) {
@@ -80,6 +86,13 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   }
   if (act !== undefined && !isActor(act, MAX_ACTORS)) {
     throw new TokenError('bad_claims', 'act is not a chain of at most 4 clients')
+  }
+  if (
+    (auth_time !== undefined && !isTime(auth_time)) ||
+    (amr !== undefined && !(Array.isArray(amr) && amr.every(isRole))) ||
+    (acr !== undefined && !isRole(acr))
+  ) {
+    throw new TokenError('bad_claims', 'auth_time, amr or acr is invalid')
   }
   // A NumericDate may have a fraction (RFC 7519 §2), but this service never writes one.
   if (!isTime(exp) || !isTime(iat) || (nbf !== undefined && !isTime(nbf))) {
