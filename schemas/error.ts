@@ -54,10 +54,12 @@ const errors = {
   },
   409: {
     description:
-      'The user name, the id of the client or the passkey is taken; or the factors of the account do not allow it',
+      'A user name, a client id, a passkey or another name is taken; or other factors or clients do not allow the change',
     examples: [
       body('username_taken', 'another account has this user name, or one that looks like it: choose another'),
       body('client_id_taken', 'another client has this id: choose another, or rotate the secret of that client'),
+      body('subject_taken', 'another client is bound to this subject: remove its binding first'),
+      body('issuer_in_use', 'clients are bound to this issuer: billing: remove their bindings'),
       body('last_factor', 'the account must have a second factor: enrol another one before you remove this one'),
     ],
   },

@@ -95,8 +95,14 @@ export const Act = Type.Object(
   },
 )
 
-/** `client_secret_post` (RFC 6749 §2.3.1) */
+/** `client_secret_post` (RFC 6749 §2.3.1), or an assertion (RFC 7521 §4.2) */
 export const PostedCredentials = {
   client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
   client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+  client_assertion_type: Type.Optional(
+    Type.String({ description: '`urn:ietf:params:oauth:client-assertion-type:jwt-bearer`' }),
+  ),
+  client_assertion: Type.Optional(
+    Type.String({ description: 'Instead of a secret: a JWT that the client, or a trusted issuer, has signed' }),
+  ),
 }

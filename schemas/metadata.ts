@@ -2,7 +2,8 @@ import { Type } from 'typebox'
 import { errorResponses } from './error.js'
 import { TOKEN_EXCHANGE } from './token.js'
 
-const authentication = ['client_secret_basic', 'client_secret_post']
+const authentication = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
+const algorithms = ['ES256', 'RS256', 'PS256', 'EdDSA']
 const texts = Type.Array(Type.String())
 
 /** RFC 8414 §2 */
@@ -20,6 +21,9 @@ export const MetadataResponse = Type.Object(
     token_endpoint_auth_methods_supported: texts,
     introspection_endpoint_auth_methods_supported: texts,
     revocation_endpoint_auth_methods_supported: texts,
+    token_endpoint_auth_signing_alg_values_supported: texts,
+    introspection_endpoint_auth_signing_alg_values_supported: texts,
+    revocation_endpoint_auth_signing_alg_values_supported: texts,
   },
   {
     description: 'The endpoints and what they support',
@@ -37,6 +41,9 @@ export const MetadataResponse = Type.Object(
         token_endpoint_auth_methods_supported: authentication,
         introspection_endpoint_auth_methods_supported: authentication,
         revocation_endpoint_auth_methods_supported: authentication,
+        token_endpoint_auth_signing_alg_values_supported: algorithms,
+        introspection_endpoint_auth_signing_alg_values_supported: algorithms,
+        revocation_endpoint_auth_signing_alg_values_supported: algorithms,
       },
     ],
   },

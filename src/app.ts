@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.js'
-import { createClients } from './clients/clients.js'
+import { openClients } from './clients/open-clients.js'
 import type { Config } from './config/config.js'
 import { parseProductionKeys } from './config/parsers.js'
 import { createSecondFactors } from './factors/second-factors.js'
@@ -78,7 +78,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const users = createUsers(database, hashing)
   const secondFactors = createSecondFactors(database, config)
   const throttle = createThrottle(redis)
-  const clients = createClients(database)
+  const { clients, issuers } = openClients(database, config, sessions.useOnce, metrics.countAssertion, logger)
   if (config.bootstrapClient) {
     await clients.create(config.bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
   }
@@ -107,22 +107,16 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await registerBodies(api)
     decorateCallers(api)
     const refuseOtherMethods = collectAddresses(api)
-    const { issuer, mfa, passwordMinLength, signUp } = config
+    const { issuer, production, mfa, passwordMinLength, signUp } = config
     const accounts = { users, hashing, throttle, signUp, passwordMinLength, mfa, rpId: config.relyingParty.id }
     await api.register(people, { ...accounts, ...secondFactors, clients, sessions, tokens, refreshTokens, audit })
     await api.register(introspect, { clients, sessions, tokens, audit })
     await api.register(revocations, { clients, sessions, tokens, audit })
     await api.register(token, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
-    await api.register(admin, {
-      users,
-      factors: secondFactors.factors,
-      clients,
-      sessions,
-      tokens,
-      passwordMinLength,
-      audit,
-    })
+    const { factors } = secondFactors
+    const administration = { users, factors, issuers, production, passwordMinLength }
+    await api.register(admin, { ...administration, clients, sessions, tokens, audit })
     await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })

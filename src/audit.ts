@@ -40,9 +40,19 @@ export type AuditEvent =
       sub?: string | undefined
       sid?: string | undefined
     }
-  | { event: 'client.refused' }
+  | ({ event: 'client.refused' } & RefusedAssertion)
+  | ({ event: 'client.proof_changed'; client: string; proof: readonly string[] } & Actor)
+  | ({ event: 'issuer.created' | 'issuer.deleted'; issuer: string } & Actor)
   | { event: 'client.token_issued'; sub: string }
   | { event: 'client.tokens_revoked'; sub: string; nbf: number }
+
+/** Only for an assertion. `issuer` and `subject` are of a genuine token of a trusted issuer to which no client is bound. */
+interface RefusedAssertion {
+  method?: string
+  reason?: string
+  issuer?: string
+  subject?: string
+}
 
 interface Permissions {
   scopes: readonly string[]

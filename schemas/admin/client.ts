@@ -2,7 +2,19 @@ import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
 import { Client, ClientId, clientExample, Secret } from './clients.js'
-import { AdminBody, Audiences, adminRoute, CredentialsOnly, ExchangeAudiences, Scopes } from './fields.js'
+import {
+  AdminBody,
+  Audiences,
+  adminRoute,
+  CredentialsOnly,
+  ExchangeAudiences,
+  exampleJwks,
+  IssuerName,
+  Jwks,
+  JwksUri,
+  Scopes,
+  Subject,
+} from './fields.js'
 
 const params = Fields({ id: ClientId })
 
@@ -18,11 +30,11 @@ export const ReadClient = {
 }
 
 /** `PATCH /admin/clients/:id` */
-export const UpdateClient = {
-  summary: 'Change what a client may do',
+export const ChangeClient = {
+  summary: 'Change what a client may do, and how it authenticates',
   description:
-    'What is left out stays as it is. Send an empty list to take everything of one kind away. Every instance sees the change ' +
-    'within 5 seconds.',
+    'Changes only what the body names. An empty list of scopes or audiences takes all of them away. `null` removes a proof. `jwks` replaces `jwks_uri`, and the other way round. `issuer` and ' +
+    '`subject` come together. `"secret": false` removes every secret. Other replicas follow within 5 seconds.',
   ...adminRoute,
   params,
   body: AdminBody(
@@ -30,12 +42,25 @@ export const UpdateClient = {
       scopes: Type.Optional(Scopes),
       audiences: Type.Optional(Audiences),
       exchange_audiences: Type.Optional(ExchangeAudiences),
+      jwks: Type.Optional(Type.Union([Jwks, Type.Null()])),
+      jwks_uri: Type.Optional(Type.Union([JwksUri, Type.Null()])),
+      issuer: Type.Optional(Type.Union([IssuerName, Type.Null()])),
+      subject: Type.Optional(Type.Union([Subject, Type.Null()])),
+      secret: Type.Optional(
+        Type.Literal(false, { 'x-rule': 'must be false: POST /admin/clients/{id}/secret gives a new one' }),
+      ),
     },
-    { examples: [{ exchange_audiences: ['todo', 'mail'] }] },
+    {
+      examples: [
+        { jwks: exampleJwks, secret: false },
+        { issuer: null, subject: null },
+        { exchange_audiences: ['todo', 'mail'] },
+      ],
+    },
   ),
   response: {
     200: Type.Object(Client.properties, { description: 'The client', examples: [clientExample] }),
-    ...commonErrorResponses(401, 403, 404),
+    ...commonErrorResponses(401, 403, 404, 409),
   },
 }
 

@@ -1,39 +1,48 @@
-import { generateClientSecret, isClientId } from '../clients/clients.js'
+import type { SubjectBinding } from '../clients/client-proof.js'
+import { type ClientPermissions, generateClientSecret, isClientId } from '../clients/clients.js'
 import { duration } from '../config/duration.js'
 import { createClient, deleteClient } from '../lifecycle/clients.js'
 import { isScopeToken } from '../scope.js'
+import { describeBindingFault, describeProof, parseProofOptions, proofOptions } from './client-proof.js'
 import { CommandError, command, group, seconds, table, time } from './command.js'
 import { withServices } from './services.js'
 
-const scope = {
-  type: 'string',
-  multiple: true,
-  value: 'SCOPE',
-  about: 'a scope that the client may have; may be repeated',
-} as const
-const audience = {
-  type: 'string',
-  multiple: true,
-  value: 'AUDIENCE',
-  about: 'an audience whose tokens it sees; may be repeated',
-} as const
-const exchangeAudiences = {
-  type: 'string',
-  multiple: true,
-  value: 'AUDIENCES',
-  about: "audiences for which it may exchange a person's token; may be repeated",
+const permissionOptions = {
+  scope: {
+    type: 'string',
+    multiple: true,
+    value: 'SCOPE',
+    about: 'a scope that the client may have; may be repeated',
+  },
+  audience: {
+    type: 'string',
+    multiple: true,
+    value: 'AUDIENCE',
+    about: 'an audience whose tokens it sees; may be repeated',
+  },
+  'exchange-audiences': {
+    type: 'string',
+    multiple: true,
+    value: 'AUDIENCES',
+    about: "audiences for which it may exchange a person's token; may be repeated",
+  },
 } as const
 
 const create = command({
   about: 'Create a client, and show its secret once',
   details: `
 The scope introspect permits /introspect, and the scope admin permits /admin. The client's own tokens carry the other scopes.
-A client with audiences sees only the tokens for these audiences at introspection.
+A client with audiences sees only the tokens for these audiences at introspection. A client with keys, or with the subject of a
+trusted issuer, gets no secret without --secret.
 
 A client with exchange audiences, for example a gateway, exchanges the token of a person for a token of one of these audiences.
-It exchanges tokens for its own audiences, or, without audiences, for ISSUER and the default audience.`,
+It exchanges tokens for its own audiences. Without audiences it exchanges tokens for ISSUER and the default audience.`,
   names: ['ID'],
-  options: { scope, audience, 'exchange-audiences': exchangeAudiences },
+  options: {
+    ...permissionOptions,
+    ...proofOptions,
+    secret: { type: 'boolean', about: 'give it a secret too' },
+  },
   async run({ names: [id], options }) {
     if (!isClientId(id)) {
       throw new CommandError('ID must be 1 to 64 letters, digits, dots, dashes and underscores, and not latchkey')
@@ -41,47 +50,69 @@ It exchanges tokens for its own audiences, or, without audiences, for ISSUER and
     const scopes = splitValues(options.scope, 'scope')
     const audiences = splitValues(options.audience, 'audience')
     const exchangeAudiences = splitValues(options['exchange-audiences'], 'exchange-audiences')
-    const secret = generateClientSecret()
-    const permissions = { scopes, audiences, exchangeAudiences }
-    const isCreated = await withServices((services) => createClient(services, { id, secret }, permissions))
-    if (!isCreated) throw new CommandError(`the client ${id} exists: rotate gives it a new secret`)
-    return {
-      text: `The client ${id} is created. Its secret is not shown again:\n${secret}`,
-      json: { id, secret, scopes, audiences, exchange_audiences: exchangeAudiences },
-    }
+    return withServices(async (services) => {
+      const proof = parseProofOptions(options, services.config.production)
+      const secret = options.secret || Object.keys(proof).length === 0 ? generateClientSecret() : undefined
+      const client = { id, ...proof, ...(secret !== undefined && { secret }) }
+      const outcome = await createClient(services, client, { scopes, audiences, exchangeAudiences })
+      if (outcome === 'id_taken') throw new CommandError(`the client ${id} exists: rotate gives it a new secret`)
+      if (outcome !== 'created') throw new CommandError(describeBindingFault(outcome, proof.binding as SubjectBinding))
+      return {
+        text:
+          secret === undefined
+            ? `The client ${id} is created. It has no secret.`
+            : `The client ${id} is created. Its secret is not shown again:\n${secret}`,
+        json: {
+          id,
+          ...(secret !== undefined && { secret }),
+          scopes,
+          audiences,
+          exchange_audiences: exchangeAudiences,
+        },
+      }
+    })
   },
 })
 
 const update = command({
-  about: 'Change what a client may do',
+  about: 'Change what a client may do, and how it authenticates',
   details: `
-An option replaces all values of its kind, and what you leave out stays as it is. --exchange-audiences '' takes all of them away.
-Running instances see the change within 5 seconds.`,
+--scope, --audience and --exchange-audiences each replace all values of their kind, and '' takes all of them away. --jwks replaces
+--jwks-uri, and the other way round. The service follows within 5 seconds.`,
   names: ['ID'],
-  options: { scope, audience, 'exchange-audiences': exchangeAudiences },
+  options: {
+    ...permissionOptions,
+    ...proofOptions,
+    'remove-keys': { type: 'boolean', about: 'it has no keys any more' },
+    'remove-subject': { type: 'boolean', about: 'no token of a trusted issuer authenticates it any more' },
+    'remove-secret': { type: 'boolean', about: 'every secret of it ends' },
+  },
   async run({ names: [id], options }) {
-    const { scope: scopes, audience: audiences, 'exchange-audiences': exchangeAudiences } = options
-    const changes = {
-      ...(scopes.length > 0 && { scopes: splitValues(scopes, 'scope') }),
-      ...(audiences.length > 0 && { audiences: splitValues(audiences, 'audience') }),
-      ...(exchangeAudiences.length > 0 && {
-        exchangeAudiences: splitValues(exchangeAudiences, 'exchange-audiences'),
-      }),
-    }
-    if (Object.keys(changes).length === 0) {
-      throw new CommandError('nothing to change: give --scope, --audience or --exchange-audiences')
-    }
-    const client = await withServices(async ({ clients }) =>
-      (await clients.update(id, changes)) ? clients.read(id) : undefined,
-    )
-    if (!client) throw new CommandError(`there is no client ${id}`)
-    const json = {
-      id,
-      scopes: [...client.scopes],
-      audiences: [...client.audiences],
-      exchange_audiences: [...client.exchangeAudiences],
-    }
-    return { text: `The client ${id} is changed.`, json }
+    return withServices(async ({ clients, config }) => {
+      const proof = parseProofOptions(options, config.production)
+      const change = {
+        ...(options['remove-keys'] && { jwks: null, jwksUri: null }),
+        ...(options['remove-subject'] && { binding: null }),
+        ...(options['remove-secret'] && { secret: null }),
+        ...proof,
+      }
+      const permissions = parsePermissions(options)
+      if (Object.keys({ ...change, ...permissions }).length === 0)
+        throw new CommandError('nothing to change: see latchkey clients update --help')
+      const outcome = Object.keys(change).length > 0 ? await clients.changeProof(id, change) : 'changed'
+      if (outcome === 'unknown_client') throw new CommandError(`there is no client ${id}`)
+      if (outcome === 'no_proof_left') {
+        throw new CommandError(
+          `the client ${id} could not authenticate any more: give it a secret, keys or a subject first`,
+        )
+      }
+      if (outcome !== 'changed') throw new CommandError(describeBindingFault(outcome, proof.binding as SubjectBinding))
+      if (!(await clients.changePermissions(id, permissions))) throw new CommandError(`there is no client ${id}`)
+      return {
+        text: `The client ${id} is changed.`,
+        json: { id, changed: Object.keys({ ...change, ...permissions }) },
+      }
+    })
   },
 })
 
@@ -97,24 +128,30 @@ const list = command({
     }))
     return {
       text: table(
-        rows.map(({ id, scopes, audiences, exchangeAudiences, createdAt, previousSecretUntil }) => ({
-          id,
-          scopes: scopes.join(' '),
-          audiences: audiences.join(' ') || 'all',
-          'exchanges for': exchangeAudiences.join(' '),
-          created: time(createdAt),
-          'old secret until': time(previousSecretUntil),
+        rows.map((client) => ({
+          id: client.id,
+          scopes: client.scopes.join(' '),
+          audiences: client.audiences.join(' ') || 'all',
+          'exchanges for': client.exchangeAudiences.join(' '),
+          authentication: describeProof(client),
+          created: time(client.createdAt),
+          'old secret until': time(client.previousSecretUntil),
         })),
         'There are no clients.',
       ),
       json: {
-        clients: rows.map(({ id, scopes, audiences, exchangeAudiences, createdAt, previousSecretUntil }) => ({
-          id,
-          scopes,
-          audiences,
-          exchange_audiences: exchangeAudiences,
-          created_at: seconds(createdAt),
-          previous_secret_until: previousSecretUntil === undefined ? null : seconds(previousSecretUntil),
+        clients: rows.map((client) => ({
+          id: client.id,
+          scopes: client.scopes,
+          audiences: client.audiences,
+          exchange_audiences: client.exchangeAudiences,
+          created_at: seconds(client.createdAt),
+          previous_secret_until: client.previousSecretUntil === undefined ? null : seconds(client.previousSecretUntil),
+          has_secret: client.hasSecret,
+          jwks: client.jwks === undefined ? null : { keys: JSON.parse(client.jwks) as unknown },
+          jwks_uri: client.jwksUri ?? null,
+          issuer: client.binding?.issuer ?? null,
+          subject: client.binding?.subject ?? null,
         })),
       },
     }
@@ -138,10 +175,15 @@ The old secret is valid until the overlap ends, so that you can update services 
     const secret = generateClientSecret()
     const until = await withServices(({ clients }) => clients.rotateSecret({ id, secret }, overlap))
     if (until === undefined) throw new CommandError(`there is no client ${id}`)
-    const old = overlap === 0 ? 'The old secret has ended.' : `The old secret is valid until ${time(until)}.`
+    const old =
+      until === 0
+        ? 'It had no secret before.'
+        : overlap === 0
+          ? 'The old secret has ended.'
+          : `The old secret is valid until ${time(until)}.`
     return {
       text: `The client ${id} has a new secret, which is not shown again. ${old}\n${secret}`,
-      json: { id, secret, previous_secret_until: overlap === 0 ? null : seconds(until) },
+      json: { id, secret, previous_secret_until: overlap === 0 || until === 0 ? null : seconds(until) },
     }
   },
 })
@@ -158,6 +200,20 @@ when it starts.`,
     return { text: `The client ${id} is deleted, and its tokens have ended.`, json: { id, deleted: true } }
   },
 })
+
+/** The permissions that the options change. An option without a value takes everything of its kind away. */
+function parsePermissions(options: {
+  scope: readonly string[]
+  audience: readonly string[]
+  'exchange-audiences': readonly string[]
+}): Partial<ClientPermissions> {
+  const { scope, audience, 'exchange-audiences': exchange } = options
+  return {
+    ...(scope.length > 0 && { scopes: splitValues(scope, 'scope') }),
+    ...(audience.length > 0 && { audiences: splitValues(audience, 'audience') }),
+    ...(exchange.length > 0 && { exchangeAudiences: splitValues(exchange, 'exchange-audiences') }),
+  }
+}
 
 /** An option may be repeated, or hold several values with spaces between them, like a `scope` in a token. */
 function splitValues(given: readonly string[], name: string): string[] {
@@ -177,8 +233,8 @@ function parseOverlap(text: string): number {
 
 export const clients = group('Manage clients: the services and gateways that call this service', {
   create,
-  update,
   list,
+  update,
   rotate,
   delete: remove,
 })

@@ -5,6 +5,7 @@ import { readVersion } from '../version.js'
 import { clients } from './clients.js'
 import { group } from './command.js'
 import { hash } from './hash.js'
+import { issuers } from './issuers.js'
 import { keys } from './keys.js'
 import { migrate } from './migrate.js'
 import { secrets } from './secrets.js'
@@ -15,7 +16,7 @@ import { users } from './users.js'
 const latchkey = group(
   `Latchkey, a token service. Commands use the database and the Redis of the environment (DATABASE_URL, REDIS_URL).
 Run them with the environment of the service.`,
-  { serve, migrate, keys, clients, users, sessions, secrets, hash },
+  { serve, migrate, keys, clients, issuers, users, sessions, secrets, hash },
 )
 
 const hints = {

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clients, createClients } from '../clients/clients.js'
+import { createSignerKeys } from '../clients/signer-keys.js'
+import { createTrustedIssuers, type TrustedIssuers } from '../clients/trusted-issuers.js'
 import type { StoresConfig } from '../config/config.js'
 import { readStoresConfig } from '../config/read.js'
 import type { Database } from '../database/database.js'
@@ -19,6 +21,7 @@ export interface Services {
   factors: Factors
   database: Database
   clients: Clients
+  issuers: TrustedIssuers
   sessions: SessionStore
 }
 
@@ -42,7 +45,10 @@ export async function withServices<Result>(act: (services: Services) => Promise<
     const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
     const users = createUsers(database, hashing)
     const factors = createFactors(database, undefined)
-    return await act({ config, users, factors, clients: createClients(database), sessions, database })
+    // A command fetches no keys.
+    const keys = createSignerKeys({ plainHttp: !config.production, onFailure: () => {} })
+    const issuers = createTrustedIssuers(database, keys.ofIssuer)
+    return await act({ config, users, factors, clients: createClients(database), issuers, sessions, database })
   } finally {
     await stores.close()
   }

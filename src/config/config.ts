@@ -55,6 +55,7 @@ export interface RedisConfig {
 /** What opens the stores and keeps the rules of their content. It holds none of the service's own secrets. */
 export type StoresConfig = Pick<
   Config,
+  | 'production'
   | 'databaseUrl'
   | 'redis'
   | 'accessTtl'

@@ -156,10 +156,12 @@ export function readDataSecrets(env: Environment): readonly [string, ...string[]
 export function readStoresConfig(env: Environment): StoresConfig {
   const faults: string[] = []
   const context = { production: false, port: 0, issuer: '' }
-  const config = readStores(createReader(env, context, faults), faults)
+  const read = createReader(env, context, faults)
+  const production = read('NODE_ENV') === 'production'
+  const config = readStores(read, faults)
   if (faults.length > 0) throw new ConfigError(faults)
   // The command line issues no access tokens, so its ACCESS_TTL must not shorten or prolong the revocation feed.
-  return { ...config, accessTtl: 0 }
+  return { ...config, production, accessTtl: 0 }
 }
 
 /**
@@ -190,7 +192,7 @@ function createReader(env: Environment, context: Context, faults: string[]): Rea
   }
 }
 
-function readStores(read: Read, faults: string[]): StoresConfig {
+function readStores(read: Read, faults: string[]): Omit<StoresConfig, 'production'> {
   return {
     databaseUrl: read('DATABASE_URL'),
     redis: readRedis(read, faults),

@@ -96,6 +96,28 @@ export const migrations: Record<string, Migration> = {
   '0005-revocation-feed': {
     up: (db: Kysely<unknown>) => createRevocationFeed(db),
   },
+  // Clients that authenticate with keys of their own, or with a token of a trusted issuer.
+  '0006-workloads': {
+    async up(db: Kysely<unknown>) {
+      for (const column of ['jwks', 'jwks_uri', 'issuer', 'subject']) {
+        await sql`ALTER TABLE clients ADD COLUMN ${sql.ref(column)} text`.execute(db)
+      }
+      // A token authenticates one client.
+      await sql`CREATE UNIQUE INDEX clients_by_subject ON clients (issuer, subject)`.execute(db)
+      await sql`
+        CREATE TABLE trusted_issuers (
+          name text PRIMARY KEY,
+          issuer text NOT NULL,
+          jwks_uri text,
+          jwks text,
+          ca_file text,
+          bearer_file text,
+          created_at bigint NOT NULL
+        )`.execute(db)
+      await sql`CREATE TABLE single_uses (id text PRIMARY KEY, expires_at bigint NOT NULL)`.execute(db)
+      await sql`CREATE INDEX single_uses_by_expiry ON single_uses (expires_at)`.execute(db)
+    },
+  },
   '0007-exchange-audiences': {
     async up(db: Kysely<unknown>) {
       await sql`ALTER TABLE clients ADD COLUMN exchange_audiences text NOT NULL DEFAULT ''`.execute(db)

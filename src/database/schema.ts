@@ -13,6 +13,8 @@ export interface Tables {
   revocation_feed: RevocationFeedRow
   revocations: RevocationRow
   revocation_retention: RevocationRetentionRow
+  trusted_issuers: TrustedIssuerRow
+  single_uses: SingleUseRow
   factors: FactorRow
   recovery_codes: RecoveryCodeRow
   used_tickets: UsedTicketRow
@@ -48,7 +50,7 @@ export interface UserRow {
 
 export interface ClientRow {
   id: string
-  /** SHA-256, hex. */
+  /** SHA-256, hex. 64 zeros: the client has no secret. */
   secret_hash: string
   /** The previous secret, valid until `previous_secret_until`, so that services can change theirs one by one. */
   previous_secret_hash: string | null
@@ -59,7 +61,35 @@ export interface ClientRow {
   audiences: string
   /** Space-separated. The audiences for which the client may exchange a person's token. Empty: none. */
   exchange_audiences: string
+  /** Public keys with which the client signs its assertions: a JSON list of JWKs. At most one of `jwks` and `jwks_uri` is set. */
+  jwks: string | null
+  jwks_uri: string | null
+  /** A token of the trusted issuer of this name, for this subject, authenticates the client. Both are set, or neither. */
+  issuer: string | null
+  subject: string | null
   created_at: number
+}
+
+/** An issuer whose tokens may authenticate clients. */
+export interface TrustedIssuerRow {
+  name: string
+  /** Several issuers may have the same one: many Kubernetes clusters keep the default. */
+  issuer: string
+  /** The address of the keys. Null with `jwks`, and when the keys are discovered from the issuer. */
+  jwks_uri: string | null
+  /** A JSON list of JWKs. */
+  jwks: string | null
+  /** The path of a PEM file with the certificate authorities of the addresses of the keys. */
+  ca_file: string | null
+  /** The path of a file with a bearer token for these addresses. */
+  bearer_file: string | null
+  created_at: number
+}
+
+/** Something that was used, and may be used once. Used only without Redis. */
+export interface SingleUseRow {
+  id: string
+  expires_at: number
 }
 
 /** Used only without Redis. */

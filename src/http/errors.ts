@@ -258,7 +258,21 @@ export const refusal = {
       'another client has this id: choose another, or rotate the secret of that client',
     ),
 
-  noSuch: (what: 'account' | 'client') => new WireError(404, 'not_found', `this ${what} does not exist`),
+  /** A token of a trusted issuer authenticates one client. */
+  subjectTaken: () =>
+    new WireError(409, 'subject_taken', 'another client is bound to this subject: remove its binding first'),
+
+  issuerNameTaken: () =>
+    new WireError(409, 'issuer_name_taken', 'another trusted issuer has this name: choose another, or delete that one'),
+
+  issuerInUse: (clients: readonly string[]) =>
+    new WireError(
+      409,
+      'issuer_in_use',
+      `clients are bound to this issuer: ${clients.join(', ')}: remove their bindings`,
+    ),
+
+  noSuch: (what: 'account' | 'client' | 'issuer') => new WireError(404, 'not_found', `this ${what} does not exist`),
 
   notFound: () => new WireError(404, 'not_found', 'this address does not exist'),
 

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { ASSERTION_ALGORITHMS } from '@latchkey/verifier/assertion'
 import type { FastifyReply } from 'fastify'
 import { Jwks, Metadata } from '../../schemas/metadata.js'
 import { TOKEN_EXCHANGE } from '../../schemas/token.js'
@@ -11,7 +12,7 @@ interface Dependencies {
 
 /** Short enough that clients know a new key before it signs. */
 const CACHE_CONTROL = 'public, max-age=300'
-const AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
+const AUTHENTICATION = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
 
 /** `GET /.well-known/…`: the metadata that clients discover (RFC 8414), and the public keys (RFC 7517). */
 export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { issuer, ring }) => {
@@ -31,6 +32,9 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
     token_endpoint_auth_methods_supported: AUTHENTICATION,
     introspection_endpoint_auth_methods_supported: AUTHENTICATION,
     revocation_endpoint_auth_methods_supported: AUTHENTICATION,
+    token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+    introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+    revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
   }
 
   const send = (reply: FastifyReply, document: Buffer) =>

@@ -61,6 +61,20 @@ export const CLIENT_REVOCATION_RETENTION = (MAX_LIFETIME + 60) * 1000
 /** Milliseconds for which the feed keeps an entry longer than the last token that the entry ends: clocks differ. */
 export const FEED_SLACK = 60_000
 
+/**
+ * Milliseconds for which a store keeps the record of a use after the deadline of the use, because its clock may step back.
+ */
+export const USE_RETENTION = 60_000
+
+/** Something that may be used once before its deadline. Unix milliseconds. */
+export interface SingleUse {
+  /** A hash, because callers choose what it stands for. */
+  id: string
+  /** It cannot have been used before this time. */
+  notBefore: number
+  deadline: number
+}
+
 export type Rotation =
   /** The generation was current. The store has increased it by one. */
   | { outcome: 'rotated'; session: IssuableSession }
@@ -125,6 +139,11 @@ export interface SessionStore {
   revokeClient(clientId: string, notBefore: number): Promise<boolean>
   /** The client's own tokens that were issued at or before this time have ended. Unix seconds; 0 means none has ended. */
   clientNotBefore(clientId: string): Promise<number>
+  /**
+   * Records a use. Returns true for one caller on all replicas, and false for every other one, or if the deadline has passed on
+   * the clock of the store. Throws `Unavailable` if the store has lost its data since `notBefore`: it may have been used.
+   */
+  useOnce(use: SingleUse): Promise<boolean>
   /** An estimate of the number of living sessions in the whole store, at a bounded cost. It feeds a metric. */
   count(): Promise<number>
   /**

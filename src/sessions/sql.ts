@@ -13,6 +13,7 @@ import {
   type StoreOptions,
 } from './session.js'
 import { pruneSqlFeed, readSqlFeed, restartSqlFeed } from './sql-feed.js'
+import { useSqlOnce } from './sql-use-once.js'
 
 /** Milliseconds between two deletions of expired rows. Every query ignores a row from the moment it expires. */
 const SWEEP_INTERVAL = 60_000
@@ -41,6 +42,8 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
     const hasExpired = sql<SqlBool>`expires_at <= (SELECT ${now})`
     // Without a batch: the table has at most one row for each client.
     await db.deleteFrom('client_revocations').where(hasExpired).execute()
+    // Each authenticated assertion adds a row that lives for minutes.
+    await db.deleteFrom('single_uses').where(hasExpired).execute()
     if (accessTtl > 0) await pruneSqlFeed(database, accessTtl + FEED_SLACK)
     for (;;) {
       const expired = await db.selectFrom('sessions').select('sid').where(hasExpired).limit(SWEEP_BATCH).execute()
@@ -212,6 +215,8 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
         .execute()
       return Math.max(0, ...rows.map((row) => row.not_before))
     },
+
+    useOnce: (use) => useSqlOnce(database, use),
 
     async count() {
       const some = db.selectFrom('sessions').select('sid').where(isLiving).limit(COUNT_LIMIT).as('some')

@@ -12,6 +12,7 @@ export const operations = [
   'revokeAll',
   'revokeClient',
   'clientNotBefore',
+  'useOnce',
   'readFeed',
 ] as const satisfies readonly (keyof SessionStore)[]
 export type Operation = (typeof operations)[number]

@@ -6,7 +6,7 @@ import type { Answer, Call } from '../support/api.js'
 import { Authenticator } from '../support/authenticator.js'
 import { AuthenticatorApp } from '../support/authenticator-app.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
-import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
+import { keyFileSettings, makeKey, publicJwk, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 interface Media {
@@ -336,6 +336,16 @@ test('real answers match the document', async (t) => {
   await call('POST /admin/clients', 409, byAdmin({ json: { id: 'backend' } }))
   await call('GET /admin/clients', 200, byAdmin())
   await call('GET /admin/clients/{id}', 200, byAdmin(), '/admin/clients/backend')
+  const jwks = { keys: [publicJwk(await makeKey('ES256'))] }
+  await call('PATCH /admin/clients/{id}', 200, byAdmin({ json: { jwks } }), '/admin/clients/backend')
+  await call('PATCH /admin/clients/{id}', 400, byAdmin({ json: { issuer: 'x' } }), '/admin/clients/backend')
+  const issuer = { name: 'cluster', issuer: 'https://cluster.test', jwks }
+  await call('POST /admin/issuers', 201, byAdmin({ json: issuer }))
+  await call('POST /admin/issuers', 409, byAdmin({ json: issuer }))
+  await call('GET /admin/issuers', 200, byAdmin())
+  await call('GET /admin/issuers/{name}', 200, byAdmin(), '/admin/issuers/cluster')
+  await call('GET /admin/issuers/{name}', 404, byAdmin(), '/admin/issuers/nobody')
+  await call('DELETE /admin/issuers/{name}', 204, byAdmin(), '/admin/issuers/cluster')
   const changes = byAdmin({ json: { exchange_audiences: ['todo'] } })
   await call('PATCH /admin/clients/{id}', 200, changes, '/admin/clients/backend')
   await call('POST /admin/clients/{id}/secret', 200, byAdmin(), '/admin/clients/backend/secret')

@@ -380,3 +380,14 @@ async function redisTime(client: Redis): Promise<number> {
   const [seconds, micros] = (await client.time()).map(Number) as [number, number]
   return seconds * 1000 + Math.floor(micros / 1000)
 }
+
+test('use-once: returns 1 for the first use, and 0 for the next and after the deadline', async (t) => {
+  const { client, run } = await open(t)
+  const now = await redisTime(client)
+
+  t.equal(await run('use-once', ['lk1:{a}:o'], now + 5000, 60_000), 1)
+  t.equal(await run('use-once', ['lk1:{a}:o'], now + 5000, 60_000), 0)
+  t.equal(await client.pexpiretime('lk1:{a}:o'), now + 65_000, 'the record stays for a while after the deadline')
+  t.equal(await run('use-once', ['lk1:{b}:o'], now - 1, 60_000), 0)
+  t.equal(await client.exists('lk1:{b}:o'), 0)
+})

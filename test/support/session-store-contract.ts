@@ -343,6 +343,24 @@ export function sessionContract(store: Store): void {
     t.ok((await sessions.clientNotBefore('another')) < now + 60)
   })
 
+  test(`${store}: something is used once, on any replica and in any race, and never after its deadline`, async (t) => {
+    const { sessions, replica } = await openStore(t, store)
+    const other = await replica()
+    const now = Date.now()
+    const use = (id: string, deadline = now + 60_000) => ({ id, notBefore: now, deadline })
+
+    t.equal(await sessions.useOnce(use('a')), true)
+    t.equal(await sessions.useOnce(use('a')), false)
+    t.equal(await other.useOnce(use('a', now + 120_000)), false)
+    t.equal(await other.useOnce(use('b')), true)
+    t.equal(await sessions.useOnce(use('c', now - 1)), false)
+    t.equal(await sessions.useOnce(use('c', now - 1)), false)
+    for (let round = 0; round < 20; round += 1) {
+      const race = Array.from({ length: 8 }, (_, i) => (i % 2 ? other : sessions).useOnce(use(`race ${round}`)))
+      t.equal((await Promise.all(race)).filter(Boolean).length, 1)
+    }
+  })
+
   test(`${store}: S1 the feed names what ended, in its order, and nothing that had ended before`, async (t) => {
     const { sessions, replica, age } = await openFeed(t, store)
     const sub = newUserId()

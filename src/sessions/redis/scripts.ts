@@ -12,6 +12,7 @@ export const scripts = {
   lkRevokeSessions: { lua: lua('revoke-sessions') },
   lkFindUsernames: { lua: lua('find-usernames') },
   lkPublishRevocation: { lua: lua('publish-revocation'), numberOfKeys: 2 },
+  lkUseOnce: { lua: lua('use-once'), numberOfKeys: 1 },
   lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
   lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
   lkReadFeed: { lua: lua('read-feed'), numberOfKeys: 2 },
@@ -30,6 +31,7 @@ interface ScriptCommands {
   lkRevokeSessions(keys: number, ...args: string[]): Promise<string[]>
   lkFindUsernames(keys: number, ...sessions: string[]): Promise<(string | null)[]>
   lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
+  lkUseOnce(key: string, deadline: number, kept: number): Promise<number>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkEpoch(epoch: string): Promise<number>
   lkReadFeed(feed: string, retention: string, from: string, limit: number): Promise<FeedReply>

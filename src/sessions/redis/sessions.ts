@@ -10,7 +10,6 @@ import {
   sessionIndexKey,
   sessionKey,
 } from '@latchkey/verifier/redis-keys'
-import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshTokenPayload } from '../refresh-token.js'
 import {
@@ -22,11 +21,13 @@ import {
 } from '../session.js'
 import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
+import { countSessions } from './count-sessions.js'
 import { readRedisFeed } from './feed.js'
 import { toFields, toRotation, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
 import { defineScripts, scripts } from './scripts.js'
+import { useOnce } from './use-once.js'
 
 /** Milliseconds. A follower of the feed is stale after 1 s by default, so it can miss three heartbeats in a row. */
 const HEARTBEAT_INTERVAL = 250
@@ -38,11 +39,6 @@ const REVOCATIONS_BATCH = 500
 /** Sessions that one command looks up or rotates. Each such script blocks Redis for about 0.3 ms. */
 const USERNAMES_BATCH = 200
 const ROTATIONS_BATCH = 25
-
-/** Random keys from which a large Redis is estimated: the error is about 6%, and Redis works for 0.3 ms. */
-const SAMPLE_SIZE = 300
-/** Up to this number of keys, the count is exact. */
-const EXACT_COUNT_LIMIT = 1000
 
 interface RotationRequest {
   presented: RefreshTokenPayload
@@ -240,6 +236,8 @@ export function createRedisSessions(
         return Math.max(parseTime(key, notBefore ?? '0'), parseTime(epochKey, epoch) - 1)
       }),
 
+    useOnce: (use) => mapErrors(() => useOnce(redis, replicated, use)),
+
     count: () =>
       mapErrors(async () => {
         const nodes = isCluster(client) ? client.nodes('master') : [client]
@@ -280,14 +278,4 @@ function parseTime(key: string, value: string | null): number {
   if (seconds === undefined)
     throw new Error(`the value of ${key} is not a Unix time: delete the key, and revoke the client's tokens again`)
   return seconds
-}
-
-/** Estimates how many keys of a node are sessions. */
-async function countSessions(node: Redis): Promise<number> {
-  const [before = '', after = ''] = sessionKey('*', '').split('*')
-  const isSession = (key: string | null) => key?.startsWith(before) && key.includes(after)
-  const keys = await node.dbsize()
-  if (keys <= EXACT_COUNT_LIMIT) return (await node.keys('lk1:*')).filter(isSession).length
-  const sample = await Promise.all(Array.from({ length: SAMPLE_SIZE }, () => node.randomkey()))
-  return Math.round((keys * sample.filter(isSession).length) / SAMPLE_SIZE)
 }

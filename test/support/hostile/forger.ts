@@ -44,8 +44,9 @@ export class Forger {
     readonly canary: string,
     /** An Ed25519 key that signs instead of the secret. */
     key?: PrivateKey,
+    typ = 'at+jwt',
   ) {
-    this.header = { alg: key?.alg ?? 'HS256', typ: 'at+jwt', kid: key?.kid ?? kidOf(secret) }
+    this.header = { alg: key?.alg ?? 'HS256', typ, kid: key?.kid ?? kidOf(secret) }
     this.#key = key && createPrivateKey({ key: key as JsonWebKey, format: 'jwk' })
     this.#isStamped = withGenuineJti(JSON.stringify(claims)) === JSON.stringify(claims)
   }

@@ -102,14 +102,19 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   return deepFreeze(value) as unknown as AccessTokenClaims
 }
 
+export interface TimeClaims {
+  exp: number
+  iat?: number
+  nbf?: number
+}
+
 /**
  * Checks `exp`, `iat` and `nbf` (RFC 7519 §4.1).
  *
  * @param now Unix milliseconds
  * @throws TokenError
  */
-export function checkTime(claims: AccessTokenClaims, now: number): void {
-  const { exp, iat, nbf = 0 } = claims as AccessTokenClaims & { nbf?: number }
+export function checkTime({ exp, iat = 0, nbf = 0 }: TimeClaims, now: number): void {
   const seconds = now / 1000
   // Each condition is negated, so that a clock that returns NaN accepts nothing.
   if (!(seconds < exp)) throw new TokenError('expired', 'the token has expired')
@@ -124,7 +129,7 @@ export function isId(value: unknown): value is string {
 }
 
 /** Whether code that copies or walks the claims later is safe. */
-function hasSafeShape(claims: object, depth = MAX_DEPTH): boolean {
+export function hasSafeShape(claims: object, depth = MAX_DEPTH): boolean {
   if (depth === 0) return false
   for (const name in claims) {
     // If code copies such a member into another object, it may change the object's prototype.
@@ -152,6 +157,7 @@ function isRole(value: unknown): value is string {
   return typeof value === 'string' && ROLE.test(value)
 }
 
-function isTime(value: unknown): value is number {
+/** Whether the value is a whole number of seconds after 1970. */
+export function isTime(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0
 }
