@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { basicAuthorization, createClient } from '../support/clients.js'
-import { claimsOf } from '../support/hostile/forger.js'
+import { claimsOf } from '../support/decode.js'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
 
 const BILLS = 'https://bills.test/v1'

@@ -5,7 +5,7 @@ import { basicAuthorization, createClient } from '../support/clients.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { exchange } from '../support/exchange.js'
 import { unixSeconds as now, withClaims } from '../support/gateways/tokens.js'
-import { claimsOf } from '../support/hostile/forger.js'
+import { claimsOf } from '../support/decode.js'
 import { scrape } from '../support/scrape.js'
 import { PASSWORD, type Store, startService, stores } from '../support/service.js'
 

@@ -2,7 +2,8 @@ import { createServer } from 'node:http'
 import { test } from 'tap'
 import { createClient } from '../support/clients.js'
 import { exchange } from '../support/exchange.js'
-import { byCase, claimsOf, Forger, hostileTokens } from '../support/hostile/tokens.js'
+import { claimsOf } from '../support/decode.js'
+import { byCase, Forger, hostileTokens } from '../support/hostile/tokens.js'
 import { JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 
 test('J1–J35: a subject token with one defect is not exchanged, and the answer is the same for each', async (t) => {
