@@ -1,8 +1,8 @@
 import { createServer } from 'node:http'
 import { test } from 'tap'
 import { createClient } from '../support/clients.js'
-import { exchange } from '../support/exchange.js'
 import { claimsOf } from '../support/decode.js'
+import { exchange } from '../support/exchange.js'
 import { byCase, Forger, hostileTokens } from '../support/hostile/tokens.js'
 import { JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 
