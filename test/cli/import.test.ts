@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
+import { eventually } from '../support/eventually.js'
 import {
   environmentOf,
   LATCHKEY_PROGRAM,
@@ -145,9 +146,7 @@ for (const setting of storeCombinations) {
         env: { PATH: process.env.PATH, ...operatorEnvironment(env) },
       })
       const exited = once(child, 'exit')
-      while (child.exitCode === null && (await countUsers(env)) < BIG * part) {
-        await new Promise((resolve) => setTimeout(resolve, 5))
-      }
+      await eventually(async () => child.exitCode !== null || (await countUsers(env)) >= BIG * part, 200_000)
       child.kill('SIGKILL')
       t.strictSame(await exited, [null, 'SIGKILL'], 'killed in the middle')
     }

@@ -3,7 +3,8 @@ import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync,
 import { dirname, join } from 'node:path'
 import { calculateJwkThumbprint, importSPKI, type JWK, jwtVerify } from 'jose'
 import { test } from 'tap'
-import { algorithms, decodeHeader, jwkSet, keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
+import { decodeHeader } from '../support/decode.js'
+import { algorithms, jwkSet, keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { latchkey, latchkeyProcess } from '../support/latchkey.js'
 import { PASSWORD, startService, temporaryFolder } from '../support/service.js'
 

@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import type { Api } from '../support/api.js'
-import { claimsOf } from '../support/gateways/tokens.js'
+import { claimsOf } from '../support/decode.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 const stepUp = (api: Api, bearer: string, json: object) => api.call('/login/step-up', { bearer, json })

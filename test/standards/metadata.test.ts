@@ -23,6 +23,7 @@ test('metadata follows RFC 8414 under both names, and its addresses exist', asyn
       jwks_uri: 'https://auth.example.com/.well-known/jwks.json',
       response_types_supported: [],
       grant_types_supported: ['client_credentials', 'refresh_token'],
+      acr_values_supported: ['1', '2'],
       token_endpoint_auth_methods_supported: methods,
       introspection_endpoint_auth_methods_supported: methods,
       revocation_endpoint_auth_methods_supported: methods,

@@ -18,6 +18,7 @@ import {
   type StoreOptions,
 } from '../../src/sessions/session.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
+import { eventually } from './eventually.js'
 import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
 import { type Store, temporaryFolder } from './service.js'
@@ -72,16 +73,28 @@ export interface TestDatabase {
   openAgain(): Promise<Database>
 }
 
-export async function openTestDatabase(t: Test, store: 'sqlite' | 'postgres'): Promise<TestDatabase> {
+/** @param parameters options of `pg` in the address of a Postgres, which take precedence over those of the service */
+export async function openTestDatabase(
+  t: Test,
+  store: 'sqlite' | 'postgres',
+  parameters: Record<string, string> = {},
+): Promise<TestDatabase> {
   let url = `sqlite:${join(temporaryFolder(t), 'latchkey.db')}`
   if (store === 'postgres') {
     const created = await createPostgresDatabase()
     t.teardown(created.drop)
-    url = created.url
+    url = `${created.url}?${new URLSearchParams(parameters)}`
   }
   const openAgain = async () => {
     const database = await openDatabase(url, () => {})
     t.teardown(() => database.close())
+    // On a busy machine the first connection may exceed its 400 ms.
+    await eventually(async () =>
+      database.ping().then(
+        () => true,
+        () => false,
+      ),
+    )
     return database
   }
   return { url, database: await openAgain(), openAgain }

@@ -8,6 +8,7 @@ function bodyOf(path: string): object {
   if (path === '/admin/users') return { username: 'bob', password: PASSWORD }
   if (path === '/admin/clients') return { id: 'backend' }
   if (path === '/admin/issuers') return { name: 'cluster', issuer: 'https://cluster.test' }
+  if (path.endsWith('/mfa')) return { required: true }
   if (path.endsWith('/roles')) return { roles: ['editor'] }
   if (path.endsWith('/password')) return { password: 'seven tame otters hum' }
   return {}

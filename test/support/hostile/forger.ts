@@ -86,11 +86,6 @@ export function kidOf(secret: string): string {
   return jwkThumbprint({ kty: 'oct', k: base64url(secret) })
 }
 
-/** The claims of a token, without a check. */
-export function claimsOf(token: string): SessionClaims {
-  return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
-}
-
 /** A group of hostile tokens. `as` sets the id and code of the tokens that follow. */
 export function collectTokens(list: HostileToken[]) {
   return (id: string, code: TokenErrorCode) => (what: string, token: string) => {
