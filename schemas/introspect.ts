@@ -66,3 +66,13 @@ export const Introspect = {
   ),
   response: { 200: IntrospectResponse, ...commonErrorResponses(401, 403) },
 }
+
+/** {@link Introspect} with the account claims that the tokens of a service carry. */
+export function introspectSchema(accountClaims: readonly string[]): typeof Introspect {
+  if (accountClaims.length === 0) return Introspect
+  const claim = Type.Optional(Type.Unsafe<string | number | boolean>({ description: 'Claim of the account' }))
+  const { properties, ...options } = IntrospectResponse
+  const claims = Object.fromEntries(accountClaims.map((name) => [name, claim]))
+  const response = Type.Object({ ...properties, ...claims }, options) as unknown as typeof IntrospectResponse
+  return { ...Introspect, response: { ...Introspect.response, 200: response } }
+}

@@ -9,6 +9,8 @@ export type AuditEvent =
   | ({ event: 'user.created' | 'user.deleted'; sub: string } & Actor)
   | ({ event: 'user.disabled' | 'user.enabled' | 'user.password_reset'; sub: string } & Actor)
   | ({ event: 'user.roles_changed'; sub: string; roles: readonly string[] } & Actor)
+  | ({ event: 'user.renamed'; sub: string; username: string } & Actor)
+  | ({ event: 'user.claims_changed'; sub: string; claims: readonly string[] } & Actor)
   | { event: 'user.password_changed'; sub: string }
   | { event: 'user.password_refused'; reason: string; sub: string }
   | { event: 'user.create_refused'; reason: string }

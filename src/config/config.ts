@@ -25,6 +25,8 @@ export interface Config {
   readonly mfa: 'optional' | 'required'
   readonly relyingParty: { readonly id: string; readonly origins: readonly string[] }
   readonly bootstrapClient: ClientCredentials | undefined
+  /** Names of account claims that tokens carry. */
+  readonly accountClaims: readonly string[]
   readonly passwordMinLength: number
   readonly hashConcurrency: number
   readonly hashQueue: number

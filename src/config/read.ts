@@ -55,6 +55,7 @@ export function readConfig(env: Environment): EnvironmentConfig {
     host: read('HOST'),
     audiences: read('AUDIENCE'),
     signUp: read('SIGNUP'),
+    accountClaims: read('ACCOUNT_CLAIMS'),
     mfa: read('MFA'),
     relyingParty: { id: read('WEBAUTHN_RP_ID'), origins: read('WEBAUTHN_ORIGINS') },
     hashCost: read('HASH_COST'),

@@ -2,6 +2,7 @@ import { databaseUrl, httpUrl, redisUrls } from './addresses.js'
 import { duration } from './duration.js'
 import { list } from './list.js'
 import {
+  accountClaims,
   addressRanges,
   clientCredentials,
   domain,
@@ -135,6 +136,11 @@ export const settings = {
   BOOTSTRAP_CLIENT: optional(
     'ID:SECRET of a client with the scopes introspect and admin, created if missing. Or BOOTSTRAP_CLIENT_FILE',
     clientCredentials,
+  ),
+  ACCOUNT_CLAIMS: setting<string[]>(
+    'Claims of an account that its tokens carry, comma-separated, such as email,tenant,plan; without it they carry none',
+    () => [],
+    accountClaims,
   ),
   PASSWORD_MIN_LENGTH: setting(
     'Characters in a new password (NIST SP 800-63B-4: 15 for a single factor)',

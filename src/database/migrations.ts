@@ -155,4 +155,9 @@ export const migrations: Record<string, Migration> = {
       await sql`CREATE INDEX used_tickets_expires_at ON used_tickets (expires_at)`.execute(db)
     },
   },
+  '0009-claims-of-accounts': {
+    async up(db: Kysely<unknown>) {
+      await sql`ALTER TABLE users ADD COLUMN claims text`.execute(db)
+    },
+  },
 }

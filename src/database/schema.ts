@@ -46,6 +46,8 @@ export interface UserRow {
   factors_version: number
   /** 1: the account must sign in with two factors. */
   mfa_required: number
+  /** JSON object. Null: no claim. */
+  claims: string | null
 }
 
 export interface ClientRow {

@@ -7,12 +7,14 @@ import { parseScope } from '../scope.js'
 import type { RefreshTokenPayload, RefreshTokens } from '../sessions/refresh-token.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
+import type { TokenClaims } from '../users/account-claims.js'
 import { tokenResponse } from './token-response.js'
 
 export interface RefreshDependencies {
   sessions: SessionStore
   tokens: AccessTokens
   refreshTokens: RefreshTokens
+  tokenClaims: TokenClaims
   audit: Audit
 }
 
@@ -36,7 +38,7 @@ export async function redeemRefreshToken(
   dependencies: RefreshDependencies,
   limits: Limits,
 ): Promise<TokenResponse> {
-  const { sessions, refreshTokens, audit } = dependencies
+  const { sessions, refreshTokens, tokenClaims, audit } = dependencies
   const { scope } = limits
   const payload = refreshTokens.read(token)
   if (!payload) {
@@ -45,15 +47,18 @@ export async function redeemRefreshToken(
   }
   const { sub, sid } = payload
   await requireWithinSession(payload, clientId, limits, sessions)
+  // Read before the rotation: when the database is down, the refresh token is not spent.
+  const accountClaims = await tokenClaims.find(sub)
+  const issued = { accountClaims, ...(scope !== undefined && { scope }) }
 
   const rotation = await sessions.rotate(payload, clientId)
   switch (rotation.outcome) {
     case 'rotated':
       audit(request, { event: 'refresh.rotated', ...payload })
-      return tokenResponse({ ...rotation.session, ...(scope !== undefined && { scope }) }, dependencies)
+      return tokenResponse({ ...rotation.session, ...issued }, dependencies)
     case 'replayed':
       audit(request, { event: 'refresh.replayed', ...payload })
-      return tokenResponse({ ...rotation.session, ...(scope !== undefined && { scope }) }, dependencies, rotation.age)
+      return tokenResponse({ ...rotation.session, ...issued }, dependencies, rotation.age)
     case 'reused': {
       const reused = { event: 'refresh.reused', ...payload, successor: rotation.successor } as const
       let sids: string[]

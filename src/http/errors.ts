@@ -206,6 +206,9 @@ export const refusal = {
       'another account has this user name, or one that looks like it: choose another',
     ),
 
+  userIdTaken: () =>
+    new WireError(409, 'id_taken', 'another account, or a client, has this id: choose another, or leave it out'),
+
   signUpClosed: () =>
     new WireError(404, 'not_found', 'sign-up is closed: ask an administrator for an account, or set SIGNUP=open'),
 

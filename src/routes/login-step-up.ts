@@ -15,7 +15,7 @@ type Dependencies = LiveTokenDependencies & SignInDependencies & SecondFactorDep
  * `auth_time`. A token of any audience will do: the service that demands the step-up may be the only audience of the session.
  */
 export const stepUp: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  const { sessions, audit } = dependencies
+  const { sessions, tokenClaims, audit } = dependencies
 
   app.post('/login/step-up', { schema: StepUp }, async (request, reply) => {
     const { sub, sid, amr: before = [] } = (await requireLiveToken(request, dependencies)).claims
@@ -35,9 +35,10 @@ export const stepUp: FastifyPluginAsyncTypebox<Dependencies> = async (app, depen
       amr = ['pwd']
     }
 
+    const accountClaims = await tokenClaims.find(sub)
     const session = await sessions.reauthenticate(sub, sid, amr)
     if (!session) throw refusal.invalidToken()
     audit(request, { event: 'login.stepped_up', sub, sid, amr })
-    return reply.header('cache-control', 'no-store').send(tokenResponse(session, dependencies))
+    return reply.header('cache-control', 'no-store').send(tokenResponse({ ...session, accountClaims }, dependencies))
   })
 }

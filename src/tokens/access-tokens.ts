@@ -4,6 +4,7 @@ import {
   TokenError,
   type TokenErrorCode,
 } from '@latchkey/verifier/access-token'
+import type { AccountClaims } from './account-claim-name.js'
 import type { JtiMac } from './jti-mac.js'
 import type { KeyRing, SigningKey, SigningKeys } from './key-ring.js'
 
@@ -36,6 +37,8 @@ export interface AccessTokenInput {
   /** The last authentication of the person, in Unix milliseconds, and its methods (RFC 8176). Omitted for a client. */
   authenticatedAt?: number
   amr?: readonly string[]
+  /** The claims of the account that ACCOUNT_CLAIMS names. */
+  accountClaims?: AccountClaims | undefined
   /** The end of the session in Unix milliseconds. The token expires then at the latest. */
   expiresAt?: number
   /** Unix seconds. `iat` is later than this time. */
@@ -95,8 +98,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     issuer,
     audiences,
 
-    issue({ sub, sid, clientId, scope, audience, roles, authenticatedAt, amr, ...times }) {
-      const { expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0 } = times
+    issue({ sub, sid, clientId, scope, audience, roles, authenticatedAt, amr, ...rest }) {
+      const { expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0, accountClaims } = rest
       const iat = Math.max(Math.floor(now() / 1000), issuedAfter + 1)
       const exp = Math.min(iat + Math.floor(accessTtl / 1000), Math.floor(expiresAt / 1000))
       const claims = jtiMac.addJti({
@@ -114,6 +117,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         ...(authenticatedAt !== undefined && { auth_time: Math.floor(authenticatedAt / 1000) }),
         // The method `mfa` means that several factors were checked (RFC 8176 §2).
         ...(amr !== undefined && { amr: [...amr], acr: amr.includes('mfa') ? '2' : '1' }),
+        ...accountClaims,
       })
       return { token: sign(claims, options.ring.keys()[0]), expiresIn: Math.max(0, exp - iat) }
     },

@@ -320,6 +320,8 @@ test('real answers match the document', async (t) => {
   await call('GET /admin/users/{id}', 200, byAdmin(), user)
   await call('GET /admin/users/{id}', 404, byAdmin(), '/admin/users/nobody')
   await call('PUT /admin/users/{id}/roles', 204, byAdmin({ json: { roles: 'editor' } }), `${user}/roles`)
+  await call('PUT /admin/users/{id}/claims', 204, byAdmin({ json: { claims: { plan: 'gold' } } }), `${user}/claims`)
+  await call('PUT /admin/users/{id}/username', 200, byAdmin({ json: { username: 'Ada' } }), `${user}/username`)
   await call('POST /admin/users/{id}/password', 204, byAdmin({ json: { password: renewed } }), `${user}/password`)
   await call('POST /admin/users/{id}/disable', 204, byAdmin(), `${user}/disable`)
   await call('POST /admin/users/{id}/enable', 204, byAdmin(), `${user}/enable`)

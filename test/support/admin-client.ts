@@ -18,6 +18,8 @@ export const ADMIN_ROUTES: [method: string, path: string][] = [
   ['POST', `/admin/users/${UNKNOWN_USER_ID}/enable`],
   ['POST', `/admin/users/${UNKNOWN_USER_ID}/password`],
   ['PUT', `/admin/users/${UNKNOWN_USER_ID}/roles`],
+  ['PUT', `/admin/users/${UNKNOWN_USER_ID}/username`],
+  ['PUT', `/admin/users/${UNKNOWN_USER_ID}/claims`],
   ['PUT', `/admin/users/${UNKNOWN_USER_ID}/mfa`],
   ['GET', `/admin/users/${UNKNOWN_USER_ID}/factors`],
   ['DELETE', `/admin/users/${UNKNOWN_USER_ID}/factors`],
