@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
-import { example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
+import { Act, example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
 
 /** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
 export const IntrospectResponse = Type.Object(
@@ -21,6 +21,7 @@ export const IntrospectResponse = Type.Object(
     auth_time: Type.Optional(Time),
     amr: Type.Optional(Type.Array(Type.String(), { description: 'RFC 8176: `pwd`, `otp`, `hwk`, `swk`, `mfa`' })),
     acr: Type.Optional(Type.String({ description: '`1`: one factor. `2`: two factors' })),
+    act: Type.Optional(Act),
   },
   {
     description: 'The claims of an active access token, or `{"active":false}`',

@@ -117,6 +117,11 @@ export const exampleJwks = {
     },
   ],
 }
+export const ExchangeAudiences = stringList(
+  ScopeToken,
+  SCOPE,
+  'Audiences for which the client may exchange the token of a person (RFC 8693). Empty means none',
+)
 
 export const User = Type.Object(
   {

@@ -9,6 +9,8 @@ export interface Config {
   readonly audiences: readonly [string, ...string[]]
   /** Unused when there is a key file. */
   readonly jwtSecrets: readonly [string, ...string[]]
+  /** `audience`: each audience has an HS256 key of its own, derived from the shared secret. */
+  readonly jwtSecretMode: 'shared' | 'audience'
   readonly jwtKeysFile: string | undefined
   readonly refreshSecrets: readonly [string, ...string[]]
   readonly databaseUrl: string

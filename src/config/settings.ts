@@ -65,6 +65,11 @@ export const settings = {
     'HS256 secrets of at least 32 bytes, comma-separated: the first signs, all verify. Or JWT_SECRET_FILE',
     macKeys,
   ),
+  JWT_SECRET_MODE: setting(
+    'shared: JWT_SECRET signs all tokens; audience: each audience has a key of its own, which latchkey keys secret prints',
+    'shared',
+    oneOf('shared', 'audience'),
+  ),
   JWT_KEYS_FILE: optional(
     'A private JWK Set (oct, EC P-256, RSA, Ed25519) instead: the first key signs, all verify. Changes are read at once',
     keyFile,

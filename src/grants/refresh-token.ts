@@ -8,6 +8,7 @@ import type { RefreshTokenPayload, RefreshTokens } from '../sessions/refresh-tok
 import type { SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 import type { TokenClaims } from '../users/account-claims.js'
+import { type AudienceParameters, requestedAudience } from './requested-audience.js'
 import { tokenResponse } from './token-response.js'
 
 export interface RefreshDependencies {
@@ -19,11 +20,9 @@ export interface RefreshDependencies {
 }
 
 /** What a refresh may ask of the new access token. */
-interface Limits {
+interface Limits extends AudienceParameters {
   /** A part of the session's scope (RFC 6749 §6). The session keeps its whole scope for later refreshes. */
   scope?: string | undefined
-  /** The session's own audience. Another audience needs another session. */
-  audience?: string | undefined
 }
 
 /**
@@ -90,9 +89,11 @@ export async function redeemRefreshToken(
 async function requireWithinSession(
   { sub, sid }: RefreshTokenPayload,
   clientId: string,
-  { scope, audience }: Limits,
+  { scope, ...target }: Limits,
   sessions: SessionStore,
 ): Promise<void> {
+  // The session's own audience. Another audience needs another session.
+  const audience = requestedAudience(target)
   if (scope === undefined && audience === undefined) return
   const session = (await sessions.list(sub)).find((each) => each.sid === sid)
   if (!session || (session.clientId !== clientId && session.clientId !== FIRST_PARTY_CLIENT_ID)) return

@@ -51,6 +51,37 @@ export const refusal = {
       'this service does not issue tokens for this audience: send one of AUDIENCE, and of the audiences of the client if it has any',
     ),
 
+  /** RFC 8707 §2. */
+  severalTargets: () =>
+    new WireError(400, 'invalid_target', 'a token is for one audience: send audience or resource, once'),
+
+  /** At a token exchange. The default of other grants would be a guess here. */
+  missingTarget: () =>
+    new WireError(400, 'invalid_target', 'audience is missing: name the service that the new token is for'),
+
+  /** At a token exchange (RFC 8693 §2.2.2). The same for every cause. */
+  invalidSubjectToken: () =>
+    new WireError(
+      400,
+      'invalid_request',
+      'subject_token is not valid: send a live access token of a person, for an audience of this client',
+    ),
+
+  tooManyActors: (most: number) =>
+    new WireError(
+      400,
+      'invalid_request',
+      `${most} clients act for this person already: exchange a token with fewer actors`,
+    ),
+
+  /** RFC 6749 §5.2. */
+  unauthorizedClient: () =>
+    new WireError(
+      400,
+      'unauthorized_client',
+      'this client may not exchange tokens: an administrator gives it exchange audiences',
+    ),
+
   /** At a refresh. */
   otherAudience: () =>
     new WireError(400, 'invalid_target', 'the session is for another audience: sign in again with this audience'),
@@ -151,6 +182,17 @@ export const refusal = {
       'invalid_token',
       `the token is for another audience: sign in with audience=${[...new Set(audiences)].join(' or audience=')}`,
       { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` },
+    ),
+
+  /** A token that a client got by exchange, where only the person may act. */
+  exchangedToken: () =>
+    new WireError(
+      401,
+      'invalid_token',
+      'a client got this token by exchange: send a token that the person signed in for',
+      {
+        'www-authenticate': `Bearer ${REALM}, error="invalid_token"`,
+      },
     ),
 
   /** @param scope has only characters of RFC 6749 §3.3, because it stands in a header */

@@ -1,5 +1,6 @@
 import {
   type AccessTokenClaims,
+  type Actor,
   createAccessTokenCheck,
   TokenError,
   type TokenErrorCode,
@@ -45,6 +46,14 @@ export interface AccessTokenInput {
   issuedAfter?: number
 }
 
+/** What a token exchange changes. Everything else is as in the subject token. */
+export interface ExchangeInput {
+  clientId: string
+  scope: string
+  audience: string
+  act: Actor
+}
+
 export type CheckedToken =
   | { valid: true; claims: AccessTokenClaims }
   | { valid: false; reason: TokenErrorCode; claims?: undefined }
@@ -56,6 +65,11 @@ export interface AccessTokens {
   readonly audiences: readonly [string, ...string[]]
   /** Issues a JWT access token (RFC 9068 §2). `expiresIn` is its lifetime in seconds. */
   issue(input: AccessTokenInput): { token: string; expiresIn: number }
+  /**
+   * Issues a token with the person, the session and the roles of `subject`, a token that passed {@link check} (RFC 8693 §2.2). It
+   * never outlives `subject`.
+   */
+  exchange(subject: AccessTokenClaims, input: ExchangeInput): { token: string; expiresIn: number }
   /**
    * Checks that this service issued the token, that its audience is one of {@link audiences}, and that it has not expired
    * (RFC 9068 §4). A token that another service signed with a shared key does not pass. The check says nothing about revocation.
@@ -119,7 +133,18 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         ...(amr !== undefined && { amr: [...amr], acr: amr.includes('mfa') ? '2' : '1' }),
         ...accountClaims,
       })
-      return { token: sign(claims, options.ring.keys()[0]), expiresIn: Math.max(0, exp - iat) }
+      return { token: sign(claims, options.ring.signingKey(audience)), expiresIn: Math.max(0, exp - iat) }
+    },
+
+    exchange(subject, { clientId, scope, audience, act }) {
+      const iat = Math.floor(now() / 1000)
+      const exp = Math.min(iat + Math.floor(accessTtl / 1000), subject.exp)
+      // What the subject token says of the person stays, also claims that a later version adds.
+      const claims = { ...subject, aud: audience, exp, iat, client_id: clientId, scope, act }
+      return {
+        token: sign(jtiMac.addJti(claims), options.ring.signingKey(audience)),
+        expiresIn: Math.max(0, exp - iat),
+      }
     },
 
     check(token) {

@@ -38,6 +38,7 @@ test('when only the secrets are set, every other setting has its documented defa
     issuer: 'http://localhost:3000',
     audiences: ['http://localhost:3000'],
     jwtSecrets: [JWT_SECRET],
+    jwtSecretMode: 'shared',
     jwtKeysFile: undefined,
     refreshSecrets: [REFRESH_SECRET],
     databaseUrl: 'sqlite:data/latchkey.db',

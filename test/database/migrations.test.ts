@@ -37,6 +37,7 @@ for (const [kind, create] of Object.entries(newDatabase)) {
   test(`${kind}: older accounts with names that look alike stay, and a new name cannot look like an existing ASCII name`, async (t) => {
     const url = await create(t)
     const before = await openDatabase(url, () => {})
+    await sql`ALTER TABLE clients DROP COLUMN exchange_audiences`.execute(before.db)
     await sql`DROP INDEX users_by_skeleton`.execute(before.db)
     await sql`ALTER TABLE users DROP COLUMN username_skeleton`.execute(before.db)
     await sql`ALTER TABLE users DROP COLUMN claims`.execute(before.db)

@@ -348,6 +348,8 @@ test('real answers match the document', async (t) => {
   await call('GET /admin/issuers/{name}', 200, byAdmin(), '/admin/issuers/cluster')
   await call('GET /admin/issuers/{name}', 404, byAdmin(), '/admin/issuers/nobody')
   await call('DELETE /admin/issuers/{name}', 204, byAdmin(), '/admin/issuers/cluster')
+  const changes = byAdmin({ json: { exchange_audiences: ['todo'] } })
+  await call('PATCH /admin/clients/{id}', 200, changes, '/admin/clients/backend')
   await call('POST /admin/clients/{id}/secret', 200, byAdmin(), '/admin/clients/backend/secret')
   await call('DELETE /admin/clients/{id}', 204, byAdmin(), '/admin/clients/backend')
 
