@@ -23,7 +23,7 @@ const ROUTES: [string, string[]][] = [
   ['/admin/users/nobody/password', ['POST']],
   ['/admin/users/nobody/roles', ['PUT']],
   ['/admin/clients', ['GET', 'HEAD', 'POST']],
-  ['/admin/clients/nobody', ['DELETE', 'GET', 'HEAD']],
+  ['/admin/clients/nobody', ['DELETE', 'GET', 'HEAD', 'PATCH']],
   ['/admin/clients/nobody/secret', ['POST']],
   ['/admin/sessions', ['DELETE', 'GET', 'HEAD']],
   ['/admin/sessions/9f8Hn1VnTz2cUWl0q3yJ8A', ['DELETE']],
