@@ -191,6 +191,17 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
       scopes: [],
       make: () => bearer(own(plain, { audience: 'todo' })),
     },
+    // The service never issues this one. It has a genuine `jti`, so that only the audience is wrong.
+    "a client's bearer token with the scope, for another audience": {
+      who: 'client',
+      way: 'bearer',
+      aud: 'todo',
+      scopes: every,
+      make: async () => {
+        const claims = claimsOf(await own(able, { scope: every.join(' '), audience: ISSUER }))
+        return bearer(new Forger(JWT_SECRET, claims, '', key).withClaims({ aud: 'todo' }))
+      },
+    },
     'an assertion of a client with the scope': {
       who: 'client',
       way: 'assertion',
