@@ -1,0 +1,70 @@
+import type { AccessTokenClaims } from '../token/claims.js'
+
+/** An HTTP answer of the sidecar, equal to the answer of the service at the same route. */
+export interface Answer {
+  status: number
+  headers: Readonly<Record<string, string>>
+  body: string
+}
+
+const CHALLENGE = 'Bearer realm="latchkey"'
+
+function refuse(status: number, error: string, description: string, headers: Record<string, string> = {}): Answer {
+  return {
+    status,
+    headers: { 'cache-control': 'no-store', ...headers, 'content-type': 'application/json; charset=utf-8' },
+    body: JSON.stringify({ error, error_description: description }),
+  }
+}
+
+const forbidden = (what: string) =>
+  refuse(403, 'insufficient_scope', `the token does not have the ${what} that the query demands`, {
+    'www-authenticate': `${CHALLENGE}, error="insufficient_scope"`,
+  })
+
+/** Every refusal. Made once, because none depends on the request. */
+export const refusals = {
+  missingToken: refuse(401, 'invalid_token', 'send a token: Authorization: Bearer …', {
+    'www-authenticate': CHALLENGE,
+  }),
+  invalidToken: refuse(401, 'invalid_token', 'the token is not valid, or its session has ended', {
+    'www-authenticate': `${CHALLENGE}, error="invalid_token"`,
+  }),
+  unavailable: refuse(503, 'temporarily_unavailable', 'the service cannot answer now: try again', {
+    'retry-after': '1',
+  }),
+  audience: forbidden('audience'),
+  scope: forbidden('scope'),
+  role: forbidden('role'),
+  misspelt: {
+    aud: misspelt('aud'),
+    scope: misspelt('scope'),
+    role: misspelt('role'),
+  },
+  ambiguous: (description: string) => refuse(400, 'invalid_request', description, { connection: 'close' }),
+  unreadable: refuse(400, 'invalid_request', 'the request cannot be read'),
+  notFound: refuse(404, 'not_found', 'this address does not exist'),
+  unknownMethod: refuse(501, 'invalid_request', 'this service does not know the method'),
+  methodNotAllowed: refuse(405, 'invalid_request', 'this address takes GET, HEAD', { allow: 'GET, HEAD' }),
+  fault: refuse(500, 'server_error', 'the sidecar failed: its log has the cause'),
+}
+
+function misspelt(name: string): Answer {
+  return refuse(403, 'invalid_request', `the query has a misspelt parameter that looks like ${name}: write ${name}`)
+}
+
+/** The answer always has every header. A gateway overwrites its caller's headers only with headers of this answer. */
+export function admit(claims: AccessTokenClaims): Answer {
+  return {
+    status: 200,
+    headers: {
+      'cache-control': 'no-store',
+      'x-auth-sub': claims.sub,
+      'x-auth-sid': claims.sid ?? '',
+      'x-auth-client-id': claims.client_id,
+      'x-auth-scope': claims.scope,
+      'x-auth-roles': claims.roles?.join(' ') ?? '',
+    },
+    body: '',
+  }
+}
