@@ -46,6 +46,7 @@ export async function openSessions(redisUrl: string) {
         scope: 'todo:read todo:write',
         audience: ISSUER,
         roles: [],
+        amr: ['pwd'],
         deviceName: 'bench',
         ip: '127.0.0.1',
         userAgent: 'bench',

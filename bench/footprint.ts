@@ -99,6 +99,7 @@ export async function createSessions(sessions: SessionStore, count: number, each
             scope: 'todo:read todo:write',
             audience: ISSUER,
             roles: [],
+            amr: ['pwd'],
             deviceName: null,
             ip: '203.0.113.7',
             userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',

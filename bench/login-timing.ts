@@ -10,7 +10,7 @@ import { startServer } from './server.js'
 
 /**
  * Measures whether the time of a refused sign-in reveals that an account exists. The bench tries unknown names, wrong
- * passwords and disabled accounts in random order, one at a time. For each pair of kinds it prints the AUC: how often the
+ * passwords, disabled accounts and accounts with a second factor in random order, one at a time. For each pair of kinds it prints the AUC: how often the
  * first kind takes longer than the second. 0.5 reveals nothing, and the target is 0.45 to 0.55.
  */
 const EACH = Number(process.env.BENCH_EACH ?? 500)
@@ -19,7 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
 const databaseUrl = `sqlite:${join(folder, 'bench.db')}`
 const url = 'http://127.0.0.1:7310'
 
-type Kind = 'unknown' | 'wrong' | 'disabled'
+type Kind = 'unknown' | 'wrong' | 'disabled' | 'factor'
 interface Attempt {
   kind: Kind
   username: string
@@ -47,9 +47,10 @@ try {
       { kind: 'unknown', username: `nobody${i}`, password: PASSWORD },
       { kind: 'wrong', username: `active${i}`, password: `not ${PASSWORD}` },
       { kind: 'disabled', username: `disabled${i}`, password: PASSWORD },
+      { kind: 'factor', username: `factor${i}`, password: `not ${PASSWORD}` },
     ]).flat()
     for (const attempt of attempts.slice(0, 60)) await timeOf({ ...attempt, username: `warm-${attempt.username}` })
-    const times: Record<Kind, number[]> = { unknown: [], wrong: [], disabled: [] }
+    const times: Record<Kind, number[]> = { unknown: [], wrong: [], disabled: [], factor: [] }
     for (const attempt of shuffle(attempts)) times[attempt.kind].push(await timeOf(attempt))
 
     for (const [kind, own] of Object.entries(times)) {
@@ -61,6 +62,8 @@ try {
       ['unknown', 'wrong'],
       ['unknown', 'disabled'],
       ['wrong', 'disabled'],
+      ['wrong', 'factor'],
+      ['unknown', 'factor'],
     ] as const) {
       process.stdout.write(`AUC ${one} / ${other}: ${auc(times[one], times[other]).toFixed(3)} over ${EACH} each\n`)
     }
@@ -83,7 +86,7 @@ async function makeAccounts(): Promise<void> {
     .where('id', '=', first.id)
     .executeTakeFirstOrThrow()
   for (let i = 0; i < EACH; i += 1) {
-    for (const kind of ['active', 'disabled']) {
+    for (const kind of ['active', 'disabled', 'factor']) {
       await database.db
         .insertInto('users')
         .values({
@@ -93,6 +96,7 @@ async function makeAccounts(): Promise<void> {
           username_key: `${kind}${i}`,
           username_skeleton: `${kind}${i}`,
           disabled_at: kind === 'disabled' ? template.created_at : null,
+          factors: kind === 'factor' ? 2 : 0,
         })
         .execute()
     }

@@ -44,6 +44,7 @@ export async function seedSessions(
           scope: 'todo:read todo:write',
           audience: config.audiences[0],
           roles: [],
+          amr: ['pwd'],
           deviceName: 'bench',
           ip: '127.0.0.1',
           userAgent: 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0',

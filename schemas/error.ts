@@ -26,6 +26,10 @@ const errors = {
     examples: [
       body('invalid_token', 'the token is not valid, or its session has ended'),
       body('invalid_grant', 'user name or password is wrong'),
+      body(
+        'insufficient_user_authentication',
+        'the person must have signed in with two factors, at most 300 s ago: step up, and use the new token',
+      ),
       body('invalid_client', 'client authentication failed: send id and secret by HTTP Basic or in the body'),
     ],
   },
@@ -49,10 +53,14 @@ const errors = {
     examples: [body('invalid_request', 'this address takes POST')],
   },
   409: {
-    description: 'The user name, or the id of the client, is taken',
+    description:
+      'A user name, a client id, a passkey or another name is taken; or other factors or clients do not allow the change',
     examples: [
       body('username_taken', 'another account has this user name, or one that looks like it: choose another'),
       body('client_id_taken', 'another client has this id: choose another, or rotate the secret of that client'),
+      body('subject_taken', 'another client is bound to this subject: remove its binding first'),
+      body('issuer_in_use', 'clients are bound to this issuer: billing: remove their bindings'),
+      body('last_factor', 'the account must have a second factor: enrol another one before you remove this one'),
     ],
   },
   413: {
@@ -64,7 +72,7 @@ const errors = {
     examples: [body('invalid_request', 'send application/json or application/x-www-form-urlencoded')],
   },
   429: {
-    description: 'Too many wrong passwords, or too many sign-ups; `Retry-After` says when to try again',
+    description: 'Too many wrong passwords or codes, or too many sign-ups; `Retry-After` says when to try again',
     examples: [
       body('temporarily_unavailable', 'too many wrong passwords: try again in 5 s'),
       body('temporarily_unavailable', 'too many sign-ups from this address: try again in 900 s'),

@@ -36,6 +36,22 @@ export const Scope = Type.String({
   examples: [example.scope],
 })
 
+/** The session that a sign-in asks for. */
+export const SessionFields = {
+  scope: Type.Optional(Scope),
+  audience: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 256,
+      description: 'One of `AUDIENCE`, or `ISSUER`. Default: the first of `AUDIENCE`',
+    }),
+  ),
+  device_name: Type.Optional(
+    // No control characters, because lists show the name, and Postgres refuses NUL.
+    Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: '`GET /sessions` shows it' }),
+  ),
+}
+
 /**
  * An access token or a refresh token. No `maxLength`, because counting the characters took 2 µs, and the body has a limit.
  */
@@ -62,8 +78,14 @@ export const Time = Type.Integer({ description: 'Unix time in seconds', examples
 export const OWN_AUDIENCE =
   'The access token must be for `ISSUER` or for the default audience, the first of `AUDIENCE`.'
 
-/** `client_secret_post` (RFC 6749 §2.3.1) */
+/** `client_secret_post` (RFC 6749 §2.3.1), or an assertion (RFC 7521 §4.2) */
 export const PostedCredentials = {
   client_id: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
   client_secret: Type.Optional(Type.String({ description: 'Instead of HTTP Basic' })),
+  client_assertion_type: Type.Optional(
+    Type.String({ description: '`urn:ietf:params:oauth:client-assertion-type:jwt-bearer`' }),
+  ),
+  client_assertion: Type.Optional(
+    Type.String({ description: 'Instead of a secret: a JWT that the client, or a trusted issuer, has signed' }),
+  ),
 }

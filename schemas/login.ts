@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
-import { example, Fields, Password, Scope, Username } from './fields.js'
+import { example, Fields, Password, SessionFields, Username } from './fields.js'
+import { MfaRequired } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
 
 /** `POST /login` */
@@ -8,24 +8,14 @@ export const Login = {
   summary: 'Sign in',
   description:
     'Begins a session on this device. An unknown user, a wrong password and a disabled account get the same answer. If a ' +
-    'client sends its credentials too, the session belongs to this client.',
+    'client sends its credentials too, the session belongs to this client. An account with a second factor gets 403 with an ' +
+    '`mfa_token` for `/login/mfa`.',
   tags: ['sessions'],
   body: Fields(
     {
       username: Username,
       password: Password,
-      scope: Type.Optional(Scope),
-      audience: Type.Optional(
-        Type.String({
-          minLength: 1,
-          maxLength: 256,
-          description: 'One of `AUDIENCE`, or `ISSUER`. Default: the first of `AUDIENCE`',
-        }),
-      ),
-      device_name: Type.Optional(
-        // No control characters, because lists show the name, and Postgres refuses NUL.
-        Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: '`GET /sessions` shows it' }),
-      ),
+      ...SessionFields,
     },
     {
       examples: [
@@ -33,5 +23,5 @@ export const Login = {
       ],
     },
   ),
-  response: { 200: TokenResponse, ...commonErrorResponses(401, 429) },
+  response: { 200: TokenResponse, ...commonErrorResponses(401, 429), 403: MfaRequired },
 }

@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import { errorResponses } from './error.js'
 
-const authentication = ['client_secret_basic', 'client_secret_post']
+const authentication = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
+const algorithms = ['ES256', 'RS256', 'PS256', 'EdDSA']
 const texts = Type.Array(Type.String())
 
 /** RFC 8414 §2 */
@@ -15,9 +16,13 @@ export const MetadataResponse = Type.Object(
     jwks_uri: Type.String(),
     response_types_supported: texts,
     grant_types_supported: texts,
+    acr_values_supported: texts,
     token_endpoint_auth_methods_supported: texts,
     introspection_endpoint_auth_methods_supported: texts,
     revocation_endpoint_auth_methods_supported: texts,
+    token_endpoint_auth_signing_alg_values_supported: texts,
+    introspection_endpoint_auth_signing_alg_values_supported: texts,
+    revocation_endpoint_auth_signing_alg_values_supported: texts,
   },
   {
     description: 'The endpoints and what they support',
@@ -31,9 +36,13 @@ export const MetadataResponse = Type.Object(
         jwks_uri: 'http://localhost:3000/.well-known/jwks.json',
         response_types_supported: [],
         grant_types_supported: ['client_credentials', 'refresh_token'],
+        acr_values_supported: ['1', '2'],
         token_endpoint_auth_methods_supported: authentication,
         introspection_endpoint_auth_methods_supported: authentication,
         revocation_endpoint_auth_methods_supported: authentication,
+        token_endpoint_auth_signing_alg_values_supported: algorithms,
+        introspection_endpoint_auth_signing_alg_values_supported: algorithms,
+        revocation_endpoint_auth_signing_alg_values_supported: algorithms,
       },
     ],
   },

@@ -36,15 +36,18 @@ export const TokenRequest = {
   summary: 'Get a token as a client',
   description:
     '`client_credentials`: the client’s own token. `refresh_token`: the successor of a refresh token, whose session was ' +
-    'begun through this client or by a person directly. The scopes `introspect` and `admin` must be requested by name, with ' +
-    '`audience` = `ISSUER`. Such a token is accepted at `/introspect` or `/admin` if a private key signs tokens.',
+    'begun through this client or by a person directly. The scopes `introspect`, `admin` and `recovery` must be requested by name, with ' +
+    '`audience` = `ISSUER`. Such a token is accepted at `/introspect`, `/admin` or `/recovery` if a private key signs tokens.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
   body: Fields(
     {
       grant_type: Type.String({ minLength: 1, maxLength: 100, description: '`client_credentials` or `refresh_token`' }),
       scope: Type.Optional(
-        Type.String({ ...Scope, description: 'Default: all scopes of the client except `introspect` and `admin`' }),
+        Type.String({
+          ...Scope,
+          description: 'Default: all scopes of the client except `introspect`, `admin` and `recovery`',
+        }),
       ),
       audience: Type.Optional(
         Type.String({

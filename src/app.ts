@@ -1,9 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAudit } from './audit.js'
-import { createClients } from './clients/clients.js'
+import { openClients } from './clients/open-clients.js'
 import type { Config } from './config/config.js'
 import { parseProductionKeys } from './config/parsers.js'
+import { createSecondFactors } from './factors/second-factors.js'
 import { registerBodies } from './http/bodies.js'
 import { createServer } from './http/create-server.js'
 import { registerJwt } from './http/jwt.js'
@@ -14,19 +15,12 @@ import { admin } from './routes/admin/admin.js'
 import { decorateCallers } from './routes/guards/caller.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
-import { login } from './routes/login.js'
-import { logout } from './routes/logout.js'
-import { logoutAll } from './routes/logout-all.js'
 import { metadata } from './routes/metadata.js'
 import { metrics as metricsRoute } from './routes/metrics.js'
-import { refresh } from './routes/refresh.js'
+import { people } from './routes/people.js'
 import { revocations } from './routes/revocations.js'
 import { revoke } from './routes/revoke.js'
-import { sessionRoutes } from './routes/sessions.js'
 import { token } from './routes/token.js'
-import { signUp } from './routes/users.js'
-import { deleteOwnAccount } from './routes/users-me.js'
-import { changePassword } from './routes/users-me-password.js'
 import { verify } from './routes/verify.js'
 import { createRefreshTokens } from './sessions/refresh-token.js'
 import { standardOutput } from './standard-output.js'
@@ -82,8 +76,9 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   })
   void lowerPoolPriority()
   const users = createUsers(database, hashing)
+  const secondFactors = createSecondFactors(database, config)
   const throttle = createThrottle(redis)
-  const clients = createClients(database)
+  const { clients, issuers } = openClients(database, config, sessions.useOnce, metrics.countAssertion, logger)
   if (config.bootstrapClient) {
     await clients.create(config.bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
   }
@@ -112,20 +107,16 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await registerBodies(api)
     decorateCallers(api)
     const refuseOtherMethods = collectAddresses(api)
-    const { issuer, passwordMinLength } = config
-    await api.register(signUp, { users, throttle, signUp: config.signUp, passwordMinLength, audit })
-    await api.register(changePassword, { users, throttle, clients, sessions, tokens, passwordMinLength, audit })
-    await api.register(deleteOwnAccount, { users, throttle, clients, sessions, tokens, audit })
-    await api.register(login, { users, hashing, throttle, clients, sessions, tokens, refreshTokens, audit })
-    await api.register(refresh, { sessions, tokens, refreshTokens, audit })
-    await api.register(logout, { sessions, tokens, refreshTokens, audit })
-    await api.register(logoutAll, { sessions, tokens, refreshTokens, audit })
-    await api.register(sessionRoutes, { clients, sessions, tokens, audit })
+    const { issuer, production, mfa, passwordMinLength, signUp } = config
+    const accounts = { users, hashing, throttle, signUp, passwordMinLength, mfa, rpId: config.relyingParty.id }
+    await api.register(people, { ...accounts, ...secondFactors, clients, sessions, tokens, refreshTokens, audit })
     await api.register(introspect, { clients, sessions, tokens, audit })
     await api.register(revocations, { clients, sessions, tokens, audit })
     await api.register(token, { clients, sessions, tokens, refreshTokens, audit })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
-    await api.register(admin, { users, clients, sessions, tokens, passwordMinLength, audit })
+    const { factors } = secondFactors
+    const administration = { users, factors, issuers, production, passwordMinLength }
+    await api.register(admin, { ...administration, clients, sessions, tokens, audit })
     await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })

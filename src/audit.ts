@@ -12,8 +12,18 @@ export type AuditEvent =
   | { event: 'user.password_changed'; sub: string }
   | { event: 'user.password_refused'; reason: string; sub: string }
   | { event: 'user.create_refused'; reason: string }
-  | { event: 'login.accepted'; sub: string; sid: string }
+  | { event: 'login.accepted' | 'login.stepped_up'; sub: string; sid: string; amr: readonly string[] }
+  | { event: 'login.factor_required'; sub: string; factors: readonly string[] }
   | { event: 'login.refused'; reason: string; sub?: string | undefined }
+  | { event: 'factor.added' | 'factor.removed'; sub: string; factor: string; type: string }
+  | { event: 'factor.recovery_codes_renewed'; sub: string }
+  | ({ event: 'factor.reset'; sub: string } & Actor)
+  | { event: 'factor.used'; sub: string; type: string }
+  | { event: 'factor.refused'; reason: string; sub?: string | undefined; type: string }
+  | ({ event: 'user.mfa_changed'; sub: string; required: boolean } & Actor)
+  | ({ event: 'recovery.requested'; sub: string } & Actor)
+  | { event: 'recovery.completed'; sub: string }
+  | { event: 'recovery.refused'; reason: string; sub?: string | undefined; by?: string | undefined }
   | { event: 'refresh.rotated'; sub: string; sid: string; generation: number }
   | { event: 'refresh.replayed'; sub: string; sid: string; generation: number }
   | { event: 'refresh.reused'; sub: string; sid: string; generation: number; successor: 'unused' | 'used' }
@@ -21,9 +31,19 @@ export type AuditEvent =
   | ({ event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd } & Actor)
   | ({ event: 'client.created'; client: string; scopes: readonly string[]; audiences: readonly string[] } & Actor)
   | ({ event: 'client.secret_rotated' | 'client.deleted'; client: string } & Actor)
-  | { event: 'client.refused' }
+  | ({ event: 'client.refused' } & RefusedAssertion)
+  | ({ event: 'client.proof_changed'; client: string; proof: readonly string[] } & Actor)
+  | ({ event: 'issuer.created' | 'issuer.deleted'; issuer: string } & Actor)
   | { event: 'client.token_issued'; sub: string }
   | { event: 'client.tokens_revoked'; sub: string; nbf: number }
+
+/** Only for an assertion. `issuer` and `subject` are of a genuine token of a trusted issuer to which no client is bound. */
+interface RefusedAssertion {
+  method?: string
+  reason?: string
+  issuer?: string
+  subject?: string
+}
 
 interface Actor {
   /** The id of the client that did it with the scope `admin`. */
@@ -44,6 +64,10 @@ export const SESSION_ENDS = [
   'user_disabled',
   'password_reset',
   'roles_changed',
+  'factors_changed',
+  'factors_reset',
+  'mfa_required',
+  'password_recovered',
 ] as const
 export type SessionEnd = (typeof SESSION_ENDS)[number]
 

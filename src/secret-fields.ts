@@ -7,4 +7,9 @@ export const SECRET_PARAMETERS: ReadonlySet<string> = new Set([
   'current_password',
   'new_password',
   'client_secret',
+  'client_assertion',
+  'mfa_token',
+  'totp',
+  'recovery_code',
+  'passkey',
 ])

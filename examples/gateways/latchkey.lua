@@ -1,6 +1,8 @@
 -- `http-request lua.latchkey URL` admits the request if Latchkey's /verify at URL answers 200.
 
-local IDENTITY = { 'x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles' }
+local IDENTITY = {
+  'x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles', 'x-auth-time', 'x-auth-amr', 'x-auth-acr',
+}
 
 local function refuse(txn, status, challenge)
   local reply = txn:reply({ status = status })

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
 import { Client, ClientId, clientExample, Secret } from './clients.js'
-import { AdminBody, adminRoute, CredentialsOnly } from './fields.js'
+import { AdminBody, adminRoute, CredentialsOnly, exampleJwks, IssuerName, Jwks, JwksUri, Subject } from './fields.js'
 
 const params = Fields({ id: ClientId })
 
@@ -14,6 +14,37 @@ export const ReadClient = {
   response: {
     200: Type.Object(Client.properties, { description: 'The client', examples: [clientExample] }),
     ...commonErrorResponses(401, 403, 404),
+  },
+}
+
+/** `PATCH /admin/clients/:id` */
+export const ChangeClient = {
+  summary: 'Change how a client authenticates',
+  description:
+    'Changes only what the body names; `null` removes it. `jwks` replaces `jwks_uri`, and the other way round. `issuer` and ' +
+    '`subject` come together. `"secret": false` removes every secret. Other replicas follow within 5 seconds.',
+  ...adminRoute,
+  params,
+  body: AdminBody(
+    {
+      jwks: Type.Optional(Type.Union([Jwks, Type.Null()])),
+      jwks_uri: Type.Optional(Type.Union([JwksUri, Type.Null()])),
+      issuer: Type.Optional(Type.Union([IssuerName, Type.Null()])),
+      subject: Type.Optional(Type.Union([Subject, Type.Null()])),
+      secret: Type.Optional(
+        Type.Literal(false, { 'x-rule': 'must be false: POST /admin/clients/{id}/secret gives a new one' }),
+      ),
+    },
+    {
+      examples: [
+        { jwks: exampleJwks, secret: false },
+        { issuer: null, subject: null },
+      ],
+    },
+  ),
+  response: {
+    200: Type.Object(Client.properties, { description: 'The client', examples: [clientExample] }),
+    ...commonErrorResponses(401, 403, 404, 409),
   },
 }
 

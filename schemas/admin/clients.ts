@@ -1,7 +1,18 @@
 import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Time } from '../fields.js'
-import { AdminBody, Audiences, adminRoute, Scopes } from './fields.js'
+import {
+  AdminBody,
+  Audiences,
+  adminRoute,
+  exampleJwks,
+  IssuerName,
+  Jwks,
+  JwksUri,
+  PublicJwks,
+  Scopes,
+  Subject,
+} from './fields.js'
 
 export const ClientId = Type.String({
   minLength: 1,
@@ -20,6 +31,13 @@ export const Client = Type.Object({
   previous_secret_until: Type.Union([Time, Type.Null()], {
     description: 'When the previous secret ends. `null` if no previous secret is valid',
   }),
+  has_secret: Type.Boolean(),
+  jwks: Type.Union([PublicJwks, Type.Null()], { description: 'The keys that verify the assertions of the client' }),
+  jwks_uri: Type.Union([Type.String(), Type.Null()], { description: 'The address of these keys' }),
+  issuer: Type.Union([Type.String(), Type.Null()], { description: 'Name of the trusted issuer of `subject`' }),
+  subject: Type.Union([Type.String(), Type.Null()], {
+    description: 'A token of `issuer` with this `sub` authenticates the client',
+  }),
 })
 export const clientExample = {
   id: 'backend',
@@ -27,6 +45,11 @@ export const clientExample = {
   audiences: [],
   created_at: example.time,
   previous_secret_until: null,
+  has_secret: true,
+  jwks: null,
+  jwks_uri: null,
+  issuer: null,
+  subject: null,
 }
 
 export const Secret = Type.String({ description: 'Only this response shows it' })
@@ -47,15 +70,33 @@ export const ListClients = {
 
 /** `POST /admin/clients` */
 export const CreateClient = {
-  summary: 'Create a client with a new secret',
+  summary: 'Create a client',
+  description:
+    'Without `jwks`, `jwks_uri`, and `issuer` with `subject`, the client gets a new secret. With one of these it gets a secret ' +
+    'only if `secret` is true.',
   ...adminRoute,
   body: AdminBody(
-    { id: ClientId, scopes: Type.Optional(Scopes), audiences: Type.Optional(Audiences) },
-    { examples: [{ id: 'backend', scopes: 'introspect' }] },
+    {
+      id: ClientId,
+      scopes: Type.Optional(Scopes),
+      audiences: Type.Optional(Audiences),
+      jwks: Type.Optional(Jwks),
+      jwks_uri: Type.Optional(JwksUri),
+      issuer: Type.Optional(IssuerName),
+      subject: Type.Optional(Subject),
+      secret: Type.Optional(Type.Boolean()),
+    },
+    {
+      examples: [
+        { id: 'backend', scopes: 'introspect' },
+        { id: 'billing', jwks: exampleJwks },
+        { id: 'shop', issuer: 'cluster', subject: 'system:serviceaccount:shop:web' },
+      ],
+    },
   ),
   response: {
     201: Type.Object(
-      { ...Client.properties, secret: Secret },
+      { ...Client.properties, secret: Type.Optional(Secret) },
       { description: 'The client', examples: [{ ...clientExample, secret: example.clientSecret }] },
     ),
     ...commonErrorResponses(401, 403, 409),

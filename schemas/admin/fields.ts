@@ -52,13 +52,57 @@ export const Roles = stringList(Role, ROLE, 'Roles in the tokens of the account'
 export const Scopes = stringList(
   ScopeToken,
   SCOPE,
-  'Scopes that the client may have. `introspect` and `admin` give access to this service',
+  'Scopes that the client may have. `introspect`, `admin` and `recovery` give access to this service',
 )
 export const Audiences = stringList(
   ScopeToken,
   SCOPE,
   'Audiences whose tokens the client may introspect. Empty means all',
 )
+
+/** A JWK Set. `src/clients/client-proof.ts` has the rules for the keys. */
+export const Jwks = Type.Object(
+  { keys: Type.Array(Type.Object({}, { additionalProperties: true }), { minItems: 1, maxItems: 20 }) },
+  {
+    additionalProperties: true,
+    description: 'Public keys: EC P-256, RSA or Ed25519. An RSA key without `alg` verifies RS256 and PS256',
+  },
+)
+/** The public keys in an answer. */
+export const PublicJwks = Type.Object({ keys: Type.Array(Type.Record(Type.String(), Type.String())) })
+export const JwksUri = Type.String({
+  minLength: 1,
+  maxLength: 2000,
+  description:
+    'The address of the keys, which begins with `https://`. Outside production, and on loopback, `http://` is accepted',
+})
+export const IssuerName = Type.String({
+  minLength: 1,
+  maxLength: 64,
+  pattern: '^[A-Za-z0-9._-]+$',
+  description: 'Name of a trusted issuer: letters, digits, dots, dashes and underscores',
+  'x-rule': 'must be 1 to 64 letters, digits, dots, dashes and underscores',
+  examples: ['cluster'],
+})
+export const Subject = Type.String({
+  minLength: 1,
+  maxLength: 1024,
+  pattern: '^[!-~]+$',
+  description: 'The `sub` of the tokens of the trusted issuer that authenticate the client',
+  'x-rule': 'must be 1 to 1024 printable ASCII characters without spaces',
+  examples: ['system:serviceaccount:shop:billing'],
+})
+export const exampleJwks = {
+  keys: [
+    {
+      kty: 'EC',
+      crv: 'P-256',
+      x: 'f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU',
+      y: 'x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0',
+      kid: '2026-11',
+    },
+  ],
+}
 
 export const User = Type.Object(
   {

@@ -1,7 +1,9 @@
+import type { SubjectBinding } from '../clients/client-proof.js'
 import { generateClientSecret, isClientId } from '../clients/clients.js'
 import { duration } from '../config/duration.js'
 import { createClient, deleteClient } from '../lifecycle/clients.js'
 import { isScopeToken } from '../scope.js'
+import { describeBindingFault, describeProof, parseProofOptions, proofOptions } from './client-proof.js'
 import { CommandError, command, group, seconds, table, time } from './command.js'
 import { withServices } from './services.js'
 
@@ -9,7 +11,8 @@ const create = command({
   about: 'Create a client, and show its secret once',
   details: `
 The scope introspect permits /introspect, and the scope admin permits /admin. The client's own tokens carry the other scopes.
-A client with audiences sees only the tokens for these audiences at introspection.`,
+A client with audiences sees only the tokens for these audiences at introspection. A client with keys, or with the subject of a
+trusted issuer, gets no secret without --secret.`,
   names: ['ID'],
   options: {
     scope: {
@@ -24,6 +27,8 @@ A client with audiences sees only the tokens for these audiences at introspectio
       value: 'AUDIENCE',
       about: 'an audience whose tokens it sees; may be repeated',
     },
+    ...proofOptions,
+    secret: { type: 'boolean', about: 'give it a secret too' },
   },
   async run({ names: [id], options }) {
     if (!isClientId(id)) {
@@ -31,13 +36,56 @@ A client with audiences sees only the tokens for these audiences at introspectio
     }
     const scopes = splitValues(options.scope, 'scope')
     const audiences = splitValues(options.audience, 'audience')
-    const secret = generateClientSecret()
-    const isCreated = await withServices((services) => createClient(services, { id, secret }, { scopes, audiences }))
-    if (!isCreated) throw new CommandError(`the client ${id} exists: rotate gives it a new secret`)
-    return {
-      text: `The client ${id} is created. Its secret is not shown again:\n${secret}`,
-      json: { id, secret, scopes, audiences },
-    }
+    return withServices(async (services) => {
+      const proof = parseProofOptions(options, services.config.production)
+      const secret = options.secret || Object.keys(proof).length === 0 ? generateClientSecret() : undefined
+      const client = { id, ...proof, ...(secret !== undefined && { secret }) }
+      const outcome = await createClient(services, client, { scopes, audiences })
+      if (outcome === 'id_taken') throw new CommandError(`the client ${id} exists: rotate gives it a new secret`)
+      if (outcome !== 'created') throw new CommandError(describeBindingFault(outcome, proof.binding as SubjectBinding))
+      return {
+        text:
+          secret === undefined
+            ? `The client ${id} is created. It has no secret.`
+            : `The client ${id} is created. Its secret is not shown again:\n${secret}`,
+        json: { id, ...(secret !== undefined && { secret }), scopes, audiences },
+      }
+    })
+  },
+})
+
+const update = command({
+  about: 'Change how a client authenticates',
+  details: `
+--jwks replaces --jwks-uri, and the other way round. The service follows within 5 seconds.`,
+  names: ['ID'],
+  options: {
+    ...proofOptions,
+    'remove-keys': { type: 'boolean', about: 'it has no keys any more' },
+    'remove-subject': { type: 'boolean', about: 'no token of a trusted issuer authenticates it any more' },
+    'remove-secret': { type: 'boolean', about: 'every secret of it ends' },
+  },
+  async run({ names: [id], options }) {
+    return withServices(async ({ clients, config }) => {
+      const proof = parseProofOptions(options, config.production)
+      const change = {
+        ...(options['remove-keys'] && { jwks: null, jwksUri: null }),
+        ...(options['remove-subject'] && { binding: null }),
+        ...(options['remove-secret'] && { secret: null }),
+        ...proof,
+      }
+      if (Object.keys(change).length === 0)
+        throw new CommandError('nothing to change: see latchkey clients update --help')
+      const outcome = await clients.changeProof(id, change)
+      if (outcome === 'unknown_client') throw new CommandError(`there is no client ${id}`)
+      if (outcome === 'no_proof_left') {
+        throw new CommandError(
+          `the client ${id} could not authenticate any more: give it a secret, keys or a subject first`,
+        )
+      }
+      if (outcome !== 'changed') throw new CommandError(describeBindingFault(outcome, proof.binding as SubjectBinding))
+      return { text: `The client ${id} is changed.`, json: { id, changed: Object.keys(change) } }
+    })
   },
 })
 
@@ -48,22 +96,28 @@ const list = command({
     const rows = all.map((client) => ({ ...client, scopes: [...client.scopes], audiences: [...client.audiences] }))
     return {
       text: table(
-        rows.map(({ id, scopes, audiences, createdAt, previousSecretUntil }) => ({
-          id,
-          scopes: scopes.join(' '),
-          audiences: audiences.join(' ') || 'all',
-          created: time(createdAt),
-          'old secret until': time(previousSecretUntil),
+        rows.map((client) => ({
+          id: client.id,
+          scopes: client.scopes.join(' '),
+          audiences: client.audiences.join(' ') || 'all',
+          authentication: describeProof(client),
+          created: time(client.createdAt),
+          'old secret until': time(client.previousSecretUntil),
         })),
         'There are no clients.',
       ),
       json: {
-        clients: rows.map(({ id, scopes, audiences, createdAt, previousSecretUntil }) => ({
-          id,
-          scopes,
-          audiences,
-          created_at: seconds(createdAt),
-          previous_secret_until: previousSecretUntil === undefined ? null : seconds(previousSecretUntil),
+        clients: rows.map((client) => ({
+          id: client.id,
+          scopes: client.scopes,
+          audiences: client.audiences,
+          created_at: seconds(client.createdAt),
+          previous_secret_until: client.previousSecretUntil === undefined ? null : seconds(client.previousSecretUntil),
+          has_secret: client.hasSecret,
+          jwks: client.jwks === undefined ? null : { keys: JSON.parse(client.jwks) as unknown },
+          jwks_uri: client.jwksUri ?? null,
+          issuer: client.binding?.issuer ?? null,
+          subject: client.binding?.subject ?? null,
         })),
       },
     }
@@ -87,10 +141,15 @@ The old secret is valid until the overlap ends, so that you can update services 
     const secret = generateClientSecret()
     const until = await withServices(({ clients }) => clients.rotateSecret({ id, secret }, overlap))
     if (until === undefined) throw new CommandError(`there is no client ${id}`)
-    const old = overlap === 0 ? 'The old secret has ended.' : `The old secret is valid until ${time(until)}.`
+    const old =
+      until === 0
+        ? 'It had no secret before.'
+        : overlap === 0
+          ? 'The old secret has ended.'
+          : `The old secret is valid until ${time(until)}.`
     return {
       text: `The client ${id} has a new secret, which is not shown again. ${old}\n${secret}`,
-      json: { id, secret, previous_secret_until: overlap === 0 ? null : seconds(until) },
+      json: { id, secret, previous_secret_until: overlap === 0 || until === 0 ? null : seconds(until) },
     }
   },
 })
@@ -127,6 +186,7 @@ function parseOverlap(text: string): number {
 export const clients = group('Manage clients: the services and gateways that call this service', {
   create,
   list,
+  update,
   rotate,
   delete: remove,
 })

@@ -5,8 +5,10 @@ import { readVersion } from '../version.js'
 import { clients } from './clients.js'
 import { group } from './command.js'
 import { hash } from './hash.js'
+import { issuers } from './issuers.js'
 import { keys } from './keys.js'
 import { migrate } from './migrate.js'
+import { secrets } from './secrets.js'
 import { serve } from './serve.js'
 import { sessions } from './sessions.js'
 import { users } from './users.js'
@@ -14,10 +16,15 @@ import { users } from './users.js'
 const latchkey = group(
   `Latchkey, a token service. Commands use the database and the Redis of the environment (DATABASE_URL, REDIS_URL).
 Run them with the environment of the service.`,
-  { serve, migrate, keys, clients, users, sessions, hash },
+  { serve, migrate, keys, clients, issuers, users, sessions, secrets, hash },
 )
 
-const hints = { database: ': check DATABASE_URL', redis: ': check REDIS_URL', hashing: '' }
+const hints = {
+  database: ': check DATABASE_URL',
+  redis: ': check REDIS_URL',
+  hashing: '',
+  data_secret: ': check DATA_SECRET',
+}
 
 const args = process.argv.slice(2)
 // The reader of the output may stop reading: latchkey users list | head.

@@ -1,7 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clients, createClients } from '../clients/clients.js'
+import { createSignerKeys } from '../clients/signer-keys.js'
+import { createTrustedIssuers, type TrustedIssuers } from '../clients/trusted-issuers.js'
 import type { StoresConfig } from '../config/config.js'
 import { readStoresConfig } from '../config/read.js'
+import type { Database } from '../database/database.js'
+import type { Factors } from '../factors/factor.js'
 import { createLogger } from '../log.js'
 import { SessionStoreRefused } from '../sessions/registration.js'
 import type { SessionStore } from '../sessions/session.js'
@@ -13,7 +17,11 @@ import type { Users } from '../users/users.js'
 export interface Services {
   config: StoresConfig
   users: Users
+  /** Without DATA_SECRET: they list and remove, and enrol nothing. */
+  factors: Factors
+  database: Database
   clients: Clients
+  issuers: TrustedIssuers
   sessions: SessionStore
 }
 
@@ -24,14 +32,23 @@ const CONNECT_TIMEOUT = 3000
 export async function withServices<Result>(act: (services: Services) => Promise<Result>): Promise<Result> {
   const config = readStoresConfig(process.env)
   // Loaded here and not above: the drivers take 0.5 s of CPU time, and --help and `keys` need none of them.
-  const [{ openStores }, { createUsers }] = await Promise.all([import('../stores.js'), import('../users/users.js')])
+  const [{ openStores }, { createUsers }, { createFactors }] = await Promise.all([
+    import('../stores.js'),
+    import('../users/users.js'),
+    import('../factors/factors.js'),
+  ])
   // Standard output is for the answer. A failure becomes the one line of the error.
   const stores = await openStores(config, createLogger('silent'))
   try {
     await untilConnected(stores)
     const { database, sessions } = stores
     const hashing = createPasswordHashing({ concurrency: config.hashConcurrency, queue: config.hashQueue })
-    return await act({ config, users: createUsers(database, hashing), clients: createClients(database), sessions })
+    const users = createUsers(database, hashing)
+    const factors = createFactors(database, undefined)
+    // A command fetches no keys.
+    const keys = createSignerKeys({ plainHttp: !config.production, onFailure: () => {} })
+    const issuers = createTrustedIssuers(database, keys.ofIssuer)
+    return await act({ config, users, factors, clients: createClients(database), issuers, sessions, database })
   } finally {
     await stores.close()
   }

@@ -8,6 +8,7 @@ import { findUser } from './find-user.js'
 import { importUsers } from './import.js'
 import { readPassword } from './read-password.js'
 import { withServices } from './services.js'
+import { listFactors, requireUserMfa, resetUserFactors } from './user-factors.js'
 
 const create = command({
   about: 'Create an account; the password comes from standard input',
@@ -162,6 +163,9 @@ export const users = group('Manage accounts', {
   list,
   'reset-password': resetPassword,
   roles,
+  factors: listFactors,
+  'reset-factors': resetUserFactors,
+  mfa: requireUserMfa,
   disable,
   enable,
   delete: remove,

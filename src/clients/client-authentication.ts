@@ -28,10 +28,48 @@ export function readClientCredentials({ authorization, body }: PresentedCredenti
   )
 }
 
-/** Whether a body has client credentials, even invalid ones or an unsupported assertion (RFC 7521 §4.2). */
-export function hasPostedCredentials(body: unknown): boolean {
+/** RFC 7523 §2.2. */
+const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+
+/** A token with which a client authenticates (RFC 7521 §4.2). */
+export interface PresentedAssertion {
+  assertion: string
+  /** The id that the request names besides. */
+  clientId?: string
+}
+
+/**
+ * Reads the client assertion of a request. Undefined if the request has none. The request must not authenticate in a second
+ * way (RFC 6749 §2.3).
+ */
+export function readClientAssertion({
+  authorization,
+  body,
+}: PresentedCredentials): PresentedAssertion | { fault: string } | undefined {
+  if (!hasClientAssertion(body)) return undefined
+  const { client_assertion: assertion, client_assertion_type: type, client_id: clientId, client_secret: secret } = body
+  if (authorization !== undefined || secret !== undefined) {
+    return {
+      fault: 'the client authenticates in two ways: send the assertion without a secret and without Authorization',
+    }
+  }
+  if (typeof assertion !== 'string') return { fault: 'client_assertion must be a string, beside client_assertion_type' }
+  if (type !== JWT_BEARER) return { fault: `client_assertion_type must be ${JWT_BEARER}` }
+  if (clientId === undefined) return { assertion }
+  return typeof clientId === 'string' ? { assertion, clientId } : { fault: 'client_id must be a string' }
+}
+
+/** Whether a body has a client assertion, or a part of one. */
+export function hasClientAssertion(body: unknown): body is Record<string, unknown> {
   if (typeof body !== 'object' || body === null) return false
-  return Object.hasOwn(body, 'client_secret') || Object.hasOwn(body, 'client_assertion')
+  // Every introspection comes here. A look-up of a member is cheaper than `Object.hasOwn`, and no prototype has these names.
+  const { client_assertion: assertion, client_assertion_type: type } = body as Record<string, unknown>
+  return assertion !== undefined || type !== undefined
+}
+
+/** Whether a body has client credentials, even invalid ones. */
+export function hasPostedCredentials(body: unknown): boolean {
+  return hasClientAssertion(body) || (typeof body === 'object' && body !== null && Object.hasOwn(body, 'client_secret'))
 }
 
 /** Whether a body has any parameter that identifies the client. */

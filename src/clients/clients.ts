@@ -1,38 +1,41 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { CLOCK_LEEWAY, FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { type Clock, type Moment, systemClock } from '@latchkey/verifier/clock'
-import { type Selectable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Database } from '../database/database.js'
-import type { ClientRow } from '../database/schema.js'
 import {
   type ClientCredentials,
   namesClient,
   type PresentedCredentials,
   readClientCredentials,
 } from './client-authentication.js'
+import {
+  type ClientProof,
+  changeProof,
+  findBindingFault,
+  findBoundId,
+  NO_SECRET_HASH,
+  type ProofChange,
+  type ProofOutcome,
+  proofColumns,
+  type SubjectBinding,
+} from './client-proof.js'
+import { type CachedClient, type Client, type ListedClient, toCachedClient, toListed } from './client-row.js'
+
+export type { Client, ListedClient } from './client-row.js'
 
 /** Scopes for endpoints of this service. Only clients can have them, and only in tokens for this service. */
-export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin'])
-
-/** Another service or a gateway that calls this service (RFC 6749 §1.1). */
-export interface Client {
-  id: string
-  scopes: ReadonlySet<string>
-  /** The client may introspect tokens of these audiences. An empty set means all audiences. */
-  audiences: ReadonlySet<string>
-}
+export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin', 'recovery'])
 
 export interface ClientPermissions {
   scopes: readonly string[]
   audiences: readonly string[]
 }
 
-/** A client as lists show it, without its secrets. */
-export interface ListedClient extends Client {
-  /** Unix milliseconds. */
-  createdAt: number
-  /** The previous secret is valid until this time, in Unix milliseconds. Undefined if no previous secret is valid. */
-  previousSecretUntil: number | undefined
+/** A new client. Without a secret it has another proof. */
+export interface NewClient extends Partial<ClientProof> {
+  id: string
+  secret?: string
 }
 
 export interface Clients {
@@ -41,32 +44,32 @@ export interface Clients {
    * Undefined says nothing: ask {@link Clients.authenticate}. It takes no promise, which saves an introspection 1 µs.
    */
   authenticateCached(presented: PresentedCredentials): Client | undefined
-  /** The client whose valid credentials the request has, or undefined (RFC 6749 §2.3.1). */
+  /** The client whose valid id and secret the request has, or undefined (RFC 6749 §2.3.1). */
   authenticate(presented: PresentedCredentials): Promise<Client | undefined>
   /** The client of this id, or undefined. */
   find(id: string): Promise<Client | undefined>
-  /** Creates a client. Returns false, and changes nothing, if the id exists. */
-  create(credentials: ClientCredentials, permissions: ClientPermissions): Promise<boolean>
+  /** The same, but read from the database. */
+  reload(id: string): Promise<Client | undefined>
+  /** The client that is bound to this subject of a trusted issuer, or undefined. */
+  findBound(binding: SubjectBinding): Promise<Client | undefined>
+  /** Creates a client. Returns false, and changes nothing, if the id or the subject is taken. */
+  create(client: NewClient, permissions: ClientPermissions): Promise<boolean>
   /**
    * Gives the client a new secret. The current secret stays valid for `overlap` milliseconds. A secret from before that becomes
-   * invalid at once. Returns the end of the overlap in Unix milliseconds, or undefined if the client does not exist.
+   * invalid at once. Returns the end of the overlap in Unix milliseconds, 0 if the client had no secret, or undefined if the
+   * client does not exist.
    */
   rotateSecret(credentials: ClientCredentials, overlap: number): Promise<number | undefined>
+  /** Why the client cannot have this binding, or undefined. */
+  findBindingFault(id: string, binding: SubjectBinding): Promise<'unknown_issuer' | 'subject_taken' | undefined>
+  /** Changes how the client authenticates. */
+  changeProof(id: string, change: ProofChange): Promise<ProofOutcome>
   /** Reads one client from the database, and not from the cache. */
   read(id: string): Promise<ListedClient | undefined>
   /** All clients, sorted by id. A deployment has one client for each service, so the list is short. */
   list(): Promise<ListedClient[]>
   /** Returns false if the client does not exist. Revoke its tokens first, up to {@link latestPossibleIssuedAt}. */
   delete(id: string): Promise<boolean>
-}
-
-interface CachedClient {
-  client: Client
-  secretHash: Buffer
-  /** The previous secret, which is valid for `validFor` milliseconds after `readAt`. */
-  previous: { hash: Buffer; validFor: number } | undefined
-  /** The time at which the query was sent. */
-  readAt: Moment
 }
 
 /** Milliseconds. Every replica sees a rotated secret or a deleted client after this time. */
@@ -166,6 +169,21 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
   // request. The secret is compared with the current one each time. This saves 6 µs a request.
   const verifiedHeaders = new Map<string, { id: string; hash: Buffer }>()
 
+  /** The ids of clients that were found by their binding. */
+  const boundIds = new Map<string, string>()
+
+  async function findBound(binding: SubjectBinding): Promise<Client | undefined> {
+    const key = JSON.stringify([binding.issuer, binding.subject])
+    const known = boundIds.get(key)
+    const cached = known === undefined ? undefined : await getCached(known, CACHE_MAX_AGE)
+    if (cached && isBoundTo(cached.client, binding)) return cached.client
+    boundIds.delete(key)
+    const id = await findBoundId({ db }, binding)
+    const found = id === undefined ? undefined : await load(id)
+    if (!found || !isBoundTo(found.client, binding)) return undefined
+    boundIds.set(key, found.client.id)
+    return found.client
+  }
   /** The header, unless the body names a client too. Then body and header must agree, so both are parsed in full. */
   const headerAlone = ({ authorization, body }: PresentedCredentials) => (namesClient(body) ? undefined : authorization)
 
@@ -198,19 +216,24 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
       return (await getCached(id, CACHE_MAX_AGE))?.client
     },
 
-    async create({ id, secret }, { scopes, audiences }) {
+    reload: async (id) => (await load(id))?.client,
+
+    findBound,
+
+    async create({ id, secret, ...proof }, { scopes, audiences }) {
       const { numInsertedOrUpdatedRows } = await db
         .insertInto('clients')
         .values({
           id,
-          secret_hash: sha256(secret).toString('hex'),
+          ...proofColumns(proof),
+          secret_hash: secret === undefined ? NO_SECRET_HASH : sha256(secret).toString('hex'),
           previous_secret_hash: null,
           previous_secret_until: null,
           scopes: scopes.join(' '),
           audiences: audiences.join(' '),
           created_at: now,
         })
-        .onConflict((conflict) => conflict.column('id').doNothing())
+        .onConflict((conflict) => conflict.doNothing())
         .executeTakeFirst()
       return (numInsertedOrUpdatedRows ?? 0n) > 0n
     },
@@ -219,15 +242,24 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
       const rotated = await db
         .updateTable('clients')
         .set(({ ref }) => ({
-          previous_secret_hash: ref('secret_hash'),
+          previous_secret_hash: sql<string | null>`NULLIF(${ref('secret_hash')}, ${NO_SECRET_HASH})`,
           previous_secret_until: sql<number>`${now} + ${sql.lit(overlap)}`,
           secret_hash: sha256(secret).toString('hex'),
         }))
         .where('id', '=', id)
-        .returning('previous_secret_until')
+        .returning(['previous_secret_hash', 'previous_secret_until'])
         .executeTakeFirst()
       cache.delete(id)
-      return rotated?.previous_secret_until ?? undefined
+      if (!rotated) return undefined
+      return rotated.previous_secret_hash === null ? 0 : (rotated.previous_secret_until ?? 0)
+    },
+
+    findBindingFault: (id, binding) => findBindingFault({ db }, id, binding),
+
+    async changeProof(id, change) {
+      const outcome = await changeProof({ db }, id, change)
+      cache.delete(id)
+      return outcome
     },
 
     async read(id) {
@@ -247,32 +279,8 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
   }
 }
 
-/** `now` is Unix milliseconds on the clock of the database. */
-type ReadRow = Selectable<ClientRow> & { now: number }
-
-function toClient(row: Selectable<ClientRow>): Client {
-  const parseList = (text: string) => new Set(text.split(' ').filter(Boolean))
-  return { id: row.id, scopes: parseList(row.scopes), audiences: parseList(row.audiences) }
-}
-
-function toCachedClient(row: ReadRow, readAt: Moment): CachedClient {
-  return {
-    client: toClient(row),
-    secretHash: Buffer.from(row.secret_hash, 'hex'),
-    previous:
-      row.previous_secret_hash === null
-        ? undefined
-        : {
-            hash: Buffer.from(row.previous_secret_hash, 'hex'),
-            validFor: (row.previous_secret_until ?? 0) - row.now,
-          },
-    readAt,
-  }
-}
-
-function toListed(row: ReadRow): ListedClient {
-  const until = row.previous_secret_hash === null ? 0 : (row.previous_secret_until ?? 0)
-  return { ...toClient(row), createdAt: row.created_at, previousSecretUntil: row.now < until ? until : undefined }
+function isBoundTo({ binding }: Client, { issuer, subject }: SubjectBinding): boolean {
+  return binding?.issuer === issuer && binding.subject === subject
 }
 
 /** A client secret has 256 random bits, so nobody can guess it and a fast hash is enough. */

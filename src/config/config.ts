@@ -20,6 +20,10 @@ export interface Config {
   readonly refreshGrace: number
   readonly sessionsPerUser: number
   readonly signUp: 'open' | 'closed'
+  /** TOTP secrets are sealed with the first. Empty: nobody can enrol TOTP. */
+  readonly dataSecrets: readonly string[]
+  readonly mfa: 'optional' | 'required'
+  readonly relyingParty: { readonly id: string; readonly origins: readonly string[] }
   readonly bootstrapClient: ClientCredentials | undefined
   readonly passwordMinLength: number
   readonly hashConcurrency: number
@@ -49,6 +53,7 @@ export interface RedisConfig {
 /** What opens the stores and keeps the rules of their content. It holds none of the service's own secrets. */
 export type StoresConfig = Pick<
   Config,
+  | 'production'
   | 'databaseUrl'
   | 'redis'
   | 'accessTtl'

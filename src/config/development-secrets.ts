@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createOwnerFolder, restrictToOwner } from '../file-mode.js'
@@ -8,6 +8,7 @@ import { ConfigError, type EnvironmentConfig } from './read.js'
 interface DevelopmentSecrets {
   jwtSecret: string
   refreshSecret: string
+  dataSecret: string
   client: ClientCredentials
 }
 
@@ -30,6 +31,7 @@ export function addDevelopmentSecrets({ missing, ...config }: EnvironmentConfig)
     refreshSecrets: (secrets && isMissing('REFRESH_SECRET')
       ? [secrets.refreshSecret]
       : config.refreshSecrets) as Config['refreshSecrets'],
+    dataSecrets: secrets && isMissing('DATA_SECRET') ? [secrets.dataSecret] : config.dataSecrets,
     bootstrapClient: client ?? config.bootstrapClient,
     generated: secrets && { file, client },
   })
@@ -59,9 +61,12 @@ function read(file: string): DevelopmentSecrets | undefined {
     throw error
   }
   try {
-    const { jwtSecret, refreshSecret, client } = JSON.parse(text)
-    if (![jwtSecret, refreshSecret, client.id, client.secret].every((value) => typeof value === 'string')) throw 0
-    return { jwtSecret, refreshSecret, client }
+    const { jwtSecret, refreshSecret, client, ...rest } = JSON.parse(text)
+    // A file of an earlier version has no such secret. Every process derives the same one.
+    const dataSecret = rest.dataSecret ?? createHash('sha256').update(`data\0${refreshSecret}`).digest('base64url')
+    const values = [jwtSecret, refreshSecret, dataSecret, client.id, client.secret]
+    if (!values.every((value) => typeof value === 'string')) throw 0
+    return { jwtSecret, refreshSecret, dataSecret, client }
   } catch {
     throw new Error(`${file} is damaged: delete it to get new secrets, which end every token issued so far`)
   }
@@ -69,7 +74,12 @@ function read(file: string): DevelopmentSecrets | undefined {
 
 function create(file: string): DevelopmentSecrets {
   const secret = () => randomBytes(32).toString('base64url')
-  const created = { jwtSecret: secret(), refreshSecret: secret(), client: { id: 'demo', secret: secret() } }
+  const created = {
+    jwtSecret: secret(),
+    refreshSecret: secret(),
+    dataSecret: secret(),
+    client: { id: 'demo', secret: secret() },
+  }
   // Two processes may start at once. The first link wins, and both processes read the same file. A rename would let the
   // second process replace secrets that the first already signs with.
   const draft = `${file}.${process.pid}`

@@ -96,6 +96,27 @@ export function addressRanges(text: string): string[] {
   return ranges
 }
 
+/** A domain that browsers accept as RP ID (WebAuthn §5.1.2): never an address. */
+export function domain(text: string): string {
+  if (!/^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/.test(text) || isIP(text)) {
+    throw new Error('write a domain in small letters, without scheme and port, such as example.com')
+  }
+  return text
+}
+
+/** Origins of pages that may use passkeys: browsers offer passkeys on HTTPS and on localhost only. */
+export function webOrigins(text: string): string[] {
+  const origins = list(text)
+  for (const origin of origins) {
+    const url = URL.canParse(origin) ? new URL(origin) : undefined
+    const isSecure = url?.protocol === 'https:' || url?.hostname === 'localhost' || url?.hostname.endsWith('.localhost')
+    if (url?.origin !== origin || !isSecure) {
+      throw new Error('write origins such as https://app.example.com, comma-separated, without a path')
+    }
+  }
+  return origins
+}
+
 export function clientCredentials(text: string): { id: string; secret: string } {
   const colon = text.indexOf(':')
   const [id, secret] = [text.slice(0, colon), text.slice(colon + 1)]

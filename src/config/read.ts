@@ -20,7 +20,7 @@ export class ConfigError extends Error {
 export interface EnvironmentConfig extends Omit<Config, 'jwtSecrets' | 'refreshSecrets' | 'generated'> {
   readonly jwtSecrets: readonly string[]
   readonly refreshSecrets: readonly string[]
-  readonly missing: readonly ('JWT_SECRET' | 'REFRESH_SECRET' | 'BOOTSTRAP_CLIENT')[]
+  readonly missing: readonly ('JWT_SECRET' | 'REFRESH_SECRET' | 'DATA_SECRET' | 'BOOTSTRAP_CLIENT')[]
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -49,11 +49,14 @@ export function readConfig(env: Environment): EnvironmentConfig {
   const jwtSecrets = read('JWT_SECRET')
   const keyFile = read('JWT_KEYS_FILE')
   const refreshSecrets = read('REFRESH_SECRET')
+  const dataSecrets = read('DATA_SECRET')
   const bootstrapClient = read('BOOTSTRAP_CLIENT')
   const values = {
     host: read('HOST'),
     audiences: read('AUDIENCE'),
     signUp: read('SIGNUP'),
+    mfa: read('MFA'),
+    relyingParty: { id: read('WEBAUTHN_RP_ID'), origins: read('WEBAUTHN_ORIGINS') },
     hashCost: read('HASH_COST'),
     trustProxy: read('TRUST_PROXY'),
     logLevel: read('LOG_LEVEL'),
@@ -75,9 +78,24 @@ export function readConfig(env: Environment): EnvironmentConfig {
     faults.push('REFRESH_SECRET: must differ from the secrets of JWT_KEYS_FILE, which other services know')
   }
 
+  if (dataSecrets?.some((secret) => jwtSecrets?.includes(secret) || refreshSecrets?.includes(secret))) {
+    faults.push('DATA_SECRET: must differ from JWT_SECRET and REFRESH_SECRET')
+  }
+  const { relyingParty } = values
+  for (const origin of relyingParty.origins) {
+    const { hostname } = new URL(origin)
+    if (hostname === relyingParty.id || hostname.endsWith(`.${relyingParty.id}`)) continue
+    faults.push(`WEBAUTHN_ORIGINS: each origin must be in the domain of WEBAUTHN_RP_ID, ${relyingParty.id}`)
+    break
+  }
+
   if (production) {
-    for (const [name, secrets] of Object.entries({ JWT_SECRET: jwtSecrets, REFRESH_SECRET: refreshSecrets })) {
-      if (isMissing(name) && !(name === 'JWT_SECRET' && !isMissing('JWT_KEYS_FILE'))) {
+    for (const [name, secrets] of Object.entries({
+      JWT_SECRET: jwtSecrets,
+      REFRESH_SECRET: refreshSecrets,
+      DATA_SECRET: dataSecrets,
+    })) {
+      if (name !== 'DATA_SECRET' && isMissing(name) && !(name === 'JWT_SECRET' && !isMissing('JWT_KEYS_FILE'))) {
         faults.push(`${name}: must be set in production: ${MAKE_SECRET}`)
       }
       const weakness = findWeakness(secrets ?? [])
@@ -96,6 +114,8 @@ export function readConfig(env: Environment): EnvironmentConfig {
     if (!jwtSecrets && !keyFile) missing.push('JWT_SECRET')
     if (!refreshSecrets) missing.push('REFRESH_SECRET')
     if (!bootstrapClient) missing.push('BOOTSTRAP_CLIENT')
+    // Optional: without the file of the other secrets it stays away.
+    if (missing.length > 0 && !dataSecrets) missing.push('DATA_SECRET')
   }
   return Object.freeze({
     production,
@@ -105,11 +125,25 @@ export function readConfig(env: Environment): EnvironmentConfig {
     jwtKeysFile: keyFile?.path,
     jwtSecrets: jwtSecrets ?? [],
     refreshSecrets: refreshSecrets ?? [],
+    dataSecrets: dataSecrets ?? [],
     bootstrapClient,
     ...stores,
     ...values,
     missing,
   })
+}
+
+/**
+ * DATA_SECRET, for the command that seals again.
+ *
+ * @throws {ConfigError} if it is missing or has a fault
+ */
+export function readDataSecrets(env: Environment): readonly [string, ...string[]] {
+  const faults: string[] = []
+  const secrets = createReader(env, { production: false, port: 0, issuer: '' }, faults)('DATA_SECRET')
+  if (!secrets && faults.length === 0) faults.push('DATA_SECRET: is not set: set it as the service has it')
+  if (!secrets) throw new ConfigError(faults)
+  return secrets
 }
 
 /**
@@ -121,10 +155,12 @@ export function readConfig(env: Environment): EnvironmentConfig {
 export function readStoresConfig(env: Environment): StoresConfig {
   const faults: string[] = []
   const context = { production: false, port: 0, issuer: '' }
-  const config = readStores(createReader(env, context, faults), faults)
+  const read = createReader(env, context, faults)
+  const production = read('NODE_ENV') === 'production'
+  const config = readStores(read, faults)
   if (faults.length > 0) throw new ConfigError(faults)
   // The command line issues no access tokens, so its ACCESS_TTL must not shorten or prolong the revocation feed.
-  return { ...config, accessTtl: 0 }
+  return { ...config, production, accessTtl: 0 }
 }
 
 /** Reads settings one by one. A fault of a setting is added to `faults`, and the setting gets its default. */
@@ -141,7 +177,7 @@ function createReader(env: Environment, context: Context, faults: string[]): Rea
   }
 }
 
-function readStores(read: Read, faults: string[]): StoresConfig {
+function readStores(read: Read, faults: string[]): Omit<StoresConfig, 'production'> {
   return {
     databaseUrl: read('DATABASE_URL'),
     redis: readRedis(read, faults),

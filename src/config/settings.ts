@@ -1,7 +1,18 @@
 import { databaseUrl, httpUrl, redisUrls } from './addresses.js'
 import { duration } from './duration.js'
 import { list } from './list.js'
-import { addressRanges, clientCredentials, keyFile, macKeys, oneOf, positive, text, wholeNumber } from './parsers.js'
+import {
+  addressRanges,
+  clientCredentials,
+  domain,
+  keyFile,
+  macKeys,
+  oneOf,
+  positive,
+  text,
+  webOrigins,
+  wholeNumber,
+} from './parsers.js'
 
 /** The settings that the defaults of other settings follow from. */
 export interface Context {
@@ -102,6 +113,25 @@ export const settings = {
     ({ production }) => (production ? 'closed' : 'open'),
     oneOf('open', 'closed'),
   ),
+  MFA: setting(
+    'optional; or required: every account must sign in with two factors, and an account that has one must enrol another',
+    'optional',
+    oneOf('optional', 'required'),
+  ),
+  DATA_SECRET: optional(
+    'Secrets that seal TOTP secrets in the database, as above: the first seals, all open. Without it nobody can enrol TOTP. Or DATA_SECRET_FILE',
+    macKeys,
+  ),
+  WEBAUTHN_RP_ID: setting(
+    'The domain that passkeys belong to. A passkey is lost when it changes. The default is the host of ISSUER',
+    ({ issuer }) => new URL(issuer).hostname,
+    domain,
+  ),
+  WEBAUTHN_ORIGINS: setting<readonly string[]>(
+    'The exact origins of the pages that use passkeys, comma-separated. The default is the origin of ISSUER',
+    ({ issuer }) => [new URL(issuer).origin],
+    webOrigins,
+  ),
   BOOTSTRAP_CLIENT: optional(
     'ID:SECRET of a client with the scopes introspect and admin, created if missing. Or BOOTSTRAP_CLIENT_FILE',
     clientCredentials,
@@ -141,6 +171,7 @@ export type SettingName = keyof typeof settings
 export const secretSettings = [
   'JWT_SECRET',
   'REFRESH_SECRET',
+  'DATA_SECRET',
   'DATABASE_URL',
   'REDIS_URL',
   'REDIS_SENTINEL_MASTER',

@@ -96,4 +96,63 @@ export const migrations: Record<string, Migration> = {
   '0005-revocation-feed': {
     up: (db: Kysely<unknown>) => createRevocationFeed(db),
   },
+  // Clients that authenticate with keys of their own, or with a token of a trusted issuer.
+  '0006-workloads': {
+    async up(db: Kysely<unknown>) {
+      for (const column of ['jwks', 'jwks_uri', 'issuer', 'subject']) {
+        await sql`ALTER TABLE clients ADD COLUMN ${sql.ref(column)} text`.execute(db)
+      }
+      // A token authenticates one client.
+      await sql`CREATE UNIQUE INDEX clients_by_subject ON clients (issuer, subject)`.execute(db)
+      await sql`
+        CREATE TABLE trusted_issuers (
+          name text PRIMARY KEY,
+          issuer text NOT NULL,
+          jwks_uri text,
+          jwks text,
+          ca_file text,
+          bearer_file text,
+          created_at bigint NOT NULL
+        )`.execute(db)
+      await sql`CREATE TABLE single_uses (id text PRIMARY KEY, expires_at bigint NOT NULL)`.execute(db)
+      await sql`CREATE INDEX single_uses_by_expiry ON single_uses (expires_at)`.execute(db)
+    },
+  },
+  // Second factors. An older process writes neither of the new columns, and its sessions are sign-ins with a password.
+  '0008-factors': {
+    async up(db: Kysely<unknown>) {
+      await sql`ALTER TABLE sessions ADD COLUMN authenticated_at bigint`.execute(db)
+      await sql`ALTER TABLE sessions ADD COLUMN amr text`.execute(db)
+      await sql`ALTER TABLE users ADD COLUMN factors bigint NOT NULL DEFAULT 0`.execute(db)
+      await sql`ALTER TABLE users ADD COLUMN factors_version bigint NOT NULL DEFAULT 0`.execute(db)
+      await sql`ALTER TABLE users ADD COLUMN mfa_required bigint NOT NULL DEFAULT 0`.execute(db)
+      await sql`
+        CREATE TABLE factors (
+          id text PRIMARY KEY,
+          sub text NOT NULL,
+          type text NOT NULL,
+          name text,
+          secret text NOT NULL,
+          credential_id text UNIQUE,
+          counter bigint NOT NULL,
+          details text,
+          created_at bigint NOT NULL,
+          confirmed_at bigint,
+          last_used_at bigint
+        )`.execute(db)
+      await sql`CREATE INDEX factors_sub ON factors (sub)`.execute(db)
+      await sql`
+        CREATE TABLE recovery_codes (
+          sub text NOT NULL,
+          hash text NOT NULL,
+          PRIMARY KEY (sub, hash)
+        )`.execute(db)
+      await sql`
+        CREATE TABLE used_tickets (
+          id text PRIMARY KEY,
+          expires_at bigint NOT NULL
+        )`.execute(db)
+      await sql`CREATE INDEX used_tickets_expires_at ON used_tickets (expires_at)`.execute(db)
+    },
+  },
 }

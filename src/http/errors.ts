@@ -1,3 +1,4 @@
+import { type AuthenticationDemand, authenticationChallenge, describeDemand } from '@latchkey/verifier/access-token'
 import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorBody } from '../../schemas/error.js'
 import { Unavailable } from '../unavailable.js'
@@ -58,8 +59,52 @@ export const refusal = {
     new WireError(
       400,
       'invalid_target',
-      `the scopes introspect and admin are for tokens of this service itself: send audience=${issuer}`,
+      `the scopes introspect, admin and recovery are for tokens of this service itself: send audience=${issuer}`,
     ),
+
+  /** At the second step of a sign-in. The same for every cause. */
+  invalidMfaToken: () =>
+    new WireError(400, 'invalid_grant', 'the mfa_token is not valid any more: sign in again with the password'),
+
+  /** The same for a wrong, a used and a removed factor. */
+  wrongFactor: () =>
+    new WireError(401, 'invalid_grant', 'the code or the passkey is wrong, or was used: send another', {
+      'www-authenticate': `Bearer ${REALM}`,
+    }),
+
+  invalidPasskey: () =>
+    new WireError(401, 'invalid_grant', 'the passkey is not valid here: try again, or sign in with the password', {
+      'www-authenticate': `Bearer ${REALM}`,
+    }),
+
+  tooManyCodes: (seconds: number) =>
+    new WireError(429, 'temporarily_unavailable', `too many wrong codes: try again in ${seconds} s`, {
+      'retry-after': String(seconds),
+    }),
+
+  totpIsOff: () =>
+    new WireError(404, 'not_found', 'TOTP is off: register a passkey, or ask the operator to set DATA_SECRET'),
+
+  noSuchFactor: () => new WireError(404, 'not_found', 'this factor does not exist'),
+
+  lastFactor: () =>
+    new WireError(
+      409,
+      'last_factor',
+      'the account must have a second factor: enrol another one before you remove this one',
+    ),
+
+  factorsChanged: () =>
+    new WireError(409, 'factors_changed', 'the factors of the account changed meanwhile: read them, and try again'),
+
+  passkeyTaken: () => new WireError(409, 'passkey_taken', 'this passkey is registered already: use another one'),
+
+  tooManyPasskeys: (limit: number) =>
+    new WireError(409, 'too_many_passkeys', `an account has at most ${limit} passkeys: remove one`),
+
+  /** The same for every cause. */
+  invalidRecoveryToken: () =>
+    new WireError(400, 'invalid_grant', 'the token is not valid any more: ask for another one'),
 
   unsupportedGrantType: (supported: string) =>
     new WireError(400, 'unsupported_grant_type', `grant_type must be ${supported}`),
@@ -128,9 +173,18 @@ export const refusal = {
       'www-authenticate': `Bearer ${REALM}, error="insufficient_scope"`,
     }),
 
+  /** RFC 9470 §3: the person must authenticate again, or with more factors. */
+  insufficientAuthentication: (demand: AuthenticationDemand) =>
+    new WireError(401, 'insufficient_user_authentication', describeDemand(demand), {
+      'www-authenticate': `Bearer ${REALM}, ${authenticationChallenge(demand)}`,
+    }),
+
   /** At `/verify`. The text does not repeat the parameter, for the same reason. */
-  misspeltQuestion: (name: 'aud' | 'scope' | 'role') =>
+  misspeltQuestion: (name: 'aud' | 'scope' | 'role' | 'acr' | 'max_age') =>
     new WireError(403, 'invalid_request', `the query has a misspelt parameter that looks like ${name}: write ${name}`),
+
+  /** At `/verify`. A gateway passes 403 on, and no other status of a broken query. */
+  brokenQuestion: (description: string) => new WireError(403, 'invalid_request', description),
 
   wrongPassword: () =>
     new WireError(401, 'invalid_grant', 'the password is wrong', { 'www-authenticate': `Bearer ${REALM}` }),
@@ -162,7 +216,21 @@ export const refusal = {
       'another client has this id: choose another, or rotate the secret of that client',
     ),
 
-  noSuch: (what: 'account' | 'client') => new WireError(404, 'not_found', `this ${what} does not exist`),
+  /** A token of a trusted issuer authenticates one client. */
+  subjectTaken: () =>
+    new WireError(409, 'subject_taken', 'another client is bound to this subject: remove its binding first'),
+
+  issuerNameTaken: () =>
+    new WireError(409, 'issuer_name_taken', 'another trusted issuer has this name: choose another, or delete that one'),
+
+  issuerInUse: (clients: readonly string[]) =>
+    new WireError(
+      409,
+      'issuer_in_use',
+      `clients are bound to this issuer: ${clients.join(', ')}: remove their bindings`,
+    ),
+
+  noSuch: (what: 'account' | 'client' | 'issuer') => new WireError(404, 'not_found', `this ${what} does not exist`),
 
   notFound: () => new WireError(404, 'not_found', 'this address does not exist'),
 

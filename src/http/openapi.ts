@@ -26,6 +26,7 @@ export async function registerOpenapi(app: FastifyInstance, issuer: string): Pro
       servers: [{ url: issuer }],
       tags: [
         { name: 'users', description: 'Accounts' },
+        { name: 'factors', description: 'Second factors' },
         { name: 'sessions', description: 'One sign-in on one device' },
         { name: 'services', description: 'For other services' },
         { name: 'admin', description: 'For clients with the scope `admin`' },

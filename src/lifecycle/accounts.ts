@@ -1,5 +1,10 @@
+import type { Factors } from '../factors/factor.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { Users } from '../users/users.js'
+
+interface FactorDependencies extends Pick<Dependencies, 'sessions'> {
+  factors: Factors
+}
 
 interface Dependencies {
   users: Users
@@ -58,5 +63,28 @@ export async function changeRoles(
   return sessions.revoke(
     id,
     outdated.map(({ sid }) => sid),
+  )
+}
+
+/** Returns what {@link disableAccount} returns. All sessions end: somebody else may have the factor that was reset. */
+export async function resetFactors(
+  { factors, sessions }: FactorDependencies,
+  id: string,
+): Promise<string[] | undefined> {
+  return (await factors.reset(id)) ? sessions.revokeAll(id) : undefined
+}
+
+/** Returns what {@link disableAccount} returns. When two factors become required, each session with one factor ends. */
+export async function requireMfa(
+  { users, sessions }: Dependencies,
+  id: string,
+  isRequired: boolean,
+): Promise<string[] | undefined> {
+  if (!(await users.setMfaRequired(id, isRequired))) return undefined
+  if (!isRequired) return []
+  const weak = (await sessions.list(id)).filter(({ amr }) => !amr.includes('mfa'))
+  return sessions.revoke(
+    id,
+    weak.map(({ sid }) => sid),
   )
 }

@@ -1,18 +1,20 @@
-import type { ClientCredentials } from '../clients/client-authentication.js'
-import { type ClientPermissions, type Clients, latestPossibleIssuedAt } from '../clients/clients.js'
+import { type ClientPermissions, type Clients, latestPossibleIssuedAt, type NewClient } from '../clients/clients.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { Users } from '../users/users.js'
 
 /**
- * Creates a client. Returns false when a client or an account has this id. Both ids are the `sub` of their tokens, and a
- * service that only reads `sub` must not confuse the two (RFC 9068 §5).
+ * Creates a client. Its id is the `sub` of its tokens, and so is the id of an account. A service that only reads `sub` must not
+ * confuse the two (RFC 9068 §5).
  */
 export async function createClient(
   { clients, users }: { clients: Clients; users: Users },
-  credentials: ClientCredentials,
+  client: NewClient,
   permissions: ClientPermissions,
-): Promise<boolean> {
-  return !(await users.find(credentials.id)) && clients.create(credentials, permissions)
+): Promise<'created' | 'id_taken' | 'subject_taken' | 'unknown_issuer'> {
+  if (await users.find(client.id)) return 'id_taken'
+  const fault = client.binding && (await clients.findBindingFault(client.id, client.binding))
+  if (fault) return fault
+  return (await clients.create(client, permissions)) ? 'created' : 'id_taken'
 }
 
 /** Deletes a client and ends the tokens that it got for itself. Returns whether the client existed. */

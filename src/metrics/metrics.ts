@@ -6,6 +6,7 @@ import type { SessionStore } from '../sessions/session.js'
 import { wrapOperations } from '../sessions/wrap-operations.js'
 import type { HashingObserver, PasswordHashing } from '../users/password-hashing.js'
 import { readVersion } from '../version.js'
+import { oneAtATime } from './one-at-a-time.js'
 import {
   type Counter,
   type CounterSeries,
@@ -23,6 +24,8 @@ export interface Metrics {
   /** Counts an answer that no route gave. */
   countUnrouted(status: number): void
   countEvent(event: AuditEvent): void
+  /** Counts a client assertion, by the method and the outcome of the authentication. */
+  countAssertion(method: string, outcome: string): void
   /** Returns the same store, with a timer around each operation. */
   timeSessions(sessions: SessionStore): SessionStore
   readonly databaseObserver: DatabaseObserver
@@ -48,7 +51,10 @@ const STORE_BOUNDS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 
 const HASHING_BOUNDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
 // These series exist from the start, at 0: Prometheus does not see the increase of a series that begins at 1.
-const RESULTS = ['accepted', 'unknown_user', 'wrong_password', 'disabled', 'throttled']
+const RESULTS = ['accepted', 'unknown_user', 'wrong_password', 'disabled', 'throttled', 'factor_required', 'passkey']
+const FACTOR_RESULTS = ['accepted', 'refused', 'throttled']
+const ASSERTION_METHODS = ['private_key_jwt', 'trusted_issuer']
+const ASSERTION_OUTCOMES = ['accepted', 'refused', 'replayed']
 const OUTCOMES = ['rotated', 'replayed', 'reused', 'forged', 'no_such_session']
 
 /**
@@ -67,6 +73,7 @@ export function createMetrics(): Metrics {
     histogram('latchkey_http_request_duration_seconds', 'From the headers to the last byte, by route.', REQUEST_BOUNDS),
   )
   const signIns = register(counter('latchkey_sign_ins_total', 'Sign-ins, by result.'))
+  const factorChecks = register(counter('latchkey_factor_checks_total', 'Second factors presented, by result.'))
   const rotations = register(counter('latchkey_rotations_total', 'Refresh tokens presented, by outcome.'))
   const revocations = register(
     counter(
@@ -77,6 +84,7 @@ export function createMetrics(): Metrics {
   const refusedClients = register(
     counter('latchkey_clients_refused_total', 'Requests with a wrong client id, client secret or client token.'),
   ).with({})
+  const assertions = register(counter('latchkey_client_assertions_total', 'Client assertions, by method and outcome.'))
   const operationTimes = register(
     histogram('latchkey_session_store_duration_seconds', 'Operations of the session store.', STORE_BOUNDS),
   )
@@ -107,7 +115,11 @@ export function createMetrics(): Metrics {
   ).with({})
   let registry: Promise<Registry> | undefined
   for (const result of RESULTS) signIns.with({ result })
+  for (const result of FACTOR_RESULTS) factorChecks.with({ result })
   for (const outcome of OUTCOMES) rotations.with({ outcome })
+  for (const method of ASSERTION_METHODS) {
+    for (const outcome of ASSERTION_OUTCOMES) assertions.with({ method, outcome })
+  }
   for (const cause of [...SESSION_ENDS, 'client_tokens']) revocations.with({ cause })
 
   return {
@@ -136,6 +148,12 @@ export function createMetrics(): Metrics {
       switch (event.event) {
         case 'login.accepted':
           return signIns.with({ result: 'accepted' }).add()
+        case 'login.factor_required':
+          return signIns.with({ result: 'factor_required' }).add()
+        case 'factor.used':
+          return factorChecks.with({ result: 'accepted' }).add()
+        case 'factor.refused':
+          return factorChecks.with({ result: event.reason === 'throttled' ? 'throttled' : 'refused' }).add()
         case 'login.refused':
           return signIns.with({ result: event.reason }).add()
         case 'refresh.rotated':
@@ -154,6 +172,8 @@ export function createMetrics(): Metrics {
           return
       }
     },
+
+    countAssertion: (method, outcome) => assertions.with({ method, outcome }).add(),
 
     timeSessions: (sessions) =>
       wrapOperations(sessions, (operation) => {
@@ -235,21 +255,6 @@ export function createMetrics(): Metrics {
       const [own, process] = await Promise.all([registry, processRegistry])
       return { type: own.contentType, text: Buffer.from(`${await process.metrics()}\n${await own.metrics()}`) }
     }),
-  }
-}
-
-/** All calls during a render share the result of the next one: 200 concurrent scrapes took 1.2 GB. */
-function oneAtATime<Result>(act: () => Promise<Result>): () => Promise<Result> {
-  let current: Promise<unknown> = Promise.resolve()
-  let next: Promise<Result> | undefined
-  return () => {
-    next ??= current.then(() => {
-      next = undefined
-      const result = act()
-      current = result.catch(() => {})
-      return result
-    })
-    return next
   }
 }
 

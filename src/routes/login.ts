@@ -1,48 +1,34 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import type { FastifyRequest } from 'fastify'
 import { Login } from '../../schemas/login.js'
-import type { Audit } from '../audit.js'
-import { RESERVED_SCOPES } from '../clients/clients.js'
-import { tokenResponse } from '../grants/token-response.js'
+import { askForFactor, type SecondFactorDependencies } from '../grants/second-factor.js'
+import { beginSession, type SignInDependencies } from '../grants/sign-in.js'
 import { refusal } from '../http/errors.js'
-import { parseScope } from '../scope.js'
-import type { RefreshTokens } from '../sessions/refresh-token.js'
-import { newSid, type Session } from '../sessions/session.js'
+import { PASSWORD_ONLY } from '../sessions/session.js'
 import type { AttemptResult, Throttle } from '../throttle/throttle.js'
 import type { PasswordHashing } from '../users/password-hashing.js'
 import { usernameKey } from '../users/username.js'
-import type { SignIn, User, Users } from '../users/users.js'
-import { authenticateClient, presentsClient } from './guards/client.js'
+import type { SignIn } from '../users/users.js'
 import { refuseIgnoredLimits } from './guards/ignored-limits.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
+import { readSessionRequest } from './guards/session-request.js'
 
-interface Dependencies extends LiveTokenDependencies {
-  users: Users
+interface Dependencies extends LiveTokenDependencies, SignInDependencies, SecondFactorDependencies {
   hashing: PasswordHashing
   throttle: Throttle
-  refreshTokens: RefreshTokens
-  audit: Audit
 }
 
 /**
  * `POST /login`: a person signs in on a device. When a client authenticates itself in the request, the session belongs to
- * that client, and no other client can refresh it.
+ * that client, and no other client can refresh it. An account with a second factor continues at `POST /login/mfa`.
  */
 export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  const { users, hashing, throttle, sessions, audit } = dependencies
-  const { audiences } = dependencies.tokens
+  const { users, hashing, throttle, audit } = dependencies
 
   app.post('/login', { schema: Login }, async (request, reply) => {
     refuseIgnoredLimits(request)
-    const { username, password, scope = '', audience = audiences[0], device_name: deviceName = null } = request.body
-    if (parseScope(scope).some((item) => RESERVED_SCOPES.has(item))) {
-      throw refusal.invalidScope('scope has introspect or admin: only clients may have these scopes')
-    }
-    if (!audiences.includes(audience)) throw refusal.invalidTarget()
-    const clientId = presentsClient(request)
-      ? (await authenticateClient(request, dependencies)).id
-      : FIRST_PARTY_CLIENT_ID
+    const { username, password } = request.body
+    const session = await readSessionRequest(request, request.body, dependencies)
 
     const signIn = await checkPassword(request, username, password)
     if (signIn.outcome === 'refused') {
@@ -50,9 +36,10 @@ export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, depend
       throw refusal.signInFailed()
     }
 
-    const session = await createSession(request, signIn.user, { clientId, scope, audience, deviceName })
-    audit(request, { event: 'login.accepted', sub: session.sub, sid: session.sid })
-    return reply.header('cache-control', 'no-store').send(tokenResponse(session, dependencies))
+    reply.header('cache-control', 'no-store')
+    const factorRequest = await askForFactor(request, signIn.user, session, dependencies)
+    if (factorRequest) return reply.code(403).send(factorRequest)
+    return beginSession(request, signIn.user, { ...session, amr: PASSWORD_ONLY }, dependencies)
   })
 
   async function checkPassword(request: FastifyRequest, username: string, password: string): Promise<SignIn> {
@@ -80,33 +67,5 @@ export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, depend
     } finally {
       slot.release()
     }
-  }
-
-  async function createSession(
-    request: FastifyRequest,
-    user: User,
-    grant: Pick<Session, 'clientId' | 'scope' | 'audience' | 'deviceName'>,
-  ): Promise<Session> {
-    const { session, excess } = await sessions.create({
-      ...grant,
-      sid: newSid(),
-      sub: user.id,
-      username: user.username,
-      roles: user.roles,
-      ip: request.ip,
-      userAgent: request.headers['user-agent']?.slice(0, 256) ?? null,
-    })
-    // Somebody may have disabled the account or changed its password since this request read the account. That change ended the
-    // sessions of that moment, and this session may have come just after.
-    if (!(await users.isCurrent(user))) {
-      const sids = await sessions.revoke(user.id, [session.sid])
-      audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'user_changed_during_login' })
-      throw refusal.signInFailed()
-    }
-    if (excess.length > 0) {
-      const sids = await sessions.revoke(user.id, excess)
-      audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'too_many' })
-    }
-    return session
   }
 }

@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { ASSERTION_ALGORITHMS } from '@latchkey/verifier/assertion'
 import type { FastifyReply } from 'fastify'
 import { Jwks, Metadata } from '../../schemas/metadata.js'
 import type { KeyRing, SigningKey } from '../tokens/key-ring.js'
@@ -10,7 +11,7 @@ interface Dependencies {
 
 /** Short enough that clients know a new key before it signs. */
 const CACHE_CONTROL = 'public, max-age=300'
-const AUTHENTICATION = ['client_secret_basic', 'client_secret_post']
+const AUTHENTICATION = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
 
 /** `GET /.well-known/…`: the metadata that clients discover (RFC 8414), and the public keys (RFC 7517). */
 export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { issuer, ring }) => {
@@ -25,9 +26,14 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
     // RFC 8414 requires this member. It is empty because there is no authorization endpoint.
     response_types_supported: [],
     grant_types_supported: ['client_credentials', 'refresh_token'],
+    // OpenID Connect Discovery §3: the values of `acr` in tokens, and of the challenge to step up (RFC 9470 §7).
+    acr_values_supported: ['1', '2'],
     token_endpoint_auth_methods_supported: AUTHENTICATION,
     introspection_endpoint_auth_methods_supported: AUTHENTICATION,
     revocation_endpoint_auth_methods_supported: AUTHENTICATION,
+    token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+    introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
+    revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
   }
 
   const send = (reply: FastifyReply, document: Buffer) =>

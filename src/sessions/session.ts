@@ -22,16 +22,23 @@ export interface Session {
   ip: string
   userAgent: string | null
   createdAt: number
+  /** The time of the last authentication: the sign-in, or a later step-up. */
+  authenticatedAt: number
+  /** The methods of that authentication (RFC 8176). */
+  amr: readonly string[]
   /** The time of the last sign-in or rotation. */
   lastSeenAt: number
   /** The time at which the session expires. A refresh moves it, up to the maximum age of a session. */
   expiresAt: number
 }
 
+/** A session from before the first release with second factors has no methods: its person sent a password. */
+export const PASSWORD_ONLY: readonly string[] = ['pwd']
+
 /** The part of a session that its tokens carry. */
 export type IssuableSession = Omit<Session, 'username' | 'deviceName' | 'ip' | 'userAgent' | 'createdAt'>
 
-export type NewSession = Omit<Session, 'generation' | 'createdAt' | 'lastSeenAt' | 'expiresAt'>
+export type NewSession = Omit<Session, 'generation' | 'createdAt' | 'authenticatedAt' | 'lastSeenAt' | 'expiresAt'>
 
 /** All times are milliseconds. */
 export interface StoreOptions {
@@ -53,6 +60,20 @@ export const CLIENT_REVOCATION_RETENTION = (MAX_LIFETIME + 60) * 1000
 
 /** Milliseconds for which the feed keeps an entry longer than the last token that the entry ends: clocks differ. */
 export const FEED_SLACK = 60_000
+
+/**
+ * Milliseconds for which a store keeps the record of a use after the deadline of the use, because its clock may step back.
+ */
+export const USE_RETENTION = 60_000
+
+/** Something that may be used once before its deadline. Unix milliseconds. */
+export interface SingleUse {
+  /** A hash, because callers choose what it stands for. */
+  id: string
+  /** It cannot have been used before this time. */
+  notBefore: number
+  deadline: number
+}
 
 export type Rotation =
   /** The generation was current. The store has increased it by one. */
@@ -87,6 +108,11 @@ export interface SessionStore {
    * (RFC 6749 §10.4). Every client may rotate a first-party session.
    */
   rotate(presented: RefreshTokenPayload, clientId: string): Promise<Rotation>
+  /**
+   * The person authenticated again in this session. The session takes the time and the methods, and its refresh token rotates
+   * whatever its generation was. Returns the session, or undefined if it has ended.
+   */
+  reauthenticate(sub: string, sid: string, amr: readonly string[]): Promise<Session | undefined>
   /** The username of a living session, or undefined if the session has ended. The check for revocation is this one call. */
   findUsername(sub: string, sid: string): Promise<string | undefined>
   /** The living sessions of a user. The most recently used session is first. */
@@ -113,6 +139,11 @@ export interface SessionStore {
   revokeClient(clientId: string, notBefore: number): Promise<boolean>
   /** The client's own tokens that were issued at or before this time have ended. Unix seconds; 0 means none has ended. */
   clientNotBefore(clientId: string): Promise<number>
+  /**
+   * Records a use. Returns true for one caller on all replicas, and false for every other one, or if the deadline has passed on
+   * the clock of the store. Throws `Unavailable` if the store has lost its data since `notBefore`: it may have been used.
+   */
+  useOnce(use: SingleUse): Promise<boolean>
   /** An estimate of the number of living sessions in the whole store, at a bounded cost. It feeds a metric. */
   count(): Promise<number>
   /**

@@ -6,12 +6,14 @@ import type { RegistrableStore } from './registrable-store.js'
 import {
   CLIENT_REVOCATION_RETENTION,
   FEED_SLACK,
+  PASSWORD_ONLY,
   type Rotation,
   type Session,
   type SessionStore,
   type StoreOptions,
 } from './session.js'
 import { pruneSqlFeed, readSqlFeed, restartSqlFeed } from './sql-feed.js'
+import { useSqlOnce } from './sql-use-once.js'
 
 /** Milliseconds between two deletions of expired rows. Every query ignores a row from the moment it expires. */
 const SWEEP_INTERVAL = 60_000
@@ -28,6 +30,10 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   const isLiving: Expression<SqlBool> = sql`expires_at > ${now}`
 
+  const idleEnd = sql<number>`${now} + ${sql.lit(refreshTtl)}`
+  /** When a session that is used now expires. */
+  const nextExpiry = sql<number>`CASE WHEN ends_at IS NULL OR ends_at > ${idleEnd} THEN ${idleEnd} ELSE ends_at END`
+
   // A failed sweep runs again after the interval. A request that needs the database reports the failure.
   const sweeper = setInterval(() => sweep().catch(() => {}), SWEEP_INTERVAL).unref()
 
@@ -36,6 +42,8 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
     const hasExpired = sql<SqlBool>`expires_at <= (SELECT ${now})`
     // Without a batch: the table has at most one row for each client.
     await db.deleteFrom('client_revocations').where(hasExpired).execute()
+    // Each authenticated assertion adds a row that lives for minutes.
+    await db.deleteFrom('single_uses').where(hasExpired).execute()
     if (accessTtl > 0) await pruneSqlFeed(database, accessTtl + FEED_SLACK)
     for (;;) {
       const expired = await db.selectFrom('sessions').select('sid').where(hasExpired).limit(SWEEP_BATCH).execute()
@@ -77,6 +85,8 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
           user_agent: session.userAgent,
           created_at: now,
           last_seen_at: now,
+          authenticated_at: null,
+          amr: session.amr.join(' '),
           expires_at: sql<number>`${now} + ${sql.lit(idle)}`,
           ends_at: endsAt,
         })
@@ -99,14 +109,13 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
       // One statement: if two requests present the same generation, the second waits for the row and then finds it rotated.
       // A generation newer than the row's is genuine, because only this service can make its MAC. The database lost it in a
       // failover, so the row takes it over.
-      const next = sql<number>`${now} + ${sql.lit(refreshTtl)}`
       const rotated = await db
         .updateTable('sessions')
         .set({
           generation: generation + 1,
           rotated_at: now,
           last_seen_at: now,
-          expires_at: sql<number>`CASE WHEN ends_at IS NULL OR ends_at > ${next} THEN ${next} ELSE ends_at END`,
+          expires_at: nextExpiry,
         })
         .where('sid', '=', sid)
         .where('sub', '=', sub)
@@ -130,6 +139,25 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
       const isPrevious = row.generation === generation + 1
       if (isPrevious && row.age < refreshGrace) return { outcome: 'replayed', session: toSession(row), age: row.age }
       return { outcome: 'reused', successor: isPrevious ? 'unused' : 'used' }
+    },
+
+    async reauthenticate(sub, sid, amr) {
+      const row = await db
+        .updateTable('sessions')
+        .set({
+          generation: sql<number>`generation + 1`,
+          rotated_at: now,
+          last_seen_at: now,
+          expires_at: nextExpiry,
+          authenticated_at: now,
+          amr: amr.join(' '),
+        })
+        .where('sid', '=', sid)
+        .where('sub', '=', sub)
+        .where(isLiving)
+        .returningAll()
+        .executeTakeFirst()
+      return row && toSession(row)
     },
 
     async findUsername(sub, sid) {
@@ -187,6 +215,8 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
         .execute()
       return Math.max(0, ...rows.map((row) => row.not_before))
     },
+
+    useOnce: (use) => useSqlOnce(database, use),
 
     async count() {
       const some = db.selectFrom('sessions').select('sid').where(isLiving).limit(COUNT_LIMIT).as('some')
@@ -253,6 +283,8 @@ function toSession(row: SessionRow): Session {
     ip: row.ip,
     userAgent: row.user_agent,
     createdAt: row.created_at,
+    authenticatedAt: row.authenticated_at ?? row.created_at,
+    amr: row.amr === null ? PASSWORD_ONLY : row.amr.split(' '),
     lastSeenAt: row.last_seen_at,
     expiresAt: row.expires_at,
   }

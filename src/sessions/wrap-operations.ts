@@ -4,6 +4,7 @@ import type { SessionStore } from './session.js'
 export const operations = [
   'create',
   'rotate',
+  'reauthenticate',
   'findUsername',
   'list',
   'revoke',
@@ -11,6 +12,7 @@ export const operations = [
   'revokeAll',
   'revokeClient',
   'clientNotBefore',
+  'useOnce',
   'readFeed',
 ] as const satisfies readonly (keyof SessionStore)[]
 export type Operation = (typeof operations)[number]

@@ -3,9 +3,10 @@ import type { Cluster, Redis } from 'ioredis'
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
 import { networkOf } from '../network.js'
 import { Unavailable } from '../unavailable.js'
+import { type CodeThrottle, createCodeThrottle } from './codes.js'
 
 /** Limits how often callers may try a password, and how often they may sign up. */
-export interface Throttle {
+export interface Throttle extends CodeThrottle {
   /**
    * Begins an attempt, unless the account or the address has to wait. The attempt is then in flight: call
    * {@link Throttle.finish} once, in `finally`.
@@ -161,7 +162,17 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
     await Promise.all([failures.delete(pair), trustedFor < TRUSTED_FOR / 2 && trusted.set(home, 1, TRUSTED_FOR)])
   }
 
+  const codes = createCodeThrottle(counter, readSecondsLeft, {
+    free: FREE_FAILURES,
+    firstWait: FIRST_WAIT,
+    longestWait: LONGEST_WAIT,
+    forgottenAfter: FORGOTTEN_AFTER,
+  })
+
   return {
+    beginCode: (sub) => withUnavailable(() => codes.beginCode(sub)),
+    finishCode: (code, result) => withUnavailable(() => codes.finishCode(code, result)),
+
     async begin(attempt) {
       const keys = hashKeys(attempt)
       const counts = {

@@ -33,6 +33,9 @@ export interface AccessTokenInput {
   scope: string
   audience: string
   roles: readonly string[]
+  /** The last authentication of the person, in Unix milliseconds, and its methods (RFC 8176). Omitted for a client. */
+  authenticatedAt?: number
+  amr?: readonly string[]
   /** The end of the session in Unix milliseconds. The token expires then at the latest. */
   expiresAt?: number
   /** Unix seconds. `iat` is later than this time. */
@@ -92,7 +95,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     issuer,
     audiences,
 
-    issue({ sub, sid, clientId, scope, audience, roles, expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0 }) {
+    issue({ sub, sid, clientId, scope, audience, roles, authenticatedAt, amr, ...times }) {
+      const { expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0 } = times
       const iat = Math.max(Math.floor(now() / 1000), issuedAfter + 1)
       const exp = Math.min(iat + Math.floor(accessTtl / 1000), Math.floor(expiresAt / 1000))
       const claims = jtiMac.addJti({
@@ -107,6 +111,9 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         client_id: clientId,
         scope,
         ...(roles.length > 0 && { roles: [...roles] }),
+        ...(authenticatedAt !== undefined && { auth_time: Math.floor(authenticatedAt / 1000) }),
+        // The method `mfa` means that several factors were checked (RFC 8176 §2).
+        ...(amr !== undefined && { amr: [...amr], acr: amr.includes('mfa') ? '2' : '1' }),
       })
       return { token: sign(claims, options.ring.keys()[0]), expiresIn: Math.max(0, exp - iat) }
     },

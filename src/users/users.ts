@@ -15,6 +15,12 @@ export interface User {
   passwordVersion: number
   /** Unix milliseconds. */
   createdAt: number
+  /** The number of factors besides the password. */
+  factors: number
+  /** Changes with each change of the factors, and of `mfaRequired`. */
+  factorsVersion: number
+  /** The account must sign in with two factors, whatever `MFA` says. */
+  mfaRequired: boolean
 }
 
 export type SignIn = { outcome: 'accepted'; user: User } | { outcome: 'refused'; reason: SignInRefusal; sub?: string }
@@ -39,8 +45,8 @@ export interface Users {
   /** Checks the password. An unknown, a wrong and a disabled sign-in take the same time. */
   signIn(candidate: SignInCandidate, password: string, slot: HashingSlot): Promise<SignIn>
   /**
-   * Whether an accepted sign-in still holds: the account exists and is enabled, its password is the same, and it kept all
-   * roles of `user`. Call this after you created the session. A change of an account writes the account first and ends its
+   * Whether an accepted sign-in still holds: the account exists and is enabled, its password and its factors are the same, and
+   * it kept all roles of `user`. Call this after you created the session. A change of an account writes the account first and ends its
    * sessions after. So either this call sees the change, or the change sees the session.
    */
   isCurrent(user: User): Promise<boolean>
@@ -58,6 +64,8 @@ export interface Users {
   setRoles(id: string, roles: readonly string[]): Promise<boolean>
   /** Adds checked accounts of another system, all or none. Returns an outcome for each, in their order. */
   import(accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]>
+  /** Returns whether the account exists. End its sessions with one factor after, not before. */
+  setMfaRequired(id: string, isRequired: boolean): Promise<boolean>
   /** Returns whether the account exists. End its sessions after, not before. */
   disable(id: string): Promise<boolean>
   enable(id: string): Promise<boolean>
@@ -188,6 +196,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     async isCurrent(user) {
       const found = await findRow(user.id)
       if (found?.disabled_at !== null || found.password_version !== user.passwordVersion) return false
+      if (found.factors_version !== user.factorsVersion) return false
       const { roles } = toUser(found)
       return user.roles.every((role) => roles.includes(role))
     },
@@ -212,18 +221,26 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     },
     setPasswordHash: (id, passwordHash) => update(id, newHash(passwordHash)),
     setRoles: (id, roles) => update(id, { roles: JSON.stringify(roles) }),
+    setMfaRequired: (id, isRequired) =>
+      update(id, { mfa_required: isRequired ? 1 : 0, factors_version: sql<number>`factors_version + 1` }),
     disable: (id) => update(id, { disabled_at: sql<number>`coalesce(disabled_at, ${now})` }),
     enable: (id) => update(id, { disabled_at: null }),
 
     import: (accounts) => importAccounts(database, accounts),
 
     async delete(id) {
-      const { numDeletedRows } = await db
-        .deleteFrom('users')
-        .where('id', '=', id)
-        .where('disabled_at', 'is not', null)
-        .executeTakeFirst()
-      return numDeletedRows > 0n
+      return db.transaction().execute(async (transaction) => {
+        const { numDeletedRows } = await transaction
+          .deleteFrom('users')
+          .where('id', '=', id)
+          .where('disabled_at', 'is not', null)
+          .executeTakeFirst()
+        if (numDeletedRows === 0n) return false
+        // An import may bring an account with this id again. That account must not have these factors.
+        await transaction.deleteFrom('factors').where('sub', '=', id).execute()
+        await transaction.deleteFrom('recovery_codes').where('sub', '=', id).execute()
+        return true
+      })
     },
   }
 
@@ -246,5 +263,8 @@ function toUser(row: UserRow): User {
     disabled: row.disabled_at !== null,
     passwordVersion: row.password_version,
     createdAt: row.created_at,
+    factors: row.factors,
+    factorsVersion: row.factors_version,
+    mfaRequired: row.mfa_required === 1,
   }
 }

@@ -59,7 +59,10 @@ test('clients create shows the secret once, and an existing client keeps its sec
     stderr: 'latchkey: the client backend exists: rotate gives it a new secret\n',
   })
   const list = await latchkey(['clients', 'list'], env)
-  t.match(list.stdout, /^ID +SCOPES +AUDIENCES +CREATED +OLD SECRET UNTIL\nbackend +- +all +\d{4}-\S+Z +-\n$/)
+  t.match(
+    list.stdout,
+    /^ID +SCOPES +AUDIENCES +AUTHENTICATION +CREATED +OLD SECRET UNTIL\nbackend +- +all +secret +\d{4}-\S+Z +-\n$/,
+  )
   t.notOk(list.stdout.includes(secret))
 })
 

@@ -4,10 +4,12 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
+import { eventually } from '../support/eventually.js'
 import {
   environmentOf,
   LATCHKEY_PROGRAM,
   latchkey,
+  latchkeyProcess,
   operatorEnvironment,
   storeCombinations,
 } from '../support/latchkey.js'
@@ -144,9 +146,7 @@ for (const setting of storeCombinations) {
         env: { PATH: process.env.PATH, ...operatorEnvironment(env) },
       })
       const exited = once(child, 'exit')
-      while (child.exitCode === null && (await countUsers(env)) < BIG * part) {
-        await new Promise((resolve) => setTimeout(resolve, 5))
-      }
+      await eventually(async () => child.exitCode !== null || (await countUsers(env)) >= BIG * part, 200_000)
       child.kill('SIGKILL')
       t.strictSame(await exited, [null, 'SIGKILL'], 'killed in the middle')
     }
@@ -170,9 +170,11 @@ test('users import reads standard input, and a running service is not disturbed'
   const { api } = await startServiceWith(t, env)
   const lines = Array.from({ length: 5000 }, (_, i) => JSON.stringify({ username: `user${i}`, password_hash: BCRYPT }))
   let isDone = false
-  const importing = latchkey(['users', 'import', '-'], operatorEnvironment(env), `${lines.join('\n')}`).finally(() => {
-    isDone = true
-  })
+  const importing = latchkeyProcess(['users', 'import', '-'], operatorEnvironment(env), `${lines.join('\n')}`).finally(
+    () => {
+      isDone = true
+    },
+  )
   const statuses = new Set<number>()
   for (let i = 0; !isDone; i += 1) statuses.add((await api.signUp(`beside${i}`, PASSWORD)).status)
   t.match(await importing, {

@@ -3,8 +3,9 @@ import { chmodSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync,
 import { dirname, join } from 'node:path'
 import { calculateJwkThumbprint, importSPKI, type JWK, jwtVerify } from 'jose'
 import { test } from 'tap'
-import { algorithms, decodeHeader, jwkSet, keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
-import { latchkey } from '../support/latchkey.js'
+import { decodeHeader } from '../support/decode.js'
+import { algorithms, jwkSet, keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
+import { latchkey, latchkeyProcess } from '../support/latchkey.js'
 import { PASSWORD, startService, temporaryFolder } from '../support/service.js'
 
 const kidsIn = (path: string) => JSON.parse(readFileSync(path, 'utf8')).keys.map(({ kid }: JWK) => kid)
@@ -131,7 +132,7 @@ test('a refused change leaves the key file unchanged', async (t) => {
 
 test('after several commands at once on one file, every acknowledged key is in the file', async (t) => {
   const path = writeKeyFile(t, await makeKey('ES256'))
-  const all = await Promise.all([1, 2, 3, 4].map(() => latchkey(['keys', 'generate', '--json', '--into', path])))
+  const all = await Promise.all([1, 2, 3, 4].map(() => latchkeyProcess(['keys', 'generate', '--json', '--into', path])))
   const made = all.filter(({ code }) => code === 0)
   t.ok(made.length > 0)
   t.equal(kidsIn(path).length, 1 + made.length)

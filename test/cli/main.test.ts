@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import { latchkey, operatorEnvironment } from '../support/latchkey.js'
+import { latchkey, latchkeyProcess, operatorEnvironment } from '../support/latchkey.js'
 import { freePort } from '../support/servers/ports.js'
 import { environment } from '../support/service.js'
 
@@ -18,8 +18,11 @@ const commands = {
   sessions: ['list', 'revoke'],
 }
 
+/** A group of its own, the exit of a real process, and the server, which sets up its process. */
+const needsProcess = ([name]: string[]) => name === 'serv' || name === 'migrate' || name === 'serve'
+
 test('every command has its own --help, and the help of its group names it', async (t) => {
-  const top = await latchkey(['--help'])
+  const top = await latchkeyProcess(['--help'])
   t.equal(top.code, 0)
   for (const [name, below] of Object.entries(commands)) {
     t.match(top.stdout, new RegExp(`^  ${name} +\\S`, 'm'))
@@ -52,7 +55,8 @@ test('a mistake is reported in one line on standard error, with status 1 and wit
     [['users', 'list'], /Redis does not answer: check REDIS_URL/, { REDIS_URL: 'redis://:canary@127.0.0.1:1' }],
     [['serve'], /the configuration has 2 faults/, { PORT: 'x', MANAGEMENT_PORT: 'y', NODE_ENV: 'test' }],
   ] as [string[], RegExp, Record<string, string>?][]) {
-    const ran = await latchkey(args, { ...env, ...more })
+    const run = needsProcess(args) ? latchkeyProcess : latchkey
+    const ran = await run(args, { ...env, ...more })
     t.match(ran, { code: 1, stdout: '', stderr: /^latchkey: / }, args.join(' '))
     t.match(ran.stderr, said)
     t.notMatch(ran.stderr, /canary|\n {4}at /, 'no password and no stack')
@@ -62,7 +66,7 @@ test('a mistake is reported in one line on standard error, with status 1 and wit
 
 test('serve is the default command; --version prints the version of package.json', async (t) => {
   const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
-  t.equal((await latchkey(['--version'])).stdout, `${version}\n`)
+  t.equal((await latchkeyProcess(['--version'])).stdout, `${version}\n`)
 
   for (const args of [[], ['serve']]) {
     const [port, managementPort] = [await freePort(), await freePort()]
@@ -84,7 +88,7 @@ test('serve is the default command; --version prints the version of package.json
 test('migrate creates the tables, and can run again', async (t) => {
   for (const store of ['sqlite', 'postgres'] as const) {
     const env = operatorEnvironment(await environment(t, store))
-    const both = await Promise.all([latchkey(['migrate'], env), latchkey(['migrate', '--json'], env)])
+    const both = await Promise.all([latchkeyProcess(['migrate'], env), latchkeyProcess(['migrate', '--json'], env)])
     t.match(both, [
       { code: 0, stdout: 'The database is up to date.\n' },
       { code: 0, json: { migrated: true } },

@@ -1,4 +1,6 @@
 import { test } from 'tap'
+import type { Api } from '../support/api.js'
+import { enrolTotp, mfaToken, newPerson } from '../support/factors.js'
 import { environmentOf, latchkey, operatorEnvironment, storeCombinations } from '../support/latchkey.js'
 import { PASSWORD, startServiceWith } from '../support/service.js'
 
@@ -31,6 +33,46 @@ for (const setting of storeCombinations) {
     })
     t.equal(await api.isActive(chief.access_token), false, 'a session with a role that is gone has ended')
     t.match(await latchkey(['users', 'roles', 'ada'], shell), { code: 0, stdout: /has no role\.\n$/ })
+  })
+}
+
+for (const setting of storeCombinations) {
+  test(`${setting}: users factors, reset-factors and mfa, and secrets reseal, on the running service`, async (t) => {
+    const [old, renewed] = ['old-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj', 'new-5Jt8Wc3Bx1Kz6Qv9Nr4Mf2Hd7Ls0Gp']
+    const env = { ...(await environmentOf(t, setting)), DATA_SECRET: old }
+    const before = await startServiceWith(t, env)
+    const { sub, tokens } = await newPerson(before.api, 'ada')
+    const { app } = await enrolTotp(before.api, tokens.access_token)
+    const shell = operatorEnvironment(env)
+
+    t.match(await latchkey(['users', 'factors', 'ada', '--json'], shell), {
+      code: 0,
+      json: { factors: [{ type: 'totp', last_used_at: null }], recovery_codes_left: 10, mfa_required: false },
+    })
+    t.match((await latchkey(['users', 'factors', 'ada'], shell)).stdout, /totp .*never\n\nRecovery codes left: 10\n$/)
+
+    // The three steps by which an operator replaces the secret.
+    const between = await startServiceWith(t, { ...env, DATA_SECRET: `${renewed},${old}` })
+    const both = { ...shell, DATA_SECRET: `${renewed},${old}` }
+    t.match(await latchkey(['secrets', 'reseal', '--json'], both), { code: 0, json: { resealed: 1 } })
+    t.match(await latchkey(['secrets', 'reseal', '--json'], both), { code: 0, json: { resealed: 0 } })
+    const mfa = (api: Api, totp: string) =>
+      mfaToken(api, 'ada').then((token) => api.call('/login/mfa', { json: { mfa_token: token, totp } }))
+    t.equal((await mfa(between.api, await app.next())).status, 200)
+    const after = await startServiceWith(t, { ...env, DATA_SECRET: renewed })
+    t.equal((await mfa(after.api, await app.next())).status, 200)
+    t.equal((await mfa(before.api, await app.code())).status, 503, 'the old secret alone opens nothing')
+    const { DATA_SECRET: _, ...without } = shell
+    t.match(await latchkey(['secrets', 'reseal'], without), { code: 1, stderr: /DATA_SECRET: is not set/ })
+
+    t.match(await latchkey(['users', 'mfa', 'ada', 'on', '--json'], shell), { code: 0, json: { mfa_required: true } })
+    t.match(await latchkey(['users', 'mfa', 'ada', 'yes'], shell), { code: 1, stderr: /write on or off/ })
+    t.match(await latchkey(['users', 'reset-factors', sub], shell), { code: 0, stdout: /has no second factor now/ })
+    t.notOk(await after.api.isActive(tokens.access_token))
+    t.match(await after.api.login('ada', PASSWORD), { status: 403, body: { factors: [] } })
+    t.match(await latchkey(['users', 'mfa', 'ada', 'off'], shell), { code: 0 })
+    t.equal((await after.api.login('ada', PASSWORD)).status, 200)
+    t.match((await latchkey(['users', 'factors', 'ada'], shell)).stdout, /has no second factor/)
   })
 }
 

@@ -48,6 +48,9 @@ test('when only the secrets are set, every other setting has its documented defa
     refreshGrace: 30_000,
     sessionsPerUser: 100,
     signUp: 'open',
+    mfa: 'optional',
+    dataSecrets: [],
+    relyingParty: { id: 'localhost', origins: ['http://localhost:3000'] },
     bootstrapClient: { id: 'todo', secret: 'u5Ty8Rk2-Xn4Vd7Gq0Jw3Lb6Zs9Hc1Fm5P' },
     passwordMinLength: 15,
     hashConcurrency: Math.max(1, availableParallelism() - 1),
@@ -214,6 +217,7 @@ test('REDIS_MODE decides how many nodes REDIS_URL may name and whether a master 
 test('every secret setting can come from a file; a line break at its end does not count', async (t) => {
   const values = {
     ...SECRETS,
+    DATA_SECRET: 'data-4Tw8Kc1Vn6Xs3Bz9Qm5Jh7Rf2Lg0Pd',
     DATABASE_URL: 'postgres://latchkey:pw@db/latchkey',
     REDIS_URL: 'redis://:pw@cache:6379',
     REDIS_SENTINEL_MASTER: 'latchkey:pw@mymaster',
@@ -223,6 +227,7 @@ test('every secret setting can come from a file; a line break at its end does no
   t.match(readConfig(env), {
     jwtSecrets: [JWT_SECRET],
     refreshSecrets: [REFRESH_SECRET],
+    dataSecrets: [values.DATA_SECRET],
     databaseUrl: values.DATABASE_URL,
     redis: {
       mode: 'sentinel',

@@ -66,9 +66,9 @@ test('nothing is generated in production, or when the configuration has another 
 test('reading the configuration names the missing secrets, and creates no folder and no file', async (t) => {
   const folder = join(temporaryFolder(t), 'made')
   const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
-  const missing = ['JWT_SECRET', 'REFRESH_SECRET', 'BOOTSTRAP_CLIENT']
+  const missing = ['JWT_SECRET', 'REFRESH_SECRET', 'BOOTSTRAP_CLIENT', 'DATA_SECRET']
   t.match(readConfig(env), { jwtSecrets: [], refreshSecrets: [], bootstrapClient: undefined, missing })
-  t.strictSame(readConfig({ ...env, REFRESH_SECRET }).missing, ['JWT_SECRET', 'BOOTSTRAP_CLIENT'])
+  t.strictSame(readConfig({ ...env, REFRESH_SECRET }).missing, ['JWT_SECRET', 'BOOTSTRAP_CLIENT', 'DATA_SECRET'])
   t.notOk(existsSync(folder))
 })
 

@@ -40,6 +40,20 @@ for (const [kind, create] of Object.entries(newDatabase)) {
     await sql`DROP INDEX users_by_skeleton`.execute(before.db)
     await sql`ALTER TABLE users DROP COLUMN username_skeleton`.execute(before.db)
     await sql`DROP TABLE session_store`.execute(before.db)
+    await sql`DROP TABLE trusted_issuers`.execute(before.db)
+    await sql`DROP TABLE single_uses`.execute(before.db)
+    await sql`DROP INDEX clients_by_subject`.execute(before.db)
+    for (const column of ['jwks', 'jwks_uri', 'issuer', 'subject']) {
+      await sql`ALTER TABLE clients DROP COLUMN ${sql.ref(column)}`.execute(before.db)
+    }
+    for (const table of ['factors', 'recovery_codes', 'used_tickets'])
+      await sql`DROP TABLE ${sql.table(table)}`.execute(before.db)
+    for (const column of ['authenticated_at', 'amr']) {
+      await sql`ALTER TABLE sessions DROP COLUMN ${sql.ref(column)}`.execute(before.db)
+    }
+    for (const column of ['factors', 'factors_version', 'mfa_required']) {
+      await sql`ALTER TABLE users DROP COLUMN ${sql.ref(column)}`.execute(before.db)
+    }
     for (const undo of undoRevocationFeed[kind as keyof typeof newDatabase]) await sql.raw(undo).execute(before.db)
     await sql`DELETE FROM kysely_migration WHERE name >= '0003'`.execute(before.db)
     const names = ['aegir', 'علي', 'علی']

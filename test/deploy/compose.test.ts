@@ -8,6 +8,7 @@ import { type Test, test } from 'tap'
 import { parse } from 'yaml'
 import { secretSettings, settings } from '../../src/config/settings.js'
 import { Api } from '../support/api.js'
+import { eventually } from '../support/eventually.js'
 import { freePort } from '../support/servers/ports.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
@@ -98,9 +99,7 @@ test('the secrets, the service and the todo example of compose.yaml work togethe
   const bearer = tokens.access_token
   t.equal((await todo.call('/todos', { json: { text: 'deploy it' }, bearer })).status, 201)
   t.equal((await todo.call('/auth/logout', { method: 'POST', bearer })).status, 204)
-  const deadline = Date.now() + 2000
-  while ((await todo.call('/todos', { bearer })).status !== 401 && Date.now() < deadline);
-  t.equal((await todo.call('/todos', { bearer })).status, 401)
+  await eventually(async () => (await todo.call('/todos', { bearer })).status === 401)
 
   const [id = '', secret = ''] = readFileSync(join(secrets, 'client'), 'utf8').trim().split(':')
   t.equal(await new Api(latchkey.api.url, { id, secret }).isActive(bearer), false, 'the client that was made may ask')
@@ -120,7 +119,7 @@ function makeSecrets(t: Test): string {
       args.map((arg) => arg.replaceAll('$$', '$')),
       { cwd: folder, env: { PATH: `${bin}${delimiter}${process.env.PATH}` } },
     )
-    return ['keys.json', 'refresh-secret', 'client', 'database-url', 'postgres-password'].map((name) =>
+    return ['keys.json', 'refresh-secret', 'data-secret', 'client', 'database-url', 'postgres-password'].map((name) =>
       readFileSync(join(data, name), 'utf8'),
     )
   }
@@ -142,9 +141,9 @@ async function startTodo(t: Test, environment: Environment): Promise<Api> {
       ({ ok }) => ok,
       () => false,
     )
-  while (!(await isThere())) {
+  await eventually(() => {
     if (child.exitCode !== null) throw new Error('the todo example did not start')
-    await new Promise((resolve) => setTimeout(resolve, 25))
-  }
+    return isThere()
+  })
   return new Api(url, { id: '', secret: '' })
 }

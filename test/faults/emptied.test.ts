@@ -6,6 +6,7 @@ import { eventually } from '../support/eventually.js'
 import { Ledger, signUpLanes, startLoad } from '../support/load.js'
 import { startRedis } from '../support/servers/redis.js'
 import { PASSWORD, startService } from '../support/service.js'
+import { scaledLimit } from '../support/time-limits.js'
 import { startVerifier, verdict } from '../support/verifier-setup.js'
 
 /** How often Redis is emptied. The full size is 20. */
@@ -58,5 +59,5 @@ test(`F6: Redis is flushed or restarted empty under load, × ${TIMES}: no revoke
   )
   t.equal(revived, 0)
   t.strictSame(ledger.wrong, [])
-  t.ok(slowest < 2000 + 1000, `back after ${slowest} ms`)
+  t.ok(slowest < scaledLimit(3000), `back after ${slowest} ms`)
 })

@@ -2,14 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type Test, test } from 'tap'
 import { openDatabase } from '../../src/database/open.js'
+import type { Answer, Tokens } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
-import { timed } from '../support/load.js'
+import { Ledger, timed } from '../support/load.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { environment, PASSWORD, startServiceWith } from '../support/service.js'
+import { scaledLimit } from '../support/time-limits.js'
 
-const LIMIT = 1000 + 1000
+/** A busy machine may exceed a timeout of the service, which answers 503. */
+const insist = (ask: () => Promise<Answer>) => new Ledger().insist(ask)
 
 /** A service that reaches its Postgres through a proxy. Sessions are in Postgres or in Redis. */
 async function start(t: Test, sessionsIn: 'postgres' | 'redis') {
@@ -25,10 +28,10 @@ async function start(t: Test, sessionsIn: 'postgres' | 'redis') {
   }
   const direct = env.DATABASE_URL as string
   const service = await startServiceWith(t, { ...env, DATABASE_URL: url.href })
-  await service.api.signUp('ada', PASSWORD)
-  const tokens = await service.api.tokens('ada', PASSWORD)
-  await service.api.isActive(tokens.access_token)
-  return { ...service, wire, direct, tokens }
+  await insist(() => service.api.signUp('ada', PASSWORD))
+  const { body: tokens } = await insist(() => service.api.login('ada', PASSWORD))
+  await insist(() => service.api.introspect(tokens.access_token))
+  return { ...service, wire, direct, tokens: tokens as Tokens }
 }
 
 const ways = {
@@ -43,29 +46,29 @@ for (const [what, happen] of Object.entries(ways)) {
     for (let i = 0; i < 3; i += 1) {
       const login = await timed(() => api.login('ada', PASSWORD))
       t.match(login, { status: 503, headers: { 'retry-after': '1' } })
-      t.ok(login.took < LIMIT, `sign-in: ${login.took} ms`)
+      t.ok(login.took < scaledLimit(2000), `sign-in: ${login.took} ms`)
     }
     const burst = Array.from({ length: 60 }, () => timed(() => api.login('ada', PASSWORD)))
     for (const { status, took } of await Promise.all(burst)) {
       t.equal(status, 503)
-      t.ok(took < LIMIT, `one of 60 sign-ins at once: ${took} ms`)
+      t.ok(took < scaledLimit(2000), `one of 60 sign-ins at once: ${took} ms`)
     }
     // Longer than the service remembers clients.
     let longest = 0
     let slow = 0
     for (const end = Date.now() + 6500; Date.now() < end; await sleep(20)) {
-      const { took, status, body } = await timed(() => api.introspect(tokens.access_token))
+      const { took, status, body } = await timed(() => insist(() => api.introspect(tokens.access_token)))
       if (status !== 200 || !body.active) throw new Error(`introspection answered ${status}`)
       longest = Math.max(longest, took)
-      if (took > 300) slow += 1
+      if (took > scaledLimit(300)) slow += 1
     }
-    t.ok(longest < LIMIT, `the longest introspection took ${longest} ms`)
+    t.ok(longest < scaledLimit(2000), `the longest introspection took ${longest} ms`)
     t.ok(slow <= 3, `${slow} of them waited for the database`)
-    t.equal((await api.refresh(tokens.refresh_token)).status, 200, 'nor does a refresh need accounts')
+    t.equal((await insist(() => api.refresh(tokens.refresh_token))).status, 200, 'a refresh needs no accounts')
 
     wire.restore()
     const took = await eventually(async () => (await api.login('ada', PASSWORD)).status === 200)
-    t.ok(took < 2000 + 500, `healed after ${took} ms`)
+    t.ok(took < scaledLimit(2500), `healed after ${took} ms`)
   })
 }
 
@@ -78,10 +81,10 @@ test('F16: sessions in a stalled Postgres: each request gets 503 within a second
     ),
   )
   t.strictSame(new Set(answers.map(({ status }) => status)), new Set([503]))
-  t.ok(Math.max(...answers.map(({ took }) => took)) < LIMIT, 'of 200 at once')
+  t.ok(Math.max(...answers.map(({ took }) => took)) < scaledLimit(2000), 'of 200 at once')
   wire.restore()
   const took = await eventually(async () => (await api.introspect(tokens.access_token)).status === 200)
-  t.ok(took < 2000 + 500, `the half-open connections are gone after ${took} ms`)
+  t.ok(took < scaledLimit(2500), `the half-open connections are gone after ${took} ms`)
 })
 
 test('F17: Postgres terminates every connection of the service: the service recovers within two seconds', async (t) => {
@@ -94,8 +97,8 @@ test('F17: Postgres terminates every connection of the service: the service reco
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`,
     )
     const took = await eventually(async () => (await api.introspect(tokens.access_token)).status === 200)
-    t.ok(took < 2000, `after ${took} ms`)
-    t.equal(await api.isActive(tokens.access_token), true)
+    t.ok(took < scaledLimit(2000), `after ${took} ms`)
+    t.equal((await insist(() => api.introspect(tokens.access_token))).body.active, true)
   }
 })
 
@@ -115,7 +118,7 @@ test('F17: after a failover the service discards its connections to the standby'
   await admin.query(`SET default_transaction_read_only = off`)
   await admin.query(`ALTER DATABASE ${name} RESET default_transaction_read_only`)
   const took = await eventually(async () => (await api.refresh(tokens.refresh_token)).status === 200)
-  t.ok(took < 2000, `after ${took} ms`)
+  t.ok(took < scaledLimit(2000), `after ${took} ms`)
 })
 
 for (const [code, name] of [
@@ -152,11 +155,11 @@ test('F19: while every connection waits, requests get 503 within a second; after
 
   const answers = await Promise.all(Array.from({ length: 60 }, () => timed(() => api.introspect(tokens.access_token))))
   t.strictSame(new Set(answers.map(({ status }) => status)), new Set([503]))
-  t.ok(Math.max(...answers.map(({ took }) => took)) < LIMIT)
+  t.ok(Math.max(...answers.map(({ took }) => took)) < scaledLimit(2000))
 
   await admin.query('ROLLBACK')
   const took = await eventually(async () => (await api.introspect(tokens.access_token)).status === 200)
-  t.ok(took < 2000, `after ${took} ms`)
+  t.ok(took < scaledLimit(2000), `after ${took} ms`)
 })
 
 test('F28: an older version starts on the tables of a newer version, and works beside it', async (t) => {

@@ -4,14 +4,16 @@ import { type Test, test } from 'tap'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import type { Answer, Api, Tokens } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
-import { timed } from '../support/load.js'
+import { Ledger, timed } from '../support/load.js'
+import { freePort } from '../support/servers/ports.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startReplica } from '../support/servers/redis-sentinel.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
-import { PASSWORD, startService, temporaryFolder } from '../support/service.js'
+import { environment, PASSWORD, startService, startServiceWith, temporaryFolder } from '../support/service.js'
+import { scaledLimit } from '../support/time-limits.js'
 
-const LIMIT = 300 + 300
-const HEALED = 2000 + 500
+/** A busy machine may exceed a timeout of the service, which answers 503. */
+const insist = (ask: () => Promise<Answer>) => new Ledger().insist(ask)
 
 /** A service, its Redis, and a proxy between the two. */
 async function start(t: Test, args: string[] = []) {
@@ -23,8 +25,9 @@ async function start(t: Test, args: string[] = []) {
   admin.on('error', () => {})
   t.teardown(() => admin.disconnect())
   const service = await startService(t, 'sqlite', { REDIS_URL: `redis://127.0.0.1:${wire.port}` })
-  await service.api.signUp('ada', PASSWORD)
-  return { ...service, redis, wire, admin, tokens: await service.api.tokens('ada', PASSWORD) }
+  await insist(() => service.api.signUp('ada', PASSWORD))
+  const { body } = await insist(() => service.api.login('ada', PASSWORD))
+  return { ...service, redis, wire, admin, tokens: body as Tokens }
 }
 
 /** Calls every kind of endpoint that needs a session. Returns the answers and their times. */
@@ -47,7 +50,7 @@ async function allUnavailable(t: Test, api: Api, tokens: Tokens): Promise<void> 
   for (const { call, status, headers, took } of await askAll(api, tokens)) {
     t.equal(status, 503, call)
     t.ok(headers['retry-after'], `${call} says when to try again`)
-    t.ok(took < LIMIT, `${call} after ${took} ms`)
+    t.ok(took < scaledLimit(600), `${call} after ${took} ms`)
   }
 }
 
@@ -65,27 +68,24 @@ test('F2: Redis dies during requests: each gets an answer or 503, and no refresh
   const again = await startRedis({ port: redis.port, args: onDisk })
   t.teardown(() => again.stop())
   const took = await healed(api)
-  t.ok(took < HEALED, `healed after ${took} ms`)
-  t.equal((await api.refresh(token)).status, 200, 'whatever was answered, the token can be presented again')
+  t.ok(took < scaledLimit(2500), `healed after ${took} ms`)
+  t.equal((await insist(() => api.refresh(token))).status, 200, 'after any answer the token can be presented again')
 })
 
 test('F3, F4: while Redis stalls, every request gets 503 in time, sign-out too; afterwards the service recovers', async (t) => {
   const { api, redis, tokens, managementUrl } = await start(t)
   redis.process.kill('SIGSTOP')
   t.teardown(() => redis.process.kill('SIGCONT'))
-  for (let i = 0; i < 8; i += 1) {
-    await allUnavailable(t, api, tokens)
-    await sleep(200)
-  }
+  for (let i = 0; i < 12; i += 1) await allUnavailable(t, api, tokens)
   const burst = Array.from({ length: 60 }, () => timed(() => api.login('ada', PASSWORD)))
   for (const { status, took } of await Promise.all(burst)) {
     t.equal(status, 503)
-    t.ok(took < LIMIT, `one of 60 sign-ins at once: after ${took} ms`)
+    t.ok(took < scaledLimit(600), `one of 60 sign-ins at once: after ${took} ms`)
   }
   t.equal((await fetch(`${managementUrl}/readyz`)).status, 503)
   redis.process.kill('SIGCONT')
   const took = await healed(api)
-  t.ok(took < HEALED, `healed after ${took} ms`)
+  t.ok(took < scaledLimit(2500), `healed after ${took} ms`)
 })
 
 test('F4: a sign-out is acknowledged only after it took effect', async (t) => {
@@ -102,7 +102,7 @@ test('F14: a half-open connection is like a stalled Redis, and the service repla
   // The open connections stay dead, and new connections work.
   wire.restore()
   const took = await healed(api)
-  t.ok(took < HEALED, `healed after ${took} ms`)
+  t.ok(took < scaledLimit(2500), `healed after ${took} ms`)
 })
 
 test('F13: after a truncated Redis answer the caller gets 503, never a wrong answer, and the service recovers', async (t) => {
@@ -123,16 +123,16 @@ test('F8: while Redis is full, sign-in and refresh get 503 and introspection wor
   await admin.config('SET', 'maxmemory', '1')
   t.equal((await api.login('ada', PASSWORD)).status, 503)
   t.equal((await api.refresh(tokens.refresh_token)).status, 503)
-  t.equal((await api.logout(tokens.access_token)).status, 503, 'the feed cannot be told')
-  t.equal(await api.isActive(tokens.access_token), true)
+  t.equal((await api.logout(tokens.access_token)).status, 503, 'the revocation cannot be published')
+  t.equal((await insist(() => api.introspect(tokens.access_token))).body.active, true)
 
   await admin.config('SET', 'maxmemory', '0')
-  t.equal((await api.refresh(tokens.refresh_token)).status, 200, 'the token was not spent')
-  t.equal((await api.login('ada', PASSWORD)).status, 200)
+  t.equal((await insist(() => api.refresh(tokens.refresh_token))).status, 200, 'the refresh token was not used')
+  t.equal((await insist(() => api.login('ada', PASSWORD))).status, 200)
 })
 
 test('F9: after READONLY at most one call fails, and the next call reaches the new primary', async (t) => {
-  const { api, redis, admin, wire, tokens } = await start(t, ['--repl-diskless-sync-delay', '0'])
+  const { api, redis, admin, wire, tokens, log } = await start(t, ['--repl-diskless-sync-delay', '0'])
   const other = await startReplica(t, redis)
   const promoted = new Redis(other.url)
   t.teardown(() => promoted.disconnect())
@@ -140,15 +140,18 @@ test('F9: after READONLY at most one call fails, and the next call reaches the n
   await admin.replicaof('127.0.0.1', other.port)
   wire.retarget(other.port)
 
-  let failed = 0
   let token = tokens.refresh_token
   for (let i = 0; i < 20; i += 1) {
     const { status, body } = await api.refresh(token)
     if (status === 200) token = body.refresh_token
-    else failed += 1
+    // The client connects again within this time, as between two requests of a caller.
     await sleep(100)
   }
-  t.ok(failed <= 1, `${failed} failed`)
+  // On a busy machine a call may also exceed its timeout. That is not a failure of the failover.
+  const reasons = log.filter(({ msg }) => msg === 'unavailable').map(({ reason }) => String(reason))
+  const failed = reasons.filter((reason) => !/timed out/.test(reason))
+  t.ok(failed.length <= 1, failed.join(', '))
+  t.equal((await insist(() => api.refresh(token))).status, 200)
 })
 
 for (const [error, say] of Object.entries({
@@ -163,7 +166,7 @@ for (const [error, say] of Object.entries({
     await allUnavailable(t, api, tokens)
     wire.restore()
     const took = await healed(api)
-    t.ok(took < HEALED, `healed after ${took} ms`)
+    t.ok(took < scaledLimit(2500), `healed after ${took} ms`)
   })
 }
 
@@ -177,8 +180,8 @@ test('F12: after a changed password or a revoked permission of Redis, requests g
   await allow('canary-redis-password')
   const url = `redis://latchkey:canary-redis-password@127.0.0.1:${redis.port}`
   const { api, log } = await startService(t, 'sqlite', { REDIS_URL: url })
-  await api.signUp('ada', PASSWORD)
-  const tokens = await api.tokens('ada', PASSWORD)
+  await insist(() => api.signUp('ada', PASSWORD))
+  const tokens = (await insist(() => api.login('ada', PASSWORD))).body as Tokens
 
   await allow('canary-redis-password', '-@scripting')
   t.equal((await api.refresh(tokens.refresh_token)).status, 503, 'NOPERM')
@@ -190,7 +193,7 @@ test('F12: after a changed password or a revoked permission of Redis, requests g
 
   await allow('canary-redis-password')
   const took = await healed(api)
-  t.ok(took < HEALED, `healed after ${took} ms`)
+  t.ok(took < scaledLimit(2500), `healed after ${took} ms`)
   t.notMatch(JSON.stringify(log), /canary/)
 })
 
@@ -204,11 +207,27 @@ test('a starved process does not treat an answer as late that arrived in time', 
   for (let i = 0; i < 5; i += 1) {
     const answer = client.ping()
     // The command is sent. Then this loop blocks the process for longer than the command timeout.
-    const end = performance.now() + 400
+    const end = performance.now() + Math.min(scaledLimit(400), 2000)
     while (performance.now() < end);
     await answer.catch(() => {
       late += 1
     })
   }
   t.ok(late <= 1, `${late} of 5: Redis may be starved too`)
+})
+
+test('F1: a service that started without Redis recovers within 2 s after Redis starts, and again after its restart', async (t) => {
+  const port = await freePort()
+  const env = await environment(t, 'sqlite', { REDIS_URL: `redis://127.0.0.1:${port}` })
+  const { managementUrl } = await startServiceWith(t, env)
+  const isReady = async () => (await fetch(`${managementUrl}/readyz`)).status === 200
+  t.equal(await isReady(), false)
+  for (let start = 0; start < 2; start += 1) {
+    const redis = await startRedis({ port })
+    t.teardown(() => redis.stop())
+    const took = await eventually(isReady)
+    t.ok(took < scaledLimit(2000), `ready after ${took} ms`)
+    await redis.stop()
+    await eventually(async () => !(await isReady()))
+  }
 })

@@ -1,9 +1,12 @@
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import type { Answer, Api, Tokens } from '../support/api.js'
+import { basicAuthorization } from '../support/clients.js'
+import { claimsOf } from '../support/decode.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startReplica } from '../support/servers/redis-sentinel.js'
 import { CLIENT, PASSWORD, startService } from '../support/service.js'
+import { scaledLimit } from '../support/time-limits.js'
 
 const OTHER_PASSWORD = 'another battery, another staple'
 
@@ -32,9 +35,8 @@ async function newPerson(api: Api, name: string): Promise<Person> {
   return { name, mine: await api.tokens(name, PASSWORD), other: await api.tokens(name, PASSWORD) }
 }
 
-const admin = { authorization: `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')}` }
-const subOf = ({ access_token: token }: Tokens): string =>
-  JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()).sub
+const admin = basicAuthorization(CLIENT)
+const subOf = ({ access_token: token }: Tokens): string => claimsOf(token).sub
 
 /** How to request a revocation repeatedly in the same words, the status of its success, and the ended sessions. */
 interface Door {
@@ -105,7 +107,7 @@ test('F5: no revocation endpoint acknowledges before the replicas have the chang
         const began = performance.now()
         const answer = await ask(api, person)
         t.match(answer, { status: 503, headers: { 'retry-after': '1' } }, `the ${which} time`)
-        t.ok(performance.now() - began < 1000, `in ${performance.now() - began} ms`)
+        t.ok(performance.now() - began < scaledLimit(1000), `in ${performance.now() - began} ms`)
       }
 
       catchUp()
@@ -176,9 +178,12 @@ test('only revocations wait for replicas; other requests do not wait behind them
   fallBehind()
 
   const ending = api.logout(other.access_token)
-  const began = performance.now()
+  let isEnding = true
+  void ending.finally(() => {
+    isEnding = false
+  })
   t.equal(await api.isActive(mine.access_token), true)
-  t.ok(performance.now() - began < 140, 'introspection does not stand behind WAIT')
+  t.equal(isEnding, true, 'introspection does not stand behind WAIT')
   t.equal((await api.refresh(mine.refresh_token)).status, 200)
   t.equal((await api.login('ada', PASSWORD)).status, 200)
   t.equal((await ending).status, 503)

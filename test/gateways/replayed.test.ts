@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { test } from 'tap'
+import { claimsOf } from '../support/decode.js'
 import { exampleUrl } from '../support/gateways/program.js'
-import { claimsOf, unixSeconds, withClaims } from '../support/gateways/tokens.js'
+import { unixSeconds, withClaims } from '../support/gateways/tokens.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 /** The request of a caller to a gateway. */

@@ -1,11 +1,12 @@
 import { type Test, test } from 'tap'
+import { claimsOf } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
 import { headerValues } from '../support/gateways/app.js'
 import { startCaddy } from '../support/gateways/caddy.js'
 import { startHaproxy } from '../support/gateways/haproxy.js'
 import { startNginx } from '../support/gateways/nginx.js'
 import { GATEWAY_CLIENT, type Gateway, startBehindGateway } from '../support/gateways/rules.js'
-import { claimsOf, withClaims } from '../support/gateways/tokens.js'
+import { withClaims } from '../support/gateways/tokens.js'
 import { startSidecar } from '../support/sidecar.js'
 
 const gateways: Record<string, Gateway['start']> = {

@@ -55,8 +55,9 @@ test('a repeated, encoded or malformed query parameter never weakens the check',
     'scope=todo%3Aread&scope=todo:read',
     'scope=+todo:read%20',
     'aud=http://latchkey.test&aud=http%3A%2F%2Flatchkey.test',
+    'acr=1&max_age=300',
     // An empty parameter requires nothing: a gateway whose variable is empty sends this.
-    'scope=&role=&aud=',
+    'scope=&role=&aud=&acr=&max_age=',
     '__proto__=x&constructor=y&toString=z',
   ]) {
     t.strictSame(await answer(query), [200], query)
@@ -73,6 +74,12 @@ test('a repeated, encoded or malformed query parameter never weakens the check',
     'scope=todo:read;role=admin',
     'scope=%zz',
     'scope=__proto__',
+    'acr=3',
+    'acr=1&acr=x',
+    'acr=2.0',
+    'max_age=-1',
+    'max_age=1e3',
+    'max_age=300&max_age=x',
     'role=admin',
     'role=length',
     'aud=http://latchkey.test/',
@@ -115,7 +122,18 @@ test('a misspelled parameter is refused: the check never fails open', async (t) 
     'audiences',
     'Audience',
   )
-  names.push('amp;audience')
+  names.push(
+    'amp;audience',
+    'Acr',
+    'acrs',
+    'acr[]',
+    'acr_values',
+    'amp;acr',
+    'maxAge',
+    'max-age',
+    'MAX_AGE',
+    'max_ages',
+  )
   for (const name of names) {
     const value = /scope/i.test(name) ? 'todo:read' : 'x'
     t.strictSame(await answer(`${name}=${value}`), [403], name)

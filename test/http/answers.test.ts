@@ -1,5 +1,6 @@
 import { test } from 'tap'
 import type { Api, Call } from '../support/api.js'
+import { basicAuthorization } from '../support/clients.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 const NEXT = 'a quite different pass phrase'
@@ -8,7 +9,7 @@ for (const store of stores) {
   for (const kind of ['json', 'form'] as const) {
     test(`${store}: every route with a body accepts it as ${kind}`, async (t) => {
       const { api } = await startService(t, store)
-      const authorization = `Basic ${Buffer.from(`${api.client.id}:${api.client.secret}`).toString('base64')}`
+      const authorization = basicAuthorization(api.client).authorization
       const send = (path: string, fields: Record<string, string>, call: Call = {}) =>
         api.call(path, { method: 'POST', ...call, [kind]: fields })
       const login = async () => (await send('/login', { username: 'ada', password: PASSWORD, scope: 'a b' })).body

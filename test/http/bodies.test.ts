@@ -1,5 +1,6 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { test } from 'tap'
+import { basicAuthorization } from '../support/clients.js'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
 import { exchange, parseAnswer } from '../support/socket.js'
 
@@ -150,7 +151,7 @@ for (const store of anyStore) {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer, refresh_token } = await api.tokens('ada', PASSWORD)
-    const authorization = `Basic ${Buffer.from(`${api.client.id}:${api.client.secret}`).toString('base64')}`
+    const authorization = basicAuthorization(api.client).authorization
     const routes: [string, string, string][] = [
       ['POST', '/users', 'username=eve&username=eva&password=x'],
       ['POST', '/login', `username=ada&password=${PASSWORD}&password=x`],
@@ -338,7 +339,7 @@ test('half of a surrogate pair gets 400 in every string and name of a body; a wh
   t.equal((await api.login('ada', password('😀\\ud800😀'))).status, 200)
 
   const { access_token: bearer } = await api.tokens('ada', password('😀\\ud800😀'))
-  const authorization = `Basic ${Buffer.from(`${api.client.id}:${api.client.secret}`).toString('base64')}`
+  const authorization = basicAuthorization(api.client).authorization
   for (const [method, path, headers] of [
     ['POST', '/login', {}],
     ['POST', '/refresh', {}],

@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import { test } from 'tap'
 import { readConfig } from '../../src/config/read.js'
 import { withAccounts } from '../support/accounts.js'
+import { claimsOf } from '../support/decode.js'
 import { startWithFragileStore } from '../support/fragile-store.js'
 import {
   environment,
@@ -27,8 +28,6 @@ function forge(claims: object, secret: string): string {
   const input = `${part(header)}.${part(claimsWithGenuineJti(claims))}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
 }
-
-const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString())
 
 test('seed JWT-WITH-GO: the source holds no secret, and production does not start without its own', async (t) => {
   const { JWT_SECRET: _, REFRESH_SECRET: __, ...without } = await environment(t, 'sqlite', { NODE_ENV: 'production' })

@@ -152,7 +152,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
     await api.signUp('ada', PASSWORD)
     const { access_token } = await api.tokens('ada', PASSWORD)
     const before = sweeps
-    while (sweeps < before + 5) await new Promise((resolve) => setTimeout(resolve, 20))
+    await eventually(() => sweeps >= before + 5)
     t.equal(await countSessionRows(env), 1)
     t.equal(await api.isActive(access_token), true)
   })

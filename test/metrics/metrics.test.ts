@@ -141,7 +141,7 @@ test('while Redis is down, the metrics say so and omit the values that only Redi
 
 /** The values that each label may have. A new label needs a line, and a bound. */
 const LABELS: Record<string, RegExp> = {
-  method: /^(GET|HEAD|POST|PUT|PATCH|DELETE|any|none)$/,
+  method: /^(GET|HEAD|POST|PUT|PATCH|DELETE|any|none|private_key_jwt|trusted_issuer)$/,
   route: /^(none|\/[a-z0-9:*./-]*)$/,
   status: /^\d{3}$/,
   result: /^[a-z_]{1,30}$/,

@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 import { eventually } from '../support/eventually.js'
 import { environment, PASSWORD, type SpawnedService, spawnService } from '../support/service.js'
@@ -33,7 +32,6 @@ test('SIGTERM outside production: in-flight requests are answered, exit 0 withou
 
   const ended = service.end('SIGTERM')
   await eventually(async () => service.output().includes('"msg":"stopping"'))
-  await sleep(100)
 
   t.match(await slow.finish(), /^HTTP\/1\.1 200 OK\r\n/)
   t.equal(await ended, 0)
@@ -42,7 +40,7 @@ test('SIGTERM outside production: in-flight requests are answered, exit 0 withou
 test('SIGTERM while passwords are hashed: each sign-in is answered', async (t) => {
   const { service } = await start(t, { HASH_COST: 'full', HASH_CONCURRENCY: '1' })
   const signIns = Array.from({ length: 10 }, () => service.api.login('ada', PASSWORD))
-  await sleep(30)
+  await Promise.race(signIns)
 
   const ended = service.end('SIGTERM')
 
@@ -74,7 +72,7 @@ async function start(t: Test, overrides: Record<string, string> = {}) {
   return { service, token }
 }
 
-/** A caller that has sent half of its request. */
+/** A caller that has sent half of its request. The service has read the headers and asked for the body. */
 async function beginRefresh(t: Test, { api }: SpawnedService, token: string): Promise<{ finish(): Promise<string> }> {
   const body = JSON.stringify({ refresh_token: token })
   const socket: Socket = connect(Number(new URL(api.url).port), '127.0.0.1')
@@ -88,9 +86,10 @@ async function beginRefresh(t: Test, { api }: SpawnedService, token: string): Pr
   })
   socket.write(
     `POST /refresh HTTP/1.1\r\nHost: latchkey\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`,
+      `Content-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n${body.slice(0, 10)}`,
   )
-  await sleep(100)
+  await eventually(() => answer.startsWith('HTTP/1.1 100 Continue'))
+  answer = ''
   return {
     async finish() {
       const closed = once(socket, 'close')

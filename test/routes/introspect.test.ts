@@ -25,7 +25,7 @@ for (const store of stores) {
     t.equal(status, 200)
     t.equal(headers['cache-control'], 'no-store')
     t.equal(headers['content-type'], 'application/json; charset=utf-8')
-    const { exp, iat, jti, ...others } = body
+    const { exp, iat, jti, auth_time: authTime, ...others } = body
     t.strictSame(others, {
       active: true,
       sub: ada.id,
@@ -36,7 +36,10 @@ for (const store of stores) {
       iss: 'http://latchkey.test',
       sid,
       token_type: 'Bearer',
+      amr: ['pwd'],
+      acr: '1',
     })
+    t.ok(Number.isInteger(authTime) && Math.abs(iat - authTime) <= 1)
     t.ok(Number.isInteger(exp) && Number.isInteger(iat) && exp - iat === 600)
     t.match(jti, /^[\w-]{22}$/)
 

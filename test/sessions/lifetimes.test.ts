@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
 import type { Api, Tokens } from '../support/api.js'
+import { claimsOf } from '../support/decode.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
@@ -68,7 +69,7 @@ async function current(api: Api, { access_token: bearer }: Tokens) {
 
 /** The `exp` of the access token in Unix seconds. */
 function expiry({ access_token: token }: Tokens): number {
-  return JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()).exp
+  return claimsOf(token).exp
 }
 
 /** Polls until the session ends. It must end within the second after `end`, because the wire hides its milliseconds. */

@@ -144,7 +144,7 @@ test('rotate: returns rotated, and extends the session and the index from now', 
 
   t.equal(outcome, 'rotated')
   t.equal(expires, (now as number) + TTL)
-  t.strictSame(rest, [now, CLIENT, '', '', ''])
+  t.strictSame(rest, [now, created, 'pwd', CLIENT, '', '', ''])
   t.strictSame(await client.hgetall(session), { g: '1', r: String(now), n: String(created), un: 'ada', c: CLIENT })
   t.equal(await client.pexpiretime(session), expires)
   t.equal(await client.pexpiretime(index), expires)
@@ -153,7 +153,7 @@ test('rotate: returns rotated, and extends the session and the index from now', 
 
 test('rotate: returns replayed within the grace, and changes nothing', async (t) => {
   const { client, session, index, create, rotate } = await open(t)
-  await create('A')
+  const [created] = await create('A')
   await rotate(0)
   await client.hincrby(session, 'r', -(GRACE - 5000))
   const before = await state()
@@ -163,7 +163,7 @@ test('rotate: returns replayed within the grace, and changes nothing', async (t)
   t.equal(outcome, 'replayed')
   t.ok(Math.abs((now as number) - (await redisTime(client))) < 5000)
   t.equal(expires, await client.pexpiretime(session))
-  t.strictSame(rest, [Number(await client.hget(session, 'r')), CLIENT, '', '', ''])
+  t.strictSame(rest, [Number(await client.hget(session, 'r')), created, 'pwd', CLIENT, '', '', ''])
   t.strictSame(await state(), before)
 
   async function state() {
@@ -380,3 +380,14 @@ async function redisTime(client: Redis): Promise<number> {
   const [seconds, micros] = (await client.time()).map(Number) as [number, number]
   return seconds * 1000 + Math.floor(micros / 1000)
 }
+
+test('use-once: returns 1 for the first use, and 0 for the next and after the deadline', async (t) => {
+  const { client, run } = await open(t)
+  const now = await redisTime(client)
+
+  t.equal(await run('use-once', ['lk1:{a}:o'], now + 5000, 60_000), 1)
+  t.equal(await run('use-once', ['lk1:{a}:o'], now + 5000, 60_000), 0)
+  t.equal(await client.pexpiretime('lk1:{a}:o'), now + 65_000, 'the record stays for a while after the deadline')
+  t.equal(await run('use-once', ['lk1:{b}:o'], now - 1, 60_000), 0)
+  t.equal(await client.exists('lk1:{b}:o'), 0)
+})

@@ -5,7 +5,9 @@ import { newSid } from '../../src/sessions/session.js'
 import { createAccessTokens } from '../../src/tokens/access-tokens.js'
 import { createJtiMac } from '../../src/tokens/jti-mac.js'
 import { createSecretKeyRing } from '../../src/tokens/key-ring.js'
+import { isAll } from '../support/size.js'
 
+const IDS = isAll ? 500_000 : 50_000
 const ISSUER = 'https://auth.example.com'
 const OLD = 'old-key-3Hs6Gp0YjWq9Ea2Rt7Uy4Io1Pl5Kx8'
 const NEW = 'new-key-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'
@@ -121,7 +123,7 @@ test('the MAC covers user, session and generation: no part of one token fits ano
   }
 })
 
-test('R14: a million session ids and token ids never repeat', async (t) => {
+test(`R14: ${IDS} session ids and as many token ids never repeat`, async (t) => {
   const jtis: string[] = []
   const { issue } = createAccessTokens({
     issuer: ISSUER,
@@ -137,12 +139,12 @@ test('R14: a million session ids and token ids never repeat', async (t) => {
   const grant = { ...GRANT, clientId: 'latchkey', scope: '', audience: 'todo', roles: [], expiresAt: Date.now() + 1e6 }
   const ids = new Set<string>()
 
-  for (let i = 0; i < 500_000; i += 1) {
+  for (let i = 0; i < IDS; i += 1) {
     ids.add(newSid())
     issue(grant)
   }
   for (const jti of jtis) ids.add(jti)
 
-  t.equal(ids.size, 1_000_000)
+  t.equal(ids.size, 2 * IDS)
   for (const id of [newSid(), jtis[0]]) t.match(id, /^[\w-]{22}$/)
 })

@@ -1,7 +1,8 @@
 import { type Test, test } from 'tap'
 import type { Api, Tokens } from '../support/api.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
-import { claimsOf, Forger } from '../support/hostile/tokens.js'
+import { claimsOf } from '../support/decode.js'
+import { Forger } from '../support/hostile/tokens.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores, untilReady } from '../support/service.js'
 

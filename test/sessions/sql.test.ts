@@ -1,5 +1,4 @@
 import { mock } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
 import pg from 'pg'
 import { type Test, test } from 'tap'
@@ -49,7 +48,12 @@ test('postgres: the sweep finds expired rows by the index', async (t) => {
 // Postgres visits rows in their physical order, and a rotation moves a row to the end. Transaction A began before a
 // rotation, and B after it. So they visit the two rows in opposite order. Held row locks line the two up.
 test('postgres: F18: two transactions that end the same sessions never deadlock', async (t) => {
-  const { url, database, openAgain } = await openTestDatabase(t, 'postgres')
+  const { url, database, openAgain } = await openTestDatabase(t, 'postgres', {
+    statement_timeout: '60000',
+    query_timeout: '60000',
+  })
+  // The connections are open before a row is held: a new connection has 400 ms, which a busy machine may exceed.
+  await Promise.all(Array.from({ length: 3 }, () => sql`SELECT pg_sleep(0.1)`.execute(database.db)))
   const sessions = createSqlSessions(database, LIFETIMES)
   const other = createSqlSessions(await openAgain(), LIFETIMES)
   t.teardown(() => Promise.all([sessions.close(), other.close()]))
@@ -65,7 +69,8 @@ test('postgres: F18: two transactions that end the same sessions never deadlock'
   const endingB = other.revokeAll(sub, firstGate)
   await untilBlocked(database, 2)
   await releaseFirst()
-  await sleep(50)
+  await untilLocked(database, firstGate)
+  await untilBlocked(database, 2)
   await releaseSecond()
 
   const ended = [...(await endingA), ...(await endingB)]
@@ -78,7 +83,9 @@ async function multiply({ db }: Database, sid: string, copies: number): Promise<
     INSERT INTO sessions
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${sql.lit(copies)})
     SELECT sid || i, sub, username, client_id, scope, audience, roles, generation, rotated_at, device_name, ip,
-      user_agent, created_at, last_seen_at, expires_at, ends_at FROM sessions, n WHERE sid = ${sid}`.execute(db)
+      user_agent, created_at, last_seen_at, expires_at, ends_at, authenticated_at, amr FROM sessions, n WHERE sid = ${sid}`.execute(
+    db,
+  )
   await sql`UPDATE sessions SET expires_at = 1`.execute(db)
 }
 
@@ -95,6 +102,13 @@ async function hold(t: Test, url: string, sid: string): Promise<() => Promise<un
   await client.query('BEGIN')
   await client.query('SELECT 1 FROM sessions WHERE sid = $1 FOR UPDATE', [sid])
   return () => client.query('COMMIT')
+}
+
+function untilLocked({ db }: Database, sid: string): Promise<number> {
+  return eventually(async () => {
+    const { rows } = await sql`SELECT 1 FROM sessions WHERE sid = ${sid} FOR UPDATE SKIP LOCKED`.execute(db)
+    return rows.length === 0
+  })
 }
 
 function untilBlocked({ db }: Database, expected: number): Promise<number> {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
 import { basicAuthorization, createClient } from '../support/clients.js'
-import { claimsOf } from '../support/hostile/forger.js'
+import { claimsOf } from '../support/decode.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 /** Restrictions that a standard defines and this service does not support, by their error. */

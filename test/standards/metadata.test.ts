@@ -12,7 +12,8 @@ test('metadata follows RFC 8414 under both names, and its addresses exist', asyn
 
     t.equal(answer.status, 200)
     t.match(answer.headers, { 'content-type': /^application\/json/, 'cache-control': 'public, max-age=300' })
-    const methods = ['client_secret_basic', 'client_secret_post']
+    const methods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
+    const algorithms = ['ES256', 'RS256', 'PS256', 'EdDSA']
     t.strictSame(answer.body, {
       issuer: 'https://auth.example.com/',
       token_endpoint: 'https://auth.example.com/token',
@@ -22,9 +23,13 @@ test('metadata follows RFC 8414 under both names, and its addresses exist', asyn
       jwks_uri: 'https://auth.example.com/.well-known/jwks.json',
       response_types_supported: [],
       grant_types_supported: ['client_credentials', 'refresh_token'],
+      acr_values_supported: ['1', '2'],
       token_endpoint_auth_methods_supported: methods,
       introspection_endpoint_auth_methods_supported: methods,
       revocation_endpoint_auth_methods_supported: methods,
+      token_endpoint_auth_signing_alg_values_supported: algorithms,
+      introspection_endpoint_auth_signing_alg_values_supported: algorithms,
+      revocation_endpoint_auth_signing_alg_values_supported: algorithms,
     })
     for (const endpoint of ['token', 'introspection', 'revocation']) {
       const path = new URL(answer.body[`${endpoint}_endpoint`]).pathname

@@ -1,5 +1,6 @@
 import { test } from 'tap'
 import { basicAuthorization, createClient } from '../support/clients.js'
+import { untilNextSecond } from '../support/eventually.js'
 import { CLIENT, PASSWORD, startService, stores } from '../support/service.js'
 
 for (const store of stores) {
@@ -49,7 +50,7 @@ for (const store of stores) {
     t.match(
       await api.call('/introspect', { form: { token }, bearer: token }),
       { status: 401, body: { error: 'invalid_client' } },
-      'nor does it open a door any longer',
+      'the token no longer authenticates the client',
     )
     t.equal(await api.isActive(foreign), true, "another client's tokens live")
     // Times of issue are whole seconds. A token of the same second has ended too.
@@ -108,8 +109,3 @@ test('POST /revoke: given client credentials must be right, and the token is req
   t.match(missing, { status: 400, body: { error: 'invalid_request', error_description: 'token is missing' } })
   t.match(await api.call('/revoke', { form: {}, headers: basicAuthorization({ ...CLIENT, secret: 'wrong' }) }), refused)
 })
-
-async function untilNextSecond(): Promise<void> {
-  const second = Math.floor(Date.now() / 1000)
-  while (Math.floor(Date.now() / 1000) === second) await new Promise((resolve) => setTimeout(resolve, 20))
-}

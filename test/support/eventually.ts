@@ -15,3 +15,10 @@ export async function eventually(condition: () => boolean | Promise<boolean>, wi
   }
   return performance.now() - began
 }
+
+/** Waits until the clock shows another second. Times of issue and of revocation are whole seconds. */
+export async function untilNextSecond(): Promise<void> {
+  const second = () => Math.floor(Date.now() / 1000)
+  const now = second()
+  await eventually(() => second() > now)
+}

@@ -37,9 +37,3 @@ export function writeKeyFile(t: Test, ...keys: JWK[]): string {
 
 /** The settings of a service that signs with these keys. */
 export const keyFileSettings = (path: string) => ({ JWT_SECRET: '', JWT_KEYS_FILE: path })
-
-/** The header of a token, without a check. */
-// biome-ignore lint/suspicious/noExplicitAny: tests look into headers of every shape
-export function decodeHeader(token: string): any {
-  return JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8'))
-}

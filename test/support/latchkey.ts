@@ -1,4 +1,6 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { startRedis } from './servers/redis.js'
@@ -32,8 +34,54 @@ export function operatorEnvironment({ DATABASE_URL, REDIS_URL }: Environment): E
 
 export const LATCHKEY_PROGRAM = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url))
 
-/** Runs the real program as a shell would. */
-export async function latchkey(
+export interface Command {
+  args: string[]
+  env: Environment
+  stdin: string | Buffer
+}
+
+/**
+ * Runs a command and returns its result. All commands of a test file share a process, because each start costs CPU. A case
+ * about the process itself uses `latchkeyProcess`.
+ */
+export function latchkey(args: string[], env: Environment = {}, stdin: string | Buffer = ''): Promise<CommandResult> {
+  const result = last.then(async () => {
+    runner ??= startRunner()
+    runner.ref()
+    runner.channel?.ref()
+    const answer = once(runner, 'message')
+    runner.send({ args, env: { PATH: process.env.PATH, ...env }, stdin } as Command)
+    const [message] = (await answer) as [Omit<CommandResult, 'json'>]
+    runner.unref()
+    runner.channel?.unref()
+    return { ...message, json: parse(message.stdout) }
+  })
+  last = result.catch(() => {})
+  return result
+}
+
+let runner: ChildProcess | undefined
+let last: Promise<unknown> = Promise.resolve()
+
+function startRunner(): ChildProcess {
+  const child = fork(fileURLToPath(new URL('./latchkey-runner.js', import.meta.url)), {
+    serialization: 'advanced',
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk) => (output += chunk))
+    ;(stream as Socket | null)?.unref()
+  }
+  child.on('exit', (code) => {
+    // The test that waits for an answer fails with this error.
+    if (code !== 0) child.emit('error', new Error(`the runner of commands ended with ${code}:\n${output}`))
+  })
+  return child
+}
+
+/** Runs the real program in its own process, as a shell would. */
+export async function latchkeyProcess(
   args: string[],
   env: Environment = {},
   stdin: string | Buffer = '',

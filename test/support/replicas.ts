@@ -24,6 +24,8 @@ export interface Replicas {
   /** How many answers were 5xx. Each request was repeated. */
   unavailable(): number
   processes: SpawnedService[]
+  /** The settings of each. */
+  env: Environment
   /** How many lines of the audit logs have this event. */
   audited(event: string): number
   /** What an administrator's tool uses: the same stores, without HTTP. */
@@ -54,6 +56,7 @@ export async function startReplicas(
   return {
     apis,
     processes,
+    env,
     unavailable: () => apis.reduce((sum, { unavailable }) => sum + unavailable, 0),
     next: () => apis[turn++ % 3] as Api,
     audited: (event) => processes.reduce((sum, { output }) => sum + output().split(`"event":"${event}"`).length - 1, 0),

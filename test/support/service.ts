@@ -29,6 +29,7 @@ export const accountStores: readonly Store[] = isAll ? stores : ['sqlite', 'post
 export const CLIENT = { id: 'todo', secret: 'h8Wq7fQ2vT9kZ4xN8mB3jR6pL1sD5hG0yCu' }
 export const JWT_SECRET = 'jwt-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'
 export const REFRESH_SECRET = 'mac-3Hs6Gp0YjWq9Ea2Rt7Uy4Io1Pl5Kx8'
+export const DATA_SECRET = 'data-4Tw8Kc1Vn6Xs3Bz9Qm5Jh7Rf2Lg0Pd'
 export const PASSWORD = 'correct horse battery staple'
 
 export type Environment = Record<string, string>
@@ -43,6 +44,7 @@ export async function environment(t: Test | TAP, store: Store, overrides: Enviro
     BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,
     PORT: '0',
     MANAGEMENT_PORT: '0',
+    DATA_SECRET,
     // The API document takes a third of a start. Tests that read it set `DOCS`.
     DOCS: 'off',
     // Production refuses the cheap hash parameters. Tests about hashing set `full`.

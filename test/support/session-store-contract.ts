@@ -52,6 +52,37 @@ export function sessionContract(store: Store): void {
     t.match(await presentGeneration(sessions, begun.sub, begun.sid, 0), { outcome: 'rotated', session: grant })
   })
 
+  test(`${store}: an authentication in a session renews its time, methods and refresh token, and nothing else`, async (t) => {
+    const { sessions, age } = await openStore(t, store)
+    const { session } = await sessions.create(newSession(newUserId(), { amr: ['hwk', 'mfa'] }))
+    const { sub, sid } = session
+    t.equal(session.authenticatedAt, session.createdAt)
+    await age(60_000)
+    const rotated = await presentGeneration(sessions, sub, sid, 0)
+    t.match(rotated, { session: { amr: ['hwk', 'mfa'], authenticatedAt: session.authenticatedAt - 60_000 } })
+
+    const stronger = await sessions.reauthenticate(sub, sid, ['pwd', 'otp', 'mfa'])
+
+    t.match(stronger, { sid, scope: session.scope, roles: session.roles, amr: ['pwd', 'otp', 'mfa'], generation: 2 })
+    t.equal(stronger?.createdAt, session.createdAt - 60_000)
+    t.ok(Math.abs((stronger?.authenticatedAt ?? 0) - Date.now()) < 5000)
+    t.strictSame(await sessions.list(sub), [stronger])
+    const { authenticatedAt } = stronger ?? {}
+    t.match(await presentGeneration(sessions, sub, sid, 1), {
+      outcome: 'replayed',
+      session: { generation: 2, authenticatedAt },
+    })
+    t.match(await presentGeneration(sessions, sub, sid, 2), {
+      session: { amr: ['pwd', 'otp', 'mfa'], authenticatedAt },
+    })
+
+    t.match(await sessions.reauthenticate(sub, sid, ['pwd']), { amr: ['pwd'] })
+    t.equal(await sessions.reauthenticate(newUserId(), sid, ['pwd']), undefined, 'another account')
+    await sessions.revoke(sub, [sid])
+    t.equal(await sessions.reauthenticate(sub, sid, ['pwd']), undefined, 'ended')
+    t.strictSame(await sessions.list(sub), [])
+  })
+
   test(`${store}: the current generation rotates, and extends the session from now`, async (t) => {
     const { sessions, age } = await openStore(t, store)
     const { session } = await sessions.create(newSession(newUserId()))
@@ -64,7 +95,8 @@ export function sessionContract(store: Store): void {
     t.ok(rotated.lastSeenAt >= session.lastSeenAt, 'it was seen now')
     t.equal(rotated.expiresAt, rotated.lastSeenAt + HOUR)
     const moved = { generation: 1, lastSeenAt: rotated.lastSeenAt, expiresAt: rotated.expiresAt }
-    const all = { ...session, createdAt: session.createdAt - 60_000, ...moved }
+    const born = { createdAt: session.createdAt - 60_000, authenticatedAt: session.authenticatedAt - 60_000 }
+    const all = { ...session, ...born, ...moved }
     t.strictSame(await sessions.list(session.sub), [all], 'its birth is not moved')
     t.match(all, rotated)
   })
@@ -309,6 +341,24 @@ export function sessionContract(store: Store): void {
     t.equal(await sessions.revokeClient('backend', now + 60), true)
     t.equal(await sessions.clientNotBefore('backend'), now + 60)
     t.ok((await sessions.clientNotBefore('another')) < now + 60)
+  })
+
+  test(`${store}: something is used once, on any replica and in any race, and never after its deadline`, async (t) => {
+    const { sessions, replica } = await openStore(t, store)
+    const other = await replica()
+    const now = Date.now()
+    const use = (id: string, deadline = now + 60_000) => ({ id, notBefore: now, deadline })
+
+    t.equal(await sessions.useOnce(use('a')), true)
+    t.equal(await sessions.useOnce(use('a')), false)
+    t.equal(await other.useOnce(use('a', now + 120_000)), false)
+    t.equal(await other.useOnce(use('b')), true)
+    t.equal(await sessions.useOnce(use('c', now - 1)), false)
+    t.equal(await sessions.useOnce(use('c', now - 1)), false)
+    for (let round = 0; round < 20; round += 1) {
+      const race = Array.from({ length: 8 }, (_, i) => (i % 2 ? other : sessions).useOnce(use(`race ${round}`)))
+      t.equal((await Promise.all(race)).filter(Boolean).length, 1)
+    }
   })
 
   test(`${store}: S1 the feed names what ended, in its order, and nothing that had ended before`, async (t) => {

@@ -18,6 +18,7 @@ import {
   type StoreOptions,
 } from '../../src/sessions/session.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
+import { eventually } from './eventually.js'
 import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
 import { type Store, temporaryFolder } from './service.js'
@@ -58,7 +59,8 @@ export async function openStore(t: Test, store: Store, overrides: Partial<StoreO
     age: async (milliseconds) =>
       void (await sql`
         UPDATE sessions SET rotated_at = rotated_at - ${sql.lit(milliseconds)},
-          created_at = created_at - ${sql.lit(milliseconds)}, last_seen_at = last_seen_at - ${sql.lit(milliseconds)},
+          created_at = created_at - ${sql.lit(milliseconds)},
+          authenticated_at = authenticated_at - ${sql.lit(milliseconds)}, last_seen_at = last_seen_at - ${sql.lit(milliseconds)},
           expires_at = expires_at - ${sql.lit(milliseconds)}, ends_at = ends_at - ${sql.lit(milliseconds)}
       `.execute(database.db)),
   }
@@ -71,16 +73,28 @@ export interface TestDatabase {
   openAgain(): Promise<Database>
 }
 
-export async function openTestDatabase(t: Test, store: 'sqlite' | 'postgres'): Promise<TestDatabase> {
+/** @param parameters options of `pg` in the address of a Postgres, which take precedence over those of the service */
+export async function openTestDatabase(
+  t: Test,
+  store: 'sqlite' | 'postgres',
+  parameters: Record<string, string> = {},
+): Promise<TestDatabase> {
   let url = `sqlite:${join(temporaryFolder(t), 'latchkey.db')}`
   if (store === 'postgres') {
     const created = await createPostgresDatabase()
     t.teardown(created.drop)
-    url = created.url
+    url = `${created.url}?${new URLSearchParams(parameters)}`
   }
   const openAgain = async () => {
     const database = await openDatabase(url, () => {})
     t.teardown(() => database.close())
+    // On a busy machine the first connection may exceed its 400 ms.
+    await eventually(async () =>
+      database.ping().then(
+        () => true,
+        () => false,
+      ),
+    )
     return database
   }
   return { url, database: await openAgain(), openAgain }
@@ -122,7 +136,9 @@ export async function openRedisStore(t: Test, overrides: Partial<StoreOptions> =
           for (const sid of await client.zrange(key, '0', '-1')) await client.zincrby(key, -milliseconds, sid)
         } else {
           for (const field of ['r', 'n']) await client.hincrby(key, field, -milliseconds)
-          if (await client.hexists(key, 'e')) await client.hincrby(key, 'e', -milliseconds)
+          for (const field of ['e', 't']) {
+            if (await client.hexists(key, field)) await client.hincrby(key, field, -milliseconds)
+          }
         }
         await client.pexpireat(key, (await client.pexpiretime(key)) - milliseconds)
       }
@@ -140,6 +156,7 @@ export function newSession(sub: string, overrides: Partial<NewSession> = {}): Ne
     scope: 'todo:read todo:write',
     audience: 'http://latchkey.test',
     roles: ['reader', 'writer'],
+    amr: ['pwd'],
     deviceName: 'phone',
     ip: '127.0.0.1',
     userAgent: 'test/1',

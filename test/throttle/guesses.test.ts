@@ -2,12 +2,13 @@ import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
 import type { Answer, Api } from '../support/api.js'
+import { eventually } from '../support/eventually.js'
 import { PASSWORD, type RunningService, startService } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
-/** Signs in from a chosen address. */
-const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_QUEUE: '2000' }
+const PROXIED = { TRUST_PROXY: '127.0.0.1', HASH_QUEUE: '2000', LOG_LEVEL: 'warn' }
 
+/** Signs in from a chosen address. */
 const loginFrom = (api: Api, address: string, username: string, password: string): Promise<Answer> =>
   api.call('/login', { json: { username, password }, headers: { 'x-forwarded-for': address } })
 
@@ -77,14 +78,15 @@ for (const store of ['sqlite', 'redis'] as const) {
     const told = Date.now()
 
     let answer = refused
-    while (answer.status === 429 && Date.now() - told < 20_000) {
-      await new Promise((resolve) => setTimeout(resolve, 100))
+    await eventually(async () => {
+      const asked = Date.now()
       answer = await api.login('ada', PASSWORD)
-    }
+      if (answer.status === 429 && asked > told + seconds * 1000) t.fail(`refused ${asked - told} ms later`)
+      return answer.status !== 429
+    })
 
     t.equal(answer.status, 200)
-    t.ok(Date.now() - told <= seconds * 1000 + 1500, `after ${Date.now() - told} ms, told ${seconds} s`)
-    for (let i = 0; i < 4; i += 1) t.equal((await api.login('ada', 'wrong')).status, 401, 'and the count begins anew')
+    for (let i = 0; i < 4; i += 1) t.equal((await api.login('ada', 'wrong')).status, 401, 'the count starts again')
     t.equal((await api.login('ada', PASSWORD)).status, 200)
   })
 

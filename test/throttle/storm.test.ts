@@ -1,11 +1,12 @@
 import { test } from 'tap'
 import type { Answer } from '../support/api.js'
-import { PASSWORD, startService, stores } from '../support/service.js'
+import { anyStore, PASSWORD, startService } from '../support/service.js'
 
 const CONNECTIONS = 100
 const EACH = 4
 
-for (const store of stores) {
+// The queue is in the process, so its load does not depend on the store.
+for (const store of anyStore) {
   test(`${store}: L10: sign-ins on 100 connections at once: the excess gets 503 or 429 with Retry-After, and introspection goes on`, async (t) => {
     const { api } = await startService(t, store, { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '16' })
     for (const name of ['ada', 'eve']) await api.signUp(name, PASSWORD)

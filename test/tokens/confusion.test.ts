@@ -1,7 +1,8 @@
 import { test } from 'tap'
+import { claimsOf } from '../support/decode.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { tokenOfLength } from '../support/hostile/payload.js'
-import { claimsOf, Forger } from '../support/hostile/tokens.js'
+import { Forger } from '../support/hostile/tokens.js'
 import { type Environment, JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
 const OTHER_SECRET = 'another-environment-2Lx7Zr4Vb1Nc8Mw5Td'

@@ -5,9 +5,10 @@ import type { AddressInfo } from 'node:net'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import type { Api } from '../support/api.js'
+import { claimsOf } from '../support/decode.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { eventually } from '../support/eventually.js'
-import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
+import { byCase, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
 import { JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
 
 // If the service accepted one of these, its values would reach the store. So every store gets them. The others fail at

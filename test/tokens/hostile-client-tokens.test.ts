@@ -1,7 +1,8 @@
 import { test } from 'tap'
 import { basicAuthorization } from '../support/clients.js'
+import { claimsOf } from '../support/decode.js'
 import { fitsHeader, refusedAnswers } from '../support/endpoints.js'
-import { byCase, claimsOf, Forger, hostileTokens } from '../support/hostile/tokens.js'
+import { byCase, Forger, hostileTokens } from '../support/hostile/tokens.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { JWT_SECRET, startService } from '../support/service.js'
 

@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { createAccessTokenCheck, sharedSecretKey, TokenError } from '@latchkey/verifier/access-token'
 import { type Jwk, jwkThumbprint, verificationKeyFromJwk } from '@latchkey/verifier/jwk'
 import { test } from 'tap'
+import { claimsOf } from '../support/decode.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { base64url } from '../support/hostile/forger.js'
 import { signedWithPublicKey } from '../support/hostile/header.js'
-import { claimsOf, Forger } from '../support/hostile/tokens.js'
+import { Forger } from '../support/hostile/tokens.js'
 import { JWT_SECRET, PASSWORD, startService, temporaryFolder } from '../support/service.js'
 
 const pairs = {

@@ -2,8 +2,9 @@ import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSy
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Test, test } from 'tap'
+import { decodeHeader } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
-import { decodeHeader, jwkSet, keyFileSettings, makeKey, type PrivateKey, writeKeyFile } from '../support/keys.js'
+import { jwkSet, keyFileSettings, makeKey, type PrivateKey, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
 
 const READ = 'the key file was read: the first key signs'

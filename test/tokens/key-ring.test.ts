@@ -1,7 +1,8 @@
 import { writeFileSync } from 'node:fs'
 import { createLocalJWKSet, importJWK, jwtVerify } from 'jose'
 import { test } from 'tap'
-import { algorithms, decodeHeader, jwkSet, keyFileSettings, makeKey, publicJwk, writeKeyFile } from '../support/keys.js'
+import { decodeHeader } from '../support/decode.js'
+import { algorithms, jwkSet, keyFileSettings, makeKey, publicJwk, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, startService, startServiceWith } from '../support/service.js'
 
 for (const alg of algorithms) {

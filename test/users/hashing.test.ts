@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
 import { Unavailable } from '../../src/unavailable.js'
@@ -23,7 +23,7 @@ test('a store failure rejects the callers that wait, and no later caller', async
     const slot = await hashing.acquire()
     try {
       started += 1
-      await sleep(20)
+      await setImmediate()
       throw new Unavailable('redis', 'it stalls')
     } catch (error) {
       slot.noteFailure(error)

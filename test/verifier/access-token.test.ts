@@ -9,9 +9,10 @@ import {
   TokenError,
 } from '@latchkey/verifier/access-token'
 import { test } from 'tap'
+import { claimsOf } from '../support/decode.js'
 import { type SessionClaims, withMembersAfter } from '../support/hostile/forger.js'
 import { tokenOfLength } from '../support/hostile/payload.js'
-import { byCase, claimsOf, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
+import { byCase, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
 import { JWT_SECRET } from '../support/service.js'
 
 const now = Math.floor(Date.now() / 1000)

@@ -23,6 +23,10 @@ const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string
     app.get('/any', { onRequest: app.requireToken }, async (request) => request.claims)
     app.get('/scoped', { onRequest: app.requireScope('todo:read', 'todo:write') }, async (request) => request.claims)
     app.get('/roled', { onRequest: app.requireRole('admin') }, async (request) => request.claims)
+    app.get('/strong', { onRequest: app.requireAuthentication({ acr: '2' }) }, async (request) => request.claims)
+    app.get('/recent', { onRequest: app.requireAuthentication({ maxAge: 300 }) }, async (request) => request.claims)
+    app.get('/now', { onRequest: app.requireAuthentication({ acr: '1', maxAge: 0 }) }, async () => ({}))
+    t.throws(() => app.requireAuthentication({}), /name acr, maxAge or both/)
     app.get(
       '/both',
       { onRequest: [app.requireToken, app.requireScope('todo:read')] },
@@ -33,11 +37,19 @@ const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string
   },
 
   async connect(t, verifier) {
-    const { requireToken, requireScope, requireRole } = createGuards(verifier, { realm: 'todo', onRefused })
+    const { requireToken, requireScope, requireRole, requireAuthentication } = createGuards(verifier, {
+      realm: 'todo',
+      onRefused,
+    })
+    t.throws(() => requireAuthentication({ maxAge: 1.5 }), /whole number of seconds/)
+    t.throws(() => requireAuthentication({ acr: '3' as '2' }), /acr must be/)
     const guards = {
       '/any': [requireToken],
       '/scoped': [requireScope('todo:read', 'todo:write')],
       '/roled': [requireRole('admin')],
+      '/strong': [requireAuthentication({ acr: '2' })],
+      '/recent': [requireAuthentication({ maxAge: 300 })],
+      '/now': [requireAuthentication({ acr: '1', maxAge: 0 })],
       '/both': [requireToken, requireScope('todo:read')],
       '/open': [],
     }
@@ -57,12 +69,18 @@ const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string
   },
 
   async web(t, verifier) {
-    const { requireToken, requireScope, requireRole } = createWebGuards(verifier, { realm: 'todo', onRefused })
+    const { requireToken, requireScope, requireRole, requireAuthentication } = createWebGuards(verifier, {
+      realm: 'todo',
+      onRefused,
+    })
     const guards = {
       '/any': [requireToken],
       '/scoped': [requireScope('todo:read', 'todo:write')],
       '/roled': [requireRole('admin')],
       '/both': [requireToken, requireScope('todo:read')],
+      '/strong': [requireAuthentication({ acr: '2' })],
+      '/recent': [requireAuthentication({ maxAge: 300 })],
+      '/now': [requireAuthentication({ acr: '1', maxAge: 0 })],
       '/open': [],
     }
     const handle = async (request: Request): Promise<Response> => {
@@ -202,3 +220,25 @@ test('a guard that requires nothing, or something that no token can have, throws
   }
   t.throws(() => createGuards(verifier, { realm: 'a"b' }), { name: 'TypeError' })
 })
+
+for (const [name, start] of Object.entries(frameworks)) {
+  test(`${name}: a service demands a strong or a recent sign-in, and the challenge says so (RFC 9470)`, async (t) => {
+    const { api } = await startService(t, 'sqlite')
+    await api.signUp('ada', PASSWORD)
+    const { access_token: bearer } = await api.tokens('ada', PASSWORD)
+    const todo = new Api(await start(t, await startVerifier(t, NONE)), CLIENT)
+
+    t.match(await todo.call('/recent', { bearer }), { status: 200, body: { acr: '1', amr: ['pwd'] } })
+    const challenges = {
+      '/strong': 'Bearer realm="todo", error="insufficient_user_authentication", acr_values="2"',
+      '/now': 'Bearer realm="todo", error="insufficient_user_authentication", acr_values="1", max_age="0"',
+    }
+    for (const [path, challenge] of Object.entries(challenges)) {
+      // `auth_time` is in whole seconds: the sign-in is older than 0 s from the next millisecond on.
+      const { status, headers, body } = await todo.call(path, { bearer })
+      t.equal(status, 401, path)
+      t.equal(headers['www-authenticate'], challenge)
+      t.equal(body.error, 'insufficient_user_authentication')
+    }
+  })
+}

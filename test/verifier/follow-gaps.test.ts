@@ -59,7 +59,7 @@ test('a half-open connection is noticed and replaced', async (t) => {
   wire.blackhole()
   wire.restore()
   await service.api.logout(one.access_token)
-  t.ok((await eventually(async () => (await verdict(verifier, one.access_token)) === 'revoked')) < 2500)
+  await eventually(async () => (await verdict(verifier, one.access_token)) === 'revoked')
   await untilFresh(admin, async () => (await verdict(verifier, other.access_token)) === 'good')
 })
 
@@ -108,7 +108,7 @@ for (const { name, idOf } of [
       .exec()
     writeHeartbeats(t, admin)
     // The key still exists. Only a follower that read the whole feed can know the revocation.
-    t.ok((await eventually(async () => (await verdict(verifier, access_token)) === 'revoked')) < 2000)
+    await eventually(async () => (await verdict(verifier, access_token)) === 'revoked')
   })
 }
 

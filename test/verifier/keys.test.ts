@@ -2,9 +2,9 @@ import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier, type KeyOptions, type Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
+import { decodeHeader } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
 import { ISSUER, verdict } from '../support/verifier-setup.js'
@@ -72,7 +72,7 @@ for (const alg of Object.keys(kinds) as (keyof typeof kinds)[]) {
   test(`${alg}: the service's JWK Set verifies its tokens, by address or by value`, async (t) => {
     const { service, jwksUri } = await startWithKeys(t, [newKey(alg, 'first'), newKey('ES256', 'second')])
     const token = await signIn(service)
-    t.equal(JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).alg, alg)
+    t.equal(decodeHeader(token).alg, alg)
 
     const byAddress = verifierOf({ jwksUri })
     await byAddress.ready()
@@ -101,7 +101,7 @@ test('F27: a token that names a new key makes the verifier fetch it; a withdrawn
   const old = await signIn(service)
 
   write([after, before])
-  const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
+  const kidOf = (token: string) => decodeHeader(token).kid
   let fresh = ''
   await eventually(async () => {
     fresh = await signIn(service)
@@ -126,9 +126,9 @@ test('a withdrawn key is removed, also if it was the last key', async (t) => {
   t.equal(await named('last'), 'bad_signature', 'the key is known')
 
   keys = []
-  t.equal(await named('another'), 'unavailable', 'they are read anew')
+  t.equal(await named('another'), 'unavailable', 'the keys are fetched again')
 
-  t.equal(await named('last'), 'unavailable', 'and it is known no longer')
+  t.equal(await named('last'), 'unavailable', 'the key is unknown now')
 })
 
 test('many unknown key ids cause few requests', async (t) => {
@@ -202,8 +202,7 @@ test('an address that is unreachable at first is fetched again', async (t) => {
   const verifier = verifierOf({ jwksUri })
   t.equal(await verdict(verifier, token), 'unavailable')
   isUp = true
-  await sleep(100)
-  t.ok((await eventually(async () => (await verdict(verifier, token)) === 'good')) < 3000)
+  await eventually(async () => (await verdict(verifier, token)) === 'good')
 })
 
 /** A token of a service that signs with this key. */

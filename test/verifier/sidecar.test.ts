@@ -91,6 +91,21 @@ test('the sidecar answers /verify as the service does, to the header', async (t)
     '?__proto__=x&constructor=y&role=admin',
     `?${'a=b&'.repeat(1200)}roles=x`,
     '?role=admin#role=root',
+    '?acr=1',
+    '?acr=2',
+    '?acr=2&acr=1',
+    '?acr=3',
+    '?acr=',
+    '?max_age=0',
+    '?max_age=300',
+    '?max_age=300&max_age=0',
+    '?max_age=-1',
+    '?max_age=soon',
+    '?acr=1&max_age=300',
+    '?acr_values=2',
+    '?maxage=1',
+    '?Max-Age=1',
+    '?acr=2&aud=elsewhere',
   ]
   const compare = async (what: string, text: string) =>
     t.strictSame(await answerOf(sidecar.url, text), await answerOf(service.api.url, text), what)

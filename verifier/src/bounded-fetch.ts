@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { askWithin, type Clock } from './clock.js'
 
 /** An HTTP response. `body` is the parsed JSON, or undefined if the body is not JSON. */
@@ -12,6 +14,12 @@ export interface FetchLimits {
   timeout: number
   /** The most bytes of the body. */
   size: number
+}
+
+export interface GetOptions {
+  headers: Record<string, string>
+  /** The certificate authorities of the server, as PEM, instead of those of Node. */
+  ca: string
 }
 
 /** @throws TypeError if this is not an HTTP URL. The message does not contain the URL, which may hold a password */
@@ -54,7 +62,32 @@ export async function fetchJsonOnce(
   }
 }
 
-async function readChunks(response: Response, size: number): Promise<Uint8Array[]> {
+/** Like {@link fetchJson} for a GET request to a server with a certificate of these authorities. The URL begins with `https://`. */
+export function getJsonTrusting(
+  url: string,
+  request: GetOptions,
+  limits: FetchLimits,
+  clock: Clock,
+): Promise<JsonResponse> {
+  return askWithin(limits.timeout, () => getTrustingOnce(url, request, limits), clock)
+}
+
+/** `fetch` of Node cannot be told which authorities to trust. `node:https` follows no redirect. */
+async function getTrustingOnce(
+  url: string,
+  { ca, headers }: GetOptions,
+  { timeout, size }: FetchLimits,
+): Promise<JsonResponse> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    httpsRequest(url, { ca, headers, signal: AbortSignal.timeout(timeout) }, resolve)
+      .on('error', reject)
+      .end()
+  })
+  const body = Buffer.concat(await readChunks({ body: response }, size)).toString('utf8')
+  return { status: response.statusCode ?? 0, headers: new Headers(), body: parseJson(body) }
+}
+
+async function readChunks(response: { body: AsyncIterable<Uint8Array> | null }, size: number): Promise<Uint8Array[]> {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of response.body ?? []) {

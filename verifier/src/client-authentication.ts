@@ -1,7 +1,34 @@
+import { requireTexts } from './options.js'
+
 /** How this service proves to Latchkey which client it is. */
 export interface ClientAuthentication {
   /** The headers of a request. */
-  headers(): Record<string, string>
+  headers(): Record<string, string> | Promise<Record<string, string>>
+}
+
+/** A client, and its secret or its assertions. */
+export interface ClientCredentials {
+  clientId: string
+  clientSecret?: string | undefined
+  /**
+   * Returns a JWT instead of a secret: the token of a Kubernetes service account, a SPIFFE JWT-SVID, or an assertion that the client
+   * signs. It is called for each request. An assertion of the client's own is good once, so make a new one each time.
+   */
+  clientAssertion?: (() => string | Promise<string>) | undefined
+}
+
+/** @throws TypeError if the credentials are not an id, and either a secret or assertions */
+export function authenticateWith(credentials: ClientCredentials, prefix = ''): ClientAuthentication {
+  const { clientId, clientSecret, clientAssertion } = credentials
+  if (clientAssertion === undefined) {
+    requireTexts({ [`${prefix}clientId`]: clientId, [`${prefix}clientSecret`]: clientSecret })
+    return clientSecretBasic(clientId, clientSecret as string)
+  }
+  requireTexts({ [`${prefix}clientId`]: clientId })
+  if (clientSecret !== undefined) throw new TypeError(`${prefix}clientSecret and clientAssertion exclude each other`)
+  if (typeof clientAssertion !== 'function') throw new TypeError(`${prefix}clientAssertion must be a function`)
+  // GET /revocations takes no body, so the assertion is the bearer token everywhere.
+  return { headers: async () => ({ authorization: `Bearer ${(await clientAssertion()).trim()}` }) }
 }
 
 /** `client_secret_basic` (RFC 6749 §2.3.1): both parts are form-encoded, joined, and encoded in base64. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { requireHttpUrl } from './bounded-fetch.js'
-import { clientSecretBasic } from './client-authentication.js'
+import { authenticateWith, type ClientCredentials } from './client-authentication.js'
 import type { Clock, Moment } from './clock.js'
 import { discover } from './discovery.js'
 import { requireAudiences, requireMaxStaleness, requireMembers, requireTexts } from './options.js'
@@ -12,14 +12,13 @@ import { TokenError } from './token/token-error.js'
 import { createTokenVerifier, type Verifier } from './token-verifier.js'
 
 /** The short form: the verifier finds issuer, keys, feed and introspection in the metadata of the service. */
-export interface ServiceOptions {
+export interface ServiceOptions extends ClientCredentials {
   /** The URL of the service, by which this process reaches it. */
   service: string
   /** The audiences of this service. A token is accepted if its `aud` is one of them. */
   audience: string | readonly string[]
   /** A client with the scope `introspect`. */
   clientId: string
-  clientSecret: string
   /** The age of the verifier's knowledge, in milliseconds, past which it introspects each token. Default: 1000. */
   maxStaleness?: number
   /** The expected `iss`. By default the URL of the service. Set it if this process reaches the service by another URL. */
@@ -28,7 +27,7 @@ export interface ServiceOptions {
   keys?: KeyOptions
 }
 
-const MEMBERS = ['service', 'audience', 'clientId', 'clientSecret', 'maxStaleness', 'issuer', 'keys']
+const MEMBERS = ['service', 'audience', 'clientId', 'clientSecret', 'clientAssertion', 'maxStaleness', 'issuer', 'keys']
 /** Milliseconds that `ready` waits for the metadata. */
 const READY_TIMEOUT = 5000
 /** Milliseconds between two attempts to fetch the metadata. */
@@ -37,13 +36,13 @@ const RETRY_INTERVAL = 500
 /** @throws TypeError if an option is missing, unknown or invalid */
 export function createServiceVerifier(options: ServiceOptions, clock: Clock): Verifier {
   requireMembers(options, 'the options', MEMBERS)
-  const { service, clientId, clientSecret, issuer, keys: keyOptions } = options
+  const { service, issuer, keys: keyOptions } = options
   requireHttpUrl(service, 'service')
   const audiences = requireAudiences(options.audience)
-  requireTexts({ clientId, clientSecret, ...(issuer !== undefined && { issuer }) })
+  const authentication = authenticateWith(options)
+  if (issuer !== undefined) requireTexts({ issuer })
   const maxStaleness = requireMaxStaleness(options.maxStaleness ?? 1000, 'maxStaleness')
   const givenKeys = keyOptions && createKeys(requireKeyOptions(keyOptions), clock)
-  const authentication = clientSecretBasic(clientId, clientSecret)
 
   /** Undefined until the metadata has been fetched. */
   let verifier: Verifier | undefined

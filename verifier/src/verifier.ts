@@ -1,5 +1,5 @@
 import { requireHttpUrl } from './bounded-fetch.js'
-import { clientSecretBasic } from './client-authentication.js'
+import { authenticateWith, type ClientCredentials } from './client-authentication.js'
 import { type Clock, systemClock } from './clock.js'
 import { requireAudiences, requireMaxStaleness, requireMembers, requireTexts } from './options.js'
 import { createHttpFollower } from './revocation/http-follower.js'
@@ -20,16 +20,14 @@ export type RevocationOptions =
    * (milliseconds, default 1000) after its revocation. If the verifier knows less, it introspects each token. If that fails, it
    * refuses the token.
    */
-  | {
+  | (ClientCredentials & {
       mode: 'follow'
       /** The URL of `GET /revocations`. */
       endpoint: string
-      clientId: string
-      clientSecret: string
       maxStaleness?: number
       /** By default `introspect` beside `endpoint`. */
       introspectionEndpoint?: string
-    }
+    })
   /**
    * Follows the service's feed in Redis and answers from memory. No token is accepted later than `maxStaleness` (milliseconds,
    * default 1000) after its revocation. If the feed is older, each token is looked up in Redis. Without Redis no token is accepted.
@@ -44,11 +42,9 @@ export type RevocationOptions =
   | { mode: 'none' }
 
 /** Asks the service (RFC 7662). An answer is cached for `cacheSeconds`. With 0 the verifier asks about each token. */
-export interface IntrospectOptions {
+export interface IntrospectOptions extends ClientCredentials {
   mode: 'introspect'
   endpoint: string
-  clientId: string
-  clientSecret: string
   cacheSeconds: number
 }
 
@@ -59,7 +55,8 @@ export interface IssuerOptions {
   audience: string | readonly string[]
 }
 
-const FOLLOW_MEMBERS = ['mode', 'endpoint', 'clientId', 'clientSecret', 'maxStaleness', 'introspectionEndpoint']
+const CREDENTIALS = ['clientId', 'clientSecret', 'clientAssertion']
+const FOLLOW_MEMBERS = ['mode', 'endpoint', ...CREDENTIALS, 'maxStaleness', 'introspectionEndpoint']
 
 /** Name the service, and the verifier finds the rest. Or name everything. */
 export type VerifierOptions =
@@ -109,7 +106,7 @@ function createRevocation(options: RevocationOptions, clock: Clock): Revocation 
         requireHttpUrl(endpoint, 'revocation.endpoint')
         const introspectionEndpoint = options.introspectionEndpoint ?? new URL('introspect', endpoint).href
         requireHttpUrl(introspectionEndpoint, 'revocation.introspectionEndpoint')
-        const authentication = requireClient(options)
+        const authentication = authenticateWith(options, 'revocation.')
         const introspection = { endpoint: introspectionEndpoint, authentication, cacheSeconds: 0 }
         const feed = { endpoint, authentication, maxStaleness }
         return createHttpFollower(feed, createIntrospection(introspection, clock), clock)
@@ -123,13 +120,16 @@ function createRevocation(options: RevocationOptions, clock: Clock): Revocation 
       requireRedisLocation(options.redis)
       return createLookup(options.redis, clock)
     case 'introspect': {
-      requireMembers(options, 'revocation', ['mode', 'endpoint', 'clientId', 'clientSecret', 'cacheSeconds'])
+      requireMembers(options, 'revocation', ['mode', 'endpoint', ...CREDENTIALS, 'cacheSeconds'])
       const { endpoint, cacheSeconds } = options
       requireHttpUrl(endpoint, 'revocation.endpoint')
       if (!(cacheSeconds >= 0 && cacheSeconds < Number.POSITIVE_INFINITY)) {
         throw new TypeError('revocation.cacheSeconds must be a number of seconds: 0 or more')
       }
-      return createIntrospection({ endpoint, authentication: requireClient(options), cacheSeconds }, clock)
+      return createIntrospection(
+        { endpoint, authentication: authenticateWith(options, 'revocation.'), cacheSeconds },
+        clock,
+      )
     }
     case 'none':
       requireMembers(options, 'revocation', ['mode'])
@@ -137,9 +137,4 @@ function createRevocation(options: RevocationOptions, clock: Clock): Revocation 
     default:
       throw new TypeError("revocation.mode must be 'follow', 'lookup', 'introspect' or 'none'")
   }
-}
-
-function requireClient({ clientId, clientSecret }: { clientId: string; clientSecret: string }) {
-  requireTexts({ 'revocation.clientId': clientId, 'revocation.clientSecret': clientSecret })
-  return clientSecretBasic(clientId, clientSecret)
 }

@@ -9,6 +9,7 @@ cd secrets
 secret() { openssl rand -hex 32; }
 [ -e keys.json ] || "${LATCHKEY:-../../../../dist/src/cli/main.js}" keys generate --into keys.json
 [ -e refresh-secret ] || secret > refresh-secret
+[ -e data-secret ] || secret > data-secret
 [ -e client ] || echo "demo:$(secret)" > client
 [ -e postgres-password ] || secret > postgres-password
 [ -e redis-auth.conf ] || echo "requirepass $(secret)" > redis-auth.conf

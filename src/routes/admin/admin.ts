@@ -3,13 +3,15 @@ import { requireClient } from '../guards/client.js'
 import { clientRoutes } from './client.js'
 import { clientsRoutes } from './clients.js'
 import type { AdminDependencies } from './dependencies.js'
+import { issuersRoutes } from './issuers.js'
 import { sessionsRoutes } from './sessions.js'
 import { userRoutes } from './user.js'
+import { userFactorsRoutes } from './user-factors.js'
 import { resetPasswordRoute } from './user-password.js'
 import { setRolesRoute } from './user-roles.js'
 import { usersRoutes } from './users.js'
 
-/** `/admin/…`: accounts, clients and sessions, for clients with the scope `admin`. */
+/** `/admin/…`: accounts, clients, trusted issuers and sessions, for clients with the scope `admin`. */
 export const admin: FastifyPluginAsync<AdminDependencies> = async (app, dependencies) => {
   app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')
@@ -20,7 +22,9 @@ export const admin: FastifyPluginAsync<AdminDependencies> = async (app, dependen
   await app.register(userRoutes, dependencies)
   await app.register(resetPasswordRoute, dependencies)
   await app.register(setRolesRoute, dependencies)
+  await app.register(userFactorsRoutes, dependencies)
   await app.register(clientsRoutes, dependencies)
   await app.register(clientRoutes, dependencies)
+  await app.register(issuersRoutes, dependencies)
   await app.register(sessionsRoutes, dependencies)
 }

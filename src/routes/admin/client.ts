@@ -1,19 +1,44 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { DeleteClient, ReadClient, RotateSecret } from '../../../schemas/admin/client.js'
+import { ChangeClient, DeleteClient, ReadClient, RotateSecret } from '../../../schemas/admin/client.js'
 import { generateClientSecret } from '../../clients/clients.js'
 import { duration } from '../../config/duration.js'
 import { refusal } from '../../http/errors.js'
 import { deleteClient } from '../../lifecycle/clients.js'
 import { callingClient } from '../guards/caller.js'
+import { parseProof, refuseBinding } from './client-proof.js'
 import { clientBody } from './clients.js'
 import type { AdminDependencies } from './dependencies.js'
 
-/** `GET` and `DELETE /admin/clients/:id`, `POST /admin/clients/:id/secret`: one client. */
+/** `GET`, `PATCH` and `DELETE /admin/clients/:id`, `POST /admin/clients/:id/secret`: one client. */
 export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
-  const { clients, audit } = dependencies
+  const { clients, production, audit } = dependencies
 
   app.get('/admin/clients/:id', { schema: ReadClient }, async (request) => {
     const client = await clients.read(request.params.id)
+    if (!client) throw refusal.noSuch('client')
+    return clientBody(client)
+  })
+
+  app.patch('/admin/clients/:id', { schema: ChangeClient }, async (request) => {
+    const { id: by } = callingClient(request)
+    const { id } = request.params
+    const change = parseProof(request.body, production)
+
+    const outcome = await clients.changeProof(id, change)
+    switch (outcome) {
+      case 'unknown_client':
+        throw refusal.noSuch('client')
+      case 'no_proof_left':
+        throw refusal.invalidRequest(
+          'the client could not authenticate any more: give it a secret, keys or a subject first',
+        )
+      case 'unknown_issuer':
+      case 'subject_taken':
+        return refuseBinding(outcome)
+      case 'changed':
+        audit(request, { event: 'client.proof_changed', client: id, proof: Object.keys(change), by })
+    }
+    const client = await clients.read(id)
     if (!client) throw refusal.noSuch('client')
     return clientBody(client)
   })
@@ -27,7 +52,7 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async 
     const until = await clients.rotateSecret({ id, secret }, overlap)
     if (until === undefined) throw refusal.noSuch('client')
     audit(request, { event: 'client.secret_rotated', client: id, by })
-    return { id, secret, previous_secret_until: overlap === 0 ? null : Math.floor(until / 1000) }
+    return { id, secret, previous_secret_until: overlap === 0 || until === 0 ? null : Math.floor(until / 1000) }
   })
 
   app.delete('/admin/clients/:id', { schema: DeleteClient }, async (request, reply) => {

@@ -4,12 +4,13 @@ import { generateClientSecret, isClientId, type ListedClient } from '../../clien
 import { refusal } from '../../http/errors.js'
 import { createClient } from '../../lifecycle/clients.js'
 import { callingClient } from '../guards/caller.js'
+import { jwksBody, parseProof, refuseBinding } from './client-proof.js'
 import type { AdminDependencies } from './dependencies.js'
 import { parseList } from './parse-list.js'
 
 /** `GET /admin/clients`, `POST /admin/clients`: list and create clients. */
 export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
-  const { clients, audit } = dependencies
+  const { clients, production, audit } = dependencies
 
   app.get('/admin/clients', { schema: ListClients }, async () => {
     return { clients: (await clients.list()).map(clientBody) }
@@ -21,23 +22,46 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async
     if (!isClientId(id))
       throw refusal.invalidRequest('id must not be latchkey, which is the service itself: choose another')
     const [scopes, audiences] = [parseList(request.body.scopes), parseList(request.body.audiences)]
-    const secret = generateClientSecret()
+    const { jwks, jwksUri, binding } = parseProof({ ...request.body }, production)
+    const hasProof = jwks != null || jwksUri != null || binding != null
+    if (!hasProof && request.body.secret === false) {
+      throw refusal.invalidRequest('the client could not authenticate: send jwks, jwks_uri, or issuer and subject')
+    }
+    const secret = (request.body.secret ?? !hasProof) ? generateClientSecret() : undefined
 
-    if (!(await createClient(dependencies, { id, secret }, { scopes, audiences }))) throw refusal.clientIdTaken()
+    const outcome = await createClient(
+      dependencies,
+      {
+        id,
+        ...(secret !== undefined && { secret }),
+        ...(jwks && { jwks }),
+        ...(jwksUri && { jwksUri }),
+        ...(binding && { binding }),
+      },
+      { scopes, audiences },
+    )
+    if (outcome === 'id_taken') throw refusal.clientIdTaken()
+    if (outcome !== 'created') return refuseBinding(outcome)
     audit(request, { event: 'client.created', client: id, scopes, audiences, by })
     const client = await clients.read(id)
     // Another administrator may have deleted the client just now.
     if (!client) throw refusal.unavailable()
-    return reply.code(201).send({ ...clientBody(client), secret })
+    return reply.code(201).send({ ...clientBody(client), ...(secret !== undefined && { secret }) })
   })
 }
 
-export function clientBody({ id, scopes, audiences, createdAt, previousSecretUntil }: ListedClient) {
+export function clientBody(client: ListedClient) {
+  const { previousSecretUntil } = client
   return {
-    id,
-    scopes: [...scopes],
-    audiences: [...audiences],
-    created_at: Math.floor(createdAt / 1000),
+    id: client.id,
+    scopes: [...client.scopes],
+    audiences: [...client.audiences],
+    created_at: Math.floor(client.createdAt / 1000),
     previous_secret_until: previousSecretUntil === undefined ? null : Math.floor(previousSecretUntil / 1000),
+    has_secret: client.hasSecret,
+    jwks: jwksBody(client.jwks),
+    jwks_uri: client.jwksUri ?? null,
+    issuer: client.binding?.issuer ?? null,
+    subject: client.binding?.subject ?? null,
   }
 }

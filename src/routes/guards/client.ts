@@ -1,6 +1,11 @@
 import type { FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Audit } from '../../audit.js'
-import { hasPostedCredentials } from '../../clients/client-authentication.js'
+import {
+  hasClientAssertion,
+  hasPostedCredentials,
+  type PresentedAssertion,
+  readClientAssertion,
+} from '../../clients/client-authentication.js'
 import type { Client } from '../../clients/clients.js'
 import { refusal } from '../../http/errors.js'
 import { parseScope } from '../../scope.js'
@@ -32,7 +37,7 @@ export function requireClient(scope: string, dependencies: Dependencies): preVal
   }
 }
 
-/** `preValidation` hook: a client calls and proves itself with its secret. Otherwise the answer is 401. */
+/** `preValidation` hook: a client calls and proves itself with its secret or an assertion. Otherwise the answer is 401. */
 export function requireClientSecret(dependencies: Dependencies): Hook {
   return async (request) => {
     request.client = await authenticateClient(request, dependencies)
@@ -47,7 +52,8 @@ export function checkClientSecret(dependencies: Dependencies): Hook {
 }
 
 /**
- * A client proves itself with its secret, in the header or in the body, or with its own token that has the scope.
+ * A client proves itself with its secret, with an assertion, or with its own token that has the scope. Some routes take no body, so
+ * the bearer token may be an assertion too (JWT-SVID §5.2 sends it in this way).
  *
  * The token's audience must be this service. A service that received a token for another audience could otherwise act as the
  * client. A private key must have signed the token. The verifying services know a shared secret, and must not open these
@@ -57,13 +63,14 @@ async function findClient(request: FastifyRequest, scope: string, dependencies: 
   const token = bearerToken(request)
   if (token === undefined) {
     const client = await authenticateClient(request, dependencies)
-    if (!client.scopes.has(scope)) throw refusal.insufficientScope(scope)
-    return client
+    return requireScope(client, scope)
   }
+  if (hasClientAssertion(request.body)) throw refusal.invalidRequest(TWO_WAYS)
   const live = await findLiveToken(token, dependencies)
   // A token with a session belongs to a person, whatever its scope says.
   const client = live && live.claims.sid === undefined ? await dependencies.clients.find(live.claims.sub) : undefined
-  if (!live || !client) {
+  if (!live) return requireScope(await authenticateByAssertion(request, { assertion: token }, dependencies), scope)
+  if (!client) {
     dependencies.audit(request, { event: 'client.refused' })
     throw refusal.invalidClient()
   }
@@ -81,8 +88,36 @@ async function findClient(request: FastifyRequest, scope: string, dependencies: 
   return client
 }
 
-/** The client that calls, authenticated by its secret (RFC 6749 §2.3.1). Throws 401 for every other request. */
-export async function authenticateClient(request: FastifyRequest, { clients, audit }: Dependencies): Promise<Client> {
+const TWO_WAYS = 'the client authenticates in two ways: send the assertion, or the bearer token'
+
+function requireScope(client: Client, scope: string): Client {
+  if (!client.scopes.has(scope)) throw refusal.insufficientScope(scope)
+  return client
+}
+
+async function authenticateByAssertion(
+  request: FastifyRequest,
+  presented: PresentedAssertion,
+  { clients, audit }: Dependencies,
+): Promise<Client> {
+  const result = await clients.authenticateAssertion(presented)
+  if (result.outcome === 'accepted') return result.client
+  const { method, reason, unbound } = result
+  audit(request, { event: 'client.refused', method, reason, ...unbound })
+  throw refusal.invalidClient()
+}
+
+/**
+ * The client that calls, authenticated by its secret (RFC 6749 §2.3.1) or by an assertion (RFC 7523 §2.2). Throws 401 for
+ * every other request.
+ */
+export async function authenticateClient(request: FastifyRequest, dependencies: Dependencies): Promise<Client> {
+  const presented = readClientAssertion({ authorization: request.headers.authorization, body: request.body })
+  if (presented) {
+    if ('fault' in presented) throw refusal.invalidRequest(presented.fault)
+    return authenticateByAssertion(request, presented, dependencies)
+  }
+  const { clients, audit } = dependencies
   const client = await clients.authenticate({ authorization: request.headers.authorization, body: request.body })
   if (client) return client
   audit(request, { event: 'client.refused' })

@@ -1,6 +1,6 @@
 import type { AccessTokenClaims } from '@latchkey/verifier/access-token'
 import type { FastifyRequest } from 'fastify'
-import type { Clients } from '../../clients/clients.js'
+import type { ServiceClients } from '../../clients/open-clients.js'
 import { refusal } from '../../http/errors.js'
 import type { SessionStore } from '../../sessions/session.js'
 import type { AccessTokens } from '../../tokens/access-tokens.js'
@@ -9,7 +9,7 @@ import { bearerToken } from './bearer.js'
 export interface LiveTokenDependencies {
   tokens: AccessTokens
   sessions: SessionStore
-  clients: Clients
+  clients: ServiceClients
 }
 
 /** An access token that is valid now. */

@@ -1,6 +1,8 @@
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
-import type { NewSession, Session } from '../session.js'
+import type { RefreshTokenPayload } from '../refresh-token.js'
+import { type NewSession, PASSWORD_ONLY, type Rotation, type Session } from '../session.js'
 import { packDevice, unpackDevice } from './device.js'
+import type { RotationReply } from './scripts.js'
 
 /*
   The fields of a session's hash. With a million sessions every byte counts: names are short, and empty fields are omitted.
@@ -9,6 +11,8 @@ import { packDevice, unpackDevice } from './device.js'
     g   generation of the current refresh token
     r   time of the last rotation, Unix ms
     n   time of the sign-in, Unix ms
+    t   time of the last step-up, Unix ms; omitted before the first step-up
+    m   methods of the last authentication; omitted if it is `pwd` alone
     e   latest end of the session, Unix ms; omitted if SESSION_MAX_AGE is 0
     c   client id; omitted for a first-party session
     s   scope; omitted if empty
@@ -19,13 +23,13 @@ import { packDevice, unpackDevice } from './device.js'
   Redis stores a hash compactly (listpack) while every value has at most 64 bytes. Otherwise it uses a hash table, with three
   times the memory. So a value that may be long (`un`, `s`, `a`, `o`, `d`) is split: `s1`, `s2` and so on follow `s`.
   A piece has 63 bytes, because a longer string has a longer header in a listpack.
-  The scripts write `g`, `r`, `n` and `e`, and read the other fields too.
+  The scripts write `g`, `r`, `n`, `t`, `m` and `e`, and read the other fields too.
 */
 const PIECE_LENGTH = 63
 
 /** The fields and values of a new session. `create.lua` adds the generation and the times. */
 export function toFields(session: NewSession): (string | Buffer)[] {
-  const { username, clientId, scope, audience, roles } = session
+  const { username, clientId, scope, audience, roles, amr } = session
   return [
     ...split('un', Buffer.from(username)),
     ...(clientId === FIRST_PARTY_CLIENT_ID ? [] : ['c', clientId]),
@@ -33,6 +37,7 @@ export function toFields(session: NewSession): (string | Buffer)[] {
     ...split('a', Buffer.from(audience)),
     ...split('o', Buffer.from(roles.join(' '))),
     ...split('d', packDevice(session)),
+    ...(amr.join(' ') === 'pwd' ? [] : ['m', amr.join(' ')]),
   ]
 }
 
@@ -66,6 +71,8 @@ export function toSession(
     generation: Number(hash.g),
     ...unpackDevice(join(hash, 'd')),
     createdAt: Number(hash.n),
+    authenticatedAt: Number(hash.t ?? hash.n),
+    amr: hash.m === undefined ? PASSWORD_ONLY : toRoles(String(hash.m)),
     lastSeenAt: Number(hash.r),
     expiresAt,
   }
@@ -78,3 +85,24 @@ function join(hash: Record<string, Buffer>, name: string): Buffer {
 }
 
 export const toRoles = (field: string): string[] => (field === '' ? [] : field.split(' '))
+
+/** The outcome of a rotation, from the reply of `rotate.lua`. */
+export function toRotation({ sub, sid, generation }: RefreshTokenPayload, reply: RotationReply): Rotation {
+  if (reply[0] === 'unknown') return { outcome: 'unknown' }
+  if (reply[0] === 'reused') return { outcome: 'reused', successor: reply[1] }
+  const [outcome, now, expiresAt, lastSeenAt, authenticatedAt, amr, clientId, scope, audience, roles] = reply
+  const session = {
+    sub,
+    sid,
+    clientId,
+    scope,
+    audience,
+    roles: toRoles(roles),
+    generation: generation + 1,
+    lastSeenAt,
+    authenticatedAt,
+    amr: toRoles(amr),
+    expiresAt,
+  }
+  return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
+}

@@ -10,7 +10,7 @@
   Returns   for each session, in the same order:
             { 'unknown' }                          the session has ended, or belongs to another client
             { 'reused', 'unused' or 'used' }       the generation is old; whether its successor was ever used. No change
-            { 'replayed', now, expires, rotated at, client, scope, audience, roles }
+            { 'replayed', now, expires, rotated at, authenticated at, methods, client, scope, audience, roles }
                                                    rotated before, within the grace period. No change
             { 'rotated', … }                       rotated now; the rest as for 'replayed'
 
@@ -36,8 +36,8 @@ end
 
 local function rotate(session, index, sid, presented, clientId)
   -- fields.ts documents the fields.
-  local generation, client, rotated, ends, scope, audience, roles =
-    unpack(redis.call('HMGET', session, 'g', 'c', 'r', 'e', 's', 'a', 'o'))
+  local generation, client, rotated, ends, scope, audience, roles, signedIn, authenticated, methods =
+    unpack(redis.call('HMGET', session, 'g', 'c', 'r', 'e', 's', 'a', 'o', 'n', 't', 'm'))
   if not generation then return { 'unknown' } end
   client = client or firstParty
   if client ~= clientId and client ~= firstParty then return { 'unknown' } end
@@ -62,7 +62,7 @@ local function rotate(session, index, sid, presented, clientId)
     redis.call('PEXPIREAT', index, expires, 'GT')
   end
   return {
-    outcome, now, expires, rotated, client,
+    outcome, now, expires, rotated, tonumber(authenticated or signedIn), methods or 'pwd', client,
     joinPieces(session, 's', scope), joinPieces(session, 'a', audience), joinPieces(session, 'o', roles),
   }
 end

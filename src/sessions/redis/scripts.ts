@@ -8,9 +8,11 @@ export const scripts = {
   lkCreate: { lua: lua('create'), numberOfKeys: 2 },
   // The scripts without `numberOfKeys` take it as their first argument.
   lkRotate: { lua: lua('rotate') },
+  lkReauthenticate: { lua: lua('reauthenticate'), numberOfKeys: 2 },
   lkRevokeSessions: { lua: lua('revoke-sessions') },
   lkFindUsernames: { lua: lua('find-usernames') },
   lkPublishRevocation: { lua: lua('publish-revocation'), numberOfKeys: 2 },
+  lkUseOnce: { lua: lua('use-once'), numberOfKeys: 1 },
   lkRevokeClient: { lua: lua('revoke-client'), numberOfKeys: 1 },
   lkEpoch: { lua: lua('epoch'), numberOfKeys: 1 },
   lkReadFeed: { lua: lua('read-feed'), numberOfKeys: 2 },
@@ -25,16 +27,26 @@ interface ScriptCommands {
     ...args: (string | number | Buffer)[]
   ): Promise<[number, number, ...string[]]>
   lkRotate(keys: number, ...args: (string | number)[]): Promise<RotationReply[]>
+  lkReauthenticate(session: string, index: string, sid: string, ttl: number, amr: string): Promise<number>
   lkRevokeSessions(keys: number, ...args: string[]): Promise<string[]>
   lkFindUsernames(keys: number, ...sessions: string[]): Promise<(string | null)[]>
   lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
+  lkUseOnce(key: string, deadline: number, kept: number): Promise<number>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
   lkEpoch(epoch: string): Promise<number>
   lkReadFeed(feed: string, retention: string, from: string, limit: number): Promise<FeedReply>
   lkHeartbeat(feed: string, retention: string, interval: number, kept: number, word: string): Promise<number>
 }
-type Times = [now: number, expiresAt: number, rotatedAt: number]
-type Rotated = ['rotated' | 'replayed', ...Times, owner: string, scope: string, audience: string, roles: string]
+type Times = [now: number, expiresAt: number, rotatedAt: number, authenticatedAt: number]
+type Rotated = [
+  'rotated' | 'replayed',
+  ...Times,
+  amr: string,
+  owner: string,
+  scope: string,
+  audience: string,
+  roles: string,
+]
 export type RotationReply = Rotated | ['reused', successor: 'unused' | 'used'] | ['unknown']
 
 export type FeedReply = [

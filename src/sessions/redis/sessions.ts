@@ -10,23 +10,24 @@ import {
   sessionIndexKey,
   sessionKey,
 } from '@latchkey/verifier/redis-keys'
-import type { Redis } from 'ioredis'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshTokenPayload } from '../refresh-token.js'
 import {
   CLIENT_REVOCATION_RETENTION,
   FEED_SLACK,
-  type Rotation,
+  type Session,
   type SessionStore,
   type StoreOptions,
 } from '../session.js'
 import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
+import { countSessions } from './count-sessions.js'
 import { readRedisFeed } from './feed.js'
-import { toFields, toRoles, toSession } from './fields.js'
+import { toFields, toRotation, toSession } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
-import { defineScripts, type RotationReply, scripts } from './scripts.js'
+import { defineScripts, scripts } from './scripts.js'
+import { useOnce } from './use-once.js'
 
 /** Milliseconds. A follower of the feed is stale after 1 s by default, so it can miss three heartbeats in a row. */
 const HEARTBEAT_INTERVAL = 250
@@ -38,11 +39,6 @@ const REVOCATIONS_BATCH = 500
 /** Sessions that one command looks up or rotates. Each such script blocks Redis for about 0.3 ms. */
 const USERNAMES_BATCH = 200
 const ROTATIONS_BATCH = 25
-
-/** Random keys from which a large Redis is estimated: the error is about 6%, and Redis works for 0.3 ms. */
-const SAMPLE_SIZE = 300
-/** Up to this number of keys, the count is exact. */
-const EXACT_COUNT_LIMIT = 1000
 
 interface RotationRequest {
   presented: RefreshTokenPayload
@@ -146,6 +142,13 @@ export function createRedisSessions(
     return ended
   }
 
+  async function readSession(sub: string, sid: string): Promise<Session | undefined> {
+    const key = sessionKey(sub, sid)
+    const [hash, expiresAt] = await Promise.all([redis.hgetallBuffer(key), redis.pexpiretime(key)])
+    // The session may have expired since its id was read.
+    return expiresAt > 0 ? toSession(sub, sid, hash, expiresAt) : undefined
+  }
+
   async function confirmRevoked(sub: string): Promise<void> {
     await replicated?.run(scripts.lkRevokeSessions.lua, [sessionIndexKey(sub)])
   }
@@ -174,24 +177,25 @@ export function createRedisSessions(
           sessionsPerUser,
           ...toFields(session),
         )
-        return { session: { ...session, generation: 0, createdAt: now, lastSeenAt: now, expiresAt }, excess }
+        const times = { createdAt: now, authenticatedAt: now, lastSeenAt: now, expiresAt }
+        return { session: { ...session, generation: 0, ...times }, excess }
       }),
 
     rotate: (presented, clientId) => rotate({ presented, clientId }),
+
+    reauthenticate: (sub, sid, amr) =>
+      mapErrors(async () => {
+        const key = sessionKey(sub, sid)
+        const found = await redis.lkReauthenticate(key, sessionIndexKey(sub), sid, refreshTtl, amr.join(' '))
+        return found === 1 ? readSession(sub, sid) : undefined
+      }),
 
     findUsername: (sub, sid) => findUsername(sessionKey(sub, sid)),
 
     list: (sub) =>
       mapErrors(async () => {
         const sids = await redis.zrange(sessionIndexKey(sub), '0', '-1')
-        const found = await Promise.all(
-          sids.map(async (sid) => {
-            const key = sessionKey(sub, sid)
-            const [hash, expiresAt] = await Promise.all([redis.hgetallBuffer(key), redis.pexpiretime(key)])
-            // The session may have expired since the index was read.
-            return (expiresAt > 0 && toSession(sub, sid, hash, expiresAt)) || []
-          }),
-        )
+        const found = await Promise.all(sids.map(async (sid) => (await readSession(sub, sid)) ?? []))
         return found.flat().sort((a, b) => b.lastSeenAt - a.lastSeenAt)
       }),
 
@@ -232,6 +236,8 @@ export function createRedisSessions(
         return Math.max(parseTime(key, notBefore ?? '0'), parseTime(epochKey, epoch) - 1)
       }),
 
+    useOnce: (use) => mapErrors(() => useOnce(redis, replicated, use)),
+
     count: () =>
       mapErrors(async () => {
         const nodes = isCluster(client) ? client.nodes('master') : [client]
@@ -266,38 +272,10 @@ export function createRedisSessions(
   }
 }
 
-function toRotation({ sub, sid, generation }: RefreshTokenPayload, reply: RotationReply): Rotation {
-  if (reply[0] === 'unknown') return { outcome: 'unknown' }
-  if (reply[0] === 'reused') return { outcome: 'reused', successor: reply[1] }
-  const [outcome, now, expiresAt, lastSeenAt, clientId, scope, audience, roles] = reply
-  const session = {
-    sub,
-    sid,
-    clientId,
-    scope,
-    audience,
-    roles: toRoles(roles),
-    generation: generation + 1,
-    lastSeenAt,
-    expiresAt,
-  }
-  return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }
-}
-
 /** @throws Error if the value is not a Unix time: then the service cannot know which tokens have ended */
 function parseTime(key: string, value: string | null): number {
   const seconds = parseWholeNumber(value)
   if (seconds === undefined)
     throw new Error(`the value of ${key} is not a Unix time: delete the key, and revoke the client's tokens again`)
   return seconds
-}
-
-/** Estimates how many keys of a node are sessions. */
-async function countSessions(node: Redis): Promise<number> {
-  const [before = '', after = ''] = sessionKey('*', '').split('*')
-  const isSession = (key: string | null) => key?.startsWith(before) && key.includes(after)
-  const keys = await node.dbsize()
-  if (keys <= EXACT_COUNT_LIMIT) return (await node.keys('lk1:*')).filter(isSession).length
-  const sample = await Promise.all(Array.from({ length: SAMPLE_SIZE }, () => node.randomkey()))
-  return Math.round((keys * sample.filter(isSession).length) / SAMPLE_SIZE)
 }

@@ -14,6 +14,7 @@ test('ROUTES lists the admin routes of the OpenAPI document', async (t) => {
     `${method} ${path}`
       .replace(/\?.*/, '')
       .replace(UNKNOWN_USER_ID, '{id}')
+      .replace('issuers/nobody', 'issuers/{name}')
       .replace('nobody', '{id}')
       .replace('9f8Hn1VnTz2cUWl0q3yJ8A', '{sid}'),
   )

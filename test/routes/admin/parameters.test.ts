@@ -7,6 +7,8 @@ import { PASSWORD, startService, stores } from '../../support/service.js'
 function bodyOf(path: string): object {
   if (path === '/admin/users') return { username: 'bob', password: PASSWORD }
   if (path === '/admin/clients') return { id: 'backend' }
+  if (path === '/admin/issuers') return { name: 'cluster', issuer: 'https://cluster.test' }
+  if (path.endsWith('/mfa')) return { required: true }
   if (path.endsWith('/roles')) return { roles: ['editor'] }
   if (path.endsWith('/password')) return { password: 'seven tame otters hum' }
   return {}
@@ -48,7 +50,10 @@ test('every admin route refuses an unknown member of a body and names it', async
     for (const send of [{ json }, { form: Object.fromEntries(Object.entries(json).map(([k, v]) => [k, String(v)])) }]) {
       const { status, body } = await api.call(ofAda, { method, headers, ...send })
       t.match({ status, error: body.error }, { status: 400, error: 'invalid_request' }, `${method} ${path}`)
-      t.match(body.error_description, /^"role" is unknown: send .*client_id, client_secret$/)
+      t.match(
+        body.error_description,
+        /^"role" is unknown: send .*client_id, client_secret, client_assertion_type, client_assertion$/,
+      )
     }
   }
   const admin = adminClient(api)
@@ -56,7 +61,8 @@ test('every admin route refuses an unknown member of a body and names it', async
   const refused = await admin('POST', '/users', { json: made })
   t.equal(
     refused.body.error_description,
-    '"role" is unknown: send username, password, password_hash, roles, client_id, client_secret',
+    '"role" is unknown: send username, password, password_hash, roles, client_id, client_secret, ' +
+      'client_assertion_type, client_assertion',
   )
   t.equal(await api.isActive(tokens.access_token), true, 'and nothing was done')
   // Client credentials in the body are not unknown members.

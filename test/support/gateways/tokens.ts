@@ -11,10 +11,6 @@ export function withClaims(token: string, changes: Claims, secret = JWT_SECRET):
   return `${header}.${changed}.${createHmac('sha256', secret).update(`${header}.${changed}`).digest('base64url')}`
 }
 
-export function claimsOf(token: string): Claims {
-  return decode(token.split('.')[1] ?? '')
-}
-
 export function unixSeconds(): number {
   return Math.floor(Date.now() / 1000)
 }

@@ -1,10 +1,10 @@
 import { hostileClaims } from './claims.js'
-import { claimsOf, Forger, type HostileToken } from './forger.js'
+import { Forger, type HostileToken } from './forger.js'
 import { hostileHeaders } from './header.js'
 import { hostilePayloads } from './payload.js'
 import { hostileSpellings } from './spelling.js'
 
-export { claimsOf, Forger, type HostileToken }
+export { Forger, type HostileToken }
 
 /**
  * The hostile tokens J1–J23 and J27–J35. Each is a live token with one defect, so that nothing else refuses it.

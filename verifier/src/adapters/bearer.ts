@@ -1,3 +1,9 @@
+import {
+  type AuthenticationDemand,
+  authenticationChallenge,
+  describeDemand,
+  meetsAuthentication,
+} from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import { TokenError } from '../token/token-error.js'
 import type { Verifier } from '../token-verifier.js'
@@ -32,6 +38,8 @@ export interface BearerRules {
   missingScope(claims: AccessTokenClaims, scopes: readonly string[]): Refusal | undefined
   /** The refusal of a token without one of these roles. Undefined if the token has all of them. */
   missingRole(claims: AccessTokenClaims, roles: readonly string[]): Refusal | undefined
+  /** The challenge to step up (RFC 9470 §3), or undefined. */
+  insufficientAuthentication(claims: AccessTokenClaims, demand: AuthenticationDemand): Refusal | undefined
 }
 
 /** One space and one token (RFC 6750 §2.1). The scheme's name may have any case (RFC 9110 §11.1). */
@@ -97,6 +105,13 @@ export function createBearerRules(verifier: Verifier, realm = 'latchkey'): Beare
       if (roles.every((role) => claims.roles?.includes(role))) return undefined
       return refuse(403, 'insufficient_scope', 'the token does not have the required role', {
         'www-authenticate': `${challenge}, error="insufficient_scope"`,
+      })
+    },
+
+    insufficientAuthentication(claims, demand) {
+      if (meetsAuthentication(claims, demand, Date.now())) return undefined
+      return refuse(401, 'insufficient_user_authentication', describeDemand(demand), {
+        'www-authenticate': `${challenge}, ${authenticationChallenge(demand)}`,
       })
     },
   }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type AuthenticationDemand, requireDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../token-verifier.js'
 import { createBearerRules, type GuardOptions, type Refusal, requireNames } from './bearer.js'
@@ -20,6 +21,8 @@ export interface Guards {
   requireScope(...scopes: [string, ...string[]]): Guard
   /** A valid token with all of these roles. */
   requireRole(...roles: [string, ...string[]]): Guard
+  /** A good token of a person who authenticated as strongly and as recently as this. Otherwise 401 asks to step up. */
+  requireAuthentication(demand: AuthenticationDemand): Guard
 }
 
 export type { GuardOptions } from './bearer.js'
@@ -73,6 +76,10 @@ export function createGuards(verifier: Verifier, { realm, onRefused }: GuardOpti
     requireRole(...roles) {
       requireNames(roles, 'role')
       return guard((claims) => rules.missingRole(claims, roles))
+    },
+    requireAuthentication(demand) {
+      requireDemand(demand)
+      return guard((claims) => rules.insufficientAuthentication(claims, demand))
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type AuthenticationDemand, requireDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../token-verifier.js'
 import { createBearerRules, type GuardOptions, type Refusal, requireNames } from './bearer.js'
@@ -14,6 +15,8 @@ declare module 'fastify' {
     requireScope(...scopes: [string, ...string[]]): Guard
     /** Guard: a valid token with all of these roles. */
     requireRole(...roles: [string, ...string[]]): Guard
+    /** Guard: a person who authenticated as strongly and as recently as this. Otherwise 401 asks to step up. */
+    requireAuthentication(demand: AuthenticationDemand): Guard
   }
   interface FastifyRequest {
     /** The claims of the request's token. Throws if no guard has verified the request. */
@@ -28,7 +31,7 @@ export interface LatchkeyPluginOptions extends GuardOptions<FastifyRequest> {
 type Check = (claims: AccessTokenClaims) => Refusal | undefined
 
 /**
- * Fastify 5 plugin: the guards `requireToken`, `requireScope` and `requireRole`, and `request.claims` behind them.
+ * Fastify 5 plugin: the guards `requireToken`, `requireScope`, `requireRole` and `requireAuthentication`, and `request.claims` behind them.
  *
  * ```ts
  * await app.register(latchkey, { verifier })
@@ -72,6 +75,10 @@ export async function latchkey(
   app.decorate('requireRole', (...roles: string[]) => {
     requireNames(roles, 'role')
     return guard((claims) => rules.missingRole(claims, roles))
+  })
+  app.decorate('requireAuthentication', (demand: AuthenticationDemand) => {
+    requireDemand(demand)
+    return guard((claims) => rules.insufficientAuthentication(claims, demand))
   })
   app.decorateRequest('claims', {
     getter(this: FastifyRequest) {

@@ -1,3 +1,4 @@
+import { type AuthenticationDemand, requireDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../token-verifier.js'
 import { createBearerRules, type GuardOptions, type Refusal, requireNames } from './bearer.js'
@@ -14,6 +15,8 @@ export interface Guards {
   requireScope(...scopes: [string, ...string[]]): Guard
   /** A valid token with all of these roles. */
   requireRole(...roles: [string, ...string[]]): Guard
+  /** A valid token of a person who authenticated as strongly and as recently as this. Otherwise 401 asks to step up. */
+  requireAuthentication(demand: AuthenticationDemand): Guard
 }
 
 /**
@@ -52,6 +55,10 @@ export function createGuards(verifier: Verifier, { realm, onRefused }: GuardOpti
     requireRole(...roles) {
       requireNames(roles, 'role')
       return guard((claims) => rules.missingRole(claims, roles))
+    },
+    requireAuthentication(demand) {
+      requireDemand(demand)
+      return guard((claims) => rules.insufficientAuthentication(claims, demand))
     },
   }
 }

@@ -80,8 +80,9 @@ export function createHttpFeed(
 
   /** Reads one answer. Returns the milliseconds to wait before the next request. */
   async function readNext(): Promise<number> {
+    const own = await options.authentication.headers()
     const sent = clock.now()
-    const { status, headers, body } = await fetchJsonOnce(address(), request(), limits)
+    const { status, headers, body } = await fetchJsonOnce(address(), request(own), limits)
     const received = clock.now()
     if (status !== 200) throw new Error(`the service answered ${status}`)
     const answer = parseFeedAnswer(body)
@@ -139,11 +140,11 @@ export function createHttpFeed(
     return url.href
   }
 
-  function request(): RequestInit {
+  function request(own: Record<string, string>): RequestInit {
     return {
       signal: closing.signal,
       headers: {
-        ...options.authentication.headers(),
+        ...own,
         accept: 'application/json',
         'accept-encoding': 'identity',
         'cache-control': 'no-cache, no-store',

@@ -16,6 +16,9 @@ export const sessionIndexKey = (sub: string): string => `lk1:{${sub}}:i`
  */
 export const clientRevocationKey = (clientId: string): string => `lk1:{${clientId}}:n`
 
+/** Something that may be used once, and was used (string). The id is a hash. */
+export const usedOnceKey = (id: string): string => `lk1:{${id}}:o`
+
 /**
  * The feed of revocations (stream). It reaches back for the longest access-token lifetime in use. An entry has one of these forms:
  * - `sid`, once for each session that ended

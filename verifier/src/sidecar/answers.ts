@@ -1,3 +1,4 @@
+import { type AuthenticationDemand, authenticationChallenge, describeDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 
 /** An HTTP answer of the sidecar, equal to the answer of the service at the same route. */
@@ -22,7 +23,7 @@ const forbidden = (what: string) =>
     'www-authenticate': `${CHALLENGE}, error="insufficient_scope"`,
   })
 
-/** Every refusal. Made once, because none depends on the request. */
+/** The refusals. */
 export const refusals = {
   missingToken: refuse(401, 'invalid_token', 'send a token: Authorization: Bearer …', {
     'www-authenticate': CHALLENGE,
@@ -40,7 +41,15 @@ export const refusals = {
     aud: misspelt('aud'),
     scope: misspelt('scope'),
     role: misspelt('role'),
+    acr: misspelt('acr'),
+    max_age: misspelt('max_age'),
   },
+  brokenQuestion: (description: string) => refuse(403, 'invalid_request', description),
+  /** RFC 9470 §3. */
+  insufficientAuthentication: (demand: AuthenticationDemand) =>
+    refuse(401, 'insufficient_user_authentication', describeDemand(demand), {
+      'www-authenticate': `${CHALLENGE}, ${authenticationChallenge(demand)}`,
+    }),
   ambiguous: (description: string) => refuse(400, 'invalid_request', description, { connection: 'close' }),
   unreadable: refuse(400, 'invalid_request', 'the request cannot be read'),
   notFound: refuse(404, 'not_found', 'this address does not exist'),
@@ -64,6 +73,9 @@ export function admit(claims: AccessTokenClaims): Answer {
       'x-auth-client-id': claims.client_id,
       'x-auth-scope': claims.scope,
       'x-auth-roles': claims.roles?.join(' ') ?? '',
+      'x-auth-time': claims.auth_time === undefined ? '' : String(claims.auth_time),
+      'x-auth-amr': claims.amr?.join(' ') ?? '',
+      'x-auth-acr': claims.acr ?? '',
     },
     body: '',
   }

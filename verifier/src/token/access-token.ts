@@ -6,6 +6,12 @@ import { createSignatureCheck, type SignatureCheck } from './signature.js'
 import { createTokenCache } from './token-cache.js'
 import { TokenError } from './token-error.js'
 
+export {
+  type AuthenticationDemand,
+  authenticationChallenge,
+  describeDemand,
+  meetsAuthentication,
+} from './authentication.js'
 export { type AccessTokenClaims, CLOCK_LEEWAY, FIRST_PARTY_CLIENT_ID, MAX_LIFETIME } from './claims.js'
 export { MAX_TOKEN_LENGTH } from './header.js'
 export type { VerificationKey } from './jwk.js'

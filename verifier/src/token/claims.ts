@@ -14,6 +14,12 @@ export interface AccessTokenClaims {
   /** Scopes, separated by spaces (RFC 6749 §3.3). May be empty. */
   scope: string
   roles?: string[]
+  /** The time of the last authentication of the person in this session. A token that a client got for itself has none. */
+  auth_time?: number
+  /** The methods of that authentication (RFC 8176): `pwd`, `otp`, `hwk`, `swk`, `mfa`. */
+  amr?: string[]
+  /** `1`: one factor. `2`: two factors, or a passkey with user verification. */
+  acr?: string
 }
 
 /**
@@ -52,7 +58,7 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   if (!value || !hasSafeShape(value)) {
     throw new TokenError('bad_claims', 'the claims are not a JSON object in canonical form')
   }
-  const { iss, sub, aud, exp, iat, nbf, jti, sid, client_id, scope, roles } = value
+  const { iss, sub, aud, exp, iat, nbf, jti, sid, client_id, scope, roles, auth_time, amr, acr } = value
   if (iss !== rules.issuer) throw new TokenError('wrong_issuer', 'iss is not the expected issuer')
   // This service writes `aud` as one string. An array is from another issuer.
   if (typeof aud !== 'string' || !rules.isAudience(aud)) {
@@ -67,6 +73,13 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   if (roles !== undefined && !(Array.isArray(roles) && roles.every(isRole))) {
     throw new TokenError('bad_claims', 'roles is not a list of role names')
   }
+  if (
+    (auth_time !== undefined && !isTime(auth_time)) ||
+    (amr !== undefined && !(Array.isArray(amr) && amr.every(isRole))) ||
+    (acr !== undefined && !isRole(acr))
+  ) {
+    throw new TokenError('bad_claims', 'auth_time, amr or acr is invalid')
+  }
   // A NumericDate may have a fraction (RFC 7519 §2), but this service never writes one.
   if (!isTime(exp) || !isTime(iat) || (nbf !== undefined && !isTime(nbf))) {
     throw new TokenError('bad_claims', 'exp, iat or nbf is missing or not a whole number of seconds')
@@ -75,14 +88,19 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   return deepFreeze(value) as unknown as AccessTokenClaims
 }
 
+export interface TimeClaims {
+  exp: number
+  iat?: number
+  nbf?: number
+}
+
 /**
  * Checks `exp`, `iat` and `nbf` (RFC 7519 §4.1).
  *
  * @param now Unix milliseconds
  * @throws TokenError
  */
-export function checkTime(claims: AccessTokenClaims, now: number): void {
-  const { exp, iat, nbf = 0 } = claims as AccessTokenClaims & { nbf?: number }
+export function checkTime({ exp, iat = 0, nbf = 0 }: TimeClaims, now: number): void {
   const seconds = now / 1000
   // Each condition is negated, so that a clock that returns NaN accepts nothing.
   if (!(seconds < exp)) throw new TokenError('expired', 'the token has expired')
@@ -97,7 +115,7 @@ export function isId(value: unknown): value is string {
 }
 
 /** Whether code that copies or walks the claims later is safe. */
-function hasSafeShape(claims: object, depth = MAX_DEPTH): boolean {
+export function hasSafeShape(claims: object, depth = MAX_DEPTH): boolean {
   if (depth === 0) return false
   for (const name in claims) {
     // If code copies such a member into another object, it may change the object's prototype.
@@ -118,6 +136,7 @@ function isRole(value: unknown): value is string {
   return typeof value === 'string' && ROLE.test(value)
 }
 
-function isTime(value: unknown): value is number {
+/** Whether the value is a whole number of seconds after 1970. */
+export function isTime(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0
 }

@@ -11,6 +11,8 @@ const COMPACT = /^([\w-]+)\.([\w-]+)\.([\w-]+)$/
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 /** `JSON.stringify` escapes control characters and lone surrogates. Of all other characters it only escapes these two. */
 const ORDINARY_ESCAPE = /\\["\\]/g
+/** Some libraries in PHP and Java escape every slash. JSON gives this escape one meaning only. */
+const ESCAPE_OF_SLASH = /\\(["\\/])/g
 
 /** Splits a compact JWS. Undefined if the text is not one. */
 export function splitCompact(token: string): CompactJws | undefined {
@@ -34,12 +36,21 @@ export function isCanonicalBase64url(text: string): boolean {
  * Two parsers may read a duplicate member, white space, a byte order mark, invalid UTF-8, `1e400` or spare bits differently.
  * None of these survives the round trip. A control character or a lone surrogate would survive it as an escape, and could
  * split a line of a log, so it is refused too.
+ *
+ * @param slashes `any` also accepts the escape of a slash, for tokens of other signers
  */
-export function parseCanonical(encoded: string): Record<string, unknown> | undefined {
+export function parseCanonical(
+  encoded: string,
+  slashes: 'plain' | 'any' = 'plain',
+): Record<string, unknown> | undefined {
   if (!isCanonicalBase64url(encoded)) return undefined
   const bytes = Buffer.from(encoded, 'base64url')
   if (!isUtf8(bytes)) return undefined
-  const json = bytes.toString('utf8')
+  const text = bytes.toString('utf8')
+  const json =
+    slashes === 'any'
+      ? text.replace(ESCAPE_OF_SLASH, (pair, character) => (character === '/' ? character : pair))
+      : text
   if (json.includes('\\') && json.replace(ORDINARY_ESCAPE, '').includes('\\')) return undefined
   try {
     const value: unknown = JSON.parse(json)

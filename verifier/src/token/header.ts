@@ -21,8 +21,15 @@ export function splitToken(token: string): CompactJws {
   return parts
 }
 
-/** Parses the header of a token. The caller checks `alg` and `kid`. @throws TokenError if another rule is broken */
-export function parseHeader(encoded: string): { alg?: unknown; kid?: unknown } {
+/** A header that has no other member than these. */
+export interface JwsHeader {
+  alg?: unknown
+  typ?: unknown
+  kid?: unknown
+}
+
+/** Parses the header of a token of any type. The caller checks the values. @throws TokenError if another rule is broken */
+export function parseJwsHeader(encoded: string): JwsHeader {
   const header = parseCanonical(encoded)
   if (!header) throw new TokenError('malformed', 'the header is not a JSON object in canonical form')
   for (const member of Object.keys(header)) {
@@ -30,6 +37,12 @@ export function parseHeader(encoded: string): { alg?: unknown; kid?: unknown } {
       throw new TokenError('unsupported_header', 'the header has a member other than alg, typ and kid')
     }
   }
+  return header
+}
+
+/** Parses the header of an access token. The caller checks `alg` and `kid`. @throws TokenError if another rule is broken */
+export function parseHeader(encoded: string): JwsHeader {
+  const header = parseJwsHeader(encoded)
   if (typeof header.typ !== 'string' || !TYPES.has(header.typ)) {
     throw new TokenError('unsupported_header', 'typ is not at+jwt')
   }

@@ -7,7 +7,7 @@ export type Jwk = JsonWebKey & { kid?: string; alg?: string; use?: string; key_o
 export type VerificationKey =
   | { kid: string; alg: 'HS256'; secret: string | Buffer }
   /** `publicKey` is PEM (SPKI). */
-  | { kid: string; alg: 'ES256' | 'RS256' | 'EdDSA'; publicKey: string }
+  | { kid: string; alg: 'ES256' | 'RS256' | 'PS256' | 'EdDSA'; publicKey: string }
 
 /** The members that RFC 7638 §3.2 requires, in its order. */
 const THUMBPRINT_MEMBERS: Record<string, readonly string[]> = {
@@ -37,6 +37,33 @@ export function verificationKeyFromJwk(jwk: Jwk): VerificationKey {
 /** Like {@link verificationKeyFromJwk}, for a private JWK or a secret that signs: `key_ops` must list `sign`, not `verify`. */
 export function verificationKeyFromSigningJwk(jwk: Jwk): VerificationKey {
   return keyFor('sign', jwk)
+}
+
+/** The members of a private key or a secret (RFC 7518 §6). */
+const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+
+/**
+ * The verification keys of a public JWK with which somebody else signs: a client, or a trusted issuer. An RSA key without `alg`
+ * verifies RS256 and PS256, so it gives two keys. `use` may be `jwt-svid`, as in a SPIFFE trust bundle.
+ *
+ * @throws Error that says which rule the key breaks. The message never contains the key
+ */
+export function assertionKeysFromJwk(jwk: Jwk): VerificationKey[] {
+  if (typeof jwk !== 'object' || jwk === null) throw new Error('it is not an object')
+  // If a private key is public, anyone can sign with it.
+  if (PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member))) {
+    throw new Error('it is a private key or a secret: give the public key')
+  }
+  const { alg, use, ...members } = jwk
+  const pinned = jwk.kty === 'RSA' && alg === 'PS256' ? 'RS256' : alg === 'Ed25519' ? 'EdDSA' : alg
+  const key = keyFor('verify', {
+    ...members,
+    ...(use !== undefined && { use: use === 'jwt-svid' ? 'sig' : use }),
+    ...(pinned !== undefined && { alg: pinned }),
+  })
+  if (key.alg !== 'RS256') return [key]
+  const forPss = { ...key, alg: 'PS256' } as const
+  return alg === undefined ? [key, forPss] : alg === 'PS256' ? [forPss] : [key]
 }
 
 function keyFor(operation: 'verify' | 'sign', jwk: Jwk): VerificationKey {

@@ -1,4 +1,4 @@
-import { fetchFailure, fetchJson, requireHttpUrl } from '../bounded-fetch.js'
+import { fetchFailure, fetchJson, type JsonResponse, requireHttpUrl } from '../bounded-fetch.js'
 import type { Clock, Moment } from '../clock.js'
 import { requireMembers } from '../options.js'
 import { sharedSecretKey } from './access-token.js'
@@ -53,7 +53,8 @@ export function requireKeyOptions(keys: KeyOptions): KeyOptions {
   return keys
 }
 
-function fixedKeys(keys: readonly VerificationKey[]): KeySource {
+/** Keys that never change. */
+export function fixedKeys(keys: readonly VerificationKey[]): KeySource {
   return { current: () => keys, renew: () => undefined, refresh: async () => false, ready: async () => {} }
 }
 
@@ -83,8 +84,8 @@ function keysFromJwks(jwks: Jwks): VerificationKey[] {
   return keys
 }
 
-/** `timeout` in milliseconds, `size` in bytes. */
-const LIMITS = { timeout: 2000, size: 256 * 1024 }
+/** The limits of a request for keys. `timeout` in milliseconds, `size` in bytes. */
+export const KEY_FETCH_LIMITS = { timeout: 2000, size: 256 * 1024 }
 /** Milliseconds. Older keys are fetched again in the background, and stay in use. */
 const REFRESH_AGE = 4 * 60_000
 /** Milliseconds. Older keys are used only if fetching fails, because a withdrawn key must stop working. */
@@ -98,6 +99,23 @@ const COOL_DOWN_AFTER_FAILURE = 1000
 const MAX_KEYS = 100
 
 function keysFromUrl(url: string, mayBeEmpty: boolean, clock: Clock): KeySource {
+  const fetch = () => fetchJson(url, { headers: { accept: 'application/json' } }, KEY_FETCH_LIMITS, clock)
+  return createFetchedKeys(fetch, (jwk) => [verificationKeyFromJwk(jwk)], clock, mayBeEmpty)
+}
+
+/**
+ * Keys that are fetched, and fetched again regularly and for unknown key ids. Concurrent callers share one fetch.
+ *
+ * @param fetch one request for the JWK Set
+ * @param mayBeEmpty whether a set without a usable key is a success
+ * @param parse the keys of one public JWK. It throws if the JWK cannot be used: such a JWK is ignored
+ */
+export function createFetchedKeys(
+  fetch: () => Promise<JsonResponse>,
+  parse: (jwk: Jwk) => VerificationKey[],
+  clock: Clock,
+  mayBeEmpty = false,
+): KeySource {
   let keys: readonly VerificationKey[] = []
   /** The time at which the request for the present keys was sent. */
   let fetchedAt: Moment | undefined
@@ -120,9 +138,9 @@ function keysFromUrl(url: string, mayBeEmpty: boolean, clock: Clock): KeySource 
   async function fetchNow(): Promise<boolean> {
     try {
       const sentAt = clock.now()
-      const { status, body } = await fetchJson(url, { headers: { accept: 'application/json' } }, LIMITS, clock)
+      const { status, body } = await fetch()
       if (status !== 200) throw new Error(`the response has the status ${status}`)
-      const found = parsePublicKeys(body)
+      const found = parsePublicKeys(body, parse)
       // Withdrawn keys must stop working even if no key is left, for example after the service changed to a shared secret.
       if (found.length === 0 && !mayBeEmpty) {
         keys = []
@@ -158,8 +176,10 @@ function keysFromUrl(url: string, mayBeEmpty: boolean, clock: Clock): KeySource 
     async refresh() {
       let isFetched = false
       if (inFlight || isCooledDown()) {
+        const isFirst = fetchedAt === undefined
         isFetched = await fetchKeys()
-        if (isFetched) coolDown = { since: clock.now(), length: COOL_DOWN }
+        // The first fetch says nothing about the unknown id: the next one may be of a key that was added since.
+        if (isFetched && !isFirst) coolDown = { since: clock.now(), length: COOL_DOWN }
       }
       if (keys.length === 0 && !(mayBeEmpty && fetchedAt))
         throw new TokenError('unavailable', `the keys cannot be fetched: ${lastError}`)
@@ -173,23 +193,24 @@ function keysFromUrl(url: string, mayBeEmpty: boolean, clock: Clock): KeySource 
 }
 
 /** Parses the public keys of a fetched JWK Set. Unusable keys are ignored (RFC 7517 §5). */
-function parsePublicKeys(body: unknown): VerificationKey[] {
+function parsePublicKeys(body: unknown, parse: (jwk: Jwk) => VerificationKey[]): VerificationKey[] {
   const listed = (body as { keys?: unknown } | undefined)?.keys
   if (!Array.isArray(listed)) throw new Error('the response is not a JWK Set')
-  const keys = new Map<string, VerificationKey>()
+  const keys = new Map<string, VerificationKey[]>()
   const ambiguous = new Set<string>()
   for (const jwk of listed.slice(0, MAX_KEYS) as Jwk[]) {
     // Ignore a secret or a private key: if it is public, anyone can sign with it.
     if (typeof jwk !== 'object' || jwk === null || jwk.kty === 'oct' || jwk.d !== undefined) continue
     try {
-      const key = verificationKeyFromJwk(jwk)
-      const other = keys.get(key.kid)
-      if (other && JSON.stringify(other) !== JSON.stringify(key)) ambiguous.add(key.kid)
-      keys.set(key.kid, key)
+      const parsed = parse(jwk)
+      const { kid } = parsed[0] as VerificationKey
+      const other = keys.get(kid)
+      if (other && JSON.stringify(other) !== JSON.stringify(parsed)) ambiguous.add(kid)
+      keys.set(kid, parsed)
     } catch {
       // The type of the key is not supported.
     }
   }
   // If two different keys have the same `kid`, use neither. Otherwise their order would decide which one verifies.
-  return [...keys.values()].filter(({ kid }) => !ambiguous.has(kid))
+  return [...keys.values()].flat().filter(({ kid }) => !ambiguous.has(kid))
 }

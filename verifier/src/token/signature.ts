@@ -1,4 +1,4 @@
-import { createHmac, createPublicKey, createSecretKey, timingSafeEqual, verify } from 'node:crypto'
+import { constants, createHmac, createPublicKey, createSecretKey, timingSafeEqual, verify } from 'node:crypto'
 import type { VerificationKey } from './jwk.js'
 
 /**
@@ -19,7 +19,15 @@ export function createSignatureCheck(key: VerificationKey): SignatureCheck {
       return signature.length === mac.length && timingSafeEqual(Buffer.from(signature), Buffer.from(mac))
     }
   }
-  const publicKey = { key: createPublicKey(key.publicKey), dsaEncoding: 'ieee-p1363' } as const
+  const publicKey = {
+    key: createPublicKey(key.publicKey),
+    dsaEncoding: 'ieee-p1363',
+    // RFC 7518 §3.5: the salt is as long as the hash.
+    ...(key.alg === 'PS256' && {
+      padding: constants.RSA_PKCS1_PSS_PADDING,
+      saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+    }),
+  } as const
   const hash = key.alg === 'EdDSA' ? null : 'sha256'
   return (input, signature) => verify(hash, Buffer.from(input), publicKey, Buffer.from(signature, 'base64url'))
 }

@@ -1,0 +1,21 @@
+import { Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
+import { example, Fields, Password } from './fields.js'
+import { PresentedFactor } from './mfa-required.js'
+import { TokenResponse } from './token-response.js'
+
+/** `POST /login/step-up` */
+export const StepUp = {
+  summary: 'Prove again who you are, in the same session',
+  description:
+    'Send an access token of any audience as the bearer token, and the password or one factor. The session gets new tokens with a ' +
+    'new `auth_time` (RFC 9470). A factor raises `acr` to 2. The password alone sets it to 1. Use the new refresh token: ' +
+    'the old one is spent.',
+  tags: ['sessions'],
+  security: [{ bearer: [] }],
+  body: Fields(
+    { password: Type.Optional(Password), ...PresentedFactor },
+    { examples: [{ totp: '492039' }, { password: example.password }] },
+  ),
+  response: { 200: TokenResponse, ...commonErrorResponses(401, 429) },
+}

@@ -1,0 +1,99 @@
+import { type Static, Type } from 'typebox'
+import { commonErrorResponses } from './error.js'
+import { example, Fields, OWN_AUDIENCE, Time } from './fields.js'
+import { TokenResponse } from './token-response.js'
+
+/** A sentence for the description of each endpoint that changes factors. */
+export const RECENT =
+  'The person must have signed in or stepped up at most 5 minutes ago, with a second factor if the account has one. ' +
+  'Otherwise the answer is 401 with the challenge of RFC 9470.'
+
+const Id = Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w-]+$', examples: ['Yk3f0b1Qk8pJt1uZ6hV9xN'] })
+
+/** The name that a person gives to a factor. */
+export const FactorName = Type.Optional(
+  Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: 'A name for the list' }),
+)
+
+export const Factor = Type.Object({
+  id: Type.String(),
+  type: Type.String({ description: '`totp` or `passkey`' }),
+  name: Type.Union([Type.String(), Type.Null()]),
+  created_at: Time,
+  last_used_at: Type.Union([Time, Type.Null()]),
+})
+const factorExample = {
+  id: 'Yk3f0b1Qk8pJt1uZ6hV9xN',
+  type: 'totp',
+  name: "Ada's phone",
+  created_at: example.time,
+  last_used_at: null,
+}
+
+export const RecoveryCodes = Type.Array(Type.String(), {
+  description: 'Ten codes, each good once. They are shown only now',
+  examples: [['k7f2-9xqd-m3ta-04rw']],
+})
+
+/** The factors of an account, without their secrets. */
+export const FactorList = Type.Object(
+  {
+    factors: Type.Array(Factor),
+    recovery_codes_left: Type.Integer(),
+    mfa_required: Type.Boolean({ description: 'The account must sign in with two factors' }),
+  },
+  {
+    description: 'The factors',
+    examples: [{ factors: [factorExample], recovery_codes_left: 10, mfa_required: false }],
+  },
+)
+
+/** The answer to a new factor. */
+export const AddedFactorBody = Type.Object(
+  {
+    factor: Factor,
+    recovery_codes: Type.Optional(RecoveryCodes),
+    tokens: Type.Optional(
+      Type.Object(TokenResponse.properties, { description: 'The tokens of the sign-in that had to enrol a factor' }),
+    ),
+  },
+  {
+    description: 'The factor; with the first factor the recovery codes',
+    examples: [{ factor: factorExample, recovery_codes: ['k7f2-9xqd-m3ta-04rw'] }],
+  },
+)
+export type AddedFactorBody = Static<typeof AddedFactorBody>
+
+/** `GET /users/me/factors` */
+export const ListFactors = {
+  summary: 'List the second factors',
+  description: OWN_AUDIENCE,
+  tags: ['factors'],
+  security: [{ bearer: [] }],
+  response: { 200: FactorList, ...commonErrorResponses(401) },
+}
+
+/** `DELETE /users/me/factors/:id` */
+export const RemoveFactor = {
+  summary: 'Remove a second factor',
+  description: `Ends every other session of the user. With the last factor the recovery codes go. ${RECENT} ${OWN_AUDIENCE}`,
+  tags: ['factors'],
+  security: [{ bearer: [] }],
+  params: Fields({ id: Id }),
+  response: { 204: Type.Null({ description: 'Removed' }), ...commonErrorResponses(401, 404, 409) },
+}
+
+/** `POST /users/me/factors/recovery-codes` */
+export const RenewRecoveryCodes = {
+  summary: 'Replace the recovery codes',
+  description: `The old codes end, and so does every other session of the user. ${RECENT} ${OWN_AUDIENCE}`,
+  tags: ['factors'],
+  security: [{ bearer: [] }],
+  response: {
+    200: Type.Object(
+      { recovery_codes: RecoveryCodes },
+      { description: 'The new codes', examples: [{ recovery_codes: ['k7f2-9xqd-m3ta-04rw'] }] },
+    ),
+    ...commonErrorResponses(401, 404, 409),
+  },
+}

@@ -1,0 +1,66 @@
+import type { Moment } from '@latchkey/verifier/clock'
+import type { Selectable } from 'kysely'
+import type { ClientRow } from '../database/schema.js'
+import { type ClientProof, NO_SECRET_HASH, proofOf } from './client-proof.js'
+
+/** Another service or a gateway that calls this service (RFC 6749 §1.1). */
+export interface Client extends ClientProof {
+  id: string
+  scopes: ReadonlySet<string>
+  /** The client may introspect tokens of these audiences. An empty set means all audiences. */
+  audiences: ReadonlySet<string>
+}
+
+/** A client as lists show it, without its secrets. */
+export interface ListedClient extends Client {
+  /** Unix milliseconds. */
+  createdAt: number
+  /** The previous secret is valid until this time, in Unix milliseconds. Undefined if no previous secret is valid. */
+  previousSecretUntil: number | undefined
+  hasSecret: boolean
+}
+
+/** A client in the cache, with its secrets. */
+export interface CachedClient {
+  client: Client
+  secretHash: Buffer
+  /** The previous secret, which is valid for `validFor` milliseconds after `readAt`. */
+  previous: { hash: Buffer; validFor: number } | undefined
+  /** The time at which the query was sent. */
+  readAt: Moment
+}
+
+/** `now` is Unix milliseconds on the clock of the database. */
+type ReadRow = Selectable<ClientRow> & { now: number }
+
+function toClient(row: Selectable<ClientRow>): Client {
+  const parseList = (text: string) => new Set(text.split(' ').filter(Boolean))
+  return { id: row.id, scopes: parseList(row.scopes), audiences: parseList(row.audiences), ...proofOf(row) }
+}
+
+/** @param readAt the time at which the query was sent */
+export function toCachedClient(row: ReadRow, readAt: Moment): CachedClient {
+  return {
+    client: toClient(row),
+    secretHash: Buffer.from(row.secret_hash, 'hex'),
+    previous:
+      row.previous_secret_hash === null
+        ? undefined
+        : {
+            hash: Buffer.from(row.previous_secret_hash, 'hex'),
+            validFor: (row.previous_secret_until ?? 0) - row.now,
+          },
+    readAt,
+  }
+}
+
+export function toListed(row: ReadRow): ListedClient {
+  const until = row.previous_secret_hash === null ? 0 : (row.previous_secret_until ?? 0)
+  const previousSecretUntil = row.now < until ? until : undefined
+  return {
+    ...toClient(row),
+    createdAt: row.created_at,
+    previousSecretUntil,
+    hasSecret: row.secret_hash !== NO_SECRET_HASH,
+  }
+}

@@ -1,0 +1,296 @@
+import { randomBytes } from 'node:crypto'
+import { type Kysely, type SqlBool, sql } from 'kysely'
+import type { Database } from '../database/database.js'
+import type { FactorRow, Tables } from '../database/schema.js'
+import { Unavailable } from '../unavailable.js'
+import {
+  FACTOR_TYPES,
+  type Factor,
+  type FactorChange,
+  type FactorList,
+  type Factors,
+  type FactorType,
+  type OwnedPasskey,
+} from './factor.js'
+import { newRecoveryCode, RECOVERY_CODES, recoveryCodeHash } from './recovery-codes.js'
+import type { Sealing } from './sealing.js'
+import { findTotpStep, newTotpSecret } from './totp.js'
+
+/** Milliseconds for which an enrolment of TOTP can be confirmed. */
+const ENROLMENT_LIFETIME = 10 * 60_000
+/** Rows that `reseal` reads at once. */
+const PAGE = 500
+
+/** The place of a TOTP secret, so that it opens nowhere else. */
+const contextOf = ({ id, sub }: { id: string; sub: string }): string => `totp\0${sub}\0${id}`
+
+/** @param now Unix milliseconds. Codes count by the clock of this process, as phones do: the database's may be another */
+export function createFactors(
+  { db, now: databaseNow }: Database,
+  sealing: Sealing | undefined,
+  now: () => number = Date.now,
+): Factors {
+  const rows = (sub: string) => db.selectFrom('factors').selectAll().where('sub', '=', sub)
+  const requireSealing = (): Sealing => {
+    if (!sealing)
+      throw new Unavailable('data_secret', 'an account has TOTP: set DATA_SECRET to the secret that sealed it')
+    return sealing
+  }
+
+  /**
+   * Runs a change in a transaction that holds the account's row, and then writes the number of factors into it.
+   *
+   * @param act returns undefined if it found nothing to change: then nothing changes
+   */
+  async function change<Success extends object>(
+    owner: { id: string; factorsVersion?: number },
+    act: (transaction: Kysely<Tables>, factors: number) => Promise<Success | undefined>,
+  ): Promise<FactorChange<Success>> {
+    try {
+      return await db.transaction().execute(async (transaction) => {
+        let lock = transaction
+          .updateTable('users')
+          .set({ factors_version: sql<number>`factors_version + 1` })
+          .where('id', '=', owner.id)
+        if (owner.factorsVersion !== undefined) lock = lock.where('factors_version', '=', owner.factorsVersion)
+        const locked = await lock.returning('factors').executeTakeFirst()
+        if (!locked) return { outcome: 'conflict' }
+        const success = await act(transaction, locked.factors)
+        if (!success) throw new NothingChanged()
+        await transaction
+          .updateTable('users')
+          .set({
+            factors: sql<number>`(SELECT count(*) FROM factors WHERE sub = ${owner.id} AND confirmed_at IS NOT NULL)`,
+          })
+          .where('id', '=', owner.id)
+          .execute()
+        return { outcome: 'changed', ...success }
+      })
+    } catch (error) {
+      if (error instanceof NothingChanged) return { outcome: 'not_found' }
+      throw error
+    }
+  }
+
+  async function writeRecoveryCodes(transaction: Kysely<Tables>, sub: string): Promise<string[]> {
+    const codes = Array.from({ length: RECOVERY_CODES }, newRecoveryCode)
+    await transaction.deleteFrom('recovery_codes').where('sub', '=', sub).execute()
+    await transaction
+      .insertInto('recovery_codes')
+      .values(codes.map((code) => ({ sub, hash: recoveryCodeHash(sub, code) })))
+      .execute()
+    return codes
+  }
+
+  async function list(sub: string): Promise<FactorList> {
+    const [found, { codes }] = await Promise.all([
+      rows(sub).where('confirmed_at', 'is not', null).orderBy('created_at').orderBy('id').execute(),
+      db
+        .selectFrom('recovery_codes')
+        .select(({ fn }) => fn.countAll<number>().as('codes'))
+        .where('sub', '=', sub)
+        .executeTakeFirstOrThrow(),
+    ])
+    return { factors: found.map(toFactor), recoveryCodes: Number(codes) }
+  }
+
+  return {
+    canEnrolTotp: sealing !== undefined,
+
+    list,
+
+    async types(sub) {
+      const { factors, recoveryCodes } = await list(sub)
+      const has = (type: FactorType) =>
+        type === 'recovery_code' ? recoveryCodes > 0 : factors.some((factor) => factor.type === type)
+      return FACTOR_TYPES.filter(has)
+    },
+
+    async beginTotp(sub) {
+      const secret = newTotpSecret()
+      const id = newFactorId()
+      const row = { id, sub, secret: requireSealing().seal(secret, contextOf({ id, sub })) }
+      await db.transaction().execute(async (transaction) => {
+        await transaction.deleteFrom('factors').where('sub', '=', sub).where('confirmed_at', 'is', null).execute()
+        await transaction
+          .insertInto('factors')
+          .values({ ...row, ...EMPTY, type: 'totp', created_at: databaseNow })
+          .execute()
+      })
+      return secret
+    },
+
+    async confirmTotp(owner, code, name) {
+      const since = sql<number>`${databaseNow} - ${sql.lit(ENROLMENT_LIFETIME)}`
+      const pending = await rows(owner.id)
+        .where('confirmed_at', 'is', null)
+        .where('created_at', '>', since)
+        .executeTakeFirst()
+      const step = pending && findTotpStep(requireSealing().open(pending.secret, contextOf(pending)), code, now())
+      if (!pending || step === undefined) return { outcome: 'not_found' }
+      return change(owner, async (transaction, before) => {
+        await transaction
+          .deleteFrom('factors')
+          .where('sub', '=', owner.id)
+          .where('type', '=', 'totp')
+          .where('id', '<>', pending.id)
+          .execute()
+        const row = await transaction
+          .updateTable('factors')
+          // The code that confirms is used: it does not sign in as well.
+          .set({ confirmed_at: databaseNow, name, counter: step })
+          .where('id', '=', pending.id)
+          .where('confirmed_at', 'is', null)
+          .returningAll()
+          .executeTakeFirst()
+        if (!row) return undefined
+        const recoveryCodes = before === 0 ? await writeRecoveryCodes(transaction, owner.id) : undefined
+        return { factor: toFactor(row), recoveryCodes }
+      })
+    },
+
+    async passkeys(sub) {
+      const found = await rows(sub).where('type', '=', 'passkey').orderBy('created_at').execute()
+      return found.map(toPasskey)
+    },
+
+    async findPasskey(credentialId) {
+      const row = await db
+        .selectFrom('factors')
+        .selectAll()
+        .where('credential_id', '=', credentialId)
+        .executeTakeFirst()
+      return row && toPasskey(row)
+    },
+
+    async addPasskey(owner, { credentialId, publicKey, counter, transports, isSynced }, name) {
+      return change(owner, async (transaction, before) => {
+        const row = await transaction
+          .insertInto('factors')
+          .values({
+            ...EMPTY,
+            id: newFactorId(),
+            sub: owner.id,
+            type: 'passkey',
+            name,
+            secret: publicKey,
+            credential_id: credentialId,
+            counter,
+            details: JSON.stringify({ transports, isSynced }),
+            created_at: databaseNow,
+            confirmed_at: databaseNow,
+          })
+          .onConflict((conflict) => conflict.column('credential_id').doNothing())
+          .returningAll()
+          .executeTakeFirst()
+        if (!row) return undefined
+        const recoveryCodes = before === 0 ? await writeRecoveryCodes(transaction, owner.id) : undefined
+        return { factor: toFactor(row), recoveryCodes }
+      })
+    },
+
+    async remove(owner, id) {
+      return change(owner, async (transaction, before) => {
+        const { numDeletedRows } = await transaction
+          .deleteFrom('factors')
+          .where('id', '=', id)
+          .where('sub', '=', owner.id)
+          .where('confirmed_at', 'is not', null)
+          .executeTakeFirst()
+        if (numDeletedRows === 0n) return undefined
+        if (before === 1) await transaction.deleteFrom('recovery_codes').where('sub', '=', owner.id).execute()
+        return { left: before - 1 }
+      })
+    },
+
+    async renewRecoveryCodes(owner) {
+      return change(owner, async (transaction, before) =>
+        before === 0 ? undefined : { recoveryCodes: await writeRecoveryCodes(transaction, owner.id) },
+      )
+    },
+
+    async reset(sub) {
+      const { outcome } = await change({ id: sub }, async (transaction) => {
+        await transaction.deleteFrom('factors').where('sub', '=', sub).execute()
+        await transaction.deleteFrom('recovery_codes').where('sub', '=', sub).execute()
+        return {}
+      })
+      return outcome === 'changed'
+    },
+
+    async useTotp(sub, code) {
+      const row = await rows(sub).where('type', '=', 'totp').where('confirmed_at', 'is not', null).executeTakeFirst()
+      if (!row) return false
+      const step = findTotpStep(requireSealing().open(row.secret, contextOf(row)), code, now())
+      if (step === undefined) return false
+      const { numUpdatedRows } = await db
+        .updateTable('factors')
+        .set({ counter: step, last_used_at: databaseNow })
+        .where('id', '=', row.id)
+        .where('counter', '<', step)
+        .executeTakeFirst()
+      return numUpdatedRows > 0n
+    },
+
+    async useRecoveryCode(sub, code) {
+      const { numDeletedRows } = await db
+        .deleteFrom('recovery_codes')
+        .where('sub', '=', sub)
+        .where('hash', '=', recoveryCodeHash(sub, code))
+        .executeTakeFirst()
+      return numDeletedRows > 0n
+    },
+
+    async usePasskey(id, counter) {
+      const { numUpdatedRows } = await db
+        .updateTable('factors')
+        .set({ counter, last_used_at: databaseNow })
+        .where('id', '=', id)
+        // An authenticator without a counter always sends 0 (WebAuthn §6.1.1).
+        .where(counter === 0 ? sql<SqlBool>`counter = 0` : sql<SqlBool>`counter < ${counter}`)
+        .executeTakeFirst()
+      return numUpdatedRows > 0n
+    },
+
+    async reseal(after) {
+      const page = await db
+        .selectFrom('factors')
+        .selectAll()
+        .where('type', '=', 'totp')
+        .where('id', '>', after)
+        .orderBy('id')
+        .limit(PAGE)
+        .execute()
+      let resealed = 0
+      for (const row of page) {
+        if (requireSealing().isCurrent(row.secret)) continue
+        const secret = requireSealing().seal(requireSealing().open(row.secret, contextOf(row)), contextOf(row))
+        const { numUpdatedRows } = await db
+          .updateTable('factors')
+          .set({ secret })
+          .where('id', '=', row.id)
+          .where('secret', '=', row.secret)
+          .executeTakeFirst()
+        resealed += Number(numUpdatedRows)
+      }
+      return { last: page.at(-1)?.id, resealed }
+    },
+  }
+}
+
+/** Rolls a transaction back that found nothing to change. */
+class NothingChanged extends Error {}
+
+/** The columns that a new row leaves empty. */
+const EMPTY = { name: null, credential_id: null, counter: 0, details: null, confirmed_at: null, last_used_at: null }
+
+const newFactorId = (): string => randomBytes(16).toString('base64url')
+
+function toFactor({ id, type, name, created_at: createdAt, last_used_at: lastUsedAt }: FactorRow): Factor {
+  return { id, type, name, createdAt, lastUsedAt: lastUsedAt ?? undefined }
+}
+
+function toPasskey({ id, sub, credential_id: credentialId, secret, counter, details }: FactorRow): OwnedPasskey {
+  const { transports, isSynced } = JSON.parse(details ?? '{}')
+  return { id, sub, credentialId: credentialId ?? '', publicKey: secret, counter, transports, isSynced }
+}

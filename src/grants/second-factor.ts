@@ -1,0 +1,112 @@
+import type { FastifyRequest } from 'fastify'
+import type { MfaRequired } from '../../schemas/mfa-required.js'
+import type { Audit } from '../audit.js'
+import type { Factors } from '../factors/factor.js'
+import type { PasskeyCeremonies } from '../factors/passkey-ceremonies.js'
+import { refusal } from '../http/errors.js'
+import type { CodeThrottle } from '../throttle/codes.js'
+import type { SignInTicket, Tickets } from '../tickets/tickets.js'
+import type { User } from '../users/users.js'
+
+export interface SecondFactorDependencies {
+  factors: Factors
+  passkeyCeremonies: PasskeyCeremonies
+  tickets: Tickets
+  throttle: CodeThrottle
+  audit: Audit
+  /** `required`: every account must sign in with two factors. */
+  mfa: 'optional' | 'required'
+}
+
+/** What a person may send as the second factor. */
+export interface PresentedFactor {
+  totp?: string | undefined
+  recovery_code?: string | undefined
+  passkey?: unknown
+}
+
+/** Seconds between the password and the second factor. */
+const MFA_TOKEN_LIFETIME = 300
+
+/** Whether the account must have a second factor. */
+export const mustHaveFactor = (user: User, mfa: 'optional' | 'required'): boolean =>
+  mfa === 'required' || user.mfaRequired
+
+/**
+ * The answer to the right password of an account that has a second factor, or must enrol one. Undefined: the password is
+ * enough. The account's row says so, and a sign-in without a factor costs no further query.
+ */
+export async function askForFactor(
+  request: FastifyRequest,
+  user: User,
+  session: SignInTicket['session'],
+  { factors, tickets, mfa, audit }: SecondFactorDependencies,
+): Promise<MfaRequired | undefined> {
+  if (user.factors === 0 && !mustHaveFactor(user, mfa)) return undefined
+  const types = user.factors === 0 ? [] : await factors.types(user.id)
+  const { id: sub, passwordVersion, factorsVersion } = user
+  const purpose = user.factors === 0 ? 'enrolment' : 'mfa'
+  audit(request, { event: 'login.factor_required', sub, factors: types })
+  return {
+    error: 'mfa_required',
+    error_description:
+      user.factors === 0
+        ? 'the account must have a second factor: enrol one with the mfa_token as the bearer token'
+        : 'send the mfa_token and one of the factors to /login/mfa',
+    mfa_token: tickets.issue(purpose, { sub, passwordVersion, factorsVersion, session }, MFA_TOKEN_LIFETIME),
+    expires_in: MFA_TOKEN_LIFETIME,
+    factors: types,
+  }
+}
+
+/**
+ * The person proves one second factor of the account, exactly once.
+ *
+ * @returns the methods of the proof (RFC 8176)
+ * @throws 400 for none or several factors, 401 for a wrong one, 429 after too many wrong ones
+ */
+export async function proveFactor(
+  request: FastifyRequest,
+  sub: string,
+  presented: PresentedFactor,
+  { factors, passkeyCeremonies, throttle, audit }: SecondFactorDependencies,
+): Promise<string[]> {
+  const { totp, recovery_code: recoveryCode, passkey } = presented
+  const given = Object.entries({ totp, recovery_code: recoveryCode, passkey }).filter(
+    ([, value]) => value !== undefined,
+  )
+  const [type] = given[0] ?? []
+  if (type === undefined || given.length > 1) {
+    throw refusal.invalidRequest('send one of totp, recovery_code and passkey')
+  }
+  const attempt = await throttle.beginCode(sub)
+  if ('wait' in attempt) {
+    audit(request, { event: 'factor.refused', reason: 'throttled', sub, type })
+    throw refusal.tooManyCodes(attempt.wait)
+  }
+  let result: 'success' | 'failure' | 'not_compared' = 'not_compared'
+  try {
+    const proof = await check()
+    result = 'amr' in proof ? 'success' : 'failure'
+    if ('amr' in proof) {
+      audit(request, { event: 'factor.used', sub, type })
+      return [...proof.amr, 'mfa']
+    }
+    audit(request, { event: 'factor.refused', reason: proof.fault, sub, type })
+    throw refusal.wrongFactor()
+  } finally {
+    await throttle.finishCode(attempt, result)
+  }
+
+  async function check(): Promise<{ amr: string[] } | { fault: string }> {
+    if (totp !== undefined) return (await factors.useTotp(sub, totp)) ? { amr: ['otp'] } : { fault: 'wrong_code' }
+    if (recoveryCode !== undefined) {
+      return (await factors.useRecoveryCode(sub, recoveryCode)) ? { amr: ['otp'] } : { fault: 'wrong_code' }
+    }
+    const proof = await passkeyCeremonies.authenticate(passkey, sub)
+    return proof.isValid ? { amr: [passkeyMethod(proof.passkey)] } : { fault: proof.fault }
+  }
+}
+
+/** RFC 8176 §2: the proof of a key in hardware, or in software that synchronises it. */
+export const passkeyMethod = ({ isSynced }: { isSynced: boolean }): 'swk' | 'hwk' => (isSynced ? 'swk' : 'hwk')

@@ -1,0 +1,53 @@
+import type { FastifyRequest } from 'fastify'
+import type { TokenResponse } from '../../schemas/token-response.js'
+import type { Audit } from '../audit.js'
+import { refusal } from '../http/errors.js'
+import type { RefreshTokens } from '../sessions/refresh-token.js'
+import { newSid, type Session, type SessionStore } from '../sessions/session.js'
+import type { AccessTokens } from '../tokens/access-tokens.js'
+import type { User, Users } from '../users/users.js'
+import { tokenResponse } from './token-response.js'
+
+export interface SignInDependencies {
+  users: Users
+  sessions: SessionStore
+  tokens: AccessTokens
+  refreshTokens: RefreshTokens
+  audit: Audit
+}
+
+/**
+ * Begins the session of a person who has proved who they are, and returns its tokens.
+ *
+ * @param user the account as it was before the proof: the sign-in is refused if it changed since
+ */
+export async function beginSession(
+  request: FastifyRequest,
+  user: User,
+  grant: Pick<Session, 'clientId' | 'scope' | 'audience' | 'deviceName' | 'amr'>,
+  dependencies: SignInDependencies,
+): Promise<TokenResponse> {
+  const { users, sessions, audit } = dependencies
+  const { session, excess } = await sessions.create({
+    ...grant,
+    sid: newSid(),
+    sub: user.id,
+    username: user.username,
+    roles: user.roles,
+    ip: request.ip,
+    userAgent: request.headers['user-agent']?.slice(0, 256) ?? null,
+  })
+  // Somebody may have disabled the account or changed its password or its factors since this request read the account. That
+  // change ended the sessions of that moment, and this session may have come just after.
+  if (!(await users.isCurrent(user))) {
+    const sids = await sessions.revoke(user.id, [session.sid])
+    audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'user_changed_during_login' })
+    throw refusal.signInFailed()
+  }
+  if (excess.length > 0) {
+    const sids = await sessions.revoke(user.id, excess)
+    audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'too_many' })
+  }
+  audit(request, { event: 'login.accepted', sub: session.sub, sid: session.sid, amr: session.amr })
+  return tokenResponse(session, dependencies)
+}

@@ -1,0 +1,40 @@
+import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
+import type { FastifyRequest } from 'fastify'
+import type { Audit } from '../../audit.js'
+import { RESERVED_SCOPES } from '../../clients/clients.js'
+import { refusal } from '../../http/errors.js'
+import { parseScope } from '../../scope.js'
+import type { Session } from '../../sessions/session.js'
+import { authenticateClient, presentsClient } from './client.js'
+import type { LiveTokenDependencies } from './live-token.js'
+
+interface SessionFields {
+  scope?: string
+  audience?: string
+  device_name?: string
+}
+
+/** Guard: the session that a sign-in asks for. Only clients may have the reserved scopes. */
+export async function readSessionRequest(
+  request: FastifyRequest,
+  body: SessionFields,
+  dependencies: LiveTokenDependencies & { audit: Audit },
+): Promise<Pick<Session, 'clientId' | 'scope' | 'audience' | 'deviceName'>> {
+  const { audiences } = dependencies.tokens
+  const { scope = '', audience = audiences[0], device_name: deviceName = null } = body
+  if (parseScope(scope).some((item) => RESERVED_SCOPES.has(item))) {
+    throw refusal.invalidScope(
+      `scope has one of ${[...RESERVED_SCOPES].join(', ')}: only clients may have these scopes`,
+    )
+  }
+  if (!audiences.includes(audience)) throw refusal.invalidTarget()
+  return { clientId: await callingClientId(request, dependencies), scope, audience, deviceName }
+}
+
+/** The client that authenticates itself in a sign-in. Its sessions belong to it. */
+export async function callingClientId(
+  request: FastifyRequest,
+  dependencies: LiveTokenDependencies & { audit: Audit },
+): Promise<string> {
+  return presentsClient(request) ? (await authenticateClient(request, dependencies)).id : FIRST_PARTY_CLIENT_ID
+}

@@ -1,0 +1,48 @@
+import type { FastifyPluginAsync } from 'fastify'
+import type { SecondFactorDependencies } from '../grants/second-factor.js'
+import type { SignInDependencies } from '../grants/sign-in.js'
+import type { Throttle } from '../throttle/throttle.js'
+import type { PasswordHashing } from '../users/password-hashing.js'
+import type { LiveTokenDependencies } from './guards/live-token.js'
+import { login } from './login.js'
+import { loginMfa } from './login-mfa.js'
+import { loginPasskey } from './login-passkey.js'
+import { stepUp } from './login-step-up.js'
+import { logout } from './logout.js'
+import { logoutAll } from './logout-all.js'
+import { recovery } from './recovery.js'
+import { refresh } from './refresh.js'
+import { sessionRoutes } from './sessions.js'
+import { signUp } from './users.js'
+import { deleteOwnAccount } from './users-me.js'
+import { factorRoutes } from './users-me-factors.js'
+import { passkeyRoutes } from './users-me-passkeys.js'
+import { changePassword } from './users-me-password.js'
+import { totpRoutes } from './users-me-totp.js'
+
+interface Dependencies extends LiveTokenDependencies, SignInDependencies, SecondFactorDependencies {
+  throttle: Throttle
+  hashing: PasswordHashing
+  signUp: 'open' | 'closed'
+  passwordMinLength: number
+  rpId: string
+}
+
+/** How people sign up, sign in and out, prove who they are, and change what they prove it with. */
+export const people: FastifyPluginAsync<Dependencies> = async (app, dependencies) => {
+  await app.register(signUp, dependencies)
+  await app.register(changePassword, dependencies)
+  await app.register(deleteOwnAccount, dependencies)
+  await app.register(login, dependencies)
+  await app.register(loginMfa, dependencies)
+  await app.register(loginPasskey, dependencies)
+  await app.register(stepUp, dependencies)
+  await app.register(refresh, dependencies)
+  await app.register(logout, dependencies)
+  await app.register(logoutAll, dependencies)
+  await app.register(sessionRoutes, dependencies)
+  await app.register(recovery, dependencies)
+  await app.register(factorRoutes, dependencies)
+  await app.register(totpRoutes, dependencies)
+  await app.register(passkeyRoutes, dependencies)
+}
