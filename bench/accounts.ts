@@ -11,7 +11,7 @@ export async function createAccounts(setting: Setting, count: number): Promise<s
   const { database, close } = await setting.openStores()
   const users = createUsers(database, createPasswordHashing({ concurrency: 2, queue: count }))
   const names = Array.from({ length: count }, (_, i) => `bench-${i}`)
-  await Promise.all(names.map((name) => users.create(name, PASSWORD)))
+  await Promise.all(names.map((name) => users.create({ username: name, password: PASSWORD })))
   await close()
   return names
 }

@@ -78,8 +78,8 @@ try {
 async function makeAccounts(): Promise<void> {
   const hashing = createPasswordHashing({ concurrency: 1, queue: 10 })
   const database = await openDatabase(databaseUrl, () => {})
-  const first = await createUsers(database, hashing).create('template', PASSWORD)
-  if (first === 'taken') throw new Error('the database is not new')
+  const first = await createUsers(database, hashing).create({ username: 'template', password: PASSWORD })
+  if (typeof first === 'string') throw new Error('the database is not new')
   const template = await database.db
     .selectFrom('users')
     .selectAll()

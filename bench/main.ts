@@ -6,6 +6,7 @@ import { measureGrowth } from './growth.js'
 import { measureStorm } from './login-storm.js'
 import { cpuChart, describeRequest, performancePage, type Results } from './report.js'
 import { measureRequests } from './requests.js'
+import { measureRevocations } from './revocations.js'
 import { type Setting, startSetting } from './setting.js'
 import { measureSignIns } from './sign-in.js'
 
@@ -71,8 +72,13 @@ switch (part) {
   case 'growth':
     show(await inSetting(part, (setting) => measureGrowth(setting, 3, [10_000, Number(pattern ?? 100_000)])))
     break
+  case 'revocations':
+    await inSetting(part, (setting) => measureRevocations(setting, pattern))
+    break
   default:
-    say('there is: requests [PATTERN], sign-ins, storm, local, footprint, growth [SESSIONS]; or nothing: all of it')
+    say(
+      'there is: requests [PATTERN], sign-ins, storm, local, footprint, growth [SESSIONS], revocations [PART]; or nothing: all of it',
+    )
     process.exitCode = 1
 }
 process.exit()

@@ -36,6 +36,11 @@ export const Scope = Type.String({
   examples: [example.scope],
 })
 
+/** RFC 8707 §2. A form repeats the parameter, and JSON has a list: both name several audiences, and a token has one. */
+export const Resource = Type.Union([Type.String({ minLength: 1, maxLength: 256 }), Type.Array(Type.String())], {
+  description: 'The same as `audience`, under the name of RFC 8707. A token has one: two get `invalid_target`',
+})
+
 /** The session that a sign-in asks for. */
 export const SessionFields = {
   scope: Type.Optional(Scope),
@@ -46,6 +51,7 @@ export const SessionFields = {
       description: 'One of `AUDIENCE`, or `ISSUER`. Default: the first of `AUDIENCE`',
     }),
   ),
+  resource: Type.Optional(Resource),
   device_name: Type.Optional(
     // No control characters, because lists show the name, and Postgres refuses NUL.
     Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: '`GET /sessions` shows it' }),
@@ -77,6 +83,17 @@ export const Time = Type.Integer({ description: 'Unix time in seconds', examples
 /** A sentence for the description of each endpoint where people change their own account. */
 export const OWN_AUDIENCE =
   'The access token must be for `ISSUER` or for the default audience, the first of `AUDIENCE`.'
+
+/** RFC 8693 §4.1 */
+export const Act = Type.Object(
+  { sub: Type.String() },
+  {
+    // The actor before it stands inside, as `act` again.
+    additionalProperties: true,
+    description: 'The client that acts for the person, and inside it, as `act` again, the client that acted before it',
+    examples: [{ sub: 'todo', act: { sub: 'gateway' } }],
+  },
+)
 
 /** `client_secret_post` (RFC 6749 §2.3.1), or an assertion (RFC 7521 §4.2) */
 export const PostedCredentials = {

@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
-import { example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
+import { Act, example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
 
 /** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
 export const IntrospectResponse = Type.Object(
@@ -21,6 +21,7 @@ export const IntrospectResponse = Type.Object(
     auth_time: Type.Optional(Time),
     amr: Type.Optional(Type.Array(Type.String(), { description: 'RFC 8176: `pwd`, `otp`, `hwk`, `swk`, `mfa`' })),
     acr: Type.Optional(Type.String({ description: '`1`: one factor. `2`: two factors' })),
+    act: Type.Optional(Act),
   },
   {
     description: 'The claims of an active access token, or `{"active":false}`',
@@ -65,4 +66,14 @@ export const Introspect = {
     { examples: [{ token: example.accessToken }] },
   ),
   response: { 200: IntrospectResponse, ...commonErrorResponses(401, 403) },
+}
+
+/** {@link Introspect} with the account claims that the tokens of a service carry. */
+export function introspectSchema(accountClaims: readonly string[]): typeof Introspect {
+  if (accountClaims.length === 0) return Introspect
+  const claim = Type.Optional(Type.Unsafe<string | number | boolean>({ description: 'Claim of the account' }))
+  const { properties, ...options } = IntrospectResponse
+  const claims = Object.fromEntries(accountClaims.map((name) => [name, claim]))
+  const response = Type.Object({ ...properties, ...claims }, options) as unknown as typeof IntrospectResponse
+  return { ...Introspect, response: { ...Introspect.response, 200: response } }
 }

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { errorResponses } from './error.js'
+import { TOKEN_EXCHANGE } from './token.js'
 
 const authentication = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
 const algorithms = ['ES256', 'RS256', 'PS256', 'EdDSA']
@@ -35,7 +36,7 @@ export const MetadataResponse = Type.Object(
         revocation_feed_endpoint: 'http://localhost:3000/revocations',
         jwks_uri: 'http://localhost:3000/.well-known/jwks.json',
         response_types_supported: [],
-        grant_types_supported: ['client_credentials', 'refresh_token'],
+        grant_types_supported: ['client_credentials', 'refresh_token', TOKEN_EXCHANGE],
         acr_values_supported: ['1', '2'],
         token_endpoint_auth_methods_supported: authentication,
         introspection_endpoint_auth_methods_supported: authentication,

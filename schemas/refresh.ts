@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
-import { example, Fields, Scope, Token } from './fields.js'
+import { example, Fields, Resource, Scope, Token } from './fields.js'
 import { TokenResponse } from './token-response.js'
 
 export const NarrowedScope = Type.String({
@@ -27,6 +27,7 @@ export const Refresh = {
       grant_type: Type.Optional(Type.String({ description: '`refresh_token`, if sent' })),
       scope: Type.Optional(NarrowedScope),
       audience: Type.Optional(SessionAudience),
+      resource: Type.Optional(Resource),
     },
     { examples: [{ refresh_token: example.refreshToken }] },
   ),

@@ -30,6 +30,7 @@ import { createAccessTokens } from './tokens/access-tokens.js'
 import { createJtiMac } from './tokens/jti-mac.js'
 import { parseKeys } from './tokens/key-ring.js'
 import { openKeyRing } from './tokens/open-key-ring.js'
+import { createTokenClaims } from './users/account-claims.js'
 import { createPasswordHashing } from './users/password-hashing.js'
 import { lowerPoolPriority } from './users/pool-priority.js'
 import { createUsers } from './users/users.js'
@@ -53,7 +54,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const tracing = config.tracesEndpoint
     ? (await import('./tracing.js')).createTracing(config.tracesEndpoint, logger)
     : undefined
-  const { trustProxy } = config
+  const { trustProxy, issuer, passwordMinLength, hashQueue } = config
   const app = createServer({ logger, trustProxy, countUnrouted: metrics.countUnrouted })
   // Registered before the hooks that refuse: a refused request has a trace too.
   tracing?.watchRequests(app)
@@ -76,6 +77,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   })
   void lowerPoolPriority()
   const users = createUsers(database, hashing)
+  const tokenClaims = createTokenClaims(config.accountClaims, users)
   const secondFactors = createSecondFactors(database, config)
   const throttle = createThrottle(redis)
   const { clients, issuers } = openClients(database, config, sessions.useOnce, metrics.countAssertion, logger)
@@ -107,12 +109,13 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await registerBodies(api)
     decorateCallers(api)
     const refuseOtherMethods = collectAddresses(api)
-    const { issuer, production, mfa, passwordMinLength, signUp } = config
+    const { production, mfa, signUp } = config
+    const issuing = { sessions, tokens, refreshTokens, tokenClaims, audit }
     const accounts = { users, hashing, throttle, signUp, passwordMinLength, mfa, rpId: config.relyingParty.id }
-    await api.register(people, { ...accounts, ...secondFactors, clients, sessions, tokens, refreshTokens, audit })
-    await api.register(introspect, { clients, sessions, tokens, audit })
+    await api.register(people, { ...accounts, ...secondFactors, ...issuing, clients })
+    await api.register(introspect, { clients, sessions, tokens, tokenClaims, audit })
     await api.register(revocations, { clients, sessions, tokens, audit })
-    await api.register(token, { clients, sessions, tokens, refreshTokens, audit })
+    await api.register(token, { ...issuing, clients })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     const { factors } = secondFactors
     const administration = { users, factors, issuers, production, passwordMinLength }
@@ -123,7 +126,6 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
 
   // Without Redis, the sessions are in the database.
   const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
-  const { hashQueue } = config
   metrics.registerGauges({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
   const management = createServer({ logger, trustProxy })
   await management.register(health, { checks, isDraining: () => isDraining })

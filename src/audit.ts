@@ -9,6 +9,8 @@ export type AuditEvent =
   | ({ event: 'user.created' | 'user.deleted'; sub: string } & Actor)
   | ({ event: 'user.disabled' | 'user.enabled' | 'user.password_reset'; sub: string } & Actor)
   | ({ event: 'user.roles_changed'; sub: string; roles: readonly string[] } & Actor)
+  | ({ event: 'user.renamed'; sub: string; username: string } & Actor)
+  | ({ event: 'user.claims_changed'; sub: string; claims: readonly string[] } & Actor)
   | { event: 'user.password_changed'; sub: string }
   | { event: 'user.password_refused'; reason: string; sub: string }
   | { event: 'user.create_refused'; reason: string }
@@ -29,8 +31,17 @@ export type AuditEvent =
   | { event: 'refresh.reused'; sub: string; sid: string; generation: number; successor: 'unused' | 'used' }
   | { event: 'refresh.refused'; reason: string; sub?: string | undefined; sid?: string | undefined }
   | ({ event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd } & Actor)
-  | ({ event: 'client.created'; client: string; scopes: readonly string[]; audiences: readonly string[] } & Actor)
+  | ({ event: 'client.created'; client: string } & Permissions & Actor)
+  | ({ event: 'client.updated'; client: string } & ChangedPermissions & Actor)
   | ({ event: 'client.secret_rotated' | 'client.deleted'; client: string } & Actor)
+  | { event: 'token.exchanged'; sub: string; sid: string; actors: readonly string[]; audience: string }
+  | {
+      event: 'token.exchange_refused'
+      reason: ExchangeRefusal
+      client: string
+      sub?: string | undefined
+      sid?: string | undefined
+    }
   | ({ event: 'client.refused' } & RefusedAssertion)
   | ({ event: 'client.proof_changed'; client: string; proof: readonly string[] } & Actor)
   | ({ event: 'issuer.created' | 'issuer.deleted'; issuer: string } & Actor)
@@ -45,10 +56,35 @@ interface RefusedAssertion {
   subject?: string
 }
 
+interface Permissions {
+  scopes: readonly string[]
+  audiences: readonly string[]
+  exchangeAudiences: readonly string[]
+}
+
+/** Only what was changed. */
+interface ChangedPermissions {
+  scopes?: readonly string[]
+  audiences?: readonly string[]
+  exchangeAudiences?: readonly string[]
+}
+
 interface Actor {
   /** The id of the client that did it with the scope `admin`. */
   by?: string
 }
+
+/** The reasons why a token exchange is refused. */
+export const EXCHANGE_REFUSALS = [
+  'not_allowed',
+  'audience',
+  'not_live',
+  'no_person',
+  'other_audience',
+  'too_many_actors',
+  'scope',
+] as const
+export type ExchangeRefusal = (typeof EXCHANGE_REFUSALS)[number]
 
 /** The reasons for the end of a session. */
 export const SESSION_ENDS = [

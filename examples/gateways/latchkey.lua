@@ -2,6 +2,7 @@
 
 local IDENTITY = {
   'x-auth-sub', 'x-auth-sid', 'x-auth-client-id', 'x-auth-scope', 'x-auth-roles', 'x-auth-time', 'x-auth-amr', 'x-auth-acr',
+  'x-auth-act',
 }
 
 local function refuse(txn, status, challenge)

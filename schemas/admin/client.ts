@@ -2,7 +2,19 @@ import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
 import { Client, ClientId, clientExample, Secret } from './clients.js'
-import { AdminBody, adminRoute, CredentialsOnly, exampleJwks, IssuerName, Jwks, JwksUri, Subject } from './fields.js'
+import {
+  AdminBody,
+  Audiences,
+  adminRoute,
+  CredentialsOnly,
+  ExchangeAudiences,
+  exampleJwks,
+  IssuerName,
+  Jwks,
+  JwksUri,
+  Scopes,
+  Subject,
+} from './fields.js'
 
 const params = Fields({ id: ClientId })
 
@@ -19,14 +31,17 @@ export const ReadClient = {
 
 /** `PATCH /admin/clients/:id` */
 export const ChangeClient = {
-  summary: 'Change how a client authenticates',
+  summary: 'Change what a client may do, and how it authenticates',
   description:
-    'Changes only what the body names; `null` removes it. `jwks` replaces `jwks_uri`, and the other way round. `issuer` and ' +
+    'Changes only what the body names. An empty list of scopes or audiences takes all of them away. `null` removes a proof. `jwks` replaces `jwks_uri`, and the other way round. `issuer` and ' +
     '`subject` come together. `"secret": false` removes every secret. Other replicas follow within 5 seconds.',
   ...adminRoute,
   params,
   body: AdminBody(
     {
+      scopes: Type.Optional(Scopes),
+      audiences: Type.Optional(Audiences),
+      exchange_audiences: Type.Optional(ExchangeAudiences),
       jwks: Type.Optional(Type.Union([Jwks, Type.Null()])),
       jwks_uri: Type.Optional(Type.Union([JwksUri, Type.Null()])),
       issuer: Type.Optional(Type.Union([IssuerName, Type.Null()])),
@@ -39,6 +54,7 @@ export const ChangeClient = {
       examples: [
         { jwks: exampleJwks, secret: false },
         { issuer: null, subject: null },
+        { exchange_audiences: ['todo', 'mail'] },
       ],
     },
   ),

@@ -5,6 +5,7 @@ import {
   AdminBody,
   Audiences,
   adminRoute,
+  ExchangeAudiences,
   exampleJwks,
   IssuerName,
   Jwks,
@@ -27,6 +28,7 @@ export const Client = Type.Object({
   id: Type.String(),
   scopes: Type.Array(Type.String()),
   audiences: Type.Array(Type.String()),
+  exchange_audiences: Type.Array(Type.String()),
   created_at: Time,
   previous_secret_until: Type.Union([Time, Type.Null()], {
     description: 'When the previous secret ends. `null` if no previous secret is valid',
@@ -43,6 +45,7 @@ export const clientExample = {
   id: 'backend',
   scopes: ['introspect'],
   audiences: [],
+  exchange_audiences: [],
   created_at: example.time,
   previous_secret_until: null,
   has_secret: true,
@@ -85,12 +88,14 @@ export const CreateClient = {
       issuer: Type.Optional(IssuerName),
       subject: Type.Optional(Subject),
       secret: Type.Optional(Type.Boolean()),
+      exchange_audiences: Type.Optional(ExchangeAudiences),
     },
     {
       examples: [
         { id: 'backend', scopes: 'introspect' },
         { id: 'billing', jwks: exampleJwks },
         { id: 'shop', issuer: 'cluster', subject: 'system:serviceaccount:shop:web' },
+        { id: 'gateway', exchange_audiences: 'todo mail' },
       ],
     },
   ),

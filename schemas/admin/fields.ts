@@ -26,8 +26,9 @@ export const adminRoute = {
 export const UserId = Type.String({
   minLength: 1,
   maxLength: 64,
-  pattern: '^[\\w-]+$',
+  pattern: '^[A-Za-z0-9._~|:@+-]+$',
   description: 'Id of an account: the `sub` of its tokens',
+  'x-rule': 'must be 1 to 64 letters, digits and . _ ~ | : @ + -',
   examples: [example.user],
 })
 export const UserParams = Fields({ id: UserId })
@@ -58,6 +59,19 @@ export const Audiences = stringList(
   ScopeToken,
   SCOPE,
   'Audiences whose tokens the client may introspect. Empty means all',
+)
+
+/** A JSON object; or the same as text, because a form has no objects. */
+export const Claims = Type.Union(
+  [
+    Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true }),
+    Type.String({ maxLength: 2048 }),
+  ],
+  {
+    description:
+      'Claims of the account: a flat JSON object of at most 1 KiB, or the same as text. Tokens carry those that ' +
+      '`ACCOUNT_CLAIMS` names',
+  },
 )
 
 /** A JWK Set. `src/clients/client-proof.ts` has the rules for the keys. */
@@ -103,6 +117,11 @@ export const exampleJwks = {
     },
   ],
 }
+export const ExchangeAudiences = stringList(
+  ScopeToken,
+  SCOPE,
+  'Audiences for which the client may exchange the token of a person (RFC 8693). Empty means none',
+)
 
 export const User = Type.Object(
   {
@@ -111,6 +130,11 @@ export const User = Type.Object(
     roles: Type.Array(Type.String()),
     disabled: Type.Boolean(),
     created_at: Time,
+    claims: Type.Unsafe<Record<string, string | number | boolean>>({
+      type: 'object',
+      additionalProperties: true,
+      description: 'Claims of the account',
+    }),
   },
   { description: 'An account' },
 )
@@ -120,6 +144,7 @@ export const userExample = {
   roles: ['editor'],
   disabled: false,
   created_at: example.time,
+  claims: { tenant: 'acme' },
 }
 
 export const PasswordHash = Type.String({

@@ -1,7 +1,17 @@
 import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Password, Username } from '../fields.js'
-import { AdminBody, adminRoute, PasswordHash, Roles, StrictFields, User, userExample } from './fields.js'
+import {
+  AdminBody,
+  adminRoute,
+  Claims,
+  PasswordHash,
+  Roles,
+  StrictFields,
+  User,
+  UserId,
+  userExample,
+} from './fields.js'
 
 export const CURSOR_RULE = 'must be next of the previous page'
 
@@ -59,7 +69,7 @@ export const ListUsers = {
 /** `POST /admin/users` */
 export const CreateUser = {
   summary: 'Create an account',
-  description: 'Send a password, or its hash from another system.',
+  description: 'Send a password, or its hash from another system. Without an id, the account gets a UUID.',
   ...adminRoute,
   body: AdminBody(
     {
@@ -67,6 +77,8 @@ export const CreateUser = {
       password: Type.Optional(Password),
       password_hash: Type.Optional(PasswordHash),
       roles: Type.Optional(Roles),
+      id: Type.Optional(UserId),
+      claims: Type.Optional(Claims),
     },
     {
       examples: [

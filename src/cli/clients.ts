@@ -1,5 +1,5 @@
 import type { SubjectBinding } from '../clients/client-proof.js'
-import { generateClientSecret, isClientId } from '../clients/clients.js'
+import { type ClientPermissions, generateClientSecret, isClientId } from '../clients/clients.js'
 import { duration } from '../config/duration.js'
 import { createClient, deleteClient } from '../lifecycle/clients.js'
 import { isScopeToken } from '../scope.js'
@@ -7,26 +7,39 @@ import { describeBindingFault, describeProof, parseProofOptions, proofOptions } 
 import { CommandError, command, group, seconds, table, time } from './command.js'
 import { withServices } from './services.js'
 
+const permissionOptions = {
+  scope: {
+    type: 'string',
+    multiple: true,
+    value: 'SCOPE',
+    about: 'a scope that the client may have; may be repeated',
+  },
+  audience: {
+    type: 'string',
+    multiple: true,
+    value: 'AUDIENCE',
+    about: 'an audience whose tokens it sees; may be repeated',
+  },
+  'exchange-audiences': {
+    type: 'string',
+    multiple: true,
+    value: 'AUDIENCES',
+    about: "audiences for which it may exchange a person's token; may be repeated",
+  },
+} as const
+
 const create = command({
   about: 'Create a client, and show its secret once',
   details: `
 The scope introspect permits /introspect, and the scope admin permits /admin. The client's own tokens carry the other scopes.
 A client with audiences sees only the tokens for these audiences at introspection. A client with keys, or with the subject of a
-trusted issuer, gets no secret without --secret.`,
+trusted issuer, gets no secret without --secret.
+
+A client with exchange audiences, for example a gateway, exchanges the token of a person for a token of one of these audiences.
+It exchanges tokens for its own audiences. Without audiences it exchanges tokens for ISSUER and the default audience.`,
   names: ['ID'],
   options: {
-    scope: {
-      type: 'string',
-      multiple: true,
-      value: 'SCOPE',
-      about: 'a scope that the client may have; may be repeated',
-    },
-    audience: {
-      type: 'string',
-      multiple: true,
-      value: 'AUDIENCE',
-      about: 'an audience whose tokens it sees; may be repeated',
-    },
+    ...permissionOptions,
     ...proofOptions,
     secret: { type: 'boolean', about: 'give it a secret too' },
   },
@@ -36,11 +49,12 @@ trusted issuer, gets no secret without --secret.`,
     }
     const scopes = splitValues(options.scope, 'scope')
     const audiences = splitValues(options.audience, 'audience')
+    const exchangeAudiences = splitValues(options['exchange-audiences'], 'exchange-audiences')
     return withServices(async (services) => {
       const proof = parseProofOptions(options, services.config.production)
       const secret = options.secret || Object.keys(proof).length === 0 ? generateClientSecret() : undefined
       const client = { id, ...proof, ...(secret !== undefined && { secret }) }
-      const outcome = await createClient(services, client, { scopes, audiences })
+      const outcome = await createClient(services, client, { scopes, audiences, exchangeAudiences })
       if (outcome === 'id_taken') throw new CommandError(`the client ${id} exists: rotate gives it a new secret`)
       if (outcome !== 'created') throw new CommandError(describeBindingFault(outcome, proof.binding as SubjectBinding))
       return {
@@ -48,18 +62,26 @@ trusted issuer, gets no secret without --secret.`,
           secret === undefined
             ? `The client ${id} is created. It has no secret.`
             : `The client ${id} is created. Its secret is not shown again:\n${secret}`,
-        json: { id, ...(secret !== undefined && { secret }), scopes, audiences },
+        json: {
+          id,
+          ...(secret !== undefined && { secret }),
+          scopes,
+          audiences,
+          exchange_audiences: exchangeAudiences,
+        },
       }
     })
   },
 })
 
 const update = command({
-  about: 'Change how a client authenticates',
+  about: 'Change what a client may do, and how it authenticates',
   details: `
---jwks replaces --jwks-uri, and the other way round. The service follows within 5 seconds.`,
+--scope, --audience and --exchange-audiences each replace all values of their kind, and '' takes all of them away. --jwks replaces
+--jwks-uri, and the other way round. The service follows within 5 seconds.`,
   names: ['ID'],
   options: {
+    ...permissionOptions,
     ...proofOptions,
     'remove-keys': { type: 'boolean', about: 'it has no keys any more' },
     'remove-subject': { type: 'boolean', about: 'no token of a trusted issuer authenticates it any more' },
@@ -74,9 +96,10 @@ const update = command({
         ...(options['remove-secret'] && { secret: null }),
         ...proof,
       }
-      if (Object.keys(change).length === 0)
+      const permissions = parsePermissions(options)
+      if (Object.keys({ ...change, ...permissions }).length === 0)
         throw new CommandError('nothing to change: see latchkey clients update --help')
-      const outcome = await clients.changeProof(id, change)
+      const outcome = Object.keys(change).length > 0 ? await clients.changeProof(id, change) : 'changed'
       if (outcome === 'unknown_client') throw new CommandError(`there is no client ${id}`)
       if (outcome === 'no_proof_left') {
         throw new CommandError(
@@ -84,7 +107,11 @@ const update = command({
         )
       }
       if (outcome !== 'changed') throw new CommandError(describeBindingFault(outcome, proof.binding as SubjectBinding))
-      return { text: `The client ${id} is changed.`, json: { id, changed: Object.keys(change) } }
+      if (!(await clients.changePermissions(id, permissions))) throw new CommandError(`there is no client ${id}`)
+      return {
+        text: `The client ${id} is changed.`,
+        json: { id, changed: Object.keys({ ...change, ...permissions }) },
+      }
     })
   },
 })
@@ -93,13 +120,19 @@ const list = command({
   about: 'List the clients',
   async run() {
     const all = await withServices(({ clients }) => clients.list())
-    const rows = all.map((client) => ({ ...client, scopes: [...client.scopes], audiences: [...client.audiences] }))
+    const rows = all.map((client) => ({
+      ...client,
+      scopes: [...client.scopes],
+      audiences: [...client.audiences],
+      exchangeAudiences: [...client.exchangeAudiences],
+    }))
     return {
       text: table(
         rows.map((client) => ({
           id: client.id,
           scopes: client.scopes.join(' '),
           audiences: client.audiences.join(' ') || 'all',
+          'exchanges for': client.exchangeAudiences.join(' '),
           authentication: describeProof(client),
           created: time(client.createdAt),
           'old secret until': time(client.previousSecretUntil),
@@ -111,6 +144,7 @@ const list = command({
           id: client.id,
           scopes: client.scopes,
           audiences: client.audiences,
+          exchange_audiences: client.exchangeAudiences,
           created_at: seconds(client.createdAt),
           previous_secret_until: client.previousSecretUntil === undefined ? null : seconds(client.previousSecretUntil),
           has_secret: client.hasSecret,
@@ -166,6 +200,20 @@ when it starts.`,
     return { text: `The client ${id} is deleted, and its tokens have ended.`, json: { id, deleted: true } }
   },
 })
+
+/** The permissions that the options change. An option without a value takes everything of its kind away. */
+function parsePermissions(options: {
+  scope: readonly string[]
+  audience: readonly string[]
+  'exchange-audiences': readonly string[]
+}): Partial<ClientPermissions> {
+  const { scope, audience, 'exchange-audiences': exchange } = options
+  return {
+    ...(scope.length > 0 && { scopes: splitValues(scope, 'scope') }),
+    ...(audience.length > 0 && { audiences: splitValues(audience, 'audience') }),
+    ...(exchange.length > 0 && { exchangeAudiences: splitValues(exchange, 'exchange-audiences') }),
+  }
+}
 
 /** An option may be repeated, or hold several values with spaces between them, like a `scope` in a token. */
 function splitValues(given: readonly string[], name: string): string[] {

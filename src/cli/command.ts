@@ -128,16 +128,17 @@ const common = {
   help: { type: 'boolean', about: 'show this help' },
 } as const satisfies Options
 
-// One in 64 key and session ids begins with a dash. Such an id is longer than every option.
+// One in 64 key and session ids begins with a dash. Such an id is longer than an option, or is not the name of one.
 const ID_WITH_DASH = /^-[\w-]{19,}$/
 /** Precedes such an id while Node parses the arguments. No argument can contain this character. */
 const MARK = '\0'
 const unmarked = <Value>(value: Value) => (typeof value === 'string' ? value.replace(MARK, '') : value)
 
 function parse(args: string[], options: Options, path: string) {
+  const isId = (arg: string) => ID_WITH_DASH.test(arg) && !Object.hasOwn(options, arg.slice(2))
   try {
     const { values, positionals } = parseArgs({
-      args: args.map((arg) => (ID_WITH_DASH.test(arg) ? MARK + arg : arg)),
+      args: args.map((arg) => (isId(arg) ? MARK + arg : arg)),
       allowPositionals: true,
       options: Object.fromEntries(
         Object.entries(options).map(([name, { type, multiple = false }]) => [

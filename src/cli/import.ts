@@ -29,10 +29,11 @@ export const importUsers = command({
   details: `
 FILE may be - for standard input. A line looks like this; username and password_hash are required:
 
-  {"username":"ada","password_hash":"$2b$12$…","roles":["editor"],"disabled":false,"created_at":1700000000,"id":"UUID"}
+  {"username":"ada","password_hash":"$2b$12$…","roles":["editor"],"disabled":false,"created_at":1700000000,
+   "id":"auth0|507f","claims":{"tenant":"acme"}}
 
-The hash may be argon2, bcrypt, scrypt or PBKDF2 (docs/accounts.md has the formats). The first sign-in to an account replaces
-its hash by argon2id.
+The hash may be argon2, bcrypt, scrypt or PBKDF2, as most systems write them (docs/accounts.md has the formats). The first
+sign-in to an account replaces its hash by argon2id.
 
 The command skips a line that it cannot import, and prints its number and the reason to standard error. It imports the other
 lines. With --json these messages are objects. The exit status is 1 if a line was skipped.

@@ -1,3 +1,5 @@
+import { readSharedSecrets } from '../config/read.js'
+import { deriveAudienceKey } from '../tokens/audience-keys.js'
 import {
   type Algorithm,
   addKey,
@@ -111,6 +113,37 @@ const exportPublic = command({
   },
 })
 
+const secret = command({
+  about: 'Print the secret of one audience, for the service that verifies its tokens',
+  details: `
+With JWT_SECRET_MODE=audience the service signs the tokens of each audience with another key. Give a service this secret in the
+place of JWT_SECRET. It can then sign tokens for its own audience only.
+
+The secret is a key of 32 bytes in base64url. It is derived from JWT_SECRET, or from the HS256 keys of a key file. With several
+secrets the command prints one line for each, in the same order: the first signs, and all verify.`,
+  options: {
+    audience: { type: 'string', value: 'AUDIENCE', about: 'the audience of the service; required' },
+    file,
+  },
+  async run({ options }) {
+    const { audience } = options
+    if (!audience) throw new CommandError('the audience is missing: name it with --audience')
+    const { secrets, audiences } = readSharedSecrets(process.env)
+    // A misspelt audience would give a secret that verifies nothing.
+    if (audiences && !audiences.includes(audience)) throw new CommandError(`AUDIENCE does not list ${audience}`)
+    const path = options.file ?? process.env.JWT_KEYS_FILE
+    const shared = path ? readKeyFile(path).flatMap(({ alg, key }) => (alg === 'HS256' ? [key] : [])) : secrets
+    if (shared.length === 0) {
+      throw new CommandError(
+        'there is no shared secret: set JWT_SECRET, or name a key file with an HS256 key by --file',
+      )
+    }
+    const derived = shared.map((each) => deriveAudienceKey(each, audience))
+    const printed = derived.map(({ kid, key }) => ({ kid, secret: Buffer.from(key).toString('base64url') }))
+    return { text: printed.map((each) => each.secret).join('\n'), json: { audience, keys: printed } }
+  },
+})
+
 function toPublic({ kid, alg, verification, publicJwk }: SigningKey) {
   return verification.alg === 'HS256' ? [] : [{ kid, alg, pem: verification.publicKey, jwk: publicJwk }]
 }
@@ -143,5 +176,6 @@ export const keys = group('Manage the file of the keys that sign access tokens',
   list,
   promote,
   remove,
+  secret,
   export: exportPublic,
 })

@@ -1,10 +1,19 @@
-import { changeRoles, deleteAccount, disableAccount, resetPassword as setPassword } from '../lifecycle/accounts.js'
+import {
+  changeRoles,
+  deleteAccount,
+  disableAccount,
+  renameAccount,
+  resetPassword as setPassword,
+} from '../lifecycle/accounts.js'
+import { parseAccountClaims } from '../users/account-claims.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password-rules.js'
 import { brokenRoleRule } from '../users/role.js'
+import { isUserId, USER_ID_RULE } from '../users/user-id.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
 import type { User } from '../users/users.js'
 import { CommandError, command, group, type Output, seconds, table, time } from './command.js'
-import { findUser } from './find-user.js'
+import { exportUsers } from './export.js'
+import { findUser, USER } from './find-user.js'
 import { importUsers } from './import.js'
 import { readPassword } from './read-password.js'
 import { withServices } from './services.js'
@@ -15,17 +24,22 @@ const create = command({
   names: ['NAME'],
   options: {
     role: { type: 'string', multiple: true, value: 'ROLE', about: 'a role of the account; may be repeated' },
+    id: { type: 'string', value: 'ID', about: 'the id, which is the sub of its tokens; default: a UUID' },
+    claims: { type: 'string', value: 'JSON', about: 'claims of the account' },
   },
   async run({ names: [username], options }) {
-    const nameRule = brokenUsernameRule(username)
-    if (nameRule) throw new CommandError(usernameRules[nameRule])
+    requireUsername(username)
     const roles = parseRoles(options.role)
+    const { id } = options
+    if (id !== undefined && !isUserId(id)) throw new CommandError(USER_ID_RULE)
+    const claims = parseClaims(options.claims ?? '{}')
     const password = await readPassword()
     const user = await withServices(async ({ users, config: { passwordMinLength: minLength } }) => {
       const passwordRule = await brokenPasswordRule(password, { username, minLength })
       if (passwordRule) throw new CommandError(passwordRuleText(passwordRule, minLength))
-      return users.create(username, password, roles)
+      return users.create({ username, password, roles, id, claims })
     })
+    if (user === 'id_taken') throw new CommandError('there is an account or a client with this id')
     if (user === 'taken')
       throw new CommandError('there is an account with this user name, or with a name that looks like it')
     return describeChange('is created', user)
@@ -62,10 +76,67 @@ const list = command({
   },
 })
 
+const show = command({
+  about: 'Show an account',
+  names: ['USER'],
+  details: USER,
+  async run({ names: [name] }) {
+    const user = await withServices(({ users }) => findUser(users, name))
+    const { id, username, roles, disabled, createdAt, claims } = user
+    const lines = {
+      name: username,
+      id,
+      roles: roles.join(' ') || '-',
+      state: disabled ? 'disabled' : 'enabled',
+      created: time(createdAt),
+      claims: JSON.stringify(claims),
+    }
+    return {
+      text: Object.entries(lines)
+        .map(([what, text]) => `${what.padEnd(9)}${text}`)
+        .join('\n'),
+      json: toJson(user),
+    }
+  },
+})
+
+const rename = command({
+  about: 'Rename an account; its sessions go on',
+  names: ['USER', 'NAME'],
+  details: USER,
+  async run({ names: [name, username] }) {
+    requireUsername(username)
+    const user = await withServices(async (services) => {
+      const found = await findUser(services.users, name)
+      return renameAccount(services, found.id, username)
+    })
+    if (user === 'taken') throw new CommandError('another account has this user name, or one that looks like it')
+    if (!user) throw new CommandError('the account was deleted just now')
+    return describeChange('has its new name', user)
+  },
+})
+
+const claims = command({
+  about: 'Set the claims of an account',
+  names: ['USER', 'JSON'],
+  details: `
+${USER} JSON is an object such as '{"tenant":"acme"}', and replaces all claims. Tokens carry those that ACCOUNT_CLAIMS
+names. A living session has the new claims after its next refresh.`,
+  async run({ names: [name, json] }) {
+    const given = parseClaims(json)
+    const user = await withServices(async ({ users }) => {
+      const found = await findUser(users, name)
+      await users.setClaims(found.id, given)
+      return { ...found, claims: given }
+    })
+    return describeChange(`has the claims ${JSON.stringify(given)}`, user)
+  },
+})
+
 const disable = command({
   about: 'Disable an account and end its sessions',
   names: ['USER'],
-  details: 'USER is a name or an id.',
+  details: USER,
   async run({ names: [name] }) {
     const user = await withServices(async (services) => {
       const found = await findUser(services.users, name)
@@ -79,7 +150,7 @@ const disable = command({
 const enable = command({
   about: 'Enable an account again',
   names: ['USER'],
-  details: 'USER is a name or an id.',
+  details: USER,
   async run({ names: [name] }) {
     const user = await withServices(async ({ users }) => {
       const found = await findUser(users, name)
@@ -93,7 +164,7 @@ const enable = command({
 const remove = command({
   about: 'Delete an account and end its sessions',
   names: ['USER'],
-  details: 'USER is a name or an id. You cannot undo this.',
+  details: `${USER} You cannot undo this.`,
   async run({ names: [name] }) {
     const user = await withServices(async (services) => {
       const found = await findUser(services.users, name)
@@ -110,7 +181,7 @@ const remove = command({
 const resetPassword = command({
   about: 'Replace the password of an account, and end its sessions; the password comes from standard input',
   names: ['USER'],
-  details: 'USER is a name or an id.',
+  details: USER,
   async run({ names: [name] }) {
     const password = await readPassword()
     const user = await withServices(async (services) => {
@@ -130,7 +201,7 @@ const roles = command({
   names: ['USER'],
   more: 'ROLE',
   details: `
-USER is a name or an id. Sessions with a removed role end. An added role is in the tokens of the next sign-in. Without a ROLE,
+${USER} Sessions with a removed role end. An added role is in the tokens of the next sign-in. Without a ROLE,
 the command removes all roles.`,
   async run({ names: [name], more }) {
     const given = parseRoles(more)
@@ -143,6 +214,17 @@ the command removes all roles.`,
   },
 })
 
+function requireUsername(username: string): void {
+  const rule = brokenUsernameRule(username)
+  if (rule) throw new CommandError(usernameRules[rule])
+}
+
+function parseClaims(json: string) {
+  const claims = parseAccountClaims(json)
+  if (typeof claims === 'string') throw new CommandError(claims)
+  return claims
+}
+
 function parseRoles(given: readonly string[]): string[] {
   const unique = [...new Set(given)]
   const rule = brokenRoleRule(unique)
@@ -154,13 +236,16 @@ function describeChange(what: string, user: User): Output {
   return { text: `The account ${user.username} (${user.id}) ${what}.`, json: toJson(user) }
 }
 
-function toJson({ id, username, roles, disabled, createdAt }: User) {
-  return { id, username, roles, disabled, created_at: seconds(createdAt) }
+function toJson({ id, username, roles, disabled, createdAt, claims }: User) {
+  return { id, username, roles, disabled, created_at: seconds(createdAt), claims }
 }
 
 export const users = group('Manage accounts', {
   create,
   list,
+  show,
+  rename,
+  claims,
   'reset-password': resetPassword,
   roles,
   factors: listFactors,
@@ -170,4 +255,5 @@ export const users = group('Manage accounts', {
   enable,
   delete: remove,
   import: importUsers,
+  export: exportUsers,
 })

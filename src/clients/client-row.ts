@@ -1,5 +1,6 @@
 import type { Moment } from '@latchkey/verifier/clock'
 import type { Selectable } from 'kysely'
+import type { Database } from '../database/database.js'
 import type { ClientRow } from '../database/schema.js'
 import { type ClientProof, NO_SECRET_HASH, proofOf } from './client-proof.js'
 
@@ -9,6 +10,15 @@ export interface Client extends ClientProof {
   scopes: ReadonlySet<string>
   /** The client may introspect tokens of these audiences. An empty set means all audiences. */
   audiences: ReadonlySet<string>
+  /** The client may exchange a person's token for one of these audiences (RFC 8693). An empty set means that it may not. */
+  exchangeAudiences: ReadonlySet<string>
+}
+
+export interface ClientPermissions {
+  scopes: readonly string[]
+  audiences: readonly string[]
+  /** None, unless given. */
+  exchangeAudiences?: readonly string[]
 }
 
 /** A client as lists show it, without its secrets. */
@@ -35,7 +45,33 @@ type ReadRow = Selectable<ClientRow> & { now: number }
 
 function toClient(row: Selectable<ClientRow>): Client {
   const parseList = (text: string) => new Set(text.split(' ').filter(Boolean))
-  return { id: row.id, scopes: parseList(row.scopes), audiences: parseList(row.audiences), ...proofOf(row) }
+  return {
+    id: row.id,
+    scopes: parseList(row.scopes),
+    audiences: parseList(row.audiences),
+    exchangeAudiences: parseList(row.exchange_audiences),
+    ...proofOf(row),
+  }
+}
+
+/** Changes what is given, and keeps the rest. Returns false if the client does not exist. */
+export async function changePermissions(
+  { db }: Pick<Database, 'db'>,
+  id: string,
+  { scopes, audiences, exchangeAudiences }: Partial<ClientPermissions>,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('clients')
+    .set({
+      // An update sets at least one column.
+      id,
+      ...(scopes && { scopes: scopes.join(' ') }),
+      ...(audiences && { audiences: audiences.join(' ') }),
+      ...(exchangeAudiences && { exchange_audiences: exchangeAudiences.join(' ') }),
+    })
+    .where('id', '=', id)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
 }
 
 /** @param readAt the time at which the query was sent */

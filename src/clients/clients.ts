@@ -20,17 +20,20 @@ import {
   proofColumns,
   type SubjectBinding,
 } from './client-proof.js'
-import { type CachedClient, type Client, type ListedClient, toCachedClient, toListed } from './client-row.js'
+import {
+  type CachedClient,
+  type Client,
+  type ClientPermissions,
+  changePermissions,
+  type ListedClient,
+  toCachedClient,
+  toListed,
+} from './client-row.js'
 
-export type { Client, ListedClient } from './client-row.js'
+export type { Client, ClientPermissions, ListedClient } from './client-row.js'
 
 /** Scopes for endpoints of this service. Only clients can have them, and only in tokens for this service. */
 export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin', 'recovery'])
-
-export interface ClientPermissions {
-  scopes: readonly string[]
-  audiences: readonly string[]
-}
 
 /** A new client. Without a secret it has another proof. */
 export interface NewClient extends Partial<ClientProof> {
@@ -62,6 +65,8 @@ export interface Clients {
   rotateSecret(credentials: ClientCredentials, overlap: number): Promise<number | undefined>
   /** Why the client cannot have this binding, or undefined. */
   findBindingFault(id: string, binding: SubjectBinding): Promise<'unknown_issuer' | 'subject_taken' | undefined>
+  /** Changes what is given, and keeps the rest. Returns false if the client does not exist. */
+  changePermissions(id: string, changes: Partial<ClientPermissions>): Promise<boolean>
   /** Changes how the client authenticates. */
   changeProof(id: string, change: ProofChange): Promise<ProofOutcome>
   /** Reads one client from the database, and not from the cache. */
@@ -220,7 +225,7 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
 
     findBound,
 
-    async create({ id, secret, ...proof }, { scopes, audiences }) {
+    async create({ id, secret, ...proof }, permissions) {
       const { numInsertedOrUpdatedRows } = await db
         .insertInto('clients')
         .values({
@@ -229,8 +234,9 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
           secret_hash: secret === undefined ? NO_SECRET_HASH : sha256(secret).toString('hex'),
           previous_secret_hash: null,
           previous_secret_until: null,
-          scopes: scopes.join(' '),
-          audiences: audiences.join(' '),
+          scopes: permissions.scopes.join(' '),
+          audiences: permissions.audiences.join(' '),
+          exchange_audiences: (permissions.exchangeAudiences ?? []).join(' '),
           created_at: now,
         })
         .onConflict((conflict) => conflict.doNothing())
@@ -255,6 +261,8 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
     },
 
     findBindingFault: (id, binding) => findBindingFault({ db }, id, binding),
+
+    changePermissions: (id, changes) => changePermissions({ db }, id, changes).finally(() => cache.delete(id)),
 
     async changeProof(id, change) {
       const outcome = await changeProof({ db }, id, change)

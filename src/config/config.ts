@@ -9,6 +9,8 @@ export interface Config {
   readonly audiences: readonly [string, ...string[]]
   /** Unused when there is a key file. */
   readonly jwtSecrets: readonly [string, ...string[]]
+  /** `audience`: each audience has an HS256 key of its own, derived from the shared secret. */
+  readonly jwtSecretMode: 'shared' | 'audience'
   readonly jwtKeysFile: string | undefined
   readonly refreshSecrets: readonly [string, ...string[]]
   readonly databaseUrl: string
@@ -25,6 +27,8 @@ export interface Config {
   readonly mfa: 'optional' | 'required'
   readonly relyingParty: { readonly id: string; readonly origins: readonly string[] }
   readonly bootstrapClient: ClientCredentials | undefined
+  /** Names of account claims that tokens carry. */
+  readonly accountClaims: readonly string[]
   readonly passwordMinLength: number
   readonly hashConcurrency: number
   readonly hashQueue: number

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { isClientId } from '../clients/clients.js'
+import { CLAIM_NAME_RULE, isAccountClaimName } from '../tokens/account-claim-name.js'
 import { parseKeys, type SigningKeys } from '../tokens/key-ring.js'
 import { list } from './list.js'
 import { findWeakness } from './weak-secrets.js'
@@ -94,6 +95,14 @@ export function addressRanges(text: string): string[] {
     if (bits === '0') throw new Error('a range of all addresses would trust every caller: write those of your proxies')
   }
   return ranges
+}
+
+export function accountClaims(text: string): string[] {
+  const names = list(text)
+  const wrong = names.find((name) => !isAccountClaimName(name))
+  if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} cannot be such a claim: ${CLAIM_NAME_RULE}`)
+  if (new Set(names).size < names.length) throw new Error('a claim is given twice: remove one')
+  return names
 }
 
 /** A domain that browsers accept as RP ID (WebAuthn §5.1.2): never an address. */

@@ -55,8 +55,10 @@ export function readConfig(env: Environment): EnvironmentConfig {
     host: read('HOST'),
     audiences: read('AUDIENCE'),
     signUp: read('SIGNUP'),
+    accountClaims: read('ACCOUNT_CLAIMS'),
     mfa: read('MFA'),
     relyingParty: { id: read('WEBAUTHN_RP_ID'), origins: read('WEBAUTHN_ORIGINS') },
+    jwtSecretMode: read('JWT_SECRET_MODE'),
     hashCost: read('HASH_COST'),
     trustProxy: read('TRUST_PROXY'),
     logLevel: read('LOG_LEVEL'),
@@ -161,6 +163,20 @@ export function readStoresConfig(env: Environment): StoresConfig {
   if (faults.length > 0) throw new ConfigError(faults)
   // The command line issues no access tokens, so its ACCESS_TTL must not shorten or prolong the revocation feed.
   return { ...config, production, accessTtl: 0 }
+}
+
+/**
+ * Reads what the command needs that prints the secret of an audience. `audiences` is undefined if AUDIENCE is not set.
+ *
+ * @throws {ConfigError} with every fault at once
+ */
+export function readSharedSecrets(env: Environment) {
+  const faults: string[] = []
+  const read = createReader(env, { production: false, port: 0, issuer: '' }, faults)
+  const secrets = read('JWT_SECRET') ?? []
+  const audiences = env.AUDIENCE?.trim() ? [...read('AUDIENCE'), read('ISSUER')] : undefined
+  if (faults.length > 0) throw new ConfigError(faults)
+  return { secrets, audiences }
 }
 
 /** Reads settings one by one. A fault of a setting is added to `faults`, and the setting gets its default. */

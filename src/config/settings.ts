@@ -2,6 +2,7 @@ import { databaseUrl, httpUrl, redisUrls } from './addresses.js'
 import { duration } from './duration.js'
 import { list } from './list.js'
 import {
+  accountClaims,
   addressRanges,
   clientCredentials,
   domain,
@@ -63,6 +64,11 @@ export const settings = {
   JWT_SECRET: optional(
     'HS256 secrets of at least 32 bytes, comma-separated: the first signs, all verify. Or JWT_SECRET_FILE',
     macKeys,
+  ),
+  JWT_SECRET_MODE: setting(
+    'shared: JWT_SECRET signs all tokens; audience: each audience has a key of its own, which latchkey keys secret prints',
+    'shared',
+    oneOf('shared', 'audience'),
   ),
   JWT_KEYS_FILE: optional(
     'A private JWK Set (oct, EC P-256, RSA, Ed25519) instead: the first key signs, all verify. Changes are read at once',
@@ -135,6 +141,11 @@ export const settings = {
   BOOTSTRAP_CLIENT: optional(
     'ID:SECRET of a client with the scopes introspect and admin, created if missing. Or BOOTSTRAP_CLIENT_FILE',
     clientCredentials,
+  ),
+  ACCOUNT_CLAIMS: setting<string[]>(
+    'Claims of an account that its tokens carry, comma-separated, such as email,tenant,plan; without it they carry none',
+    () => [],
+    accountClaims,
   ),
   PASSWORD_MIN_LENGTH: setting(
     'Characters in a new password (NIST SP 800-63B-4: 15 for a single factor)',

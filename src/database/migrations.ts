@@ -118,6 +118,11 @@ export const migrations: Record<string, Migration> = {
       await sql`CREATE INDEX single_uses_by_expiry ON single_uses (expires_at)`.execute(db)
     },
   },
+  '0007-exchange-audiences': {
+    async up(db: Kysely<unknown>) {
+      await sql`ALTER TABLE clients ADD COLUMN exchange_audiences text NOT NULL DEFAULT ''`.execute(db)
+    },
+  },
   // Second factors. An older process writes neither of the new columns, and its sessions are sign-ins with a password.
   '0008-factors': {
     async up(db: Kysely<unknown>) {
@@ -153,6 +158,11 @@ export const migrations: Record<string, Migration> = {
           expires_at bigint NOT NULL
         )`.execute(db)
       await sql`CREATE INDEX used_tickets_expires_at ON used_tickets (expires_at)`.execute(db)
+    },
+  },
+  '0009-claims-of-accounts': {
+    async up(db: Kysely<unknown>) {
+      await sql`ALTER TABLE users ADD COLUMN claims text`.execute(db)
     },
   },
 }

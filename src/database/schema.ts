@@ -46,6 +46,8 @@ export interface UserRow {
   factors_version: number
   /** 1: the account must sign in with two factors. */
   mfa_required: number
+  /** JSON object. Null: no claim. */
+  claims: string | null
 }
 
 export interface ClientRow {
@@ -59,6 +61,8 @@ export interface ClientRow {
   scopes: string
   /** Space-separated. The audiences whose tokens the client sees at introspection. Empty: every audience. */
   audiences: string
+  /** Space-separated. The audiences for which the client may exchange a person's token. Empty: none. */
+  exchange_audiences: string
   /** Public keys with which the client signs its assertions: a JSON list of JWKs. At most one of `jwks` and `jwks_uri` is set. */
   jwks: string | null
   jwks_uri: string | null

@@ -6,6 +6,7 @@ import { refusal } from '../http/errors.js'
 import { parseScope } from '../scope.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
+import { type AudienceParameters, requestedAudience } from './requested-audience.js'
 
 interface Dependencies {
   sessions: SessionStore
@@ -24,12 +25,12 @@ const MAX_AHEAD = 1
 export async function issueClientToken(
   request: FastifyRequest,
   client: Client,
-  { scope: given, audience: givenAudience }: { scope?: string | undefined; audience?: string | undefined },
+  { scope: given, ...target }: AudienceParameters & { scope?: string | undefined },
   { sessions, tokens, audit }: Dependencies,
 ): Promise<ClientTokenResponse> {
   const { issuer, audiences } = tokens
   const scope = given ?? [...client.scopes].filter((item) => !RESERVED_SCOPES.has(item)).join(' ')
-  const audience = givenAudience ?? [...client.audiences][0] ?? audiences[0]
+  const audience = requestedAudience(target) ?? [...client.audiences][0] ?? audiences[0]
   const requested = parseScope(scope)
   if (!requested.every((item) => client.scopes.has(item))) {
     throw refusal.invalidScope('scope asks for more than the client has')

@@ -7,21 +7,22 @@ import { parseScope } from '../scope.js'
 import type { RefreshTokenPayload, RefreshTokens } from '../sessions/refresh-token.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
+import type { TokenClaims } from '../users/account-claims.js'
+import { type AudienceParameters, requestedAudience } from './requested-audience.js'
 import { tokenResponse } from './token-response.js'
 
 export interface RefreshDependencies {
   sessions: SessionStore
   tokens: AccessTokens
   refreshTokens: RefreshTokens
+  tokenClaims: TokenClaims
   audit: Audit
 }
 
 /** What a refresh may ask of the new access token. */
-interface Limits {
+interface Limits extends AudienceParameters {
   /** A part of the session's scope (RFC 6749 §6). The session keeps its whole scope for later refreshes. */
   scope?: string | undefined
-  /** The session's own audience. Another audience needs another session. */
-  audience?: string | undefined
 }
 
 /**
@@ -36,7 +37,7 @@ export async function redeemRefreshToken(
   dependencies: RefreshDependencies,
   limits: Limits,
 ): Promise<TokenResponse> {
-  const { sessions, refreshTokens, audit } = dependencies
+  const { sessions, refreshTokens, tokenClaims, audit } = dependencies
   const { scope } = limits
   const payload = refreshTokens.read(token)
   if (!payload) {
@@ -45,15 +46,18 @@ export async function redeemRefreshToken(
   }
   const { sub, sid } = payload
   await requireWithinSession(payload, clientId, limits, sessions)
+  // Read before the rotation: when the database is down, the refresh token is not spent.
+  const accountClaims = await tokenClaims.find(sub)
+  const issued = { accountClaims, ...(scope !== undefined && { scope }) }
 
   const rotation = await sessions.rotate(payload, clientId)
   switch (rotation.outcome) {
     case 'rotated':
       audit(request, { event: 'refresh.rotated', ...payload })
-      return tokenResponse({ ...rotation.session, ...(scope !== undefined && { scope }) }, dependencies)
+      return tokenResponse({ ...rotation.session, ...issued }, dependencies)
     case 'replayed':
       audit(request, { event: 'refresh.replayed', ...payload })
-      return tokenResponse({ ...rotation.session, ...(scope !== undefined && { scope }) }, dependencies, rotation.age)
+      return tokenResponse({ ...rotation.session, ...issued }, dependencies, rotation.age)
     case 'reused': {
       const reused = { event: 'refresh.reused', ...payload, successor: rotation.successor } as const
       let sids: string[]
@@ -85,9 +89,11 @@ export async function redeemRefreshToken(
 async function requireWithinSession(
   { sub, sid }: RefreshTokenPayload,
   clientId: string,
-  { scope, audience }: Limits,
+  { scope, ...target }: Limits,
   sessions: SessionStore,
 ): Promise<void> {
+  // The session's own audience. Another audience needs another session.
+  const audience = requestedAudience(target)
   if (scope === undefined && audience === undefined) return
   const session = (await sessions.list(sub)).find((each) => each.sid === sid)
   if (!session || (session.clientId !== clientId && session.clientId !== FIRST_PARTY_CLIENT_ID)) return

@@ -5,6 +5,7 @@ import { refusal } from '../http/errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import { newSid, type Session, type SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
+import type { TokenClaims } from '../users/account-claims.js'
 import type { User, Users } from '../users/users.js'
 import { tokenResponse } from './token-response.js'
 
@@ -13,6 +14,7 @@ export interface SignInDependencies {
   sessions: SessionStore
   tokens: AccessTokens
   refreshTokens: RefreshTokens
+  tokenClaims: TokenClaims
   audit: Audit
 }
 
@@ -27,7 +29,7 @@ export async function beginSession(
   grant: Pick<Session, 'clientId' | 'scope' | 'audience' | 'deviceName' | 'amr'>,
   dependencies: SignInDependencies,
 ): Promise<TokenResponse> {
-  const { users, sessions, audit } = dependencies
+  const { users, sessions, tokenClaims, audit } = dependencies
   const { session, excess } = await sessions.create({
     ...grant,
     sid: newSid(),
@@ -49,5 +51,5 @@ export async function beginSession(
     audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'too_many' })
   }
   audit(request, { event: 'login.accepted', sub: session.sub, sid: session.sid, amr: session.amr })
-  return tokenResponse(session, dependencies)
+  return tokenResponse({ ...session, accountClaims: tokenClaims.select(user.claims) }, dependencies)
 }

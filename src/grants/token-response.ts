@@ -2,6 +2,7 @@ import type { TokenResponse } from '../../schemas/token-response.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import type { IssuableSession } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
+import type { AccountClaims } from '../tokens/account-claim-name.js'
 
 /**
  * The two tokens of a session, as sign-in and refresh return them (RFC 6749 §5.1).
@@ -9,7 +10,7 @@ import type { AccessTokens } from '../tokens/access-tokens.js'
  * @param age milliseconds since the sign-in or the rotation; more than 0 when a refresh is replayed
  */
 export function tokenResponse(
-  session: IssuableSession,
+  session: IssuableSession & { accountClaims?: AccountClaims | undefined },
   { tokens, refreshTokens }: { tokens: AccessTokens; refreshTokens: RefreshTokens },
   age = 0,
 ): TokenResponse {

@@ -137,7 +137,11 @@ function parseForm(text: string): Record<string, unknown> {
   // The form has no inherited members.
   for (const name in form) {
     const value = form[name]
-    if (Array.isArray(value)) throw refusal.invalidRequest('the body has a parameter twice: send it once')
+    if (Array.isArray(value)) {
+      // RFC 8707 §2 lets a client name several. Each of our tokens is for one.
+      if (name === 'resource') throw refusal.severalTargets()
+      throw refusal.invalidRequest('the body has a parameter twice: send it once')
+    }
     if (name === '__proto__') throw refusal.invalidRequest('the body has a parameter __proto__')
     // RFC 6749 §3.1: a parameter without a value counts as omitted.
     if (value === '') delete form[name]

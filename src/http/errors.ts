@@ -51,6 +51,37 @@ export const refusal = {
       'this service does not issue tokens for this audience: send one of AUDIENCE, and of the audiences of the client if it has any',
     ),
 
+  /** RFC 8707 §2. */
+  severalTargets: () =>
+    new WireError(400, 'invalid_target', 'a token is for one audience: send audience or resource, once'),
+
+  /** At a token exchange. The default of other grants would be a guess here. */
+  missingTarget: () =>
+    new WireError(400, 'invalid_target', 'audience is missing: name the service that the new token is for'),
+
+  /** At a token exchange (RFC 8693 §2.2.2). The same for every cause. */
+  invalidSubjectToken: () =>
+    new WireError(
+      400,
+      'invalid_request',
+      'subject_token is not valid: send a live access token of a person, for an audience of this client',
+    ),
+
+  tooManyActors: (most: number) =>
+    new WireError(
+      400,
+      'invalid_request',
+      `${most} clients act for this person already: exchange a token with fewer actors`,
+    ),
+
+  /** RFC 6749 §5.2. */
+  unauthorizedClient: () =>
+    new WireError(
+      400,
+      'unauthorized_client',
+      'this client may not exchange tokens: an administrator gives it exchange audiences',
+    ),
+
   /** At a refresh. */
   otherAudience: () =>
     new WireError(400, 'invalid_target', 'the session is for another audience: sign in again with this audience'),
@@ -153,6 +184,17 @@ export const refusal = {
       { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` },
     ),
 
+  /** A token that a client got by exchange, where only the person may act. */
+  exchangedToken: () =>
+    new WireError(
+      401,
+      'invalid_token',
+      'a client got this token by exchange: send a token that the person signed in for',
+      {
+        'www-authenticate': `Bearer ${REALM}, error="invalid_token"`,
+      },
+    ),
+
   /** @param scope has only characters of RFC 6749 §3.3, because it stands in a header */
   insufficientScope: (scope: string) =>
     new WireError(
@@ -205,6 +247,9 @@ export const refusal = {
       'username_taken',
       'another account has this user name, or one that looks like it: choose another',
     ),
+
+  userIdTaken: () =>
+    new WireError(409, 'id_taken', 'another account, or a client, has this id: choose another, or leave it out'),
 
   signUpClosed: () =>
     new WireError(404, 'not_found', 'sign-up is closed: ask an administrator for an account, or set SIGNUP=open'),

@@ -1,6 +1,6 @@
 import type { Factors } from '../factors/factor.js'
 import type { SessionStore } from '../sessions/session.js'
-import type { Users } from '../users/users.js'
+import type { User, Users } from '../users/users.js'
 
 interface FactorDependencies extends Pick<Dependencies, 'sessions'> {
   factors: Factors
@@ -87,4 +87,18 @@ export async function requireMfa(
     id,
     weak.map(({ sid }) => sid),
   )
+}
+
+/**
+ * Renames an account, then its living sessions. A sign-in in between finds the other name, and ends its own session. The caller
+ * checked the name.
+ */
+export async function renameAccount(
+  { users, sessions }: Dependencies,
+  id: string,
+  username: string,
+): Promise<User | 'taken' | undefined> {
+  const user = await users.rename(id, username)
+  if (typeof user === 'object') await sessions.renameUser(id, user.username)
+  return user
 }

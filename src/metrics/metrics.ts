@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
-import { type AuditEvent, SESSION_ENDS } from '../audit.js'
+import { type AuditEvent, EXCHANGE_REFUSALS, SESSION_ENDS } from '../audit.js'
 import type { DatabaseObserver } from '../database/database.js'
 import type { SessionStore } from '../sessions/session.js'
 import { wrapOperations } from '../sessions/wrap-operations.js'
@@ -81,6 +81,7 @@ export function createMetrics(): Metrics {
       'Sessions ended, by cause; client_tokens: revocations of the own tokens of a client.',
     ),
   )
+  const exchanges = register(counter('latchkey_token_exchanges_total', 'Token exchanges, by outcome.'))
   const refusedClients = register(
     counter('latchkey_clients_refused_total', 'Requests with a wrong client id, client secret or client token.'),
   ).with({})
@@ -120,6 +121,7 @@ export function createMetrics(): Metrics {
   for (const method of ASSERTION_METHODS) {
     for (const outcome of ASSERTION_OUTCOMES) assertions.with({ method, outcome })
   }
+  for (const outcome of ['exchanged', ...EXCHANGE_REFUSALS]) exchanges.with({ outcome })
   for (const cause of [...SESSION_ENDS, 'client_tokens']) revocations.with({ cause })
 
   return {
@@ -162,6 +164,10 @@ export function createMetrics(): Metrics {
           return rotations.with({ outcome: event.event.slice('refresh.'.length) }).add()
         case 'refresh.refused':
           return rotations.with({ outcome: event.reason }).add()
+        case 'token.exchanged':
+          return exchanges.with({ outcome: 'exchanged' }).add()
+        case 'token.exchange_refused':
+          return exchanges.with({ outcome: event.reason }).add()
         case 'session.ended':
           return revocations.with({ cause: event.reason }).add(event.sids.length)
         case 'client.tokens_revoked':

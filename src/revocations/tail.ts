@@ -5,6 +5,8 @@ import { createPage, MAX_REVOCATIONS, type Page } from './page.js'
 
 /** Entries that stay in memory. At 1,000 revocations a second, a follower may be 4 s behind. */
 const TAIL_SIZE = 4096
+/** Session ids that stay in memory. In Redis one entry may name 500 sessions. */
+const MAX_IDS = 50_000
 
 /** The newest entries of the feed, in memory. They answer every follower that is not far behind. */
 export interface Tail {
@@ -47,6 +49,7 @@ export function createTail(sessions: Pick<SessionStore, 'readFeed'>): Tail {
     }
     for (const entry of news) indexes.set(keyOf(entry), entries.push(entry) - 1)
     if (entries.length > 2 * TAIL_SIZE) replace(page, entries.slice(-TAIL_SIZE))
+    else if (news.length > 0 && countIds(entries) > MAX_IDS) replace(page, entries.slice(-1))
   }
 
   return {
@@ -70,3 +73,6 @@ export function createTail(sessions: Pick<SessionStore, 'readFeed'>): Tail {
     },
   }
 }
+
+const countIds = (entries: readonly FeedEntry[]) =>
+  entries.reduce((sum, { revocation }) => sum + (revocation && 'sids' in revocation ? revocation.sids.length : 1), 0)

@@ -1,12 +1,14 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Introspect } from '../../schemas/introspect.js'
+import { introspectSchema } from '../../schemas/introspect.js'
 import type { Audit } from '../audit.js'
 import type { Client } from '../clients/clients.js'
+import type { TokenClaims } from '../users/account-claims.js'
 import { callingClient } from './guards/caller.js'
 import { requireClient } from './guards/client.js'
 import { findLiveToken, type LiveTokenDependencies } from './guards/live-token.js'
 
 interface Dependencies extends LiveTokenDependencies {
+  tokenClaims: TokenClaims
   audit: Audit
 }
 
@@ -14,7 +16,9 @@ interface Dependencies extends LiveTokenDependencies {
 export const introspect: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const preValidation = requireClient('introspect', dependencies)
 
-  app.post('/introspect', { schema: Introspect, preValidation }, async (request, reply) => {
+  const schema = introspectSchema(dependencies.tokenClaims.names)
+
+  app.post('/introspect', { schema, preValidation }, async (request, reply) => {
     const client = callingClient(request)
     reply.header('cache-control', 'no-store')
 

@@ -5,7 +5,7 @@ import { passkeyMethod, type SecondFactorDependencies } from '../grants/second-f
 import { beginSession, type SignInDependencies } from '../grants/sign-in.js'
 import { refusal } from '../http/errors.js'
 import { refuseIgnoredLimits } from './guards/ignored-limits.js'
-import { type LiveTokenDependencies, requireLiveToken } from './guards/live-token.js'
+import { type LiveTokenDependencies, refuseExchangedToken, requireLiveToken } from './guards/live-token.js'
 import { readSessionRequest } from './guards/session-request.js'
 
 type Dependencies = LiveTokenDependencies & SignInDependencies & SecondFactorDependencies
@@ -50,8 +50,9 @@ export const loginPasskey: FastifyPluginAsyncTypebox<Dependencies> = async (app,
       return ticket.sub
     }
     if (request.headers.authorization === undefined) return undefined
-    const { sub, sid } = (await requireLiveToken(request, dependencies)).claims
-    if (sid === undefined) throw refusal.invalidToken()
-    return sub
+    const { claims } = await requireLiveToken(request, dependencies)
+    if (claims.sid === undefined) throw refusal.invalidToken()
+    refuseExchangedToken(claims)
+    return claims.sub
   }
 }

@@ -5,7 +5,7 @@ import type { SignInDependencies } from '../grants/sign-in.js'
 import { tokenResponse } from '../grants/token-response.js'
 import { refusal } from '../http/errors.js'
 import type { Throttle } from '../throttle/throttle.js'
-import { type LiveTokenDependencies, requireLiveToken } from './guards/live-token.js'
+import { type LiveTokenDependencies, refuseExchangedToken, requireLiveToken } from './guards/live-token.js'
 import { requireOwnPassword } from './guards/own-password.js'
 
 type Dependencies = LiveTokenDependencies & SignInDependencies & SecondFactorDependencies & { throttle: Throttle }
@@ -15,11 +15,14 @@ type Dependencies = LiveTokenDependencies & SignInDependencies & SecondFactorDep
  * `auth_time`. A token of any audience will do: the service that demands the step-up may be the only audience of the session.
  */
 export const stepUp: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  const { sessions, audit } = dependencies
+  const { sessions, tokenClaims, audit } = dependencies
 
   app.post('/login/step-up', { schema: StepUp }, async (request, reply) => {
-    const { sub, sid, amr: before = [] } = (await requireLiveToken(request, dependencies)).claims
+    const { claims } = await requireLiveToken(request, dependencies)
+    const { sub, sid, amr: before = [] } = claims
     if (sid === undefined) throw refusal.invalidToken()
+    // The answer has the refresh token of the session: no client gets that for a token that it exchanged.
+    refuseExchangedToken(claims)
     const { password, ...presented } = request.body
     if (password !== undefined && Object.values(presented).some((value) => value !== undefined)) {
       throw refusal.invalidRequest('send either password or one factor')
@@ -35,9 +38,10 @@ export const stepUp: FastifyPluginAsyncTypebox<Dependencies> = async (app, depen
       amr = ['pwd']
     }
 
+    const accountClaims = await tokenClaims.find(sub)
     const session = await sessions.reauthenticate(sub, sid, amr)
     if (!session) throw refusal.invalidToken()
     audit(request, { event: 'login.stepped_up', sub, sid, amr })
-    return reply.header('cache-control', 'no-store').send(tokenResponse(session, dependencies))
+    return reply.header('cache-control', 'no-store').send(tokenResponse({ ...session, accountClaims }, dependencies))
   })
 }

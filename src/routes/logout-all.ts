@@ -6,7 +6,7 @@ import type { RefreshTokens } from '../sessions/refresh-token.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 import { presentedToken } from './guards/bearer.js'
-import { requireOwnAudience } from './guards/live-token.js'
+import { requireOwnToken } from './guards/live-token.js'
 
 interface Dependencies {
   sessions: SessionStore
@@ -33,7 +33,7 @@ export const logoutAll: FastifyPluginAsyncTypebox<Dependencies> = async (
     const { sub, sid } = grant ?? claims ?? {}
     if (sub === undefined || sid === undefined) throw refusal.invalidToken()
     if ((await sessions.findUsername(sub, sid)) === undefined) throw refusal.invalidToken()
-    if (claims) requireOwnAudience(claims.aud, tokens)
+    if (claims) requireOwnToken(claims, tokens)
 
     // The calling session ends last, so that the caller can retry when Redis fails in between.
     const others = await sessions.revokeAll(sub, sid)

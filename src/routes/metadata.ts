@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ASSERTION_ALGORITHMS } from '@latchkey/verifier/assertion'
 import type { FastifyReply } from 'fastify'
 import { Jwks, Metadata } from '../../schemas/metadata.js'
+import { TOKEN_EXCHANGE } from '../../schemas/token.js'
 import type { KeyRing, SigningKey } from '../tokens/key-ring.js'
 
 interface Dependencies {
@@ -25,7 +26,7 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
     jwks_uri: `${base}/.well-known/jwks.json`,
     // RFC 8414 requires this member. It is empty because there is no authorization endpoint.
     response_types_supported: [],
-    grant_types_supported: ['client_credentials', 'refresh_token'],
+    grant_types_supported: ['client_credentials', 'refresh_token', TOKEN_EXCHANGE],
     // OpenID Connect Discovery §3: the values of `acr` in tokens, and of the challenge to step up (RFC 9470 §7).
     acr_values_supported: ['1', '2'],
     token_endpoint_auth_methods_supported: AUTHENTICATION,

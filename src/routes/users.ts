@@ -35,8 +35,8 @@ export const signUp: FastifyPluginAsyncTypebox<Dependencies> = async (
     const passwordRule = await brokenPasswordRule(password, { username, minLength })
     if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
 
-    const user = await users.create(username, password, [], request.ip)
-    if (user === 'taken') throw refusal.usernameTaken()
+    const user = await users.create({ username, password }, request.ip)
+    if (user === 'taken' || user === 'id_taken') throw refusal.usernameTaken()
 
     dependencies.audit(request, { event: 'user.created', sub: user.id })
     return reply.code(201).send({ id: user.id, username: user.username, created_at: Math.floor(user.createdAt / 1000) })

@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { type AuthenticationDemand, meetsAuthentication } from '@latchkey/verifier/access-token'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Verify } from '../../schemas/verify.js'
+import { actorsOf } from '../grants/token-exchange.js'
 import { refusal } from '../http/errors.js'
 import { parseScope } from '../scope.js'
 import { misspeltNarrowing, plainName } from './guards/ignored-limits.js'
@@ -53,6 +54,7 @@ export const verify: FastifyPluginAsyncTypebox<LiveTokenDependencies> = async (a
         'x-auth-time': claims.auth_time === undefined ? '' : String(claims.auth_time),
         'x-auth-amr': claims.amr?.join(' ') ?? '',
         'x-auth-acr': claims.acr ?? '',
+        'x-auth-act': claims.act ? actorsOf(claims.act).join(' ') : '',
       })
       .code(200)
       .send()

@@ -18,19 +18,25 @@ export interface RefreshTokens {
 
 /** The prefix never changes, so that secret scanners find a leaked token. */
 const PREFIX = 'lkr_'
-const SUB_BYTES = 16
+const UUID_BYTES = 16
+/** An id of another system, with NUL behind it. Both lengths are fixed, so no token can be read in two ways. */
+const FOREIGN_ID_BYTES = 64
 const SID_BYTES = 16
 const GENERATION_BYTES = 6
-const PAYLOAD_BYTES = SUB_BYTES + SID_BYTES + GENERATION_BYTES
 const KEY_ID_BYTES = 4
 const MAC_BYTES = 32
-const TOKEN_BYTES = PAYLOAD_BYTES + KEY_ID_BYTES + MAC_BYTES
-const TOKEN_LENGTH = PREFIX.length + Math.ceil((TOKEN_BYTES * 4) / 3)
+/** The bytes behind the id of the user. */
+const REST_BYTES = SID_BYTES + GENERATION_BYTES + KEY_ID_BYTES + MAC_BYTES
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+/** The length of a token, in characters, and of the id of its user, in bytes. */
+const SUB_BYTES = new Map(
+  [UUID_BYTES, FOREIGN_ID_BYTES].map((bytes) => [PREFIX.length + Math.ceil(((bytes + REST_BYTES) * 4) / 3), bytes]),
+)
 const MAX_GENERATION = 2 ** (8 * GENERATION_BYTES) - 1
 
 /**
- * A refresh token is `lkr_` and the base64url of user (16 bytes), session (16), generation (6), key id (4) and HMAC-SHA-256
- * (32). A forged token and a token of a key that is not loaded differ in the key id.
+ * A refresh token is `lkr_` and the base64url of user (16 bytes for a UUID, 64 for another id), session (16), generation (6), key
+ * id (4) and HMAC-SHA-256 (32). A forged token and a token of a key that is not loaded differ in the key id.
  *
  * @param keys the first key signs; all keys verify
  * @param issuer is part of the MAC: two deployments that share a key by mistake do not accept each other's tokens
@@ -45,14 +51,17 @@ export function createRefreshTokens(keys: readonly [string, ...string[]], issuer
 
   /** The parts of a token, and the keys that its key id names. Undefined if the token does not have this form. */
   function parse(token: string) {
-    if (token.length !== TOKEN_LENGTH || !token.startsWith(PREFIX)) return undefined
+    const subBytes = SUB_BYTES.get(token.length)
+    if (subBytes === undefined || !token.startsWith(PREFIX)) return undefined
     const bytes = Buffer.from(token.slice(PREFIX.length), 'base64url')
     // A token has one spelling. White space, padding and spare bits are refused.
-    if (bytes.length !== TOKEN_BYTES || PREFIX + bytes.toString('base64url') !== token) return undefined
-    const id = bytes.subarray(PAYLOAD_BYTES, PAYLOAD_BYTES + KEY_ID_BYTES)
+    if (bytes.length !== subBytes + REST_BYTES || PREFIX + bytes.toString('base64url') !== token) return undefined
+    const payloadBytes = subBytes + SID_BYTES + GENERATION_BYTES
+    const id = bytes.subarray(payloadBytes, payloadBytes + KEY_ID_BYTES)
     return {
-      payload: bytes.subarray(0, PAYLOAD_BYTES),
-      presented: bytes.subarray(PAYLOAD_BYTES + KEY_ID_BYTES),
+      subBytes,
+      payload: bytes.subarray(0, payloadBytes),
+      presented: bytes.subarray(payloadBytes + KEY_ID_BYTES),
       candidates: macKeys.filter((each) => each.id.equals(id)),
     }
   }
@@ -60,14 +69,14 @@ export function createRefreshTokens(keys: readonly [string, ...string[]], issuer
   function readForRevocation(token: string): RefreshTokenPayload | 'unknown_key' | undefined {
     const parsed = parse(token)
     if (!parsed) return undefined
-    const { payload, presented, candidates } = parsed
+    const { subBytes, payload, presented, candidates } = parsed
     if (candidates.length === 0) return 'unknown_key'
     if (!candidates.some(({ key }) => timingSafeEqual(mac(key, payload), presented))) return undefined
-    const generation = payload.readUIntBE(SUB_BYTES + SID_BYTES, GENERATION_BYTES)
+    const generation = payload.readUIntBE(subBytes + SID_BYTES, GENERATION_BYTES)
     return generation < MAX_GENERATION
       ? {
-          sub: formatUuid(payload.toString('hex', 0, SUB_BYTES)),
-          sid: payload.toString('base64url', SUB_BYTES, SUB_BYTES + SID_BYTES),
+          sub: readSub(payload.subarray(0, subBytes)),
+          sid: payload.toString('base64url', subBytes, subBytes + SID_BYTES),
           generation,
         }
       : undefined
@@ -75,10 +84,12 @@ export function createRefreshTokens(keys: readonly [string, ...string[]], issuer
 
   return {
     mint({ sub, sid, generation }) {
-      const payload = Buffer.alloc(PAYLOAD_BYTES)
-      payload.write(sub.replaceAll('-', ''), 0, 'hex')
-      payload.write(sid, SUB_BYTES, 'base64url')
-      payload.writeUIntBE(generation, SUB_BYTES + SID_BYTES, GENERATION_BYTES)
+      const subBytes = UUID.test(sub) ? UUID_BYTES : FOREIGN_ID_BYTES
+      const payload = Buffer.alloc(subBytes + SID_BYTES + GENERATION_BYTES)
+      if (subBytes === UUID_BYTES) payload.write(sub.replaceAll('-', ''), 0, 'hex')
+      else payload.write(sub, 0, 'latin1')
+      payload.write(sid, subBytes, 'base64url')
+      payload.writeUIntBE(generation, subBytes + SID_BYTES, GENERATION_BYTES)
       const [{ id, key }] = macKeys
       return PREFIX + Buffer.concat([payload, id, mac(key, payload)]).toString('base64url')
     },
@@ -100,6 +111,12 @@ interface MacKey {
 function toMacKey(secret: string): MacKey {
   const key = createSecretKey(secret, 'utf8')
   return { id: createHmac('sha256', key).update('latchkey refresh token key').digest().subarray(0, KEY_ID_BYTES), key }
+}
+
+function readSub(bytes: Buffer): string {
+  if (bytes.length === UUID_BYTES) return formatUuid(bytes.toString('hex'))
+  const end = bytes.indexOf(0)
+  return bytes.toString('latin1', 0, end === -1 ? bytes.length : end)
 }
 
 function formatUuid(hex: string): string {

@@ -130,6 +130,8 @@ export interface SessionStore {
    * SessionStore.revoke}. Throws `Unavailable` when too few replicas confirm. Ends nothing.
    */
   confirmRevoked(sub: string): Promise<void>
+  /** Shows another username for the living sessions of a user. No token changes. */
+  renameUser(sub: string, username: string): Promise<void>
   /** Ends every session of the user except `except`, with the same guarantees as {@link revoke}. */
   revokeAll(sub: string, except?: string): Promise<string[]>
   /**

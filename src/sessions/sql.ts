@@ -189,6 +189,10 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
     // A commit is the confirmation.
     confirmRevoked: async () => {},
 
+    async renameUser(sub, username) {
+      await db.updateTable('sessions').set({ username }).where('sub', '=', sub).execute()
+    },
+
     async revokeAll(sub, except = '') {
       return deleteRows(sql`sub = ${sub} AND sid <> ${except}`)
     },

@@ -10,6 +10,7 @@ export const operations = [
   'revoke',
   'confirmRevoked',
   'revokeAll',
+  'renameUser',
   'revokeClient',
   'clientNotBefore',
   'useOnce',

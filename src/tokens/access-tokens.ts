@@ -1,9 +1,11 @@
 import {
   type AccessTokenClaims,
+  type Actor,
   createAccessTokenCheck,
   TokenError,
   type TokenErrorCode,
 } from '@latchkey/verifier/access-token'
+import type { AccountClaims } from './account-claim-name.js'
 import type { JtiMac } from './jti-mac.js'
 import type { KeyRing, SigningKey, SigningKeys } from './key-ring.js'
 
@@ -36,10 +38,20 @@ export interface AccessTokenInput {
   /** The last authentication of the person, in Unix milliseconds, and its methods (RFC 8176). Omitted for a client. */
   authenticatedAt?: number
   amr?: readonly string[]
+  /** The claims of the account that ACCOUNT_CLAIMS names. */
+  accountClaims?: AccountClaims | undefined
   /** The end of the session in Unix milliseconds. The token expires then at the latest. */
   expiresAt?: number
   /** Unix seconds. `iat` is later than this time. */
   issuedAfter?: number
+}
+
+/** What a token exchange changes. Everything else is as in the subject token. */
+export interface ExchangeInput {
+  clientId: string
+  scope: string
+  audience: string
+  act: Actor
 }
 
 export type CheckedToken =
@@ -53,6 +65,11 @@ export interface AccessTokens {
   readonly audiences: readonly [string, ...string[]]
   /** Issues a JWT access token (RFC 9068 §2). `expiresIn` is its lifetime in seconds. */
   issue(input: AccessTokenInput): { token: string; expiresIn: number }
+  /**
+   * Issues a token with the person, the session and the roles of `subject`, a token that passed {@link check} (RFC 8693 §2.2). It
+   * never outlives `subject`.
+   */
+  exchange(subject: AccessTokenClaims, input: ExchangeInput): { token: string; expiresIn: number }
   /**
    * Checks that this service issued the token, that its audience is one of {@link audiences}, and that it has not expired
    * (RFC 9068 §4). A token that another service signed with a shared key does not pass. The check says nothing about revocation.
@@ -95,8 +112,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
     issuer,
     audiences,
 
-    issue({ sub, sid, clientId, scope, audience, roles, authenticatedAt, amr, ...times }) {
-      const { expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0 } = times
+    issue({ sub, sid, clientId, scope, audience, roles, authenticatedAt, amr, ...rest }) {
+      const { expiresAt = Number.POSITIVE_INFINITY, issuedAfter = 0, accountClaims } = rest
       const iat = Math.max(Math.floor(now() / 1000), issuedAfter + 1)
       const exp = Math.min(iat + Math.floor(accessTtl / 1000), Math.floor(expiresAt / 1000))
       const claims = jtiMac.addJti({
@@ -114,8 +131,20 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         ...(authenticatedAt !== undefined && { auth_time: Math.floor(authenticatedAt / 1000) }),
         // The method `mfa` means that several factors were checked (RFC 8176 §2).
         ...(amr !== undefined && { amr: [...amr], acr: amr.includes('mfa') ? '2' : '1' }),
+        ...accountClaims,
       })
-      return { token: sign(claims, options.ring.keys()[0]), expiresIn: Math.max(0, exp - iat) }
+      return { token: sign(claims, options.ring.signingKey(audience)), expiresIn: Math.max(0, exp - iat) }
+    },
+
+    exchange(subject, { clientId, scope, audience, act }) {
+      const iat = Math.floor(now() / 1000)
+      const exp = Math.min(iat + Math.floor(accessTtl / 1000), subject.exp)
+      // What the subject token says of the person stays, also claims that a later version adds.
+      const claims = { ...subject, aud: audience, exp, iat, client_id: clientId, scope, act }
+      return {
+        token: sign(jtiMac.addJti(claims), options.ring.signingKey(audience)),
+        expiresIn: Math.max(0, exp - iat),
+      }
     },
 
     check(token) {

@@ -22,6 +22,8 @@ export type SigningKeys = readonly [SigningKey, ...SigningKey[]]
 /** Call `keys` for each token, because the keys may change at any time. */
 export interface KeyRing {
   keys(): SigningKeys
+  /** The key that signs tokens for this audience. */
+  signingKey(audience: string): SigningKey
   close(): void
 }
 
@@ -31,7 +33,7 @@ export function createSecretKeyRing(secrets: readonly [string, ...string[]]): Ke
     const verification = sharedSecretKey(secret)
     return { kid: verification.kid, alg: verification.alg, key: secret, verification, publicJwk: undefined }
   }) as unknown as SigningKeys
-  return { keys: () => keys, close() {} }
+  return { keys: () => keys, signingKey: () => keys[0], close() {} }
 }
 
 /** Milliseconds between two reads of the file. Two equal reads in a row put a change into use, so within one second. */
@@ -115,7 +117,7 @@ export function createFileKeyRing(path: string, options: KeyFileOptions): KeyRin
     return keys
   }
 
-  return { keys: current, reread, close: () => clearInterval(timer) }
+  return { keys: current, signingKey: () => current()[0], reread, close: () => clearInterval(timer) }
 }
 
 const textSnapshot = (text: string): Snapshot => ({ text })

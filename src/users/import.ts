@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto'
 import type { Database } from '../database/database.js'
-import { readPasswordHash } from './password-hash.js'
+import type { AccountClaims } from '../tokens/account-claim-name.js'
+import { readAccountClaims, toColumn } from './account-claims.js'
+import { readPasswordHash } from './hash-formats/read-hash.js'
+import { toPhcString } from './keycloak-credential.js'
 import { brokenRoleRule } from './role.js'
+import { isUserId, USER_ID_RULE } from './user-id.js'
 import { brokenUsernameRule, shownUsername, usernameKey, usernameRules, usernameSkeleton } from './username.js'
 
 /** An account of another system. */
@@ -13,6 +17,9 @@ export interface ImportedAccount {
   disabled: boolean
   /** Unix milliseconds; undefined means now. */
   createdAt: number | undefined
+  claims: AccountClaims
+  /** The account must sign in with two factors. */
+  mfaRequired: boolean
 }
 
 /**
@@ -26,35 +33,42 @@ export const importOutcomes: Record<Exclude<ImportOutcome, 'imported' | 'present
   id_taken: 'another account, or a client, has this id',
 }
 
-// Only UUIDs: the id is the `sub` of tokens, and the ids of clients are too.
-const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** Unix seconds: the end of the year 9999, which PostgreSQL and JavaScript both can show. */
 const MAX_TIME = 253_402_300_799
 
 /**
- * Reads an account of an import: `username` and `password_hash`, and optionally `id`, `roles`, `disabled`, `created_at`.
+ * Reads an account of an import: `username` and `password_hash`, and optionally `id`, `roles`, `disabled`, `created_at`,
+ * `claims` and `mfa_required`.
  *
  * @returns the account, or the reason why it is refused. The reason repeats nothing of the hash
  */
 export function readImportedAccount(value: unknown): ImportedAccount | string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not a JSON object'
   const account = value as Record<string, unknown>
-  const { username, password_hash: passwordHash, id, roles = [], disabled = false, created_at: created } = account
+  const { username, password_hash: given, id, roles = [], disabled = false, created_at: created } = account
+  const { mfa_required: mfaRequired } = account
   if ('password' in account) return 'password is not allowed: send its hash as password_hash'
   if (typeof username !== 'string') return 'username is missing, or not a text'
   const nameRule = brokenUsernameRule(username)
   if (nameRule) return usernameRules[nameRule]
-  if (typeof passwordHash !== 'string') return 'password_hash is missing, or not a text'
+  const foreign = foreignExportOf(account)
+  if (given === undefined && foreign) return `it is a line of ${foreign}: docs/accounts.md says how to convert it`
+  const passwordHash = typeof given === 'object' && given !== null ? toPhcString(given) : given
+  if (typeof passwordHash !== 'string')
+    return 'password_hash is missing, or neither a text nor a credential of Keycloak'
   const read = readPasswordHash(passwordHash)
   if (typeof read === 'string') return `password_hash: ${read}`
-  if (id !== undefined && !(typeof id === 'string' && ID.test(id))) return 'id must be a UUID in lower case'
+  if (id !== undefined && !(typeof id === 'string' && isUserId(id))) return USER_ID_RULE
   if (!Array.isArray(roles) || !roles.every((role) => typeof role === 'string')) return 'roles must be a list of texts'
   const roleRule = brokenRoleRule(roles)
   if (roleRule) return `roles: ${roleRule}`
   if (typeof disabled !== 'boolean') return 'disabled must be true or false'
+  if (mfaRequired !== undefined && typeof mfaRequired !== 'boolean') return 'mfa_required must be true or false'
   if (created !== undefined && !(Number.isInteger(created) && Number(created) >= 0 && Number(created) <= MAX_TIME)) {
     return 'created_at must be Unix time in whole seconds'
   }
+  const claims = readAccountClaims(account.claims ?? {})
+  if (typeof claims === 'string') return claims
   return {
     id: id ?? deriveId(username, passwordHash),
     username,
@@ -62,7 +76,16 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
     roles: [...new Set(roles)],
     disabled,
     createdAt: created === undefined ? undefined : Number(created) * 1000,
+    claims,
+    mfaRequired: mfaRequired === true,
   }
+}
+
+/** The system whose export has such a line, to help with the conversion. */
+function foreignExportOf(account: Record<string, unknown>): string | undefined {
+  if ('credentials' in account) return 'the export of Keycloak'
+  if ('passwordHash' in account && 'localId' in account) return 'the export of Firebase'
+  return 'passwordHash' in account ? 'the export of Auth0' : undefined
 }
 
 /**
@@ -111,7 +134,7 @@ async function addAccounts({ db, now }: Database, accounts: readonly ImportedAcc
   const inserted = await db
     .insertInto('users')
     .values(
-      accounts.map(({ id, username, passwordHash, roles, disabled, createdAt }, index) => ({
+      accounts.map(({ id, username, passwordHash, roles, disabled, createdAt, claims, mfaRequired }, index) => ({
         id,
         username: shownUsername(username),
         username_key: keys[index] as string,
@@ -121,6 +144,8 @@ async function addAccounts({ db, now }: Database, accounts: readonly ImportedAcc
         roles: JSON.stringify(roles),
         disabled_at: disabled ? now : null,
         created_at: createdAt ?? now,
+        claims: toColumn(claims),
+        mfa_required: mfaRequired ? 1 : 0,
       })),
     )
     .onConflict((conflict) => conflict.doNothing())

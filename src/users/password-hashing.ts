@@ -2,7 +2,8 @@ import { type Algorithm, hash, type Options } from '@node-rs/argon2'
 import pLimit from 'p-limit'
 import { Unavailable } from '../unavailable.js'
 import { createFairQueue } from './fair-queue.js'
-import { type PasswordHash, readPasswordHash } from './password-hash.js'
+import type { PasswordHash } from './hash-formats/password-hash.js'
+import { readPasswordHash } from './hash-formats/read-hash.js'
 
 export type HashCost = 'full' | 'test'
 

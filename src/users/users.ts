@@ -2,26 +2,16 @@ import { randomUUID } from 'node:crypto'
 import { sql, type UpdateObject } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { Tables, UserRow } from '../database/schema.js'
+import type { AccountClaims } from '../tokens/account-claim-name.js'
+import { fromColumn, toColumn } from './account-claims.js'
+import { type ExportedAccount, exportAccounts } from './export.js'
 import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
 import type { HashingSlot, PasswordHashing } from './password-hashing.js'
+import { renameAccount } from './rename.js'
+import { type NewUser, toUser, type User } from './user.js'
 import { shownUsername, usernameKey, usernameSkeleton } from './username.js'
 
-export interface User {
-  id: string
-  username: string
-  roles: string[]
-  disabled: boolean
-  /** Changes with each change of the password. */
-  passwordVersion: number
-  /** Unix milliseconds. */
-  createdAt: number
-  /** The number of factors besides the password. */
-  factors: number
-  /** Changes with each change of the factors, and of `mfaRequired`. */
-  factorsVersion: number
-  /** The account must sign in with two factors, whatever `MFA` says. */
-  mfaRequired: boolean
-}
+export type { NewUser, User }
 
 export type SignIn = { outcome: 'accepted'; user: User } | { outcome: 'refused'; reason: SignInRefusal; sub?: string }
 export type SignInRefusal = 'unknown_user' | 'wrong_password' | 'disabled'
@@ -34,10 +24,11 @@ export interface SignInCandidate {
 
 /** Functions that take `address` wait for a hashing slot: networks share that queue fairly. */
 export interface Users {
-  /** Creates an account. The caller checked the name and the password against their rules. */
-  create(username: string, password: string, roles?: readonly string[], address?: string): Promise<User | 'taken'>
+  /** Creates an account. The caller checked everything against its rules. `id_taken`: another account or a client has the id. */
+  create(account: NewUser, address?: string): Promise<User | 'taken' | 'id_taken'>
   find(id: string): Promise<User | undefined>
   findByName(username: string): Promise<User | undefined>
+  findClaims(id: string): Promise<AccountClaims | undefined>
   /** A page of the accounts, in the order of their names. */
   list(page: UsersPage): Promise<User[]>
   /** Call this while you hold a hashing slot, before {@link Users.signIn}. */
@@ -45,8 +36,8 @@ export interface Users {
   /** Checks the password. An unknown, a wrong and a disabled sign-in take the same time. */
   signIn(candidate: SignInCandidate, password: string, slot: HashingSlot): Promise<SignIn>
   /**
-   * Whether an accepted sign-in still holds: the account exists and is enabled, its password and its factors are the same, and
-   * it kept all roles of `user`. Call this after you created the session. A change of an account writes the account first and ends its
+   * Whether an accepted sign-in still holds: the account exists and is enabled, its name, its password and its factors are the
+   * same, and it kept all roles of `user`. Call this after you created the session. A change of an account writes the account first and ends its
    * sessions after. So either this call sees the change, or the change sees the session.
    */
   isCurrent(user: User): Promise<boolean>
@@ -62,8 +53,14 @@ export interface Users {
   setPasswordHash(id: string, passwordHash: string): Promise<boolean>
   /** The caller checked the roles. Returns whether the account exists. */
   setRoles(id: string, roles: readonly string[]): Promise<boolean>
+  /** The caller checked the claims. Returns whether the account exists. */
+  setClaims(id: string, claims: AccountClaims): Promise<boolean>
+  /** The caller checked the name. `taken`: another account has it, or a name that looks like it. Rename its sessions after. */
+  rename(id: string, username: string): Promise<User | 'taken' | undefined>
   /** Adds checked accounts of another system, all or none. Returns an outcome for each, in their order. */
   import(accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]>
+  /** Accounts as the import reads them, in the order of their ids, after this id. */
+  export(page: { limit: number; after: string }): Promise<ExportedAccount[]>
   /** Returns whether the account exists. End its sessions with one factor after, not before. */
   setMfaRequired(id: string, isRequired: boolean): Promise<boolean>
   /** Returns whether the account exists. End its sessions after, not before. */
@@ -117,7 +114,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
   })
 
   return {
-    async create(username, password, roles = [], address) {
+    async create({ username, password, id = randomUUID(), roles = [], claims = {} }, address) {
       const slot = await hashing.acquire(address)
       try {
         // Looks for the name first: a name that is taken costs no hash.
@@ -128,10 +125,11 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
           .where((where) => where.or({ username_key: usernameKey(username), username_skeleton: skeleton }))
           .executeTakeFirst()
         if (twin) return 'taken'
+        if (await isIdTaken(id)) return 'id_taken'
         const inserted = await db
           .insertInto('users')
           .values({
-            id: randomUUID(),
+            id,
             username: shownUsername(username),
             username_key: usernameKey(username),
             username_skeleton: skeleton,
@@ -140,6 +138,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
             roles: JSON.stringify(roles),
             disabled_at: null,
             created_at: now,
+            claims: toColumn(claims),
           })
           .onConflict((conflict) => conflict.doNothing())
           .returningAll()
@@ -161,6 +160,11 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     async findByName(username) {
       const found = await findRowByName(username)
       return found && toUser(found)
+    },
+
+    async findClaims(id) {
+      const found = await db.selectFrom('users').select('claims').where('id', '=', id).executeTakeFirst()
+      return found && fromColumn(found.claims)
     },
 
     async list({ limit, after = '', prefix = '', disabled }) {
@@ -196,6 +200,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     async isCurrent(user) {
       const found = await findRow(user.id)
       if (found?.disabled_at !== null || found.password_version !== user.passwordVersion) return false
+      if (found.username !== user.username) return false
       if (found.factors_version !== user.factorsVersion) return false
       const { roles } = toUser(found)
       return user.roles.every((role) => roles.includes(role))
@@ -223,10 +228,18 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     setRoles: (id, roles) => update(id, { roles: JSON.stringify(roles) }),
     setMfaRequired: (id, isRequired) =>
       update(id, { mfa_required: isRequired ? 1 : 0, factors_version: sql<number>`factors_version + 1` }),
+    setClaims: (id, claims) => update(id, { claims: toColumn(claims) }),
+
+    async rename(id, username) {
+      const renamed = await renameAccount(db, id, username)
+      return typeof renamed === 'object' ? toUser(renamed) : renamed
+    },
+
     disable: (id) => update(id, { disabled_at: sql<number>`coalesce(disabled_at, ${now})` }),
     enable: (id) => update(id, { disabled_at: null }),
 
     import: (accounts) => importAccounts(database, accounts),
+    export: (page) => exportAccounts(database, page),
 
     async delete(id) {
       return db.transaction().execute(async (transaction) => {
@@ -244,6 +257,12 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     },
   }
 
+  /** Both ids are the `sub` of tokens, and a service that only reads `sub` must not confuse the two (RFC 9068 §5). */
+  async function isIdTaken(id: string): Promise<boolean> {
+    const client = await db.selectFrom('clients').select('id').where('id', '=', id).executeTakeFirst()
+    return client !== undefined || (await findRow(id)) !== undefined
+  }
+
   async function rehash(found: UserRow, stronger: string): Promise<void> {
     await db
       .updateTable('users')
@@ -252,19 +271,5 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       // Keeps a password that was changed meanwhile.
       .where('password_hash', '=', found.password_hash)
       .execute()
-  }
-}
-
-function toUser(row: UserRow): User {
-  return {
-    id: row.id,
-    username: row.username,
-    roles: JSON.parse(row.roles),
-    disabled: row.disabled_at !== null,
-    passwordVersion: row.password_version,
-    createdAt: row.created_at,
-    factors: row.factors,
-    factorsVersion: row.factors_version,
-    mfaRequired: row.mfa_required === 1,
   }
 }

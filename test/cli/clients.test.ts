@@ -29,6 +29,14 @@ for (const setting of storeCombinations) {
         { id: CLIENT.id, scopes: ['introspect', 'admin'], audiences: [], previous_secret_until: null },
       ],
     })
+    const changed = { scopes: ['introspect', 'a', 'b'], audiences: ['x'], exchange_audiences: ['todo', 'bills'] }
+    t.strictSame(await run('update', 'backend', '--audience', 'x', '--exchange-audiences', 'todo bills'), {
+      id: 'backend',
+      changed: ['audiences', 'exchangeAudiences'],
+    })
+    t.match((await run('list')).clients[0], changed)
+    await run('update', 'backend', '--audience', '', '--exchange-audiences', '')
+    t.match((await run('list')).clients[0], { scopes: changed.scopes, audiences: [], exchange_audiences: [] })
     const last = await run('rotate', 'backend', '--overlap', '0')
     t.equal(last.previous_secret_until, null)
     t.equal(await introspectAs(api, last), 200)
@@ -61,7 +69,7 @@ test('clients create shows the secret once, and an existing client keeps its sec
   const list = await latchkey(['clients', 'list'], env)
   t.match(
     list.stdout,
-    /^ID +SCOPES +AUDIENCES +AUTHENTICATION +CREATED +OLD SECRET UNTIL\nbackend +- +all +secret +\d{4}-\S+Z +-\n$/,
+    /^ID +SCOPES +AUDIENCES +EXCHANGES FOR +AUTHENTICATION +CREATED +OLD SECRET UNTIL\nbackend +- +all +- +secret +\d{4}-\S+Z +-\n$/,
   )
   t.notOk(list.stdout.includes(secret))
 })
@@ -73,6 +81,9 @@ test('clients commands refuse invalid arguments', async (t) => {
     [['create', 'a b'], /ID must be 1 to 64 letters/],
     [['create', 'a', '--scope', 'a"b'], /--scope must be printable ASCII/],
     [['create', 'a', '--audience', 'ü'], /--audience must be printable ASCII/],
+    [['create', 'a', '--exchange-audiences', 'ü'], /--exchange-audiences must be printable ASCII/],
+    [['update', 'nobody', '--scope', 'a'], /there is no client nobody/],
+    [['update', 'nobody'], /nothing to change/],
     [['rotate', 'nobody'], /there is no client nobody/],
     [['rotate', 'nobody', '--overlap', 'soon'], /--overlap: write a duration/],
     [['delete', 'nobody'], /there is no client nobody/],

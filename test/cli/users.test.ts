@@ -76,6 +76,52 @@ for (const setting of storeCombinations) {
   })
 }
 
+for (const setting of storeCombinations) {
+  test(`${setting}: users show, rename and claims take effect in the running service at once`, async (t) => {
+    const env = await environmentOf(t, setting)
+    const { api } = await startServiceWith(t, { ...env, ACCOUNT_CLAIMS: 'tenant' })
+    const shell = operatorEnvironment(env)
+    const made = await latchkey(
+      ['users', 'create', 'ada', '--id', 'auth0|1', '--claims', '{"tenant":"acme"}'],
+      shell,
+      PASSWORD,
+    )
+    t.match(made, { code: 0, stdout: 'The account ada (auth0|1) is created.\n' })
+    const tokens = await api.tokens('ada', PASSWORD)
+    t.match((await api.introspect(tokens.access_token)).body, { sub: 'auth0|1', tenant: 'acme' })
+
+    t.match(await latchkey(['users', 'rename', 'auth0|1', 'Lovelace'], shell), {
+      code: 0,
+      stdout: 'The account Lovelace (auth0|1) has its new name.\n',
+    })
+    t.match((await api.introspect(tokens.access_token)).body, { active: true, username: 'Lovelace' })
+    t.match(await latchkey(['users', 'claims', 'lovelace', '{"tenant":"initech"}', '--json'], shell), {
+      code: 0,
+      json: { id: 'auth0|1', claims: { tenant: 'initech' } },
+    })
+    const { access_token } = (await api.refresh(tokens.refresh_token)).body
+    t.match((await api.introspect(access_token)).body, { tenant: 'initech' })
+    t.match(await latchkey(['users', 'show', 'LOVELACE'], shell), {
+      code: 0,
+      stdout: /claims {3}\{"tenant":"initech"\}\n$/,
+    })
+    t.match((await latchkey(['users', 'show', 'lovelace', '--json'], shell)).json, {
+      username: 'Lovelace',
+      id: 'auth0|1',
+    })
+  })
+}
+
+test('a command refuses a text that is the name of one account and the id of another', async (t) => {
+  const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
+  await latchkey(['users', 'create', 'ada', '--id', 'eve'], env, PASSWORD)
+  await latchkey(['users', 'create', 'eve', '--id', 'ada'], env, PASSWORD)
+  t.match(await latchkey(['users', 'delete', 'ada'], env), { code: 1, stderr: /write id:USER or name:USER\n$/ })
+  t.match((await latchkey(['users', 'show', 'id:ada', '--json'], env)).json, { id: 'ada', username: 'eve' })
+  t.match((await latchkey(['users', 'show', 'name:ada', '--json'], env)).json, { id: 'eve', username: 'ada' })
+  t.match(await latchkey(['users', 'show', 'name:nobody'], env), { code: 1, stderr: /there is no account/ })
+})
+
 test('users commands refuse invalid arguments', async (t) => {
   const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
   t.equal((await latchkey(['users', 'create', 'ada', '--role', 'editor'], env, PASSWORD)).code, 0)
@@ -84,6 +130,11 @@ test('users commands refuse invalid arguments', async (t) => {
     [['create', 'eve', '--role', 'a,b'], PASSWORD, /a role has 1 to 64 characters/],
     [['roles', 'ada', 'a"b'], '', /a role has 1 to 64 characters/],
     [['roles', 'ada', 'ü'], '', /a role has 1 to 64 characters/],
+    [['create', 'eve', '--id', 'a/b'], PASSWORD, /id must have 1 to 64 letters/],
+    [['create', 'eve', '--claims', '{"sub":"x"}'], PASSWORD, /a claim name has/],
+    [['claims', 'ada', 'tenant=acme'], '', /claims must be a JSON object/],
+    [['rename', 'ada', 'a b'], '', /username may only have letters/],
+    [['rename', 'nobody', 'bob'], '', /there is no account "nobody"/],
     [['roles', 'nobody', 'a'], '', /there is no account "nobody"/],
     [['reset-password', 'ada'], 'short', /too short/],
     [['reset-password', 'ada'], '', /the password is empty/],

@@ -37,8 +37,10 @@ for (const [kind, create] of Object.entries(newDatabase)) {
   test(`${kind}: older accounts with names that look alike stay, and a new name cannot look like an existing ASCII name`, async (t) => {
     const url = await create(t)
     const before = await openDatabase(url, () => {})
+    await sql`ALTER TABLE clients DROP COLUMN exchange_audiences`.execute(before.db)
     await sql`DROP INDEX users_by_skeleton`.execute(before.db)
     await sql`ALTER TABLE users DROP COLUMN username_skeleton`.execute(before.db)
+    await sql`ALTER TABLE users DROP COLUMN claims`.execute(before.db)
     await sql`DROP TABLE session_store`.execute(before.db)
     await sql`DROP TABLE trusted_issuers`.execute(before.db)
     await sql`DROP TABLE single_uses`.execute(before.db)
@@ -65,8 +67,8 @@ for (const [kind, create] of Object.entries(newDatabase)) {
 
     await withAccounts({ DATABASE_URL: url }, async (users) => {
       for (const name of names) t.equal((await users.findByName(name))?.id, name)
-      t.equal(await users.create('ægir', PASSWORD), 'taken')
-      t.not(await users.create('bob', PASSWORD), 'taken')
+      t.equal(await users.create({ username: 'ægir', password: PASSWORD }), 'taken')
+      t.not(await users.create({ username: 'bob', password: PASSWORD }), 'taken')
     })
   })
 }

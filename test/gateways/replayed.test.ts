@@ -150,6 +150,7 @@ for (const [name, ask] of Object.entries(SIGNED_IN)) {
             // These headers are always present. A gateway that copies only present headers would leave the caller's
             // own.
             'x-auth-roles': '',
+            'x-auth-act': '',
             'cache-control': 'no-store',
             connection: 'keep-alive',
           })

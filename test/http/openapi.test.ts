@@ -320,6 +320,8 @@ test('real answers match the document', async (t) => {
   await call('GET /admin/users/{id}', 200, byAdmin(), user)
   await call('GET /admin/users/{id}', 404, byAdmin(), '/admin/users/nobody')
   await call('PUT /admin/users/{id}/roles', 204, byAdmin({ json: { roles: 'editor' } }), `${user}/roles`)
+  await call('PUT /admin/users/{id}/claims', 204, byAdmin({ json: { claims: { plan: 'gold' } } }), `${user}/claims`)
+  await call('PUT /admin/users/{id}/username', 200, byAdmin({ json: { username: 'Ada' } }), `${user}/username`)
   await call('POST /admin/users/{id}/password', 204, byAdmin({ json: { password: renewed } }), `${user}/password`)
   await call('POST /admin/users/{id}/disable', 204, byAdmin(), `${user}/disable`)
   await call('POST /admin/users/{id}/enable', 204, byAdmin(), `${user}/enable`)
@@ -346,6 +348,8 @@ test('real answers match the document', async (t) => {
   await call('GET /admin/issuers/{name}', 200, byAdmin(), '/admin/issuers/cluster')
   await call('GET /admin/issuers/{name}', 404, byAdmin(), '/admin/issuers/nobody')
   await call('DELETE /admin/issuers/{name}', 204, byAdmin(), '/admin/issuers/cluster')
+  const changes = byAdmin({ json: { exchange_audiences: ['todo'] } })
+  await call('PATCH /admin/clients/{id}', 200, changes, '/admin/clients/backend')
   await call('POST /admin/clients/{id}/secret', 200, byAdmin(), '/admin/clients/backend/secret')
   await call('DELETE /admin/clients/{id}', 204, byAdmin(), '/admin/clients/backend')
 

@@ -36,7 +36,7 @@ for (const store of accountStores) {
     const { status, body } = await api.signUp('ada', PASSWORD)
     t.match({ status, error: body.error }, { status: 404, error: 'not_found' })
     t.equal((await api.login('ada', PASSWORD)).status, 401)
-    await withAccounts(env, (users) => users.create('ada', PASSWORD))
+    await withAccounts(env, (users) => users.create({ username: 'ada', password: PASSWORD }))
     t.equal((await api.login('ada', PASSWORD)).status, 200)
   })
 

@@ -6,7 +6,6 @@ import { PASSWORD, startService, stores } from '../support/service.js'
 
 /** Restrictions that a standard defines and this service does not support, by their error. */
 const UNSUPPORTED: Record<string, [value: unknown, error: string]> = {
-  resource: ['https://bills.test', 'invalid_target'],
   authorization_details: ['[{"type":"payment","actions":["read"]}]', 'invalid_authorization_details'],
   dpop_jkt: ['NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs', 'invalid_request'],
   cnf: ['{"jkt":"x"}', 'invalid_request'],
@@ -89,7 +88,7 @@ test('a restriction under a misspelled name or in the address is refused, never 
     for (const parameter of MISSPELT) {
       const answer = await api.call(path, { json: { ...form, [parameter]: 'todo:read' }, headers })
       t.match(answer, { status: 400, body: { error: 'invalid_request' } }, `${name}: ${parameter}`)
-      t.match(answer.body.error_description, /: write (scope|audience)$/)
+      t.match(answer.body.error_description, /: write (scope|audience|resource)$/)
     }
     for (const parameter of ['scope', 'audience', 'resource', 'scopes', 'claims']) {
       const answer = await api.call(`${path}?${parameter}=todo`, { form, headers })

@@ -4,22 +4,39 @@ import { type Test, test } from 'tap'
 import { basicAuthorization, type Credentials, createClient } from '../support/clients.js'
 import { environment, PASSWORD, type SpawnedService, spawnService, stores } from '../support/service.js'
 
-// Both libraries as published, each with discovery, client credentials, refresh, introspection and revocation. The only
-// loosened option allows plain http on loopback.
+// Both libraries as published, each with discovery, client credentials, refresh, token exchange, introspection and revocation.
+// The only loosened option allows plain http on loopback.
+
+/** The parameters of an exchange, as the documentation of a library's users has them. */
+const exchangeOf = (subject_token: string) => ({
+  subject_token,
+  subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+  audience: 'todo',
+  scope: 'todo:read',
+})
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
+const EXCHANGED = {
+  token_type: 'bearer',
+  issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+  scope: 'todo:read',
+}
 
 const methods = ['client_secret_basic', 'client_secret_post'] as const
 type Method = (typeof methods)[number]
 
 for (const store of stores) {
-  test(`${store}: standard clients complete discovery, client credentials, refresh, introspection and revocation`, async (t) => {
+  test(`${store}: standard clients complete discovery, client credentials, refresh, token exchange, introspection and revocation`, async (t) => {
     // The issuer is the address of the service, because clients compare the two.
-    const { ISSUER: _, ...env } = await environment(t, store)
+    const { ISSUER: _, ...env } = await environment(t, store, { AUDIENCE: 'web,todo' })
     const service = await spawnService(t, env)
     const issuer = new URL(service.api.url.replace('127.0.0.1', 'localhost'))
     await service.api.signUp('ada', PASSWORD)
 
     for (const method of methods) {
-      const client = await createClient(env, method, { scopes: ['introspect', 'todo:read', 'todo:write'] })
+      const client = await createClient(env, method, {
+        scopes: ['introspect', 'todo:read', 'todo:write'],
+        exchangeAudiences: ['todo'],
+      })
       await t.test(`oauth4webapi, ${method}`, (t) => useOauth4webapi(t, service, issuer, client, method))
       await t.test(`openid-client, ${method}`, (t) => useOpenidClient(t, service, issuer, client, method))
     }
@@ -71,10 +88,26 @@ async function useOauth4webapi(
   t.match(refreshed, { token_type: 'bearer', scope: 'todo:read', refresh_token: /^lkr_/ })
   t.match(await introspect(refreshed.access_token), { active: true, username: 'ada', client_id: id })
 
+  const exchanged = await oauth.processGenericTokenEndpointResponse(
+    server,
+    client,
+    await oauth.genericTokenEndpointRequest(
+      server,
+      client,
+      own,
+      TOKEN_EXCHANGE,
+      exchangeOf(refreshed.access_token),
+      loopback,
+    ),
+  )
+  t.match(exchanged, EXCHANGED)
+  t.match(await introspect(exchanged.access_token), { active: true, username: 'ada', aud: 'todo', act: { sub: id } })
+
   for (const token of [granted.access_token, refreshed.access_token]) {
     await oauth.processRevocationResponse(await oauth.revocationRequest(server, client, own, token, loopback))
     t.strictSame(await introspect(token), { active: false })
   }
+  t.strictSame(await introspect(exchanged.access_token), { active: false }, 'it ends with the session')
   t.match(await failureOf(refresh(refreshed.refresh_token as string)), { error: 'invalid_grant', status: 400 })
   t.match(await failureOf(introspect(granted.access_token, oauth.ClientSecretBasic('wrong'))), {
     name: 'WWWAuthenticateChallengeError',
@@ -101,17 +134,22 @@ async function useOpenidClient(
   t.match(await openid.tokenIntrospection(config, granted.access_token), { active: true, sub: id, client_id: id })
 
   const signedIn = await api.call('/login', {
-    form: { username: 'ada', password: PASSWORD },
+    form: { username: 'ada', password: PASSWORD, scope: 'todo:read todo:write' },
     headers: basicAuthorization({ id, secret }),
   })
   const refreshed = await openid.refreshTokenGrant(config, signedIn.body.refresh_token)
   t.match(refreshed, { token_type: 'bearer', refresh_token: /^lkr_/ })
   t.match(await openid.tokenIntrospection(config, refreshed.access_token), { active: true, username: 'ada' })
 
+  const exchanged = await openid.genericGrantRequest(config, TOKEN_EXCHANGE, exchangeOf(refreshed.access_token))
+  t.match(exchanged, EXCHANGED)
+  const told = await openid.tokenIntrospection(config, exchanged.access_token)
+  t.match(told, { active: true, username: 'ada', client_id: id, act: { sub: id } })
+
   // The second token ends its whole session, with the access token.
   await openid.tokenRevocation(config, granted.access_token)
   await openid.tokenRevocation(config, refreshed.refresh_token as string)
-  for (const token of [granted.access_token, refreshed.access_token]) {
+  for (const token of [granted.access_token, refreshed.access_token, exchanged.access_token]) {
     t.strictSame(await openid.tokenIntrospection(config, token), { active: false })
   }
   t.match(await failureOf(openid.refreshTokenGrant(config, refreshed.refresh_token as string)), {

@@ -1,6 +1,7 @@
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { test } from 'tap'
+import { TOKEN_EXCHANGE } from '../../schemas/token.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { algorithms, keyFileSettings, makeKey, publicJwk, writeKeyFile } from '../support/keys.js'
 import { CLIENT, PASSWORD, startService } from '../support/service.js'
@@ -22,7 +23,7 @@ test('metadata follows RFC 8414 under both names, and its addresses exist', asyn
       revocation_feed_endpoint: 'https://auth.example.com/revocations',
       jwks_uri: 'https://auth.example.com/.well-known/jwks.json',
       response_types_supported: [],
-      grant_types_supported: ['client_credentials', 'refresh_token'],
+      grant_types_supported: ['client_credentials', 'refresh_token', TOKEN_EXCHANGE],
       acr_values_supported: ['1', '2'],
       token_endpoint_auth_methods_supported: methods,
       introspection_endpoint_auth_methods_supported: methods,

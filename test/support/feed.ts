@@ -1,5 +1,10 @@
+import { feedKey } from '@latchkey/verifier/redis-keys'
+import { Redis } from 'ioredis'
+import { sql } from 'kysely'
+import { openDatabase } from '../../src/database/open.js'
 import type { Answer, Api } from './api.js'
 import { basicAuthorization, type Credentials } from './clients.js'
+import type { Environment } from './service.js'
 
 export interface FeedAnswer {
   feed: string
@@ -35,10 +40,10 @@ export class Feed {
 
   constructor(private readonly api: Api) {}
 
-  /** One answer. */
-  async read(wait = 0): Promise<FeedAnswer> {
+  /** Reads one answer, also from another instance. */
+  async read(wait = 0, api = this.api): Promise<FeedAnswer> {
     const sent = performance.now()
-    const { status, body, text } = await getRevocations(this.api, {
+    const { status, body, text } = await getRevocations(api, {
       ...(this.cursor !== undefined && { after: this.cursor }),
       wait,
     })
@@ -62,9 +67,37 @@ export class Feed {
     return answer
   }
 
-  /** Answers until there is no more. */
+  /** Reads until there is no more. */
   async readAll(): Promise<this> {
     while ((await this.read()).more || this.cursor === undefined);
     return this
   }
 }
+
+/** Adds entries to the feed as if this many sessions had ended now. */
+export async function seedRevocations({ DATABASE_URL, REDIS_URL }: Environment, count: number): Promise<void> {
+  if (REDIS_URL !== undefined) {
+    const redis = new Redis(REDIS_URL)
+    for (let from = 1; from <= count; from += SEED_BATCH) {
+      const to = Math.min(count, from + SEED_BATCH - 1)
+      await redis.eval(SEED_LUA, 1, feedKey, from, to)
+    }
+    redis.disconnect()
+    return
+  }
+  const database = await openDatabase(DATABASE_URL as string, () => {})
+  for (let from = 1; from <= count; from += SEED_BATCH) {
+    const to = Math.min(count, from + SEED_BATCH - 1)
+    await sql`
+      WITH RECURSIVE each(i) AS (SELECT ${sql.lit(from)} UNION ALL SELECT i + 1 FROM each WHERE i < ${sql.lit(to)})
+      INSERT INTO revocations (position, ended_at, sid)
+        SELECT position + i - ${sql.lit(from - 1)}, ${database.now}, 'seeded-0123456789-' || i
+        FROM each, revocation_feed`.execute(database.db)
+    await sql`UPDATE revocation_feed SET position = position + ${sql.lit(to - from + 1)}`.execute(database.db)
+  }
+  await database.close()
+}
+
+const SEED_BATCH = 5000
+const SEED_LUA = `
+  for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do redis.call('XADD', KEYS[1], '*', 'sid', 'seeded-0123456789-' .. i) end`

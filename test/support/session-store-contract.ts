@@ -343,6 +343,25 @@ export function sessionContract(store: Store): void {
     t.ok((await sessions.clientNotBefore('another')) < now + 60)
   })
 
+  test(`${store}: a renamed user's living sessions show the new name, and an ended session stays ended`, async (t) => {
+    const { sessions } = await openStore(t, store)
+    const sub = newUserId()
+    const first = newSession(sub, { username: 'é'.repeat(127) })
+    const second = newSession(sub)
+    const other = newSession(newUserId())
+    for (const session of [first, second, other]) await sessions.create(session)
+    await sessions.revoke(sub, [second.sid])
+    for (const name of ['ada.lovelace', 'x'.repeat(254), 'x'.repeat(126), 'x'.repeat(63), 'x', '名'.repeat(254)]) {
+      await sessions.renameUser(sub, name)
+      t.equal(await sessions.findUsername(sub, first.sid), name)
+      t.match(await sessions.list(sub), [{ sid: first.sid, username: name, deviceName: 'phone' }])
+    }
+    t.equal(await sessions.findUsername(sub, second.sid), undefined)
+    t.equal(await sessions.findUsername(other.sub, other.sid), 'ada')
+    await sessions.renameUser(newUserId(), 'nobody')
+    t.match(await presentGeneration(sessions, sub, first.sid, 0), { outcome: 'rotated' })
+  })
+
   test(`${store}: something is used once, on any replica and in any race, and never after its deadline`, async (t) => {
     const { sessions, replica } = await openStore(t, store)
     const other = await replica()

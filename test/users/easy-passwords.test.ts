@@ -22,7 +22,7 @@ const EASY: [password: string, rule: RegExp][] = [
   ['a'.repeat(256), /repeats itself/],
   ['hgfdsasdfghjkl;lk', /a row of keys/],
   ['ada.lovelace2026', /the user name, or made of it/],
-  ['Lovelace.Lovelace', /the user name, or made of it|repeats itself/],
+  ['LovelaceLovelace', /the user name, or made of it|repeats itself/],
   ['ada.lovelace@example.com', /the user name, or made of it/],
 ]
 

@@ -56,6 +56,8 @@ test('a genuine token returns its claims, in every spelling of its header', asyn
   t.strictSame(check(forger.token({ header: { kid, typ, alg } })), claims)
   t.strictSame(check(forger.withHeader({ typ: 'application/at+jwt' })), claims)
   t.strictSame(check(forger.withClaims({ roles: ['a', 'b'] })), { ...claims, roles: ['a', 'b'] })
+  const act = { sub: 'd', act: { sub: 'c', act: { sub: 'b', act: { sub: 'a' } } } }
+  t.strictSame(check(forger.withClaims({ act })), { ...claims, act })
   const { sid: _, ...own } = { ...claims, sub: 'todo', client_id: 'todo' }
   t.strictSame(check(forger.token({ claims: own })), own, 'a client’s own has no session')
   t.strictSame(check(forger.withClaims({ nbf: now, scope: '' })), { ...claims, nbf: now, scope: '' })

@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier } from '@latchkey/verifier'
 import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
 import { test } from 'tap'
+import { createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
+import { exchange } from '../support/exchange.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { JWT_SECRET } from '../support/service.js'
@@ -43,6 +45,27 @@ test('each of ten followers hears of a revocation at once', async (t) => {
   }
   // `npm run bench` measures the milliseconds.
   await eventually(all)
+})
+
+test('an exchanged token ends at each follower with the sign-out, within the bound of the own token, and names its actors', async (t) => {
+  const { redis, service, signIn } = await startVerifierSetup(t, { AUDIENCE: `${ISSUER},todo` })
+  const follower = createVerifier({
+    issuer: ISSUER,
+    audience: [ISSUER, 'todo'],
+    keys: { secrets: [JWT_SECRET] },
+    revocation: { mode: 'follow', redis: redis.url },
+  })
+  t.teardown(() => follower.close())
+  await follower.ready()
+  const gateway = await createClient(service.env, 'gateway', { exchangeAudiences: ['todo'] })
+  const { access_token, sid } = await signIn()
+  const { body } = await exchange(service.api, gateway, access_token, { audience: 'todo' })
+  const claims = await follower.verify(body.access_token)
+  t.match(claims, { aud: 'todo', sid, act: { sub: 'gateway' } })
+
+  await service.api.logout(access_token)
+  const both = async () => [await verdict(follower, access_token), await verdict(follower, body.access_token)]
+  t.ok((await eventually(async () => (await both()).every((answer) => answer === 'revoked'))) < 900)
 })
 
 test('a follower that starts later knows the earlier revocations', async (t) => {

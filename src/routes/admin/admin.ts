@@ -6,9 +6,11 @@ import type { AdminDependencies } from './dependencies.js'
 import { issuersRoutes } from './issuers.js'
 import { sessionsRoutes } from './sessions.js'
 import { userRoutes } from './user.js'
+import { setClaimsRoute } from './user-claims.js'
 import { userFactorsRoutes } from './user-factors.js'
 import { resetPasswordRoute } from './user-password.js'
 import { setRolesRoute } from './user-roles.js'
+import { renameRoute } from './user-username.js'
 import { usersRoutes } from './users.js'
 
 /** `/admin/…`: accounts, clients, trusted issuers and sessions, for clients with the scope `admin`. */
@@ -22,6 +24,8 @@ export const admin: FastifyPluginAsync<AdminDependencies> = async (app, dependen
   await app.register(userRoutes, dependencies)
   await app.register(resetPasswordRoute, dependencies)
   await app.register(setRolesRoute, dependencies)
+  await app.register(renameRoute, dependencies)
+  await app.register(setClaimsRoute, dependencies)
   await app.register(userFactorsRoutes, dependencies)
   await app.register(clientsRoutes, dependencies)
   await app.register(clientRoutes, dependencies)

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ChangeClient, DeleteClient, ReadClient, RotateSecret } from '../../../schemas/admin/client.js'
-import { generateClientSecret } from '../../clients/clients.js'
+import { type ClientPermissions, generateClientSecret } from '../../clients/clients.js'
 import { duration } from '../../config/duration.js'
 import { refusal } from '../../http/errors.js'
 import { deleteClient } from '../../lifecycle/clients.js'
@@ -8,6 +8,7 @@ import { callingClient } from '../guards/caller.js'
 import { parseProof, refuseBinding } from './client-proof.js'
 import { clientBody } from './clients.js'
 import type { AdminDependencies } from './dependencies.js'
+import { parseList } from './parse-list.js'
 
 /** `GET`, `PATCH` and `DELETE /admin/clients/:id`, `POST /admin/clients/:id/secret`: one client. */
 export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
@@ -22,9 +23,19 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async 
   app.patch('/admin/clients/:id', { schema: ChangeClient }, async (request) => {
     const { id: by } = callingClient(request)
     const { id } = request.params
-    const change = parseProof(request.body, production)
+    const { scopes, audiences, exchange_audiences: exchangeAudiences, ...proof } = request.body
+    const change = parseProof(proof, production)
+    const permissions: Partial<ClientPermissions> = {
+      ...(scopes !== undefined && { scopes: parseList(scopes) }),
+      ...(audiences !== undefined && { audiences: parseList(audiences) }),
+      ...(exchangeAudiences !== undefined && { exchangeAudiences: parseList(exchangeAudiences) }),
+    }
+    const changesProof = Object.keys(change).length > 0
+    if (!changesProof && Object.keys(permissions).length === 0) {
+      throw refusal.invalidRequest('nothing to change: send scopes, audiences, exchange_audiences, or a proof')
+    }
 
-    const outcome = await clients.changeProof(id, change)
+    const outcome = changesProof ? await clients.changeProof(id, change) : 'unchanged'
     switch (outcome) {
       case 'unknown_client':
         throw refusal.noSuch('client')
@@ -37,6 +48,12 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async 
         return refuseBinding(outcome)
       case 'changed':
         audit(request, { event: 'client.proof_changed', client: id, proof: Object.keys(change), by })
+        break
+      case 'unchanged':
+    }
+    if (Object.keys(permissions).length > 0) {
+      if (!(await clients.changePermissions(id, permissions))) throw refusal.noSuch('client')
+      audit(request, { event: 'client.updated', client: id, ...permissions, by })
     }
     const client = await clients.read(id)
     if (!client) throw refusal.noSuch('client')

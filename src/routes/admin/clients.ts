@@ -22,6 +22,7 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async
     if (!isClientId(id))
       throw refusal.invalidRequest('id must not be latchkey, which is the service itself: choose another')
     const [scopes, audiences] = [parseList(request.body.scopes), parseList(request.body.audiences)]
+    const permissions = { scopes, audiences, exchangeAudiences: parseList(request.body.exchange_audiences) }
     const { jwks, jwksUri, binding } = parseProof({ ...request.body }, production)
     const hasProof = jwks != null || jwksUri != null || binding != null
     if (!hasProof && request.body.secret === false) {
@@ -38,11 +39,11 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async
         ...(jwksUri && { jwksUri }),
         ...(binding && { binding }),
       },
-      { scopes, audiences },
+      permissions,
     )
     if (outcome === 'id_taken') throw refusal.clientIdTaken()
     if (outcome !== 'created') return refuseBinding(outcome)
-    audit(request, { event: 'client.created', client: id, scopes, audiences, by })
+    audit(request, { event: 'client.created', client: id, ...permissions, by })
     const client = await clients.read(id)
     // Another administrator may have deleted the client just now.
     if (!client) throw refusal.unavailable()
@@ -56,6 +57,7 @@ export function clientBody(client: ListedClient) {
     id: client.id,
     scopes: [...client.scopes],
     audiences: [...client.audiences],
+    exchange_audiences: [...client.exchangeAudiences],
     created_at: Math.floor(client.createdAt / 1000),
     previous_secret_until: previousSecretUntil === undefined ? null : Math.floor(previousSecretUntil / 1000),
     has_secret: client.hasSecret,

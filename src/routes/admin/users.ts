@@ -4,11 +4,13 @@ import { refusal } from '../../http/errors.js'
 import { readImportedAccount } from '../../users/import.js'
 import { brokenPasswordRule, passwordRuleText } from '../../users/password-rules.js'
 import { brokenRoleRule } from '../../users/role.js'
+import { isUserId, USER_ID_RULE } from '../../users/user-id.js'
 import { brokenUsernameRule, usernameRules } from '../../users/username.js'
-import type { User } from '../../users/users.js'
+import type { NewUser, User } from '../../users/users.js'
 import { callingClient } from '../guards/caller.js'
 import type { AdminDependencies } from './dependencies.js'
 import { parseList } from './parse-list.js'
+import { readClaims } from './user-claims.js'
 
 /** `GET /admin/users`, `POST /admin/users`: list and create accounts. */
 export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
@@ -34,37 +36,42 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (
 
   app.post('/admin/users', { schema: CreateUser }, async (request, reply) => {
     const { id: by } = callingClient(request)
-    const { username, password, password_hash: passwordHash } = request.body
+    const { username, password, password_hash: passwordHash, id } = request.body
     const roles = parseList(request.body.roles)
+    const claims = readClaims(request.body.claims ?? {})
     if ((password === undefined) === (passwordHash === undefined)) {
       throw refusal.invalidRequest('send either password or password_hash')
     }
 
     const user =
       password === undefined
-        ? await importOne(username, passwordHash, roles)
-        : await create(username, password, roles, request.ip)
+        ? await importOne({ username, password_hash: passwordHash, roles, id, claims })
+        : await create({ username, password, roles, id, claims }, request.ip)
 
     audit(request, { event: 'user.created', sub: user.id, by })
     return reply.code(201).send(userBody(user))
   })
 
-  async function create(username: string, password: string, roles: string[], address: string): Promise<User> {
+  async function create(account: NewUser, address: string): Promise<User> {
+    const { username, password, roles = [], id } = account
     const usernameRule = brokenUsernameRule(username)
     if (usernameRule) throw refusal.invalidRequest(usernameRules[usernameRule])
     const roleRule = brokenRoleRule(roles)
     if (roleRule) throw refusal.invalidRequest(roleRule)
     const passwordRule = await brokenPasswordRule(password, { username, minLength })
     if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
-    const user = await users.create(username, password, roles, address)
+    if (id !== undefined && !isUserId(id)) throw refusal.invalidRequest(USER_ID_RULE)
+    const user = await users.create(account, address)
+    if (user === 'id_taken') throw refusal.userIdTaken()
     if (user === 'taken') throw refusal.usernameTaken()
     return user
   }
 
-  async function importOne(username: string, passwordHash: string | undefined, roles: string[]): Promise<User> {
-    const account = readImportedAccount({ username, password_hash: passwordHash, roles })
+  async function importOne(line: object): Promise<User> {
+    const account = readImportedAccount(line)
     if (typeof account === 'string') throw refusal.invalidRequest(account)
     const [outcome] = await users.import([account])
+    if (outcome === 'id_taken') throw refusal.userIdTaken()
     const user = outcome === 'imported' ? await users.find(account.id) : undefined
     if (!user) throw refusal.usernameTaken()
     return user
@@ -81,6 +88,6 @@ function readCursor(cursor: string): string {
   return username
 }
 
-export function userBody({ id, username, roles, disabled, createdAt }: User) {
-  return { id, username, roles, disabled, created_at: Math.floor(createdAt / 1000) }
+export function userBody({ id, username, roles, disabled, createdAt, claims }: User) {
+  return { id, username, roles, disabled, created_at: Math.floor(createdAt / 1000), claims: { ...claims } }
 }

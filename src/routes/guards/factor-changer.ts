@@ -6,7 +6,7 @@ import type { Tickets } from '../../tickets/tickets.js'
 import type { User, Users } from '../../users/users.js'
 import { bearerToken } from './bearer.js'
 import type { FactorChanger } from './caller.js'
-import { type LiveTokenDependencies, requireLiveToken, requireOwnAudience } from './live-token.js'
+import { type LiveTokenDependencies, requireLiveToken, requireOwnToken } from './live-token.js'
 
 export interface FactorChangerDependencies extends LiveTokenDependencies {
   users: Users
@@ -47,9 +47,9 @@ export function requireFactorChanger(
 
   async function recentlyAuthenticated(request: FastifyRequest): Promise<FactorChanger> {
     const { claims } = await requireLiveToken(request, dependencies)
-    const { sub, sid, aud, auth_time: authTime = 0 } = claims
+    const { sub, sid, auth_time: authTime = 0 } = claims
     if (sid === undefined) throw refusal.invalidToken()
-    requireOwnAudience(aud, dependencies.tokens)
+    requireOwnToken(claims, dependencies.tokens)
     const user = await dependencies.users.find(sub)
     if (!user) throw refusal.invalidToken()
     const demand = { maxAge: MAX_AGE, ...((await hadFactorAt(user, authTime)) && { acr: '2' as const }) }

@@ -55,22 +55,33 @@ export async function requireLiveToken(
 
 /**
  * `preValidation` hook: a person calls, with a live token for this service. Otherwise the answer is 401. A client's own token
- * does not belong to a person. A service must not use a token for its own audience to act here in the person's name: such a
- * token can only end its own session.
+ * does not belong to a person. A service must not act here in the person's name. So a token for the audience of a service, and
+ * every token that a client got by exchange, can only end its own session.
  */
 export function requirePerson(dependencies: LiveTokenDependencies): (request: FastifyRequest) => Promise<void> {
   return async (request) => {
-    const { sub, sid, aud } = (await requireLiveToken(request, dependencies)).claims
+    const { claims } = await requireLiveToken(request, dependencies)
+    const { sub, sid } = claims
     if (sid === undefined) throw refusal.invalidToken()
-    requireOwnAudience(aud, dependencies.tokens)
+    requireOwnToken(claims, dependencies.tokens)
     request.person = { sub, sid }
   }
 }
 
+/** Guard: the person holds the token, not a client that acts for them. Otherwise the answer is 401. */
+export function refuseExchangedToken({ act }: AccessTokenClaims): void {
+  if (act !== undefined) throw refusal.exchangedToken()
+}
+
 /**
- * Guard: a person's token is for this service, or for the default audience, which a sign-in without `audience` gets. So a
- * service of the default audience is trusted with the devices of its people.
+ * Guard: the person holds the token, not a client that acts for them, and it is for this service, or for the default audience,
+ * which a sign-in without `audience` gets. So a service of the default audience is trusted with the devices of its people.
  */
-export function requireOwnAudience(aud: string, { issuer, audiences: [defaultAudience] }: AccessTokens): void {
+export function requireOwnToken(
+  claims: AccessTokenClaims,
+  { issuer, audiences: [defaultAudience] }: AccessTokens,
+): void {
+  refuseExchangedToken(claims)
+  const { aud } = claims
   if (aud !== issuer && aud !== defaultAudience) throw refusal.wrongAudience([defaultAudience, issuer])
 }

@@ -2,15 +2,15 @@ import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import type { FastifyRequest } from 'fastify'
 import type { Audit } from '../../audit.js'
 import { RESERVED_SCOPES } from '../../clients/clients.js'
+import { type AudienceParameters, requestedAudience } from '../../grants/requested-audience.js'
 import { refusal } from '../../http/errors.js'
 import { parseScope } from '../../scope.js'
 import type { Session } from '../../sessions/session.js'
 import { authenticateClient, presentsClient } from './client.js'
 import type { LiveTokenDependencies } from './live-token.js'
 
-interface SessionFields {
+interface SessionFields extends AudienceParameters {
   scope?: string
-  audience?: string
   device_name?: string
 }
 
@@ -21,7 +21,8 @@ export async function readSessionRequest(
   dependencies: LiveTokenDependencies & { audit: Audit },
 ): Promise<Pick<Session, 'clientId' | 'scope' | 'audience' | 'deviceName'>> {
   const { audiences } = dependencies.tokens
-  const { scope = '', audience = audiences[0], device_name: deviceName = null } = body
+  const { scope = '', device_name: deviceName = null } = body
+  const audience = requestedAudience(body) ?? audiences[0]
   if (parseScope(scope).some((item) => RESERVED_SCOPES.has(item))) {
     throw refusal.invalidScope(
       `scope has one of ${[...RESERVED_SCOPES].join(', ')}: only clients may have these scopes`,

@@ -31,7 +31,7 @@ const PIECE_LENGTH = 63
 export function toFields(session: NewSession): (string | Buffer)[] {
   const { username, clientId, scope, audience, roles, amr } = session
   return [
-    ...split('un', Buffer.from(username)),
+    ...toUsernameFields(username),
     ...(clientId === FIRST_PARTY_CLIENT_ID ? [] : ['c', clientId]),
     ...split('s', Buffer.from(scope)),
     ...split('a', Buffer.from(audience)),
@@ -40,6 +40,8 @@ export function toFields(session: NewSession): (string | Buffer)[] {
     ...(amr.join(' ') === 'pwd' ? [] : ['m', amr.join(' ')]),
   ]
 }
+
+export const toUsernameFields = (username: string) => split('un', Buffer.from(username))
 
 /** Splits a value at bytes, even within a character: `join` joins the pieces before it decodes them. */
 function split(name: string, value: Buffer): (string | Buffer)[] {

@@ -10,6 +10,7 @@ export const scripts = {
   lkRotate: { lua: lua('rotate') },
   lkReauthenticate: { lua: lua('reauthenticate'), numberOfKeys: 2 },
   lkRevokeSessions: { lua: lua('revoke-sessions') },
+  lkRename: { lua: lua('rename') },
   lkFindUsernames: { lua: lua('find-usernames') },
   lkPublishRevocation: { lua: lua('publish-revocation'), numberOfKeys: 2 },
   lkUseOnce: { lua: lua('use-once'), numberOfKeys: 1 },
@@ -30,6 +31,7 @@ interface ScriptCommands {
   lkReauthenticate(session: string, index: string, sid: string, ttl: number, amr: string): Promise<number>
   lkRevokeSessions(keys: number, ...args: string[]): Promise<string[]>
   lkFindUsernames(keys: number, ...sessions: string[]): Promise<(string | null)[]>
+  lkRename(keys: number, ...args: (string | Buffer)[]): Promise<number>
   lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
   lkUseOnce(key: string, deadline: number, kept: number): Promise<number>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>

@@ -23,7 +23,7 @@ import { batchPerTick } from './batch-per-tick.js'
 import { commandTimeout, isCluster, type RedisClient } from './client.js'
 import { countSessions } from './count-sessions.js'
 import { readRedisFeed } from './feed.js'
-import { toFields, toRotation, toSession } from './fields.js'
+import { toFields, toRotation, toSession, toUsernameFields } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
 import { defineScripts, scripts } from './scripts.js'
@@ -202,6 +202,12 @@ export function createRedisSessions(
     revoke: (sub, sids) => mapErrors(() => revoke(sub, sids)),
 
     confirmRevoked: (sub) => mapErrors(() => confirmRevoked(sub)),
+
+    renameUser: (sub, username) =>
+      mapErrors(async () => {
+        const keys = (await redis.zrange(sessionIndexKey(sub), '0', '-1')).map((sid) => sessionKey(sub, sid))
+        if (keys.length > 0) await redis.lkRename(keys.length, ...keys, ...toUsernameFields(username))
+      }),
 
     revokeAll: (sub, except) =>
       mapErrors(async () => {

@@ -7,6 +7,8 @@ import { PASSWORD, startService, stores } from '../../support/service.js'
 function bodyOf(path: string): object {
   if (path === '/admin/users') return { username: 'bob', password: PASSWORD }
   if (path === '/admin/clients') return { id: 'backend' }
+  if (path.endsWith('/username')) return { username: 'bob' }
+  if (path.endsWith('/claims')) return { claims: {} }
   if (path === '/admin/issuers') return { name: 'cluster', issuer: 'https://cluster.test' }
   if (path.endsWith('/mfa')) return { required: true }
   if (path.endsWith('/roles')) return { roles: ['editor'] }
@@ -61,7 +63,7 @@ test('every admin route refuses an unknown member of a body and names it', async
   const refused = await admin('POST', '/users', { json: made })
   t.equal(
     refused.body.error_description,
-    '"role" is unknown: send username, password, password_hash, roles, client_id, client_secret, ' +
+    '"role" is unknown: send username, password, password_hash, roles, id, claims, client_id, client_secret, ' +
       'client_assertion_type, client_assertion',
   )
   t.equal(await api.isActive(tokens.access_token), true, 'and nothing was done')

@@ -22,6 +22,7 @@ for (const store of stores) {
       roles: ['editor', 'reviewer'],
       disabled: false,
       created_at: made.body.created_at,
+      claims: {},
     })
     t.strictSame((await admin('GET', `/users/${id}`)).body, made.body)
     const tokens = await api.tokens('ada', PASSWORD)

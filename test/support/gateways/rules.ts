@@ -36,6 +36,7 @@ const IDENTITY = [
   'x-auth-time',
   'x-auth-amr',
   'x-auth-acr',
+  'x-auth-act',
 ]
 
 /** Every spelling of `/admin/x` that some application reads as this address. */

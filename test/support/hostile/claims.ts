@@ -172,6 +172,21 @@ export function hostileClaims(forger: Forger): HostileToken[] {
   ]) {
     j22(`roles is ${JSON.stringify(roles)}`, forger.withClaims({ roles }))
   }
+  const five = { sub: 'a', act: { sub: 'b', act: { sub: 'c', act: { sub: 'd', act: { sub: 'e' } } } } }
+  for (const act of [
+    'gateway',
+    null,
+    true,
+    [],
+    [{ sub: 'a' }],
+    {},
+    { sub: 1 },
+    { sub: 'a b' },
+    { sub: 'a', act: 1 },
+    five,
+  ]) {
+    j22(`act is ${JSON.stringify(act)}`, forger.withClaims({ act }))
+  }
 
   const j23 = as('J23', 'unsupported_header')
   j23('no typ', forger.token({ header: withoutMember(header, 'typ') }))

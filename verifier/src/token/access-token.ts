@@ -12,7 +12,14 @@ export {
   describeDemand,
   meetsAuthentication,
 } from './authentication.js'
-export { type AccessTokenClaims, CLOCK_LEEWAY, FIRST_PARTY_CLIENT_ID, MAX_LIFETIME } from './claims.js'
+export {
+  type AccessTokenClaims,
+  type Actor,
+  CLOCK_LEEWAY,
+  FIRST_PARTY_CLIENT_ID,
+  MAX_ACTORS,
+  MAX_LIFETIME,
+} from './claims.js'
 export { MAX_TOKEN_LENGTH } from './header.js'
 export type { VerificationKey } from './jwk.js'
 export { TokenError, type TokenErrorCode } from './token-error.js'
@@ -47,6 +54,11 @@ export interface AccessTokenCheckOptions {
   now?: () => number
 }
 
+interface KeyCheck {
+  key: VerificationKey
+  check: SignatureCheck
+}
+
 const MAX_CACHED_HEADERS = 64
 
 /**
@@ -62,9 +74,9 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
   if (!Array.isArray(options.audiences)) throw new TypeError('audiences must be a list')
   const audiences = new Set(options.audiences)
   const claimRules = { issuer, isAudience: (aud: string) => ignoreTimeAndAudience || audiences.has(aud) }
-  const signatures = new Map(options.keys.map((key) => [key.kid, { alg: key.alg, check: createSignatureCheck(key) }]))
+  const signatures = new Map(options.keys.map((key) => [key.kid, { key, check: createSignatureCheck(key) }]))
   // Every genuine token of one key has the same header, byte by byte, so parse each header once.
-  const cachedHeaders = new Map<string, SignatureCheck>()
+  const cachedHeaders = new Map<string, KeyCheck>()
   // The signature and the claims of a token never change. Only their time is checked again.
   const cache = createTokenCache<AccessTokenClaims>()
 
@@ -83,25 +95,31 @@ export function createAccessTokenCheck(options: AccessTokenCheckOptions): (token
   /** Checks everything that never changes: the format, the signature, and the claims except for their time. */
   function checkToken(token: string): AccessTokenClaims {
     const { header, claims, signature } = splitToken(token)
-    let verifies = cachedHeaders.get(header)
-    if (!verifies) {
-      verifies = signatureCheckFor(header)
-      if (cachedHeaders.size < MAX_CACHED_HEADERS) cachedHeaders.set(header, verifies)
+    let by = cachedHeaders.get(header)
+    if (!by) {
+      by = keyOf(header)
+      if (cachedHeaders.size < MAX_CACHED_HEADERS) cachedHeaders.set(header, by)
     }
-    if (!verifies(token.slice(0, -signature.length - 1), signature)) {
+    if (!by.check(token.slice(0, -signature.length - 1), signature)) {
       throw new TokenError('bad_signature', 'the signature is not valid')
     }
     const checked = checkClaims(parseCanonical(claims), claimRules)
+    // Another service has this key for its own audience, and signed a token for this one.
+    if (by.key.alg === 'HS256' && (by.key.audience ?? checked.aud) !== checked.aud) {
+      throw new TokenError('unknown_key', 'kid is the key of another audience')
+    }
     // Another service with the key made the token, or the issuer made it with a secret that was removed since.
     if (!isGenuine(checked)) throw new TokenError('unknown_key', 'no secret of the issuer made this token')
     return checked
   }
 
-  function signatureCheckFor(encodedHeader: string): SignatureCheck {
+  function keyOf(encodedHeader: string): KeyCheck {
     const header = parseHeader(encodedHeader)
-    const key = typeof header.kid === 'string' ? signatures.get(header.kid) : undefined
-    if (!key) throw new TokenError('unknown_key', 'kid is not the id of a known key')
-    if (header.alg !== key.alg) throw new TokenError('unsupported_header', 'alg is not the algorithm of this key')
-    return key.check
+    const found = typeof header.kid === 'string' ? signatures.get(header.kid) : undefined
+    if (!found) throw new TokenError('unknown_key', 'kid is not the id of a known key')
+    if (header.alg !== found.key.alg) {
+      throw new TokenError('unsupported_header', 'alg is not the algorithm of this key')
+    }
+    return found
   }
 }

@@ -20,6 +20,14 @@ export interface AccessTokenClaims {
   amr?: string[]
   /** `1`: one factor. `2`: two factors, or a passkey with user verification. */
   acr?: string
+  /** Who acts for the user (RFC 8693 §4.1), if a client got the token by token exchange. */
+  act?: Actor
+}
+
+/** A client that acts for the user. Its own `act` is the client that acted before it. */
+export interface Actor {
+  sub: string
+  act?: Actor
 }
 
 /**
@@ -32,6 +40,9 @@ export const FIRST_PARTY_CLIENT_ID = 'latchkey'
 export const CLOCK_LEEWAY = 5
 /** The longest lifetime of a token, in seconds. The setting ACCESS_TTL cannot exceed it. */
 export const MAX_LIFETIME = 24 * 60 * 60
+
+/** The longest chain of actors in a token. */
+export const MAX_ACTORS = 4
 
 /** The most levels of objects and lists in the claims: code that walks the claims recursively has a limited stack. */
 const MAX_DEPTH = 8
@@ -58,7 +69,7 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   if (!value || !hasSafeShape(value)) {
     throw new TokenError('bad_claims', 'the claims are not a JSON object in canonical form')
   }
-  const { iss, sub, aud, exp, iat, nbf, jti, sid, client_id, scope, roles, auth_time, amr, acr } = value
+  const { iss, sub, aud, exp, iat, nbf, jti, sid, client_id, scope, roles, auth_time, amr, acr, act } = value
   if (iss !== rules.issuer) throw new TokenError('wrong_issuer', 'iss is not the expected issuer')
   // This service writes `aud` as one string. An array is from another issuer.
   if (typeof aud !== 'string' || !rules.isAudience(aud)) {
@@ -72,6 +83,9 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   }
   if (roles !== undefined && !(Array.isArray(roles) && roles.every(isRole))) {
     throw new TokenError('bad_claims', 'roles is not a list of role names')
+  }
+  if (act !== undefined && !isActor(act, MAX_ACTORS)) {
+    throw new TokenError('bad_claims', 'act is not a chain of at most 4 clients')
   }
   if (
     (auth_time !== undefined && !isTime(auth_time)) ||
@@ -130,6 +144,13 @@ export function hasSafeShape(claims: object, depth = MAX_DEPTH): boolean {
 function deepFreeze<Value extends object>(value: Value): Value {
   for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner)
   return Object.freeze(value)
+}
+
+/** Whether the value is a chain of at most so many actors. */
+function isActor(value: unknown, most: number): value is Actor {
+  if (most === 0 || typeof value !== 'object' || value === null) return false
+  const { sub, act } = value as Record<string, unknown>
+  return isId(sub) && (act === undefined || isActor(act, most - 1))
 }
 
 function isRole(value: unknown): value is string {

@@ -5,7 +5,13 @@ export type Jwk = JsonWebKey & { kid?: string; alg?: string; use?: string; key_o
 
 /** A key that verifies signatures with exactly one algorithm (RFC 8725 §3.1). */
 export type VerificationKey =
-  | { kid: string; alg: 'HS256'; secret: string | Buffer }
+  | {
+      kid: string
+      alg: 'HS256'
+      secret: string | Buffer
+      /** The key verifies only tokens of this audience, because the service of this audience can sign with it too. */
+      audience?: string
+    }
   /** `publicKey` is PEM (SPKI). */
   | { kid: string; alg: 'ES256' | 'RS256' | 'PS256' | 'EdDSA'; publicKey: string }
 

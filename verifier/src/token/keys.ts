@@ -2,6 +2,7 @@ import { fetchFailure, fetchJson, type JsonResponse, requireHttpUrl } from '../b
 import type { Clock, Moment } from '../clock.js'
 import { requireMembers } from '../options.js'
 import { sharedSecretKey } from './access-token.js'
+import { isCanonicalBase64url } from './format.js'
 import { type Jwk, type VerificationKey, verificationKeyFromJwk } from './jwk.js'
 import { TokenError } from './token-error.js'
 
@@ -12,7 +13,7 @@ export interface Jwks {
 
 /** The source of the keys. Give exactly one. */
 export type KeyOptions =
-  /** Shared HS256 secrets. Each has 32 bytes or more. */
+  /** Shared HS256 secrets, or the secrets of one audience that `latchkey keys secret` prints. Each has 32 bytes or more. */
   | { secrets: readonly (string | undefined)[] }
   /** Public keys. They stay the same while the process runs. */
   | { jwks: Jwks }
@@ -60,13 +61,20 @@ export function fixedKeys(keys: readonly VerificationKey[]): KeySource {
 
 function keysFromSecrets(secrets: readonly (string | undefined)[]): VerificationKey[] {
   if (!Array.isArray(secrets) || secrets.length === 0) throw new TypeError('keys.secrets must be a list, and not empty')
-  return secrets.map((secret: string | undefined, index) => {
+  return secrets.flatMap((secret: string | undefined, index) => {
     const name = `keys.secrets[${index}]`
     if (typeof secret !== 'string') throw new TypeError(`${name} must be a string: check that the variable is set`)
     if (Buffer.byteLength(secret) < 32) throw new TypeError(`${name} is shorter than 32 bytes`)
-    return sharedSecretKey(secret)
+    // The secret of an audience is the base64url text of its key. A shared secret may look the same, so both readings are
+    // keys: a token names one of them by its `kid`.
+    return isAudienceSecret(secret)
+      ? [sharedSecretKey(secret), verificationKeyFromJwk({ kty: 'oct', k: secret })]
+      : [sharedSecretKey(secret)]
   })
 }
+
+/** Whether the text is 32 bytes in base64url. */
+const isAudienceSecret = (text: string) => /^[\w-]{43}$/.test(text) && isCanonicalBase64url(text)
 
 function keysFromJwks(jwks: Jwks): VerificationKey[] {
   const listed: unknown = jwks?.keys

@@ -1,0 +1,64 @@
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import type { Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import type { Users } from '../users/users.js'
+import { CommandError, command } from './command.js'
+import { withServices } from './services.js'
+
+/** Accounts in one query. */
+const PAGE = 1000
+
+export const exportUsers = command({
+  about: 'Export all accounts with their password hashes, as lines that users import reads',
+  names: ['FILE'],
+  details: `
+FILE is created with mode 0600, because it holds password hashes. The command does not overwrite a file. With - it writes to
+standard output, and the summary to standard error.
+
+Move the accounts to another database with one pipe:
+
+  latchkey users export - | DATABASE_URL=postgres://… latchkey users import -
+
+A service may run meanwhile. An account that changes during the export has its state of some moment of it. If the pipe is
+interrupted, run it again: the import keeps the accounts that it has.`,
+  async run({ names: [file], json }) {
+    const exported = await withServices(({ users }) => exportAll(users, file))
+    const output = { text: `${exported} accounts exported`, json: { exported } }
+    if (file !== '-') return output
+    // Standard output has the accounts.
+    process.stderr.write(`${json ? JSON.stringify(output.json) : output.text}\n`)
+    return undefined
+  },
+})
+
+async function exportAll(users: Users, file: string): Promise<number> {
+  const stream = file === '-' ? process.stdout : await createFile(file)
+  let exported = 0
+  let after = ''
+  for (;;) {
+    const accounts = await users.export({ limit: PAGE, after })
+    const last = accounts.at(-1)
+    if (!last) break
+    const lines = accounts.map((account) => `${JSON.stringify(account)}\n`).join('')
+    // Memory holds one page: a slow reader must not make the command keep all accounts.
+    if (!stream.write(lines)) await once(stream, 'drain')
+    exported += accounts.length
+    after = last.id
+  }
+  if (stream !== process.stdout) {
+    stream.end()
+    await finished(stream)
+  }
+  return exported
+}
+
+async function createFile(file: string): Promise<Writable> {
+  const stream = createWriteStream(file, { flags: 'wx', mode: 0o600 })
+  try {
+    await once(stream, 'open')
+  } catch (error) {
+    throw new CommandError(`${file} cannot be created: ${(error as NodeJS.ErrnoException).code}`)
+  }
+  return stream
+}

@@ -1,0 +1,293 @@
+import { copyFileSync, readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { type Test, test } from 'tap'
+import type { Api, Tokens } from '../support/api.js'
+import { basicAuthorization } from '../support/clients.js'
+import { eventually } from '../support/eventually.js'
+import { Feed, getRevocations } from '../support/feed.js'
+import { startRedis } from '../support/servers/redis.js'
+import { startReplica } from '../support/servers/redis-sentinel.js'
+import { startTcpProxy } from '../support/servers/tcp-proxy.js'
+import {
+  type Environment,
+  environment,
+  PASSWORD,
+  spawnService,
+  startReady,
+  startService,
+  stores,
+  temporaryFolder,
+} from '../support/service.js'
+import { isAll } from '../support/size.js'
+
+/** How many followers open a connection and leave. */
+const FOLLOWERS = isAll ? 10_000 : 1000
+const STOPS = isAll ? 10 : 3
+/** Milliseconds for an answer while a store stalls: the limit of the service, and what a busy machine adds. */
+const LIMIT = 300 + 300
+
+async function signOut(api: Api): Promise<string> {
+  const { access_token: token, sid } = await api.tokens('ada', PASSWORD)
+  const { status } = await api.logout(token)
+  if (status !== 204) throw new Error(`sign-out answered ${status}`)
+  return sid
+}
+
+/** Reads until an answer comes. */
+const readOn = (feed: Feed, api?: Api) =>
+  eventually(() =>
+    feed.read(0, api).then(
+      () => true,
+      () => false,
+    ),
+  )
+
+test('S4 F6: an emptied Redis has a feed with another name and a later epoch, and loses nothing after that', async (t) => {
+  const { api, env } = await startService(t, 'redis')
+  await api.signUp('ada', PASSWORD)
+  const feed = await new Feed(api).readAll()
+  await signOut(api)
+  await feed.readAll()
+  const { feed: name, epoch } = feed
+  // An epoch has whole seconds.
+  await eventually(() => Date.now() / 1000 > epoch + 1)
+  const admin = new Redis(env.REDIS_URL as string)
+  await admin.flushall()
+  admin.disconnect()
+
+  await readOn(feed)
+
+  t.equal(feed.losses, 1, 'the first answer after that begins again')
+  t.equal(feed.freshUntil, Number.NEGATIVE_INFINITY, 'and is not fresh')
+  await eventually(async () => (await api.login('ada', PASSWORD)).status === 200)
+  const sid = await signOut(api)
+  await feed.readAll()
+  t.not(feed.feed, name)
+  t.ok(feed.epoch > epoch, 'tokens from before are not vouched for')
+  t.equal(feed.sids.at(-1), sid)
+})
+
+test('S4 a Redis that failed over to a replica which was behind has a feed with another name', async (t) => {
+  const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
+  t.teardown(() => primary.stop())
+  const link = await startTcpProxy(primary.port)
+  t.teardown(() => link.stop())
+  const replica = await startReplica(t, link)
+  const address = await startTcpProxy(primary.port)
+  t.teardown(() => address.stop())
+  const { api } = await startService(t, 'sqlite', { REDIS_URL: `redis://127.0.0.1:${address.port}` })
+  await api.signUp('ada', PASSWORD)
+  const early = await signOut(api)
+  const feed = await new Feed(api).readAll()
+  await eventually(async () => {
+    const inReplica = new Redis(replica.url)
+    const [newest] = await inReplica.xrevrange('lk1:feed', '+', '-', 'COUNT', 1)
+    inReplica.disconnect()
+    return newest !== undefined && newest[0] > (feed.cursor as string)
+  })
+  link.blackhole()
+  const lost = await signOut(api)
+  await feed.readAll()
+  t.equal(feed.sids.at(-1), lost)
+  t.equal(feed.losses, 0)
+
+  await primary.stop()
+  const admin = new Redis(replica.url)
+  await admin.replicaof('NO', 'ONE')
+  admin.disconnect()
+  address.retarget(replica.port)
+  address.cut()
+  address.restore()
+  await readOn(feed)
+
+  t.equal(feed.losses, 1)
+  const fresh = new Feed(api)
+  await eventually(() =>
+    fresh.readAll().then(
+      () => true,
+      () => false,
+    ),
+  )
+  t.ok(fresh.sids.includes(early), 'the rest of the feed is there')
+})
+
+const restorable: Record<'sqlite' | 'postgres', (t: Test, env: Environment) => Promise<Environment>> = {
+  async sqlite(t, env) {
+    const path = (env.DATABASE_URL as string).slice('sqlite:'.length)
+    const copy = join(temporaryFolder(t), 'copy.db')
+    for (const end of ['', '-wal']) copyFileSync(`${path}${end}`, `${copy}${end}`)
+    return { ...env, DATABASE_URL: `sqlite:${copy}` }
+  },
+  async postgres(t, env) {
+    const url = new URL(env.DATABASE_URL as string)
+    const name = url.pathname.slice(1)
+    const execute = async (statement: string) => {
+      const client = new pg.Client({ connectionString: process.env.LATCHKEY_TEST_POSTGRES })
+      await client.connect()
+      await client.query(statement)
+      await client.end()
+    }
+    await execute(`CREATE DATABASE ${name}_copy TEMPLATE ${name}`)
+    t.teardown(() => execute(`DROP DATABASE ${name}_copy WITH (FORCE)`))
+    url.pathname = `/${name}_copy`
+    return { ...env, DATABASE_URL: url.href }
+  },
+}
+
+for (const store of ['sqlite', 'postgres'] as const) {
+  test(`${store}: S4 a database that was restored from an older copy has a feed with another name`, async (t) => {
+    const env = await environment(t, store)
+    const before = await startReady(t, env)
+    await before.api.signUp('ada', PASSWORD)
+    const early = await signOut(before.api)
+    await before.close()
+    const copies = [await restorable[store](t, env)]
+    const during = await startReady(t, env)
+    const feed = await new Feed(during.api).readAll()
+    for (let i = 0; i < 3; i += 1) await signOut(during.api)
+    await feed.readAll()
+    await during.close()
+
+    const { api } = await startReady(t, copies[0] as Environment)
+    const behind = new Feed(api)
+    Object.assign(behind, { feed: feed.feed, cursor: feed.cursor })
+    await readOn(behind)
+    t.equal(behind.losses, 1, 'the cursor is ahead of the store')
+    // The restored database passes the position of the cursor.
+    const later: string[] = []
+    for (let i = 0; i < 4; i += 1) later.push(await signOut(api))
+    const past = new Feed(api)
+    Object.assign(past, { feed: feed.feed, cursor: feed.cursor })
+    await readOn(past)
+    t.equal(past.losses, 1, 'the entry with this position is another one')
+    await past.readAll()
+    t.strictSame(past.sids.filter((sid) => sid === early || later.includes(sid)).slice(-5), [early, ...later])
+  })
+}
+
+for (const store of ['postgres', 'redis'] as const) {
+  test(`${store}: S5 an instance that is stopped while it holds an answer back promises nothing about the time since`, async (t) => {
+    const env = await environment(t, store)
+    const [stopped, other] = [await spawnService(t, env), await spawnService(t, env)]
+    await other.api.signUp('ada', PASSWORD)
+    const feed = await new Feed(stopped.api).readAll()
+    let claims = 0
+    for (let round = 0; round < STOPS; round += 1) {
+      const held = feed.read(1000)
+      await sleep(50 + Math.random() * 200)
+      stopped.process.kill('SIGSTOP')
+      const sid = await signOut(other.api)
+      const acknowledged = performance.now()
+      await sleep(1500)
+      stopped.process.kill('SIGCONT')
+      await held.catch(() => {})
+      if (feed.freshUntil > acknowledged) {
+        claims += 1
+        t.ok(feed.sids.includes(sid), 'an answer that claims this moment has the revocation')
+      }
+      await eventually(() =>
+        feed.readAll().then(
+          () => true,
+          () => false,
+        ),
+      )
+      t.ok(feed.sids.includes(sid))
+    }
+    t.comment(`${claims} of ${STOPS} held answers claimed the time after the stop`)
+  })
+}
+
+test('F3 a stalled Redis: a held request gets 503 in time, and the feed continues afterwards', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const { api } = await startService(t, 'sqlite', { REDIS_URL: redis.url })
+  await api.signUp('ada', PASSWORD)
+  const feed = await new Feed(api).readAll()
+  redis.process.kill('SIGSTOP')
+  const began = performance.now()
+  const answer = await getRevocations(api, { after: feed.cursor as string, wait: 1000 })
+  redis.process.kill('SIGCONT')
+  t.match(answer, { status: 503, headers: { 'retry-after': /\d/ } })
+  t.ok(performance.now() - began < LIMIT, `after ${performance.now() - began} ms`)
+  await readOn(feed)
+  await eventually(async () => (await api.login('ada', PASSWORD)).status === 200)
+  const sid = await signOut(api)
+  t.ok((await feed.readAll()).sids.includes(sid))
+  t.equal(feed.losses, 0)
+})
+
+for (const store of stores) {
+  test(`${store}: S6 ${FOLLOWERS} followers that leave and 200 that never read cost little memory, and nobody else waits`, async (t) => {
+    const service = await spawnService(t, await environment(t, store))
+    const { api } = service
+    await api.signUp('ada', PASSWORD)
+    const { access_token: token } = await api.tokens('ada', PASSWORD)
+    const feed = await new Feed(api).readAll()
+    for (let i = 0; i < 1000; i += 1) await feed.read()
+    const memory = () => {
+      const status = readFileSync(`/proc/${service.process.pid}/status`, 'utf8')
+      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+    }
+    const before = memory()
+    const request = [
+      `GET /revocations?wait=1000&after=${feed.cursor} HTTP/1.1`,
+      'Host: latchkey.test',
+      `Authorization: ${basicAuthorization(api.client).authorization}`,
+      '\r\n',
+    ].join('\r\n')
+    const port = Number(new URL(api.url).port)
+    const open = (): Promise<Socket> =>
+      new Promise((resolve) => {
+        const socket = connect(port, '127.0.0.1', () => socket.write(request.repeat(3), () => resolve(socket)))
+        socket.pause().on('error', () => resolve(socket))
+      })
+    const silent = await Promise.all(Array.from({ length: 200 }, open))
+    let slowest = 0
+    for (let i = 0; i < FOLLOWERS; i += 100) {
+      const leaving = await Promise.all(Array.from({ length: 100 }, open))
+      const began = performance.now()
+      t.equal(await api.isActive(token), true)
+      slowest = Math.max(slowest, performance.now() - began)
+      for (const socket of leaving) socket.destroy()
+    }
+    const sid = await signOut(api)
+    await eventually(async () => (await feed.readAll()).sids.includes(sid))
+    t.comment(
+      `${before.toFixed(0)} MB before, ${memory().toFixed(0)} MB after; slowest introspection ${slowest.toFixed(0)} ms`,
+    )
+    t.ok(memory() - before < 64, `${memory() - before} MB more`)
+    for (const socket of silent) socket.destroy()
+  })
+}
+
+test('S6 S8 many answers that are held back end with the news, and do not delay the end of the service', async (t) => {
+  const service = await spawnService(t, await environment(t, 'sqlite'))
+  const { api } = service
+  await api.signUp('ada', PASSWORD)
+  const { access_token: token, sid }: Tokens = await api.tokens('ada', PASSWORD)
+  const after = (await new Feed(api).readAll()).cursor as string
+  // The agent of this test has 200 connections. The sign-out needs one.
+  const hold = (cursor: string) => Array.from({ length: 150 }, () => getRevocations(api, { after: cursor, wait: 1000 }))
+  const held = hold(after)
+  await sleep(50)
+  await api.logout(token)
+  let cursor = ''
+  for (const { status, body } of await Promise.all(held)) {
+    t.equal(status, 200)
+    t.strictSame(body.revocations, [{ sids: [sid] }])
+    cursor = body.cursor
+  }
+
+  const last = Promise.allSettled(hold(cursor))
+  await sleep(50)
+  const began = performance.now()
+  t.equal(await service.end('SIGTERM'), 0)
+  t.ok(performance.now() - began < 800, `stopped after ${performance.now() - began} ms`)
+  for (const result of await last) {
+    t.match(result, { status: 'fulfilled', value: { status: 200, body: { revocations: [] } } })
+  }
+})

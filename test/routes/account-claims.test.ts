@@ -1,0 +1,117 @@
+import { createVerifier } from '@latchkey/verifier'
+import { test } from 'tap'
+import { readConfig } from '../../src/config/read.js'
+import { adminClient, UNKNOWN_USER_ID } from '../support/admin-client.js'
+import { latchkey, operatorEnvironment } from '../support/latchkey.js'
+import { JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
+
+const claimsOf = (token: string) =>
+  JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()) as Record<string, unknown>
+
+for (const store of stores) {
+  test(`${store}: claims that ACCOUNT_CLAIMS names are in tokens and introspection; a change arrives with the next refresh`, async (t) => {
+    const { api, audited, config } = await startService(t, store, {
+      ACCOUNT_CLAIMS: 'email, tenant,plan,https://example.com/seats',
+    })
+    const admin = adminClient(api)
+    const claims = { tenant: 'acme', 'https://example.com/seats': 12, email: 'ada@example.com', note: 'stays here' }
+    const made = await admin('POST', '/users', { json: { username: 'ada', password: PASSWORD, claims } })
+    t.match(made, { status: 201, body: { claims } })
+    const { id } = made.body
+    const { note, ...carried } = claims
+
+    const first = await api.tokens('ada', PASSWORD)
+    t.match(claimsOf(first.access_token), carried)
+    t.notOk('note' in claimsOf(first.access_token), 'the others are not')
+    const answer = (await api.introspect(first.access_token)).body
+    t.match(answer, { active: true, sub: id, username: 'ada', ...carried })
+    t.notOk('note' in answer || 'plan' in answer)
+    const verifier = createVerifier({
+      issuer: config.issuer,
+      audience: config.issuer,
+      keys: { secrets: [JWT_SECRET] },
+      revocation: { mode: 'none' },
+    })
+    t.match(await verifier.verify(first.access_token), carried)
+    await verifier.close()
+
+    const changed = { tenant: 'Ünïversal "quoted" \\ 😀', plan: 'gold', email: true }
+    t.equal((await admin('PUT', `/users/${id}/claims`, { json: { claims: changed } })).status, 204)
+    t.match(audited('user.claims_changed').at(-1), { sub: id, claims: ['tenant', 'plan', 'email'], by: api.client.id })
+    t.notMatch(JSON.stringify(audited('user.claims_changed')), /gold/, 'the log has names, and no values')
+    t.match((await api.introspect(first.access_token)).body, carried, 'a token stays as it is')
+    const second = (await api.refresh(first.refresh_token)).body
+    t.match((await api.introspect(second.access_token)).body, { active: true, ...changed })
+    t.notOk('https://example.com/seats' in claimsOf(second.access_token))
+    const replayed = (await api.refresh(first.refresh_token)).body
+    t.match(claimsOf(replayed.access_token), changed, 'a retry too')
+    t.equal((await api.call('/verify', { bearer: second.access_token })).status, 200)
+
+    t.equal((await admin('PUT', `/users/${id}/claims`, { form: { claims: '{}' } })).status, 204)
+    const third = (await api.refresh(second.refresh_token)).body
+    for (const name of Object.keys(changed)) t.notOk(name in claimsOf(third.access_token), name)
+    t.match((await admin('GET', `/users/${id}`)).body, { claims: {} })
+    t.notOk('email' in claimsOf((await api.tokens('ada', PASSWORD)).access_token))
+  })
+}
+
+test('without ACCOUNT_CLAIMS no claim of an account is in a token', async (t) => {
+  const { api } = await startService(t, 'sqlite')
+  const claims = { tenant: 'acme' }
+  await adminClient(api)('POST', '/users', { json: { username: 'ada', password: PASSWORD, claims } })
+  const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
+  t.notOk('tenant' in claimsOf(access_token))
+  t.notOk('tenant' in (await api.introspect(access_token)).body)
+  t.notOk('tenant' in claimsOf((await api.refresh(refresh_token)).body.access_token))
+})
+
+test('claims are a flat object of at most 1 KiB without a name that tokens use, wherever they are set', async (t) => {
+  const { api, env } = await startService(t, 'sqlite', { ACCOUNT_CLAIMS: 'tenant' })
+  const admin = adminClient(api)
+  const { id } = (await api.signUp('ada', PASSWORD)).body
+  const wrong: [claims: unknown, reason: RegExp][] = [
+    [[], /JSON object|claims/],
+    ['text', /JSON object/],
+    [7, /claims/],
+    [null, /claims/],
+    ...['sub', 'iss', 'aud', 'exp', 'roles', 'scope', 'sid', 'client_id', 'act', 'acr', 'amr', 'auth_time', 'active']
+      .concat('username', 'cnf', 'prototype', '', '7', 'a b', 'é', 'x'.repeat(65))
+      .map((name): [unknown, RegExp] => [{ [name]: 'x' }, /a claim name has/]),
+    [{ tenant: {} }, /tenant must be a text/],
+    [{ tenant: ['a'] }, /tenant must be a text/],
+    [{ tenant: null }, /tenant must be a text/],
+    [{ tenant: 'a\nb' }, /control characters/],
+    [{ tenant: 'a\u0000' }, /control characters/],
+    [{ tenant: 'x'.repeat(1012) }, /1024 bytes/],
+    [{ tenant: '😀'.repeat(254) }, /1024 bytes/],
+  ]
+  for (const [claims, reason] of wrong) {
+    const answers = [
+      await admin('PUT', `/users/${id}/claims`, { json: { claims } }),
+      await admin('POST', '/users', { json: { username: 'eve', password: PASSWORD, claims } }),
+    ]
+    for (const { status, body } of answers) {
+      t.match({ status, body }, { status: 400, body: { error_description: reason } }, JSON.stringify(claims))
+    }
+    if (claims === null) continue
+    const line = JSON.stringify({
+      username: 'bob',
+      password_hash: '$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG',
+      claims,
+    })
+    const ran = await latchkey(['users', 'import', '-'], operatorEnvironment(env), line)
+    t.match(ran, { code: 1, stderr: /claims/ }, `import ${JSON.stringify(claims)}`)
+  }
+  const largest = { tenant: 'x'.repeat(1024 - '{"tenant":""}'.length) }
+  t.equal((await admin('PUT', `/users/${id}/claims`, { json: { claims: largest } })).status, 204)
+  const { access_token } = await api.tokens('ada', PASSWORD)
+  t.match((await api.introspect(access_token)).body, largest)
+  const unknown = await admin('PUT', `/users/${UNKNOWN_USER_ID}/claims`, { json: { claims: {} } })
+  t.equal(unknown.status, 404)
+})
+
+test('ACCOUNT_CLAIMS names no claim that tokens use', async (t) => {
+  for (const text of ['sub', 'email,roles', 'act', 'auth_time', 'email,,plan', 'email,email', '7', 'a b', 'username']) {
+    t.throws(() => readConfig({ ACCOUNT_CLAIMS: text }), /ACCOUNT_CLAIMS: /, text)
+  }
+})
