@@ -62,6 +62,13 @@ function misspelt(name: string): Answer {
   return refuse(403, 'invalid_request', `the query has a misspelt parameter that looks like ${name}: write ${name}`)
 }
 
+/** The services that act for the person (RFC 8693), the last one first. */
+function actorsOf({ act }: AccessTokenClaims): string[] {
+  const actors: string[] = []
+  for (let actor = act; actor; actor = actor.act) actors.push(actor.sub)
+  return actors
+}
+
 /** The answer always has every header. A gateway overwrites its caller's headers only with headers of this answer. */
 export function admit(claims: AccessTokenClaims): Answer {
   return {
@@ -76,6 +83,7 @@ export function admit(claims: AccessTokenClaims): Answer {
       'x-auth-time': claims.auth_time === undefined ? '' : String(claims.auth_time),
       'x-auth-amr': claims.amr?.join(' ') ?? '',
       'x-auth-acr': claims.acr ?? '',
+      'x-auth-act': claims.act ? actorsOf(claims).join(' ') : '',
     },
     body: '',
   }
