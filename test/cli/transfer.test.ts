@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
 import { eventually } from '../support/eventually.js'
+import { enrolTotp, newPerson } from '../support/factors.js'
 import { environmentOf, LATCHKEY_PROGRAM, latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { type Environment, environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
@@ -42,7 +43,7 @@ function startPipe(from: Environment, to: Environment) {
     ...operatorEnvironment(from),
     LATCHKEY: LATCHKEY_PROGRAM,
     NEW_DATABASE_URL: to.DATABASE_URL as string,
-    NEW_REDIS_URL: to.REDIS_URL as string,
+    NEW_REDIS_URL: to.REDIS_URL ?? '',
   }
   // A process group of its own: the kill of a pipe reaches both commands.
   const child = spawn('/bin/sh', ['-c', PIPE], { env, detached: true })
@@ -94,6 +95,19 @@ test('one pipe moves the accounts of SQLite to Postgres: names, ids, hashes, rol
   await old.api.signUp('later', PASSWORD)
   const again = await startPipe(from, to).closed
   t.match(JSON.parse(again.stdout), { lines: 2509, imported: 1, present: 2508, rejected: 0 }, 'run again, it adds')
+})
+
+test('an account with a second factor never signs in with its password alone in the new database', async (t) => {
+  const from = { ...(await environment(t, 'sqlite')), DATA_SECRET: 'old-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj' }
+  const to = await environment(t, 'sqlite')
+  const old = await startServiceWith(t, from)
+  const { tokens } = await newPerson(old.api, 'ada')
+  await enrolTotp(old.api, tokens.access_token)
+  await old.api.signUp('eve', PASSWORD)
+  t.match(JSON.parse((await startPipe(from, to).closed).stdout), { imported: 2 })
+  const { api } = await startServiceWith(t, to)
+  t.match(await api.login('ada', PASSWORD), { status: 403, body: { error: 'mfa_required' } })
+  t.equal((await api.login('eve', PASSWORD)).status, 200)
 })
 
 test('users export writes a file that only its owner reads, and overwrites none', async (t) => {
