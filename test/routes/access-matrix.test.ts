@@ -22,7 +22,7 @@ interface Credential {
   isExchanged?: boolean
   /** Forged, expired, replayed, or for another issuer. */
   isBad?: boolean
-  /** Makes it anew for each request, because some requests end what they present. */
+  /** Makes the credential again for each request, because some requests end what they present. */
   make(): Call | Promise<Call>
 }
 
