@@ -1,4 +1,5 @@
 # The service:          docker build --target service -t latchkey .
+# The sidecar:          docker run --entrypoint latchkey-sidecar latchkey
 # The todo example:     docker build --target todo -t latchkey-todo .
 # With a pinned base image, as a release should have:
 #   docker build --build-arg BASE_IMAGE=docker.io/library/node:24-bookworm-slim@sha256:… .
@@ -18,7 +19,7 @@ RUN ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
 COPY . .
 RUN ["npm", "run", "build"]
 # Prepare the run-time files here: the final stages run no command.
-RUN ["sh", "-c", "mkdir -p /run-time/data /run-time/bin && ln -s /app/dist/src/cli/main.js /run-time/bin/latchkey"]
+RUN ["sh", "-c", "mkdir -p /run-time/data /run-time/bin && ln -s /app/dist/src/cli/main.js /run-time/bin/latchkey && ln -s /app/verifier/dist/sidecar/main.js /run-time/bin/latchkey-sidecar"]
 
 FROM source AS dependencies
 RUN ["npm", "ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund"]

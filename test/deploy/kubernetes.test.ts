@@ -1,11 +1,14 @@
-import { readFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap, { test } from 'tap'
 import { readConfig } from '../../src/config/read.js'
 import { secretSettings, settings } from '../../src/config/settings.js'
+import { eventually } from '../support/eventually.js'
 import { copyManifests, type Manifest, render, root } from '../support/kustomize.js'
 import { manifestFaults } from '../support/manifest-types.js'
 import { danglingReferences, named, ofKind, podSecurityFaults, pods } from '../support/references.js'
+import { SIDECAR } from '../support/sidecar.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are of every shape; their types are checked by the compiler
 type Any = any
@@ -155,3 +158,50 @@ function serviceOf(manifests: Manifest[]) {
   const own = container.env.map(({ name, value }: Any) => [name, value])
   return { pod, container, environment: { ...configMap?.data, ...Object.fromEntries(own) } as Record<string, string> }
 }
+
+test('k8s/components/sidecar adds the sidecar to the pods of an application, and to no other pod', async (t) => {
+  const app = join(folder, 'overlays/app')
+  mkdirSync(app)
+  const deployment = (name: string, labels: object) => ({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, labels },
+    spec: {
+      selector: { matchLabels: { app: name } },
+      template: {
+        metadata: { labels: { app: name } },
+        spec: { containers: [{ name: 'app', image: 'app' }] },
+      },
+    },
+  })
+  writeFileSync(
+    join(app, 'kustomization.yaml'),
+    JSON.stringify({
+      apiVersion: 'kustomize.config.k8s.io/v1beta1',
+      kind: 'Kustomization',
+      resources: ['with.yaml', 'without.yaml'],
+      components: ['../../components/sidecar'],
+    }),
+  )
+  writeFileSync(join(app, 'with.yaml'), JSON.stringify(deployment('with', { 'latchkey.io/sidecar': 'enabled' })))
+  writeFileSync(join(app, 'without.yaml'), JSON.stringify(deployment('without', {})))
+  const manifests = render(app)
+  t.strictSame(manifestFaults(manifests), [])
+  const containers = (name: string) => named(manifests, 'Deployment', name)?.spec.template.spec.containers
+  t.strictSame(
+    containers('without').map((each: Any) => each.name),
+    ['app'],
+  )
+  const sidecar = containers('with').find((each: Any) => each.name === 'latchkey-sidecar')
+  t.ok(containers('with').some((each: Any) => each.name === 'app'))
+  // The sidecar takes the settings of its container, and then waits for the service.
+  const secret = join(folder, 'sidecar-secret')
+  writeFileSync(secret, 'secret')
+  const env = Object.fromEntries(sidecar.env.map(({ name, value = 'todo' }: Any) => [name, value]))
+  const child = spawn(process.execPath, [SIDECAR], { env: { ...env, PORT: '0', CLIENT_SECRET_FILE: secret } })
+  t.teardown(() => child.kill('SIGKILL'))
+  let output = ''
+  child.stderr.on('data', (chunk) => (output += chunk))
+  await eventually(() => output.includes('is not ready'))
+  t.match(output, /listens on/)
+})

@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage } from 'node:http'
-import { createVerifier, type RevocationOptions, type Verifier } from '@latchkey/verifier'
+import { createVerifier, type RevocationOptions, type TokenError, type Verifier } from '@latchkey/verifier'
 import { createGuards } from '@latchkey/verifier/connect'
 import { latchkey } from '@latchkey/verifier/fastify'
+import { createGuards as createWebGuards } from '@latchkey/verifier/web'
 import Fastify from 'fastify'
 import { type Test, test } from 'tap'
 import { Api } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
+import { withClaims } from '../support/gateways/tokens.js'
 import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 import { ISSUER, startVerifier, startVerifierSetup } from '../support/verifier-setup.js'
 
@@ -17,7 +19,7 @@ const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string
   async fastify(t, verifier) {
     const app = Fastify()
     t.teardown(() => app.close())
-    await app.register(latchkey, { verifier, realm: 'todo' })
+    await app.register(latchkey, { verifier, realm: 'todo', onRefused })
     app.get('/any', { onRequest: app.requireToken }, async (request) => request.claims)
     app.get('/scoped', { onRequest: app.requireScope('todo:read', 'todo:write') }, async (request) => request.claims)
     app.get('/roled', { onRequest: app.requireRole('admin') }, async (request) => request.claims)
@@ -35,7 +37,10 @@ const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string
   },
 
   async connect(t, verifier) {
-    const { requireToken, requireScope, requireRole, requireAuthentication } = createGuards(verifier, { realm: 'todo' })
+    const { requireToken, requireScope, requireRole, requireAuthentication } = createGuards(verifier, {
+      realm: 'todo',
+      onRefused,
+    })
     t.throws(() => requireAuthentication({ maxAge: 1.5 }), /whole number of seconds/)
     t.throws(() => requireAuthentication({ acr: '3' as '2' }), /acr must be/)
     const guards = {
@@ -62,7 +67,54 @@ const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string
     })
     return `http://127.0.0.1:${(server.address() as { port: number }).port}`
   },
+
+  async web(t, verifier) {
+    const { requireToken, requireScope, requireRole, requireAuthentication } = createWebGuards(verifier, {
+      realm: 'todo',
+      onRefused,
+    })
+    const guards = {
+      '/any': [requireToken],
+      '/scoped': [requireScope('todo:read', 'todo:write')],
+      '/roled': [requireRole('admin')],
+      '/both': [requireToken, requireScope('todo:read')],
+      '/strong': [requireAuthentication({ acr: '2' })],
+      '/recent': [requireAuthentication({ maxAge: 300 })],
+      '/now': [requireAuthentication({ acr: '1', maxAge: 0 })],
+      '/open': [],
+    }
+    const handle = async (request: Request): Promise<Response> => {
+      let claims: object = { error: 'no claims' }
+      for (const guard of guards[new URL(request.url).pathname as keyof typeof guards]) {
+        const result = await guard(request)
+        if (result instanceof Response) return result
+        claims = result
+      }
+      return Response.json(claims)
+    }
+    const server = createServer(async (request, response) => {
+      const { authorization } = request.headers
+      const answer = await handle(
+        new Request(new URL(request.url ?? '', 'http://localhost'), {
+          headers: authorization === undefined ? {} : { authorization },
+        }),
+      )
+      response.writeHead(answer.status, Object.fromEntries(answer.headers))
+      response.end(await answer.text())
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    return `http://127.0.0.1:${(server.address() as { port: number }).port}`
+  },
 }
+
+/** What a guard reported of each refused token. */
+const reported: { code: string; url: string }[] = []
+const onRefused = ({ code }: TokenError, request: { url?: string | undefined }) =>
+  void reported.push({ code, url: request.url ?? '' })
 
 const NONE: RevocationOptions = { mode: 'none' }
 
@@ -102,6 +154,16 @@ for (const [name, start] of Object.entries(frameworks)) {
       t.equal(headers['cache-control'], 'no-store')
       t.notMatch(text, /signature|malformed/, 'why is nobody’s business')
     }
+
+    const elsewhere = withClaims(access_token, { aud: 'elsewhere' })
+    reported.length = 0
+    t.equal((await get('/any', `Bearer ${elsewhere}`)).status, 401)
+    t.equal((await get('/any')).status, 401)
+    t.strictSame(
+      reported.map(({ code, url }) => [code, new URL(url, 'http://localhost').pathname]),
+      [['wrong_audience', '/any']],
+      'the service can log why; a request without a token is not reported',
+    )
 
     const scoped = await get('/scoped', `Bearer ${access_token}`)
     t.equal(scoped.status, 403)

@@ -15,10 +15,20 @@ export interface Refusal {
   body: { error: string; error_description: string }
 }
 
-/** The claims of a request's token, or the refusal. `reason` is for the log. */
+/** The claims of a request's token, or the refusal. `error` is for the log. It is undefined if the request has no token. */
 export type Authentication =
   | { claims: AccessTokenClaims; refusal?: undefined }
-  | { refusal: Refusal; reason: string; claims?: undefined }
+  | { refusal: Refusal; error: TokenError | undefined; claims?: undefined }
+
+export interface GuardOptions<Request> {
+  /** The realm in `WWW-Authenticate`. Default: `latchkey`. */
+  realm?: string
+  /**
+   * Is called with each refused token. Log `error.code` and `error.message`: neither contains the token. A wrong audience, for
+   * example, shows there and nowhere else.
+   */
+  onRefused?: (error: TokenError, request: Request) => void
+}
 
 /** The decisions about a request, the same in every framework. */
 export interface BearerRules {
@@ -65,14 +75,19 @@ export function createBearerRules(verifier: Verifier, realm = 'latchkey'): Beare
 
   return {
     async authenticate(authorization = '') {
-      if (!/^bearer(?: |$)/i.test(authorization)) return { refusal: missingToken, reason: 'no_token' }
+      if (!/^bearer(?: |$)/i.test(authorization)) return { refusal: missingToken, error: undefined }
       const token = BEARER.exec(authorization)?.[1]
-      if (token === undefined) return { refusal: invalidToken, reason: 'malformed' }
+      if (token === undefined) {
+        return {
+          refusal: invalidToken,
+          error: new TokenError('malformed', 'the Authorization header has no single token'),
+        }
+      }
       try {
         return { claims: await verifier.verify(token) }
       } catch (error) {
         if (!(error instanceof TokenError)) throw error
-        return { refusal: error.code === 'unavailable' ? unavailable : invalidToken, reason: error.message }
+        return { refusal: error.code === 'unavailable' ? unavailable : invalidToken, error }
       }
     },
 

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type AuthenticationDemand, requireDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../token-verifier.js'
-import { createBearerRules, type Refusal, requireNames } from './bearer.js'
+import { createBearerRules, type GuardOptions, type Refusal, requireNames } from './bearer.js'
 
 declare module 'http' {
   interface IncomingMessage {
@@ -25,10 +25,7 @@ export interface Guards {
   requireAuthentication(demand: AuthenticationDemand): Guard
 }
 
-export interface GuardOptions {
-  /** The realm in `WWW-Authenticate`. Default: `latchkey`. */
-  realm?: string
-}
+export type { GuardOptions } from './bearer.js'
 
 /**
  * Middleware for Connect and Express. After a guard, `request.claims` has the claims of the token.
@@ -38,7 +35,7 @@ export interface GuardOptions {
  * app.get('/todos', requireScope('todo:read'), (request, response) => response.json(todosOf(request.claims.sub)))
  * ```
  */
-export function createGuards(verifier: Verifier, { realm }: GuardOptions = {}): Guards {
+export function createGuards(verifier: Verifier, { realm, onRefused }: GuardOptions<IncomingMessage> = {}): Guards {
   const rules = createBearerRules(verifier, realm)
   // Not `request.claims` itself: other middleware may have written the property.
   const verified = new WeakMap<IncomingMessage, AccessTokenClaims>()
@@ -50,7 +47,10 @@ export function createGuards(verifier: Verifier, { realm }: GuardOptions = {}): 
     let claims = verified.get(request)
     if (!claims) {
       const authentication = await rules.authenticate(request.headers.authorization)
-      if (authentication.refusal) return authentication.refusal
+      if (authentication.refusal) {
+        if (authentication.error) onRefused?.(authentication.error, request)
+        return authentication.refusal
+      }
       claims = authentication.claims
       verified.set(request, claims)
     }

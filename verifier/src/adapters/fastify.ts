@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type AuthenticationDemand, requireDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../token-verifier.js'
-import { createBearerRules, type Refusal, requireNames } from './bearer.js'
+import { createBearerRules, type GuardOptions, type Refusal, requireNames } from './bearer.js'
 
 /** An `onRequest` hook for a route or a whole plugin. If it refuses the request, it sends the response itself. */
 export type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
@@ -24,10 +24,8 @@ declare module 'fastify' {
   }
 }
 
-export interface LatchkeyPluginOptions {
+export interface LatchkeyPluginOptions extends GuardOptions<FastifyRequest> {
   verifier: Verifier
-  /** The realm in `WWW-Authenticate`. Default: `latchkey`. */
-  realm?: string
 }
 
 type Check = (claims: AccessTokenClaims) => Refusal | undefined
@@ -40,7 +38,10 @@ type Check = (claims: AccessTokenClaims) => Refusal | undefined
  * app.get('/todos', { onRequest: app.requireScope('todo:read') }, async (request) => todosOf(request.claims.sub))
  * ```
  */
-export async function latchkey(app: FastifyInstance, { verifier, realm }: LatchkeyPluginOptions): Promise<void> {
+export async function latchkey(
+  app: FastifyInstance,
+  { verifier, realm, onRefused }: LatchkeyPluginOptions,
+): Promise<void> {
   const rules = createBearerRules(verifier, realm)
   const verified = new WeakMap<FastifyRequest, AccessTokenClaims>()
 
@@ -50,7 +51,9 @@ export async function latchkey(app: FastifyInstance, { verifier, realm }: Latchk
       if (!claims) {
         const authentication = await rules.authenticate(request.headers.authorization)
         if (authentication.refusal) {
-          request.log.info({ reason: authentication.reason }, 'token refused')
+          const { error } = authentication
+          request.log.info({ reason: error?.message ?? 'no_token' }, 'token refused')
+          if (error) onRefused?.(error, request)
           return refuse(reply, authentication.refusal)
         }
         claims = authentication.claims

@@ -1,0 +1,48 @@
+import { createVerifier } from '@latchkey/verifier'
+import { type Test, test } from 'tap'
+import { eventually } from '../support/eventually.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
+import { CLIENT, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
+import { ISSUER, verdict } from '../support/verifier-setup.js'
+
+function verifierOf(t: Test, { api }: RunningService) {
+  const verifier = createVerifier({
+    service: api.url,
+    issuer: ISSUER,
+    audience: ISSUER,
+    clientId: CLIENT.id,
+    clientSecret: CLIENT.secret,
+  })
+  t.teardown(() => verifier.close())
+  return verifier
+}
+
+for (const store of stores) {
+  for (const keys of ['a shared secret', 'a public key']) {
+    test(`${store}, ${keys}: ten verifiers find the service and follow each way to end a session`, async (t) => {
+      const service = await startService(
+        t,
+        store,
+        keys === 'a public key' ? keyFileSettings(writeKeyFile(t, await makeKey('ES256'))) : {},
+      )
+      const { api } = service
+      await api.signUp('ada', PASSWORD)
+      const verifiers = Array.from({ length: 10 }, () => verifierOf(t, service))
+      await Promise.all(verifiers.map((each) => each.ready()))
+      const areAll = async (token: string, expected: string) =>
+        (await Promise.all(verifiers.map((each) => verdict(each, token)))).every((answer) => answer === expected)
+      const other = await api.tokens('ada', PASSWORD)
+      const end = async (how: string, act: (token: string) => Promise<{ status: number }>) => {
+        const { access_token } = await api.tokens('ada', PASSWORD)
+        t.ok(await areAll(access_token, 'good'), how)
+        t.ok((await act(access_token)).status < 300, how)
+        t.ok((await eventually(() => areAll(access_token, 'revoked'))) < 1000, how)
+      }
+      await end('sign-out', (token) => api.logout(token))
+      await end('revocation', (token) => api.call('/revoke', { form: { token } }))
+      t.ok(await areAll(other.access_token, 'good'), 'another session lives')
+      await end('sign-out everywhere', (bearer) => api.call('/logout-all', { method: 'POST', bearer }))
+      t.ok((await eventually(() => areAll(other.access_token, 'revoked'))) < 1000)
+    })
+  }
+}
