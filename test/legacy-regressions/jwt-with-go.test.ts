@@ -232,6 +232,9 @@ for (const store of stores) {
         // These claims may be any text. They do not decide whether a token is live.
         if (['scope', 'jti', 'client_id'].includes(name) && typeof value === 'string' && value !== '') continue
         if (name === 'scope' && value === '') continue
+        // An older version issued tokens without these claims.
+        if (['auth_time', 'amr', 'acr'].includes(name) && value === undefined) continue
+        if (name === 'amr' && Array.isArray(value) && value.length === 0) continue
         const token = forge({ ...claims, [name]: value }, JWT_SECRET)
         const [seen, door, refreshed, out] = await Promise.all([
           api.introspect(token),

@@ -75,7 +75,8 @@ async function keeps(t: Test, { client, sessions }: OpenRedisStore, overrides: P
   for (const outcome of ['rotated', 'replayed']) {
     const rotation = await sessions.rotate({ sub, sid, generation: 0 }, begun.clientId)
     const [listed] = await sessions.list(sub)
-    const times = { lastSeenAt: listed?.lastSeenAt, expiresAt: listed?.expiresAt }
+    const { authenticatedAt } = session
+    const times = { lastSeenAt: listed?.lastSeenAt, expiresAt: listed?.expiresAt, authenticatedAt }
     t.match(rotation, { outcome })
     t.strictSame('session' in rotation && rotation.session, { ...grant, generation: 1, ...times })
     t.strictSame(listed, { ...begun, generation: 1, createdAt: session.createdAt, ...times })
