@@ -41,7 +41,7 @@ for (const setting of isAll ? storeCombinations : (['sqlite'] as const)) {
     })
     t.match(await tokenBy(api, token), refusedClient, 'no client is bound')
     const made = await run('clients', 'create', 'billing', '--issuer', 'cluster', '--subject', claims.sub)
-    t.strictSame(made, { id: 'billing', scopes: [], audiences: [] }, 'no secret')
+    t.strictSame(made, { id: 'billing', scopes: [], audiences: [], exchange_audiences: [] }, 'no secret')
     t.match(await tokenBy(api, token), { status: 200 })
 
     await run('clients', 'update', 'billing', '--jwks', ownKeys, '--remove-subject')

@@ -234,7 +234,8 @@ for (const store of stores) {
         if (name === 'scope' && value === '') continue
         // An older version issued tokens without these claims.
         if (['auth_time', 'amr', 'acr'].includes(name) && value === undefined) continue
-        if (name === 'amr' && Array.isArray(value) && value.length === 0) continue
+        // A list of texts is valid there.
+        if (name === 'amr' && Array.isArray(value)) continue
         const token = forge({ ...claims, [name]: value }, JWT_SECRET)
         const [seen, door, refreshed, out] = await Promise.all([
           api.introspect(token),
