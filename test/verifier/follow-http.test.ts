@@ -145,6 +145,24 @@ test('S4: the history is another one, or older than what is kept: the feed is re
   }
 })
 
+test('S4: an answer of another history that begins in its middle: the feed is read from its start', async (t) => {
+  const server = await startFeedServer(t)
+  const verifier = follower(t, server)
+  await verifier.ready()
+  const { token, sid } = server.issue()
+  t.equal(await verdict(verifier, token), 'good')
+  let isFirst = true
+  server.intercept((request, response) => {
+    const body = { epoch: 1, cursor: 'other-1', more: false, read_after_ms: 0, feed: 'other' }
+    const isStart = !request.url?.includes('after=')
+    response.end(JSON.stringify({ ...body, revocations: isStart ? [{ sids: [sid] }] : [] }))
+    isFirst = false
+  })
+  await eventually(() => !isFirst)
+  // The server itself knows nothing of this revocation: the answer is from memory.
+  await eventually(async () => (await verdict(verifier, token)) === 'revoked', 1000)
+})
+
 test('S3: answers that come later than maxStaleness prove nothing; answers that come a little late do', async (t) => {
   const server = await startFeedServer(t)
   const wire = await startTcpProxy(server.port)
@@ -208,7 +226,9 @@ test('S3: a cache between follower and service cannot pass an old answer off as 
     })
     const verifier = follower(t, server, { feedUrl: front.url })
     const { token, sid } = server.issue()
-    await eventually(async () => (await verdict(verifier, token)) === 'good')
+    // The first answer is in the cache, and the follower has seen what the cache does with the next ones.
+    await eventually(() => front.polls > 4)
+    t.equal(await verdict(verifier, token), 'good')
     server.revoke(sid)
     const revoked = performance.now()
     let acceptedAt = 0

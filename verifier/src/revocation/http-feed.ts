@@ -52,6 +52,8 @@ export function createHttpFeed(
   let isWhole = false
   /** Answers in a row with `more`. */
   let pages = 0
+  /** Milliseconds of the last pause after an answer that came early and without news. */
+  let earlyPause = PAUSE_AFTER_NEWS
   /** An entry of an unknown form came at this time: it may concern any token from before. Unix milliseconds. */
   let unknownUntil = 0
   let malformed = 0
@@ -119,9 +121,19 @@ export function createHttpFeed(
       freshness.prove(sent, Math.min(answer.readAfter, received.monotonic - sent.monotonic))
       if (!Number.isNaN(date)) list.forgetBefore(date - retention())
     }
-    if (answer.hasNews) return PAUSE_AFTER_NEWS
-    // A service that holds no answers back must not be asked without pause.
-    return Math.max(0, wait - clock.elapsedSince(sent), wait === 0 ? PAUSE_AFTER_NEWS : 0)
+    if (answer.hasNews) {
+      earlyPause = PAUSE_AFTER_NEWS
+      return PAUSE_AFTER_NEWS
+    }
+    const early = wait - clock.elapsedSince(sent)
+    if (early <= PAUSE_AFTER_NEWS) {
+      earlyPause = PAUSE_AFTER_NEWS
+      return wait === 0 ? PAUSE_AFTER_NEWS : 0
+    }
+    // The service held the answer back for less than `wait`. It does so once when the follower is behind the entries in its
+    // memory: ask again soon. If it never holds answers back, the pauses grow to `wait`.
+    earlyPause = Math.min(earlyPause * 2, early)
+    return earlyPause
   }
 
   function restart(): void {
