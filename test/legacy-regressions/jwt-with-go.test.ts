@@ -230,7 +230,7 @@ for (const store of stores) {
     for (const name of Object.keys(claims)) {
       for (const value of [...odd, undefined]) {
         // These claims may be any text. They do not decide whether a token is live.
-        if (['scope', 'jti', 'client_id'].includes(name) && typeof value === 'string' && value !== '') continue
+        if (['scope', 'jti', 'client_id', 'acr'].includes(name) && typeof value === 'string' && value !== '') continue
         if (name === 'scope' && value === '') continue
         // An older version issued tokens without these claims.
         if (['auth_time', 'amr', 'acr'].includes(name) && value === undefined) continue
