@@ -3,6 +3,7 @@ import {
   authenticationChallenge,
   describeDemand,
   meetsAuthentication,
+  requireDemand,
 } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import { TokenError } from '../token/token-error.js'
@@ -117,8 +118,42 @@ export function createBearerRules(verifier: Verifier, realm = 'latchkey'): Beare
   }
 }
 
+/** Decides about a token that is valid. */
+export type Check = (claims: AccessTokenClaims) => Refusal | undefined
+
+/** The guards that every framework has. */
+export interface GuardSet<Guard> {
+  /** A valid token. */
+  requireToken: Guard
+  /** A valid token with all of these scopes. */
+  requireScope(...scopes: [string, ...string[]]): Guard
+  /** A valid token with all of these roles. */
+  requireRole(...roles: [string, ...string[]]): Guard
+  /** A valid token of a person who authenticated as strongly and as recently as this. Otherwise 401 asks to step up. */
+  requireAuthentication(demand: AuthenticationDemand): Guard
+}
+
+/** @param guard makes the guard of a framework, which verifies the token of a request and then makes this check */
+export function createGuardSet<Guard>(rules: BearerRules, guard: (check: Check) => Guard): GuardSet<Guard> {
+  return {
+    requireToken: guard(() => undefined),
+    requireScope(...scopes) {
+      requireNames(scopes, 'scope')
+      return guard((claims) => rules.missingScope(claims, scopes))
+    },
+    requireRole(...roles) {
+      requireNames(roles, 'role')
+      return guard((claims) => rules.missingRole(claims, roles))
+    },
+    requireAuthentication(demand) {
+      requireDemand(demand)
+      return guard((claims) => rules.insufficientAuthentication(claims, demand))
+    },
+  }
+}
+
 /** @throws TypeError if a guard requires nothing, or a name that no token can have */
-export function requireNames(names: readonly string[], kind: 'scope' | 'role'): void {
+function requireNames(names: readonly string[], kind: 'scope' | 'role'): void {
   if (names.length === 0 || !names.every((name) => typeof name === 'string' && SCOPE_TOKEN.test(name))) {
     throw new TypeError(`give each ${kind} as its own string, without spaces, quotes and backslashes`)
   }

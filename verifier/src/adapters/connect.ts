@@ -1,8 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type AuthenticationDemand, requireDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../token-verifier.js'
-import { createBearerRules, type GuardOptions, type Refusal, requireNames } from './bearer.js'
+import {
+  type Check,
+  createBearerRules,
+  createGuardSet,
+  type GuardOptions,
+  type GuardSet,
+  type Refusal,
+} from './bearer.js'
 
 declare module 'http' {
   interface IncomingMessage {
@@ -14,16 +20,7 @@ declare module 'http' {
 /** Connect and Express middleware. If it refuses the request, it sends the response itself. */
 export type Guard = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void
 
-export interface Guards {
-  /** A valid token. */
-  requireToken: Guard
-  /** A valid token with all of these scopes. */
-  requireScope(...scopes: [string, ...string[]]): Guard
-  /** A valid token with all of these roles. */
-  requireRole(...roles: [string, ...string[]]): Guard
-  /** A good token of a person who authenticated as strongly and as recently as this. Otherwise 401 asks to step up. */
-  requireAuthentication(demand: AuthenticationDemand): Guard
-}
+export type Guards = GuardSet<Guard>
 
 export type { GuardOptions } from './bearer.js'
 
@@ -40,10 +37,7 @@ export function createGuards(verifier: Verifier, { realm, onRefused }: GuardOpti
   // Not `request.claims` itself: other middleware may have written the property.
   const verified = new WeakMap<IncomingMessage, AccessTokenClaims>()
 
-  async function admit(
-    request: IncomingMessage,
-    check: (claims: AccessTokenClaims) => Refusal | undefined,
-  ): Promise<Refusal | undefined> {
+  async function admit(request: IncomingMessage, check: Check): Promise<Refusal | undefined> {
     let claims = verified.get(request)
     if (!claims) {
       const authentication = await rules.authenticate(request.headers.authorization)
@@ -58,7 +52,7 @@ export function createGuards(verifier: Verifier, { realm, onRefused }: GuardOpti
     return check(claims)
   }
 
-  const guard = (check: (claims: AccessTokenClaims) => Refusal | undefined): Guard => {
+  const guard = (check: Check): Guard => {
     return (request, response, next) => {
       admit(request, check).then(
         (refusal) => (refusal ? refuse(response, refusal) : next()),
@@ -67,21 +61,7 @@ export function createGuards(verifier: Verifier, { realm, onRefused }: GuardOpti
     }
   }
 
-  return {
-    requireToken: guard(() => undefined),
-    requireScope(...scopes) {
-      requireNames(scopes, 'scope')
-      return guard((claims) => rules.missingScope(claims, scopes))
-    },
-    requireRole(...roles) {
-      requireNames(roles, 'role')
-      return guard((claims) => rules.missingRole(claims, roles))
-    },
-    requireAuthentication(demand) {
-      requireDemand(demand)
-      return guard((claims) => rules.insufficientAuthentication(claims, demand))
-    },
-  }
+  return createGuardSet(rules, guard)
 }
 
 function refuse(response: ServerResponse, { status, headers, body }: Refusal): void {

@@ -1,23 +1,20 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type AuthenticationDemand, requireDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import type { Verifier } from '../token-verifier.js'
-import { createBearerRules, type GuardOptions, type Refusal, requireNames } from './bearer.js'
+import {
+  type Check,
+  createBearerRules,
+  createGuardSet,
+  type GuardOptions,
+  type GuardSet,
+  type Refusal,
+} from './bearer.js'
 
 /** An `onRequest` hook for a route or a whole plugin. If it refuses the request, it sends the response itself. */
 export type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
 declare module 'fastify' {
-  interface FastifyInstance {
-    /** Guard: a valid token. */
-    requireToken: Guard
-    /** Guard: a valid token with all of these scopes. */
-    requireScope(...scopes: [string, ...string[]]): Guard
-    /** Guard: a valid token with all of these roles. */
-    requireRole(...roles: [string, ...string[]]): Guard
-    /** Guard: a person who authenticated as strongly and as recently as this. Otherwise 401 asks to step up. */
-    requireAuthentication(demand: AuthenticationDemand): Guard
-  }
+  interface FastifyInstance extends GuardSet<Guard> {}
   interface FastifyRequest {
     /** The claims of the request's token. Throws if no guard has verified the request. */
     readonly claims: AccessTokenClaims
@@ -27,8 +24,6 @@ declare module 'fastify' {
 export interface LatchkeyPluginOptions extends GuardOptions<FastifyRequest> {
   verifier: Verifier
 }
-
-type Check = (claims: AccessTokenClaims) => Refusal | undefined
 
 /**
  * Fastify 5 plugin: the guards `requireToken`, `requireScope`, `requireRole` and `requireAuthentication`, and `request.claims` behind them.
@@ -64,22 +59,11 @@ export async function latchkey(
     }
   }
 
-  app.decorate(
-    'requireToken',
-    guard(() => undefined),
-  )
-  app.decorate('requireScope', (...scopes: string[]) => {
-    requireNames(scopes, 'scope')
-    return guard((claims) => rules.missingScope(claims, scopes))
-  })
-  app.decorate('requireRole', (...roles: string[]) => {
-    requireNames(roles, 'role')
-    return guard((claims) => rules.missingRole(claims, roles))
-  })
-  app.decorate('requireAuthentication', (demand: AuthenticationDemand) => {
-    requireDemand(demand)
-    return guard((claims) => rules.insufficientAuthentication(claims, demand))
-  })
+  const guards = createGuardSet(rules, guard)
+  app.decorate('requireToken', guards.requireToken)
+  app.decorate('requireScope', guards.requireScope)
+  app.decorate('requireRole', guards.requireRole)
+  app.decorate('requireAuthentication', guards.requireAuthentication)
   app.decorateRequest('claims', {
     getter(this: FastifyRequest) {
       const claims = verified.get(this)
