@@ -1,4 +1,5 @@
 import { type AccessTokenClaims, type Actor, MAX_ACTORS } from '@latchkey/verifier/access-token'
+import { actorsOf } from '@latchkey/verifier/forward-auth'
 import type { FastifyRequest } from 'fastify'
 import { ACCESS_TOKEN_TYPE, type ClientTokenResponse } from '../../schemas/token.js'
 import type { Audit, ExchangeRefusal } from '../audit.js'
@@ -89,11 +90,4 @@ function requireSubjectToken(parameters: ExchangeParameters): string {
 
 function isMeantFor({ audiences: own }: Client, aud: string, { issuer, audiences }: AccessTokens): boolean {
   return own.size > 0 ? own.has(aud) : aud === issuer || aud === audiences[0]
-}
-
-/** The ids of a chain of actors (RFC 8693 §4.1). The present actor is first. */
-export function actorsOf(act: Actor | undefined): string[] {
-  const actors: string[] = []
-  for (let actor = act; actor; actor = actor.act) actors.push(actor.sub)
-  return actors
 }

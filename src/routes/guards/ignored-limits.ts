@@ -1,3 +1,4 @@
+import { plainName } from '@latchkey/verifier/forward-auth'
 import type { FastifyRequest } from 'fastify'
 import { TOKEN_EXCHANGE } from '../../../schemas/token.js'
 import { refusal, WireError } from '../../http/errors.js'
@@ -51,21 +52,11 @@ const NARROWING: Readonly<Record<string, Narrowing>> = {
 }
 type Narrowing = 'scope' | 'audience' | 'role' | 'resource'
 
-/** A name without case, plural, brackets, other marks and the `amp;` that HTML leaves behind. */
-export function plainName(name: string): string {
-  return name
-    .normalize('NFKC')
-    .toLowerCase()
-    .replace(/^amp;|\[.*$/gs, '')
-    .replace(/[^a-z0-9]/g, '')
-    .replace(/s$/, '')
-}
-
 /**
  * The parameter that a misspelt name means. It finds another case, the plural, brackets and other marks, and the `amp;` that
  * HTML leaves behind. Ignoring the name would grant more, so callers get an error for it.
  */
-export function misspeltNarrowing(name: string): Narrowing | undefined {
+function misspeltNarrowing(name: string): Narrowing | undefined {
   const word = plainName(name)
   return Object.hasOwn(NARROWING, word) ? NARROWING[word] : undefined
 }

@@ -1,5 +1,6 @@
 import { type AuthenticationDemand, authenticationChallenge, describeDemand } from '../token/authentication.js'
 import type { AccessTokenClaims } from '../token/claims.js'
+import { identityHeaders } from '../token/forward-auth.js'
 
 /** An HTTP answer of the sidecar, equal to the answer of the service at the same route. */
 export interface Answer {
@@ -62,29 +63,8 @@ function misspelt(name: string): Answer {
   return refuse(403, 'invalid_request', `the query has a misspelt parameter that looks like ${name}: write ${name}`)
 }
 
-/** The services that act for the person (RFC 8693), the last one first. */
-function actorsOf({ act }: AccessTokenClaims): string[] {
-  const actors: string[] = []
-  for (let actor = act; actor; actor = actor.act) actors.push(actor.sub)
-  return actors
-}
-
-/** The answer always has every header. A gateway overwrites its caller's headers only with headers of this answer. */
-export function admit(claims: AccessTokenClaims): Answer {
-  return {
-    status: 200,
-    headers: {
-      'cache-control': 'no-store',
-      'x-auth-sub': claims.sub,
-      'x-auth-sid': claims.sid ?? '',
-      'x-auth-client-id': claims.client_id,
-      'x-auth-scope': claims.scope,
-      'x-auth-roles': claims.roles?.join(' ') ?? '',
-      'x-auth-time': claims.auth_time === undefined ? '' : String(claims.auth_time),
-      'x-auth-amr': claims.amr?.join(' ') ?? '',
-      'x-auth-acr': claims.acr ?? '',
-      'x-auth-act': claims.act ? actorsOf(claims).join(' ') : '',
-    },
-    body: '',
-  }
-}
+export const admit = (claims: AccessTokenClaims): Answer => ({
+  status: 200,
+  headers: identityHeaders(claims),
+  body: '',
+})

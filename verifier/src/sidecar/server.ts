@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { announcesBody } from '../token/forward-auth.js'
 import type { TokenErrorCode } from '../token/token-error.js'
 import type { Verifier } from '../token-verifier.js'
 import { type Answer, refusals } from './answers.js'
@@ -70,7 +71,7 @@ export function createSidecar({ verifier, onRefused, onFault }: SidecarOptions):
 
   function verify(request: IncomingMessage, response: ServerResponse, query: string | undefined): void {
     // The answer does not wait for the body: nginx announces bodies that it never sends.
-    if (announcesBody(request)) closeAfter(request, response)
+    if (announcesBody(request.headers)) closeAfter(request, response)
     const answer = forwardAuth.answer(request, query, countRefusal)
     if (answer instanceof Promise) {
       answer.then(
@@ -155,10 +156,6 @@ function ambiguityOf({ rawHeaders, headers, httpVersion }: IncomingMessage): str
   if (coding === undefined) return undefined
   if (coding.toLowerCase() !== 'chunked') return 'Transfer-Encoding must be chunked'
   return httpVersion === '1.1' ? undefined : 'HTTP/1.0 has no Transfer-Encoding: send Content-Length'
-}
-
-function announcesBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 /**
