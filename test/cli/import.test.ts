@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
-import { withAccounts } from '../support/accounts.js'
+import { countUsers } from '../support/accounts.js'
 import { eventually } from '../support/eventually.js'
 import {
   environmentOf,
@@ -13,7 +13,7 @@ import {
   operatorEnvironment,
   storeCombinations,
 } from '../support/latchkey.js'
-import { type Environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
+import { PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
 /** Hashes of PASSWORD, made by libxcrypt. */
@@ -25,15 +25,6 @@ function fileOf(t: Test, lines: readonly (object | string)[]): string {
   writeFileSync(file, lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join(''))
   return file
 }
-
-const countUsers = (env: Environment): Promise<number> =>
-  withAccounts(env, async (_users, { db }) => {
-    const { count } = await db
-      .selectFrom('users')
-      .select(({ fn }) => fn.countAll<number>().as('count'))
-      .executeTakeFirstOrThrow()
-    return Number(count)
-  })
 
 for (const setting of storeCombinations) {
   test(`${setting}: users import skips bad lines with their number and reason, and the imported users can sign in`, async (t) => {

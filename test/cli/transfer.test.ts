@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
-import { withAccounts } from '../support/accounts.js'
+import { countUsers, withAccounts } from '../support/accounts.js'
 import { eventually } from '../support/eventually.js'
 import { enrolTotp, newPerson } from '../support/factors.js'
 import { environmentOf, LATCHKEY_PROGRAM, latchkey, operatorEnvironment } from '../support/latchkey.js'
@@ -26,15 +26,6 @@ const rowsOf = (env: Environment) =>
       disabled: disabled_at !== null,
       created: Math.floor(created_at / 1000),
     }))
-  })
-
-const countOf = (env: Environment): Promise<number> =>
-  withAccounts(env, async (_users, { db }) => {
-    const { count } = await db
-      .selectFrom('users')
-      .select(({ fn }) => fn.countAll<number>().as('count'))
-      .executeTakeFirstOrThrow()
-    return Number(count)
   })
 
 function startPipe(from: Environment, to: Environment) {
@@ -137,13 +128,13 @@ testAll('a pipe that is killed and run again loses no account and doubles none',
     Array.from({ length: BIG }, (_, i) => seed(i)),
   )
   // Makes the tables, which the count reads.
-  t.equal(await countOf(to), 0)
+  t.equal(await countUsers(to), 0)
 
   const { child, closed } = startPipe(from, to)
-  await eventually(async () => (await countOf(to)) >= BIG / 3, 600_000)
+  await eventually(async () => (await countUsers(to)) >= BIG / 3, 600_000)
   process.kill(-(child.pid as number), 'SIGKILL')
   await closed
-  const before = await countOf(to)
+  const before = await countUsers(to)
   t.ok(before >= BIG / 3 && before < BIG, `${before} of ${BIG} were there when the pipe was killed`)
 
   const begin = Date.now()
@@ -157,7 +148,7 @@ testAll('a pipe that is killed and run again loses no account and doubles none',
 
   t.equal(code, 0, stderr)
   t.match(JSON.parse(stdout), { lines: BIG, imported: BIG - before, present: before, rejected: 0 })
-  t.equal(await countOf(to), BIG)
+  t.equal(await countUsers(to), BIG)
   t.comment(`${BIG} accounts: ${(Date.now() - begin) / 1000} s, at most ${peak} MB in one process`)
   t.ok(peak < 300, 'memory does not grow with the accounts')
 })

@@ -16,3 +16,13 @@ export async function withAccounts<Result>(
     await database.close()
   }
 }
+
+/** How many accounts the database has. */
+export const countUsers = (env: Environment): Promise<number> =>
+  withAccounts(env, async (_users, { db }) => {
+    const { count } = await db
+      .selectFrom('users')
+      .select(({ fn }) => fn.countAll<number>().as('count'))
+      .executeTakeFirstOrThrow()
+    return Number(count)
+  })

@@ -9,6 +9,19 @@ export interface BentClock extends Clock {
   setWall(milliseconds: number): void
 }
 
+const HOUR = 60 * 60_000
+
+/** After each of these, nothing that a process learned before counts as known for more than a second. */
+export const CLOCK_JUMPS: Readonly<Record<string, (clock: BentClock) => void>> = {
+  'suspended for 2 s': (clock) => clock.suspend(2000),
+  'suspended for 4 hours': (clock) => clock.suspend(4 * HOUR),
+  'set forward by an hour': (clock) => clock.setWall(HOUR),
+  'set back by an hour, and 2 s went by': (clock) => {
+    clock.setWall(-HOUR)
+    clock.pass(2000)
+  },
+}
+
 /** The clocks of this process, which a test can also move. */
 export function bentClock(): BentClock {
   let monotonic = 0

@@ -1,7 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
+import { type Clock, systemClock } from '@latchkey/verifier/clock'
 import type { Test } from 'tap'
 import { CLIENT, JWT_SECRET } from './service.js'
 
@@ -173,4 +175,34 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
 
 function mac(signed: string): string {
   return createHmac('sha256', JWT_SECRET).update(signed).digest('base64url')
+}
+
+interface Following {
+  /** The URL by which the verifier reaches the feed. */
+  feedUrl?: string
+  maxStaleness?: number
+  clock?: Clock
+}
+
+/** A verifier that follows the feed, and introspects at the server itself. */
+export function startFollower(t: Test, server: FeedServer, options: Following = {}): Verifier {
+  const { feedUrl = server.url, maxStaleness = 1000, clock = systemClock } = options
+  const verifier = createVerifier(
+    {
+      issuer: server.url,
+      audience: 'todo',
+      keys: { secrets: [JWT_SECRET] },
+      revocation: {
+        mode: 'follow',
+        endpoint: `${feedUrl}/revocations`,
+        introspectionEndpoint: `${server.url}/introspect`,
+        clientId: CLIENT.id,
+        clientSecret: CLIENT.secret,
+        maxStaleness,
+      },
+    },
+    clock,
+  )
+  t.teardown(() => verifier.close())
+  return verifier
 }

@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import { createVerifier, type KeyOptions, type RevocationOptions, type Verifier } from '@latchkey/verifier'
 import type { Clock } from '@latchkey/verifier/clock'
 import { type Test, test } from 'tap'
-import { type BentClock, bentClock } from '../support/bent-clock.js'
+import { type BentClock, bentClock, CLOCK_JUMPS } from '../support/bent-clock.js'
 import { eventually } from '../support/eventually.js'
 import { keyFileSettings, writeKeyFile } from '../support/keys.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
@@ -93,15 +93,7 @@ for (const [what, bend] of Object.entries(WAYS)) {
 test('S5: follow: after a suspend, or a change of the wall clock, every acceptance asked Redis', async (t) => {
   const { redis, service, signIn } = await startVerifierSetup(t, LONG)
   const [revoked, other] = [await signIn(), await signIn()]
-  for (const [what, bend] of Object.entries<(clock: BentClock) => void>({
-    'suspended for 2 s': (clock) => clock.suspend(2000),
-    'suspended for 4 hours': (clock) => clock.suspend(4 * HOUR),
-    'set forward by an hour': (clock) => clock.setWall(HOUR),
-    'set back by an hour, and 2 s went by': (clock) => {
-      clock.setWall(-HOUR)
-      clock.pass(2000)
-    },
-  })) {
+  for (const [what, bend] of Object.entries(CLOCK_JUMPS)) {
     const wire = await startTcpProxy(redis.port)
     t.teardown(() => wire.stop())
     const clock = bentClock()

@@ -1,28 +1,9 @@
 import type { ServerResponse } from 'node:http'
-import { createVerifier } from '@latchkey/verifier'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { eventually } from '../support/eventually.js'
-import { type FeedServer, startFeedServer } from '../support/feed-server.js'
-import { CLIENT, JWT_SECRET } from '../support/service.js'
+import { startFeedServer, startFollower } from '../support/feed-server.js'
 import { isAll } from '../support/size.js'
 import { verdict } from '../support/verifier-setup.js'
-
-function follower(t: Test, server: FeedServer, feedUrl = server.url) {
-  const verifier = createVerifier({
-    issuer: server.url,
-    audience: 'todo',
-    keys: { secrets: [JWT_SECRET] },
-    revocation: {
-      mode: 'follow',
-      endpoint: `${feedUrl}/revocations`,
-      introspectionEndpoint: `${server.url}/introspect`,
-      clientId: CLIENT.id,
-      clientSecret: CLIENT.secret,
-    },
-  })
-  t.teardown(() => verifier.close())
-  return verifier
-}
 
 const ANSWER = { feed: 'f', epoch: 1, cursor: 'c', more: false, read_after_ms: 0, revocations: [] as unknown[] }
 
@@ -66,7 +47,7 @@ for (const [what, answer] of Object.entries(HOSTILE)) {
   test(`S7: ${what}: each token is introspected, and memory stays small`, async (t) => {
     const server = await startFeedServer(t)
     server.intercept((_request, response) => answer(response))
-    const verifier = follower(t, server)
+    const verifier = startFollower(t, server)
     const [{ token }, revoked] = [server.issue(), server.issue()]
     server.revoke(revoked.sid)
     await eventually(() => server.polls > 2)
@@ -102,7 +83,7 @@ test('S7: an entry of an unknown form may concern every token from before it: th
   ]
   for (const entry of entries) {
     const server = await startFeedServer(t)
-    const verifier = follower(t, server)
+    const verifier = startFollower(t, server)
     await verifier.ready()
     const { token } = server.issue()
     t.equal(await verdict(verifier, token), 'good')
@@ -130,7 +111,7 @@ test('S7: a feed without end is followed in bounded memory', async (t) => {
     response.end(JSON.stringify({ ...ANSWER, cursor: String(page), more: true, revocations }))
   })
   const before = process.memoryUsage().rss
-  const verifier = follower(t, server)
+  const verifier = startFollower(t, server)
   await eventually(() => page > rounds, 120_000)
   const grown = (process.memoryUsage().rss - before) / 1024 / 1024
   t.ok(grown < 700, `${grown} MB after ${page},000 revocations`)

@@ -1,44 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier, type Verifier } from '@latchkey/verifier'
-import { type Clock, systemClock } from '@latchkey/verifier/clock'
-import { type Test, test } from 'tap'
-import { type BentClock, bentClock } from '../support/bent-clock.js'
+import { test } from 'tap'
+import { bentClock, CLOCK_JUMPS } from '../support/bent-clock.js'
 import { eventually } from '../support/eventually.js'
-import { type FeedServer, startFeedServer } from '../support/feed-server.js'
+import { type FeedServer, startFeedServer, startFollower } from '../support/feed-server.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, JWT_SECRET } from '../support/service.js'
 import { isAll } from '../support/size.js'
 import { verdict } from '../support/verifier-setup.js'
-
-interface Following {
-  /** The URL by which the verifier reaches the feed. */
-  feedUrl?: string
-  maxStaleness?: number
-  clock?: Clock
-}
-
-/** A verifier that follows the feed, and introspects at the server itself. */
-function follower(t: Test, server: FeedServer, options: Following = {}): Verifier {
-  const { feedUrl = server.url, maxStaleness = 1000, clock = systemClock } = options
-  const verifier = createVerifier(
-    {
-      issuer: server.url,
-      audience: 'todo',
-      keys: { secrets: [JWT_SECRET] },
-      revocation: {
-        mode: 'follow',
-        endpoint: `${feedUrl}/revocations`,
-        introspectionEndpoint: `${server.url}/introspect`,
-        clientId: CLIENT.id,
-        clientSecret: CLIENT.secret,
-        maxStaleness,
-      },
-    },
-    clock,
-  )
-  t.teardown(() => verifier.close())
-  return verifier
-}
 
 /** Polls until the token is accepted from memory. */
 function untilFresh(server: FeedServer, verifier: Verifier, token: string): Promise<number> {
@@ -50,7 +19,7 @@ function untilFresh(server: FeedServer, verifier: Verifier, token: string): Prom
 
 test('a fresh follower over HTTP asks nobody, and polls four times a second', async (t) => {
   const server = await startFeedServer(t)
-  const verifier = follower(t, server)
+  const verifier = startFollower(t, server)
   await verifier.ready()
   const { token } = server.issue()
   const [polls, began] = [server.polls, performance.now()]
@@ -64,7 +33,7 @@ test('a fresh follower over HTTP asks nobody, and polls four times a second', as
 
 test('ten followers over HTTP learn of a revocation at once, one that starts later too, and none asks', async (t) => {
   const server = await startFeedServer(t)
-  const followers = Array.from({ length: 10 }, () => follower(t, server))
+  const followers = Array.from({ length: 10 }, () => startFollower(t, server))
   await Promise.all(followers.map((one) => one.ready()))
   const [{ token, sid }, other] = [server.issue(), server.issue()]
   for (const one of followers) t.equal(await verdict(one, token), 'good')
@@ -75,7 +44,7 @@ test('ten followers over HTTP learn of a revocation at once, one that starts lat
     return verdicts.every((answer) => answer === 'revoked')
   }
   t.ok((await eventually(all)) < 900)
-  const late = follower(t, server)
+  const late = startFollower(t, server)
   await late.ready()
   t.equal(await verdict(late, token), 'revoked')
   t.equal(await verdict(late, other.token), 'good')
@@ -84,7 +53,7 @@ test('ten followers over HTTP learn of a revocation at once, one that starts lat
 
 test('the tokens that a client got for itself end up to the second of the revocation', async (t) => {
   const server = await startFeedServer(t)
-  const verifier = follower(t, server)
+  const verifier = startFollower(t, server)
   await verifier.ready()
   const now = Math.floor(Date.now() / 1000)
   const client = { sub: 'billing', client_id: 'billing', sid: undefined }
@@ -100,7 +69,7 @@ test('more than 1,000 revocations come in pages, and the follower is ready only 
   const server = await startFeedServer(t)
   const sessions = Array.from({ length: 2500 }, () => server.issue())
   for (const { sid } of sessions) server.revoke(sid)
-  const verifier = follower(t, server)
+  const verifier = startFollower(t, server)
   await verifier.ready()
   t.ok(server.polls >= 3)
   for (const { token } of sessions) if ((await verdict(verifier, token)) !== 'revoked') t.fail('one was missed')
@@ -109,7 +78,7 @@ test('more than 1,000 revocations come in pages, and the follower is ready only 
 
 test('a token from before the epoch is introspected', async (t) => {
   const server = await startFeedServer(t, 5)
-  const verifier = follower(t, server)
+  const verifier = startFollower(t, server)
   await verifier.ready()
   const { token, sid } = server.issue()
   t.equal(await verdict(verifier, token), 'good')
@@ -125,7 +94,7 @@ test('S4: the history is another one, or older than what is kept: the feed is re
     'the cursor is older than what is kept': (server) => server.trim(),
   })) {
     const server = await startFeedServer(t)
-    const verifier = follower(t, server)
+    const verifier = startFollower(t, server)
     await verifier.ready()
     const [known, lost] = [server.issue(), server.issue()]
     server.revoke(known.sid)
@@ -147,7 +116,7 @@ test('S4: the history is another one, or older than what is kept: the feed is re
 
 test('S4: an answer of another history that begins in its middle: the feed is read from its start', async (t) => {
   const server = await startFeedServer(t)
-  const verifier = follower(t, server)
+  const verifier = startFollower(t, server)
   await verifier.ready()
   const { token, sid } = server.issue()
   t.equal(await verdict(verifier, token), 'good')
@@ -168,7 +137,7 @@ test('S3: answers that come later than maxStaleness prove nothing; answers that 
   const wire = await startTcpProxy(server.port)
   t.teardown(() => wire.stop())
   const { token } = server.issue()
-  const verifier = follower(t, server, { feedUrl: `http://127.0.0.1:${wire.port}`, maxStaleness: 300 })
+  const verifier = startFollower(t, server, { feedUrl: `http://127.0.0.1:${wire.port}`, maxStaleness: 300 })
   wire.delay(isAll ? 5000 : 400)
   for (const deadline = Date.now() + (isAll ? 12_000 : 2000); Date.now() < deadline; await sleep(5)) {
     const before = server.introspections
@@ -183,7 +152,7 @@ test('S3: an answer that is cut anywhere is read again, and no revocation is mis
   const server = await startFeedServer(t)
   const wire = await startTcpProxy(server.port)
   t.teardown(() => wire.stop())
-  const verifier = follower(t, server, { feedUrl: `http://127.0.0.1:${wire.port}` })
+  const verifier = startFollower(t, server, { feedUrl: `http://127.0.0.1:${wire.port}` })
   await verifier.ready()
   const other = server.issue()
   for (let bytes = 0; bytes < 600; bytes += isAll ? 7 : 60) {
@@ -224,7 +193,7 @@ test('S3: a cache between follower and service cannot pass an old answer off as 
       response.writeHead(200, { date: answer.date, ...(age && { age: String(seconds) }) })
       response.end(answer.body)
     })
-    const verifier = follower(t, server, { feedUrl: front.url })
+    const verifier = startFollower(t, server, { feedUrl: front.url })
     const { token, sid } = server.issue()
     // The first answer is in the cache, and the follower has seen what the cache does with the next ones.
     await eventually(() => front.polls > 4)
@@ -243,19 +212,10 @@ test('S3: a cache between follower and service cannot pass an old answer off as 
 })
 
 test('S5: suspended, or with a wall clock that was set: nothing is accepted from memory before a new proof', async (t) => {
-  const HOUR = 60 * 60_000
-  for (const [what, bend] of Object.entries<(clock: BentClock) => void>({
-    'suspended for 2 s': (clock) => clock.suspend(2000),
-    'suspended for 4 hours': (clock) => clock.suspend(4 * HOUR),
-    'set forward by an hour': (clock) => clock.setWall(HOUR),
-    'set back by an hour, and 2 s went by': (clock) => {
-      clock.setWall(-HOUR)
-      clock.pass(2000)
-    },
-  })) {
+  for (const [what, bend] of Object.entries(CLOCK_JUMPS)) {
     const server = await startFeedServer(t)
     const clock = bentClock()
-    const verifier = follower(t, server, { clock })
+    const verifier = startFollower(t, server, { clock })
     await verifier.ready()
     const now = Math.floor(Date.now() / 1000)
     const { token } = server.issue({ iat: now - 600, exp: now + 23 * 3600 })
@@ -275,7 +235,7 @@ test('S5: while the clocks of service and verifier differ by an hour, each token
   for (const difference of [-60, 60]) {
     const server = await startFeedServer(t)
     const clock = bentClock()
-    const verifier = follower(t, server, { clock })
+    const verifier = startFollower(t, server, { clock })
     await verifier.ready()
     clock.setWall(difference * 60_000)
     const now = Math.floor(clock.wall() / 1000)
@@ -286,7 +246,7 @@ test('S5: while the clocks of service and verifier differ by an hour, each token
     })
     server.revoke(sid)
     t.equal(await verdict(verifier, token), 'revoked')
-    const late = follower(t, server, { clock })
+    const late = startFollower(t, server, { clock })
     await t.rejects(late.ready(), { message: /clock of the service is/ })
     await verifier.close()
   }
@@ -347,7 +307,7 @@ test('a follower that is closed vouches for nothing any more, and ends its reque
   const server = await startFeedServer(t)
   const { token } = server.issue()
   for (let round = 0; round < 20; round++) {
-    const verifier = follower(t, server)
+    const verifier = startFollower(t, server)
     await verifier.ready()
     const closing = performance.now()
     await verifier.close()
