@@ -1,7 +1,6 @@
 import { type AuthenticationDemand, authenticationChallenge, describeDemand } from '@latchkey/verifier/access-token'
-import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyReply } from 'fastify'
 import type { ErrorBody } from '../../schemas/error.js'
-import { Unavailable } from '../unavailable.js'
 
 /**
  * An error response (RFC 6749 §5.2, RFC 6750 §3.1): status, code, a sentence for the caller, and headers. The detailed reason
@@ -20,6 +19,7 @@ export class WireError extends Error {
 }
 
 const REALM = 'realm="latchkey"'
+const INVALID_TOKEN = { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` }
 const UNKNOWN_KEY =
   'this service does not have the key of the token, so it did not end the session: ' +
   'send another token of the session, such as the refresh token'
@@ -147,16 +147,13 @@ export const refusal = {
     }),
 
   invalidToken: () =>
-    new WireError(401, 'invalid_token', 'the token is not valid, or its session has ended', {
-      'www-authenticate': `Bearer ${REALM}, error="invalid_token"`,
-    }),
+    new WireError(401, 'invalid_token', 'the token is not valid, or its session has ended', INVALID_TOKEN),
 
   /**
    * At sign-out. The token names this issuer, and no key here can check it. Its session may be alive, so 204 could be wrong. Most
    * callers refresh after a 401 and retry, and this instance can read the new token.
    */
-  unknownKey: () =>
-    new WireError(401, 'invalid_token', UNKNOWN_KEY, { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` }),
+  unknownKey: () => new WireError(401, 'invalid_token', UNKNOWN_KEY, INVALID_TOKEN),
 
   /** The same at the revocation endpoint (RFC 7009 §2.2.1), where 401 means that the client authentication failed. */
   unsupportedTokenType: () => new WireError(400, 'unsupported_token_type', UNKNOWN_KEY),
@@ -181,7 +178,7 @@ export const refusal = {
       401,
       'invalid_token',
       `the token is for another audience: sign in with audience=${[...new Set(audiences)].join(' or audience=')}`,
-      { 'www-authenticate': `Bearer ${REALM}, error="invalid_token"` },
+      INVALID_TOKEN,
     ),
 
   /** A token that a client got by exchange, where only the person may act. */
@@ -190,9 +187,7 @@ export const refusal = {
       401,
       'invalid_token',
       'a client got this token by exchange: send a token that the person signed in for',
-      {
-        'www-authenticate': `Bearer ${REALM}, error="invalid_token"`,
-      },
+      INVALID_TOKEN,
     ),
 
   /** @param scope has only characters of RFC 6749 §3.3, because it stands in a header */
@@ -292,20 +287,6 @@ export const refusal = {
     new WireError(500, 'server_error', `the service failed: its log has the cause under request id ${requestId}`),
 }
 
-/** Fastify's error handler: turns every error into the one form of an error response. */
-export function createErrorHandler(logger: FastifyBaseLogger) {
-  // The line has three members, and none is a secret. Under overload each refused request writes a line. Redaction made 46 KB
-  // of garbage for each line: nearly half of all garbage.
-  const unredacted = logger.child({}, { redact: [] })
-  return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    if (error instanceof Unavailable) {
-      const { dependency, message: reason } = error
-      unredacted.warn({ reqId: request.id, dependency, reason }, 'unavailable')
-    }
-    return sendRefusal(reply, toWireError(error, request, logger))
-  }
-}
-
 export function sendRefusal(reply: FastifyReply, { statusCode, code, message, headers }: WireError): FastifyReply {
   const body: ErrorBody = { error: code, error_description: message }
   return reply
@@ -313,49 +294,4 @@ export function sendRefusal(reply: FastifyReply, { statusCode, code, message, he
     .headers({ 'cache-control': 'no-store', ...headers })
     .type('application/json; charset=utf-8')
     .send(body)
-}
-
-function toWireError(error: FastifyError, request: FastifyRequest, logger: FastifyBaseLogger): WireError {
-  if (error instanceof WireError) return error
-  if (error instanceof Unavailable) return refusal.unavailable()
-  if (error.validation) return refusal.invalidRequest(describeValidation(error))
-  switch (error.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new WireError(413, 'invalid_request', 'the body is larger than 16 KiB: send less')
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return refusal.unsupportedMediaType('send application/json or application/x-www-form-urlencoded')
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-      return refusal.invalidRequest('the length of the body differs from Content-Length')
-    default:
-  }
-  if (error.statusCode && error.statusCode >= 400 && error.statusCode < 500) {
-    // Fastify's own message names its internals.
-    return new WireError(error.statusCode, 'invalid_request', 'the request cannot be read')
-  }
-  logger.error({ reqId: request.id, err: error }, 'request failed')
-  return refusal.fault(request.id)
-}
-
-/** The first fault that the schema found, in words for the caller. */
-function describeValidation(error: FastifyError): string {
-  const faults = error.validation ?? []
-  // For a field of several types, the schema reports a fault for each type. The fault `type` says the least.
-  const fault = faults.find(({ keyword }) => keyword !== 'type' && keyword !== 'anyOf') ?? faults[0]
-  const place = error.validationContext === 'querystring' ? 'query parameter ' : ''
-  const field = fault?.instancePath.slice(1).replaceAll('/', '.')
-  if (fault?.keyword === 'required') return `${place}${String(fault.params.missingProperty)} is missing`
-  const schema = (fault as { parentSchema?: { properties?: object; 'x-rule'?: string } } | undefined)?.parentSchema
-  if (fault?.keyword === 'additionalProperties') {
-    const names = Object.keys(schema?.properties ?? {})
-    const name = JSON.stringify(fault.params.additionalProperty)
-    return `${place}${name} is unknown: ${names.length === 0 ? 'leave it out' : `send ${names.join(', ')}`}`
-  }
-  if (fault?.keyword !== 'type' && schema?.['x-rule']) return `${place}${field} ${schema['x-rule']}`
-  if (!field) return 'the body must be an object, as JSON or as a form'
-  if (fault?.keyword === 'const') {
-    const values = faults.filter(({ keyword }) => keyword === 'const').map(({ params }) => params.allowedValue)
-    return `${place}${field} must be ${values.join(' or ')}`
-  }
-  if (fault?.keyword === 'pattern') return `${place}${field} has characters that are not allowed`
-  return `${place}${field} ${fault?.message}`
 }
