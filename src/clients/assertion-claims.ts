@@ -37,6 +37,7 @@ export function checkClientAssertion(
   now: number,
 ): ClientAssertion {
   if (!TYPES.has(header.typ as string | undefined)) throw wrongType()
+  refuseActor(claims)
   const { iss, sub, aud, jti } = claims
   const { exp, iat } = timesOf(claims)
   if (!isId(sub) || iss !== sub) throw new TokenError('wrong_issuer', 'iss and sub must both be the id of the client')
@@ -68,6 +69,7 @@ export function checkIssuerToken(
   audience: string,
   now: number,
 ): { iss: string | undefined; sub: string } {
+  refuseActor(claims)
   const { iss, sub, aud, jti } = claims
   if (!isId(sub) || (iss !== undefined && !isId(iss)) || (jti !== undefined && !isId(jti))) {
     throw new TokenError('bad_claims', 'iss or jti is invalid, or sub is missing or invalid')
@@ -95,6 +97,11 @@ export function isSpiffeId(text: string): boolean {
 /** `spiffe://TRUST-DOMAIN` of a SPIFFE id. */
 export function trustDomainOf(spiffeId: string): string {
   return spiffeId.split('/', 3).join('/')
+}
+
+/** RFC 8693 §4.1: a token with `act` is in the hands of another than its subject, so it does not prove that the subject calls. */
+function refuseActor({ act }: UnverifiedAssertion['claims']): void {
+  if (act !== undefined) throw new TokenError('bad_claims', 'a token with act authenticates nobody')
 }
 
 function timesOf({ exp, iat, nbf }: UnverifiedAssertion['claims']): { exp: number; iat?: number; nbf?: number } {

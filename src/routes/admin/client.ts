@@ -32,6 +32,7 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async 
     }
     const changesProof = Object.keys(change).length > 0
     if (!changesProof && Object.keys(permissions).length === 0) {
+      if (!(await clients.read(id))) throw refusal.noSuch('client')
       throw refusal.invalidRequest('nothing to change: send scopes, audiences, exchange_audiences, or a proof')
     }
 
