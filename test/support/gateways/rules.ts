@@ -158,7 +158,7 @@ export function gatewayContract(gateway: Gateway): void {
         t.equal(status, 200)
         const arrival = app.arrivals.at(-1)
         const told = arrival ? IDENTITY.map((name) => headerValues(name, arrival).join()) : []
-        t.strictSame(told, [sub, sid, 'latchkey', 'todo:read todo:write', '', String(time), 'pwd', '1'], name)
+        t.strictSame(told, [sub, sid, 'latchkey', 'todo:read todo:write', '', String(time), 'pwd', '1', ''], name)
       }
     })
 
