@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { installServers } from './support/servers/install.js'
@@ -7,15 +7,16 @@ import { startPostgres } from './support/servers/postgres.js'
 
 /**
  * `npm test` runs every test file that is not slow. `npm run test:all` (`--all`) runs every file with more rounds.
- * `--all --coverage` measures coverage too. Other arguments go to tap: `npm test -- dist/test/config/config.test.js`. Missing servers are
+ * `--all --coverage` measures coverage too. `npm run test:rest` (`--rest`) runs what `npm test` leaves out. Other arguments go to tap: `npm test -- dist/test/config/config.test.js`. Missing servers are
  * installed, and one Postgres serves all files. In a log the output is TAP, and its last line is the sum: N passed, N
  * failed.
  */
 const args = process.argv.slice(2)
-const isAll = args.includes('--all')
-const forTap = args.filter((arg) => arg !== '--all' && arg !== '--coverage')
+const isRest = args.includes('--rest')
+const isAll = isRest || args.includes('--all')
+const forTap = args.filter((arg) => !['--all', '--rest', '--coverage'].includes(arg))
 const suite = [process.execPath, fileURLToPath(new URL('./support/suite.js', import.meta.url))]
-const files = testFiles().filter((file) => isAll || !isSlow(file))
+const files = testFiles().filter((file) => (isRest ? isSlow(file) || hasMoreRounds(file) : isAll || !isSlow(file)))
 const [program = '', ...rest] = args.includes('--coverage')
   ? ['npx', 'tap', ...forTap, ...files]
   : forTap.length > 0
@@ -55,6 +56,11 @@ function testFiles(): string[] {
 /** The slow files are `*.slow.test.ts` and the folders that need minutes, a browser, a gateway or Prometheus. */
 function isSlow(file: string): boolean {
   return /^dist\/test\/(deploy|examples|faults|gateways)\/|\.slow\.test\.js$/.test(file)
+}
+
+/** Whether the file runs more rounds in `npm run test:all` than in `npm test`. */
+function hasMoreRounds(file: string): boolean {
+  return readFileSync(file.replace(/^dist\/(.*)\.js$/, '$1.ts'), 'utf8').includes('/size.js')
 }
 
 /**
