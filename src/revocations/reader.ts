@@ -11,8 +11,9 @@ export interface RevocationReader {
    *
    * @param after undefined: from the oldest entry
    * @param wait how long the answer may be held back while there is no revocation. Milliseconds
+   * @param hasLeft whether nobody waits for the answer any more. Then it is empty, and leaves memory with the next read
    */
-  read(after: Cursor | undefined, wait: number): Promise<string>
+  read(after: Cursor | undefined, wait: number, hasLeft: () => boolean): Promise<string>
   /** Answers every request that is held back now. */
   release(): void
   /** From now on, no request is held back. */
@@ -41,6 +42,7 @@ interface Request {
   /** Times are milliseconds of the monotonic clock. */
   arrivedAt: number
   heldUntil: number
+  hasLeft: () => boolean
   resolve: (text: string) => void
   reject: (error: unknown) => void
 }
@@ -115,9 +117,11 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
   }
 
   function answerFromTail(request: Request, { readAt, isRegular, nextAt }: Read): void {
-    const { after, heldUntil, arrivedAt, resolve } = request
+    const { after, heldUntil, arrivedAt, hasLeft, resolve } = request
     const page = after && tail.after(after.key)
-    if (!page) {
+    if (hasLeft()) {
+      resolve('')
+    } else if (!page) {
       enqueueBehind(request)
     } else if (heldUntil < nextAt || (isRegular && page.revocations !== '')) {
       const { name, epoch } = tail
@@ -182,11 +186,11 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
   }
 
   return {
-    read: (after, wait) =>
+    read: (after, wait, hasLeft) =>
       new Promise((resolve, reject) => {
         const arrivedAt = performance.now()
         const isHeld = !isClosed && waiting.length < MAX_HELD
-        const request = { after, arrivedAt, heldUntil: isHeld ? arrivedAt + wait : 0, resolve, reject }
+        const request = { after, arrivedAt, heldUntil: isHeld ? arrivedAt + wait : 0, hasLeft, resolve, reject }
         if (!after || tail.isTooOld(after.id)) return enqueueBehind(request)
         waiting.push(request)
         schedule(isHurried(request))

@@ -19,7 +19,9 @@ export const revocations: FastifyPluginAsyncTypebox<Dependencies> = async (app, 
 
   app.get('/revocations', { schema: Revocations, preValidation }, async (request, reply) => {
     const { after, wait = '0' } = request.query
-    const text = await reader.read(after === undefined ? undefined : parseCursor(after), Number(wait))
+    const { socket } = request.raw
+    const cursor = after === undefined ? undefined : parseCursor(after)
+    const text = await reader.read(cursor, Number(wait), () => socket.destroyed)
     // A buffer is sent as it is. Fastify would serialize the members of a page of 1,000 revocations again.
     return reply
       .header('cache-control', 'no-store')
