@@ -44,8 +44,24 @@ export async function openTab(context: BrowserContext, url: string): Promise<Pag
 }
 
 export async function fillIn(page: Page, username: string, password = PASSWORD): Promise<void> {
-  await page.getByLabel('User name').fill(username)
-  await page.getByLabel('Password', { exact: true }).fill(password)
+  await page.getByLabel('User name', { exact: true }).filter({ visible: true }).fill(username)
+  await page.getByLabel('Password', { exact: true }).filter({ visible: true }).fill(password)
+}
+
+/** Gives the device of this page an authenticator that holds passkeys and verifies its person (WebAuthn §11, of DevTools). */
+export async function addAuthenticator(page: Page): Promise<void> {
+  const devTools = await page.context().newCDPSession(page)
+  await devTools.send('WebAuthn.enable')
+  await devTools.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      protocol: 'ctap2',
+      transport: 'internal',
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+      automaticPresenceSimulation: true,
+    },
+  })
 }
 
 export async function signUp(page: Page, username: string): Promise<void> {

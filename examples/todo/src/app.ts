@@ -3,16 +3,24 @@ import { createVerifier } from '@latchkey/verifier'
 import { latchkey } from '@latchkey/verifier/fastify'
 import Fastify, { type FastifyInstance, LogController } from 'fastify'
 import { authProxy } from './auth-proxy.js'
+import { createClient } from './client.js'
 import { AUDIENCE, type TodoConfig } from './config.js'
 import { answer, handleError } from './errors.js'
+import { me } from './me.js'
 import { CONTENT_SECURITY_POLICY, page } from './page.js'
+import { type Mail, recovery } from './recovery.js'
 import { todoRoutes } from './todo-routes.js'
 import { openTodos } from './todos.js'
 
 export { readTodoConfig, type TodoConfig } from './config.js'
+export type { Mail } from './recovery.js'
 
-/** Creates the whole service. It does not listen yet. Throws if it cannot verify tokens, and says why. */
-export async function createTodoService(config: TodoConfig): Promise<FastifyInstance> {
+/**
+ * Creates the whole service. It does not listen yet. Throws if it cannot verify tokens, and says why.
+ *
+ * @param sendMail delivers a mail to a person
+ */
+export async function createTodoService(config: TodoConfig, sendMail: (mail: Mail) => void): Promise<FastifyInstance> {
   const { tokenService } = config
   const app = createServer(config)
 
@@ -36,11 +44,15 @@ export async function createTodoService(config: TodoConfig): Promise<FastifyInst
   app.addHook('onClose', async () => todos.close())
 
   await app.register(page)
-  await app.register(authProxy, { prefix: '/auth', tokenService })
   await app.register(latchkey, { verifier })
+  await app.register(authProxy, { prefix: '/auth', tokenService, stepUpAfter: config.stepUpAfter })
+  const client = createClient(config)
+  // Without a client nobody asks for recovery tokens, and there is no such route.
+  if (config.clientId) await app.register(recovery, { client, publicUrl: config.publicUrl, sendMail })
   await app.register(async (guarded) => {
     guarded.addHook('onRequest', guarded.requireToken)
     await guarded.register(todoRoutes, { todos })
+    await guarded.register(me, { client })
   })
   await verifier.ready()
   return app

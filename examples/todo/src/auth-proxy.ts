@@ -8,12 +8,23 @@ import { answer } from './errors.js'
 const ROUTES = [
   ['POST', '/users'],
   ['POST', '/login'],
+  ['POST', '/login/mfa'],
+  ['POST', '/login/passkey/options'],
+  ['POST', '/login/passkey'],
+  ['POST', '/login/step-up'],
   ['POST', '/refresh'],
   ['POST', '/logout'],
-  ['POST', '/logout-all'],
   ['GET', '/sessions'],
   ['DELETE', '/sessions'],
-  ['DELETE', '/sessions/:sid'],
+  ['DELETE', '/sessions/:id'],
+  ['GET', '/users/me/factors'],
+  ['DELETE', '/users/me/factors/:id'],
+  ['POST', '/users/me/factors/totp'],
+  ['POST', '/users/me/factors/totp/confirm'],
+  ['POST', '/users/me/factors/passkeys/options'],
+  ['POST', '/users/me/factors/passkeys'],
+  ['POST', '/users/me/factors/recovery-codes'],
+  ['POST', '/recovery/complete'],
 ] as const
 
 const PASSED_ON = ['authorization', 'content-type', 'user-agent'] as const
@@ -25,17 +36,26 @@ const TIMEOUT = 10_000
  * `/auth/*` forwards to the token service under the page's own origin. So the page needs no CORS, its policy stays at
  * `connect-src 'self'`, and the token service needs no address outside.
  */
-export const authProxy: FastifyPluginAsync<{ tokenService: string }> = async (app, { tokenService }) => {
+export const authProxy: FastifyPluginAsync<{ tokenService: string; stepUpAfter: number }> = async (
+  app,
+  { tokenService, stepUpAfter },
+) => {
   // Forward bodies unread: the token service validates them.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
-  for (const [method, url] of ROUTES) {
+  // Whoever finds an open laptop must not end the other devices of its owner. The token service would allow it to every token.
+  const onRequest = app.requireAuthentication({ maxAge: stepUpAfter })
+  forwardTo('POST', '/logout-all', { onRequest })
+  for (const [method, url] of ROUTES) forwardTo(method, url)
+
+  function forwardTo(method: string, url: string, guard: { onRequest?: typeof onRequest } = {}) {
     app.route({
       method,
       url,
+      ...guard,
       // `..`, also as %2e%2e, would reach routes outside the list.
-      schema: { params: { type: 'object', properties: { sid: { type: 'string', pattern: '^[\\w-]{1,64}$' } } } },
+      schema: { params: { type: 'object', properties: { id: { type: 'string', pattern: '^[\\w-]{1,64}$' } } } },
       handler: async (request, reply) => {
         try {
           const response = await forward(request, new URL(request.url.replace('/auth/', ''), `${tokenService}/`))

@@ -13,6 +13,8 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 const folder = process.env.EXAMPLE_DATA || `${root}data/example`
 mkdirSync(folder, { recursive: true })
 
+/** The client that this script administers the token service with. */
+const OPERATOR = 'example'
 const children: ChildProcess[] = []
 let isStopping = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(0))
@@ -37,7 +39,11 @@ start('token-service', `${root}dist/src/server.js`, {
   DATABASE_URL: `sqlite:${folder}/latchkey.db`,
   REFRESH_SECRET: secrets.refresh,
   AUDIENCE: 'todo',
-  BOOTSTRAP_CLIENT: `todo:${secrets.client}`,
+  DATA_SECRET: secrets.data,
+  BOOTSTRAP_CLIENT: `${OPERATOR}:${secrets.client}`,
+  // Passkeys belong to the domain, and the page is on another port than the token service.
+  WEBAUTHN_RP_ID: 'localhost',
+  WEBAUTHN_ORIGINS: `http://localhost:${todoPort}`,
   TRUST_PROXY: '127.0.0.1/32',
   SIGNUP: 'open',
   // Short, so that you see a refresh within a minute. The service's default is 15m.
@@ -49,8 +55,9 @@ start('todo-service', fileURLToPath(new URL('./server.js', import.meta.url)), {
   PORT: String(todoPort),
   TODO_DATABASE: `${folder}/todo.db`,
   TOKEN_SERVICE: `http://127.0.0.1:${tokenPort}`,
+  PUBLIC_URL: `http://localhost:${todoPort}`,
   CLIENT_ID: 'todo',
-  CLIENT_SECRET: secrets.client,
+  CLIENT_SECRET: await createTodoClient(),
 })
 await answers(`http://127.0.0.1:${todoPort}/`)
 process.stdout.write(`
@@ -58,6 +65,7 @@ process.stdout.write(`
   The token service beside it: http://localhost:${tokenPort}/docs
 
   Tokens are checked ${process.env.REDIS_URL ? 'in memory, by following the revocations in Redis' : 'by introspection (set REDIS_URL, and they are checked in memory)'}.
+  Mails to people who forgot their password are printed here.
   Data, secrets and logs are in ${folder}
 
   Ctrl-C stops both.
@@ -121,16 +129,39 @@ function portNear(wanted: number): Promise<number> {
   })
 }
 
+/** The client of the todo service, with the two scopes that it needs. Each start makes it again, so its secret is stored nowhere. */
+async function createTodoClient(): Promise<string> {
+  const clients = `http://127.0.0.1:${tokenPort}/admin/clients`
+  const authorization = `Basic ${Buffer.from(`${OPERATOR}:${secrets.client}`).toString('base64')}`
+  await fetch(`${clients}/todo`, { method: 'DELETE', headers: { authorization } })
+  const response = await fetch(clients, {
+    method: 'POST',
+    headers: { authorization, 'content-type': 'application/json' },
+    body: JSON.stringify({ id: 'todo', scopes: ['introspect', 'recovery'] }),
+  })
+  if (!response.ok) throw new Error(`the client of the todo service was not created: ${await response.text()}`)
+  return ((await response.json()) as { secret: string }).secret
+}
+
+interface Secrets {
+  jwt: string
+  refresh: string
+  data: string
+  client: string
+}
+
 /** The secrets are stored, so that a restart signs nobody out. */
-function keptSecrets(): { jwt: string; refresh: string; client: string } {
+function keptSecrets(): Secrets {
   const file = `${folder}/secrets.json`
+  const secret = () => randomBytes(32).toString('base64url')
+  let kept: Partial<Secrets> = {}
   try {
-    return JSON.parse(readFileSync(file, 'utf8'))
+    kept = JSON.parse(readFileSync(file, 'utf8'))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    const secret = () => randomBytes(32).toString('base64url')
-    const made = { jwt: secret(), refresh: secret(), client: secret() }
-    writeFileSync(file, JSON.stringify(made), { mode: 0o600 })
-    return made
   }
+  // A folder of an older version lacks some.
+  const all = { jwt: secret(), refresh: secret(), data: secret(), client: secret(), ...kept }
+  writeFileSync(file, JSON.stringify(all), { mode: 0o600 })
+  return all
 }
