@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { parse } from 'yaml'
+import { Failures } from './support/failures.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -42,4 +43,39 @@ test('the changelog has a section for the next release and for the current versi
   const headings = [...read('CHANGELOG.md').matchAll(/^## \[(.*?)\]/gm)].map(([, heading]) => heading)
   t.equal(headings[0], 'Unreleased')
   t.ok(headings.length === 1 || headings[1] === version)
+})
+
+test('a test run ends with each failed assertion: its file, the titles of its tests and its diagnostic', async (t) => {
+  const failures = new Failures()
+  const tap = (count: number, length: number) => `
+# Subtest: dist/test/some.test.js
+    # Subtest: outer
+        # Subtest: inner
+            ok 1 - passes
+${Array.from(
+  { length: count },
+  (_, index) => `            not ok ${index + 2} - fails
+              ---
+              diff: ${'x'.repeat(length)}
+              ...
+`,
+).join('')}
+            1..${count + 1}
+        not ok 1 - inner
+        1..1
+    not ok 1 - outer
+    1..1
+not ok 1 - dist/test/some.test.js
+1..1`
+  for (const line of tap(2, 10).split('\n')) failures.read(line)
+  const failure = 'FAILED dist/test/some.test.js > outer > inner > fails\ndiff: xxxxxxxxxx\n\n'
+  t.equal(await failures.list(), failure + failure)
+
+  const many = new Failures()
+  for (const line of tap(100, 5000).split('\n')) many.read(line)
+  const list = await many.list()
+  t.ok(list.length < 31_000, 'the list is short enough for the last page of a log')
+  t.match(list, /and \d+ more failures/)
+
+  t.equal(await new Failures().list(), '')
 })

@@ -2,14 +2,15 @@ import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { Failures } from './support/failures.js'
 import { installServers } from './support/servers/install.js'
 import { startPostgres } from './support/servers/postgres.js'
 
 /**
  * `npm test` runs every test file that is not slow. `npm run test:all` (`--all`) runs every file with more rounds.
  * `--all --coverage` measures coverage too. `npm run test:rest` (`--rest`) runs what `npm test` leaves out. Other arguments go to tap: `npm test -- dist/test/config/config.test.js`. Missing servers are
- * installed, and one Postgres serves all files. In a log the output is TAP, and its last line is the sum: N passed, N
- * failed.
+ * installed, and one Postgres serves all files. In a log the output is TAP. The output ends with the failed assertions and
+ * the sum: N passed, N failed.
  */
 const args = process.argv.slice(2)
 const isRest = args.includes('--rest')
@@ -29,6 +30,7 @@ const stop = () => postgres.stop()
 process.on('SIGINT', stop).on('SIGTERM', stop)
 const isTerminal = process.stdout.isTTY
 const isTapReport = isTerminal && program === 'npx'
+const failures = new Failures()
 let totals = ''
 try {
   const child = spawn(program, rest, {
@@ -42,7 +44,7 @@ try {
   process.exitCode = await ended
 } finally {
   stop()
-  if (!isTapReport) process.stdout.write(`\n${describe(totals)}\n`)
+  if (!isTapReport) process.stdout.write(`\n${await failures.list()}${describe(totals)}\n`)
 }
 
 /** Reads the folder of the sources, because an old build may hold tests that were deleted. */
@@ -71,6 +73,7 @@ async function print(tap: NodeJS.ReadableStream): Promise<string> {
   let block: string[] = []
   let totals = ''
   for await (const line of createInterface({ input: tap })) {
+    failures.read(line)
     if (line.startsWith('# { total: ')) totals = line
     if (!isTerminal) {
       process.stdout.write(`${line}\n`)
