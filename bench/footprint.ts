@@ -73,7 +73,7 @@ async function bytesInSqlite(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-bench-'))
   const path = join(folder, 'data.db')
   const config = readConfig({ NODE_ENV: 'test', DATABASE_URL: `sqlite:${path}` })
-  const { sessions, close } = await openStores(config, pino({ level: 'silent' }))
+  const { sessions, close } = await openStores(config, pino({ level: 'silent' }), undefined, 'service')
   const before = statSync(path).size
   await createSessions(sessions, SESSIONS, 10)
   // Closing the database writes its log back into the file.

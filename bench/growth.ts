@@ -1,3 +1,4 @@
+import { cpus } from 'node:os'
 import { addDevelopmentSecrets } from '../src/config/development-secrets.js'
 import { readConfig } from '../src/config/read.js'
 import { createSessions } from './footprint.js'
@@ -7,15 +8,26 @@ import { post, startBare } from './requests.js'
 import { seedSessions } from './seed.js'
 import type { Setting } from './setting.js'
 
-const SECONDS = 1
+/** Seconds of load on the processes. */
+const SECONDS = 3
+const WARM_UP = 2
 
 export interface Growth {
   /** Introspection against the bare route, by the number of sessions in Redis. */
   sessions: (Comparison & { count: number; megabytes: number })[]
   /** The same, by the number of sessions for each user. */
   each: (Comparison & { each: number })[]
-  /** Introspections a second by one process and by two. Each process shares its core with the load. */
-  processes: { one: number; two: number }
+  /** Introspection by several processes, which share the cores with Redis and the load. */
+  processes: Processes[]
+}
+
+export interface Processes {
+  count: number
+  /** Introspections in a second, of all processes. */
+  throughput: number
+  /** Microseconds of CPU for each introspection: of a process, and of Redis. */
+  cpu: number
+  redis: number
 }
 
 /** Needs an empty Redis. */
@@ -31,7 +43,7 @@ export async function measureGrowth(setting: Setting, rounds: number, counts: re
   const yardstick = measureCpu(bare, post('/introspect', tokens, 'token='))
   const contest = (file: string) => [measureCpu(service, post('/introspect', file, 'token=')), yardstick] as const
 
-  const growth: Growth = { sessions: [], each: [], processes: { one: 0, two: 0 } }
+  const growth: Growth = { sessions: [], each: [], processes: [] }
   let count = 2000
   for (const target of counts) {
     await createSessions(sessions, target - count, 10)
@@ -46,15 +58,26 @@ export async function measureGrowth(setting: Setting, rounds: number, counts: re
   growth.each = eaches.map((each, index) => ({ each, ...(ofEach[index] as Comparison) }))
   await close()
   await bare.stop()
-  const one = load(service, post('/introspect', tokens, 'token='))
-  await one(1)
-  growth.processes.one = (await one(SECONDS)).throughput
-  const second = await setting.startService(undefined, '1')
-  const two = load(second, post('/introspect', tokens, 'token='))
-  await two(1)
-  const both = await Promise.all([one(SECONDS), two(SECONDS)])
-  growth.processes.two = both[0].throughput + both[1].throughput
-  await second.stop()
   await service.stop()
+  for (const count of [1, 2, 4]) growth.processes.push(await measureProcesses(setting, count, tokens))
   return growth
+}
+
+async function measureProcesses(setting: Setting, count: number, tokens: string): Promise<Processes> {
+  const services = await Promise.all(
+    Array.from({ length: count }, (_, index) => setting.startService(undefined, String(index % cpus().length))),
+  )
+  const loads = services.map((service) => load(service, post('/introspect', tokens, 'token=')))
+  await Promise.all(loads.map((run) => run(WARM_UP)))
+  const before = setting.redisCpu()
+  const rounds = await Promise.all(loads.map((run) => run(SECONDS)))
+  const redis = setting.redisCpu() - before
+  for (const service of services) await service.stop()
+  const requests = rounds.reduce((sum, round) => sum + round.requests, 0)
+  return {
+    count,
+    throughput: rounds.reduce((sum, round) => sum + round.throughput, 0),
+    cpu: rounds.reduce((sum, round) => sum + round.cpu * round.requests, 0) / requests,
+    redis: (redis * 1000) / requests,
+  }
 }

@@ -58,13 +58,19 @@ const SECONDS = 1
 /** The first round does not count, because the JIT compiler needs longer for a service than for a bare route. */
 const WARM_UP = 3
 
-/** Runs rounds of load on a warm server. Returns the microseconds of CPU for each request. */
-export function measureCpu(server: Server, what: Load): () => Promise<number> {
+/** Runs rounds of load on a warm server. */
+export function measureRounds(server: Server, what: Load): () => Promise<Round> {
   const run = load(server, what)
   let seconds = WARM_UP
-  return async () => {
-    const { cpu } = await run(seconds)
+  return () => {
+    const round = run(seconds)
     seconds = SECONDS
-    return cpu
+    return round
   }
+}
+
+/** Runs rounds of load on a warm server. Returns the microseconds of CPU for each request. */
+export function measureCpu(server: Server, what: Load): () => Promise<number> {
+  const run = measureRounds(server, what)
+  return async () => (await run()).cpu
 }

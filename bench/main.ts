@@ -53,8 +53,11 @@ switch (part) {
     break
   }
   case 'requests': {
-    const { figures } = await inSetting(part, (setting) => measureRequests(setting, ROUNDS, new RegExp(pattern ?? '')))
+    const { figures, redis } = await inSetting(part, (setting) =>
+      measureRequests(setting, ROUNDS, new RegExp(pattern ?? '')),
+    )
     for (const figure of figures) say(describeRequest(figure))
+    for (const { name, cpu } of redis) say(`${name.padEnd(24)} ${cpu.toFixed(1).padStart(6)} µs of Redis`)
     break
   }
   case 'sign-ins':

@@ -37,6 +37,8 @@ export function performancePage(results: Results): string {
   const last = more.at(-1) ?? first
   const growing = ((last?.ratio.median ?? 0) / (first?.ratio.median ?? 1)).toFixed(2)
   const perSession = footprint.redis[0]?.bytes ?? Number.NaN
+  const introspection = cost('introspect, live, form')
+  const ofRedis = requests.redis.find(({ name }) => name === 'introspect, live, form')?.cpu ?? Number.NaN
 
   return `# Performance
 
@@ -61,6 +63,9 @@ in rounds. A figure is the median of the rounds, with the lowest and the highest
 | | µs of CPU | against | µs | ratio |
 | --- | --- | --- | --- | --- |
 ${rows(requests.figures.map(({ name, against, ours, theirs, ratio }) => [name, fixed(ours.median), against, fixed(theirs.median), spread(ratio, 2)]))}
+
+Other servers do the same work on the same machine: oidc-provider and better-auth (\`get-session\`) with the same Redis, and
+glewlwyd with SQLite where it is installed.
 
 ## Sign-in
 
@@ -113,9 +118,14 @@ Introspection by the number of sessions for each user:
 | --- | --- | --- |
 ${rows(growth.each.map(({ each, ours, ratio }) => [thousands(each), fixed(ours.median), spread(ratio, 2)]))}
 
-One process answers ${thousands(growth.processes.one)} introspections a second. Two processes answer ${thousands(growth.processes.two)}, and share this machine's two
-cores with Redis and the load. The core of a process saturates first. Redis needs a few microseconds for a look-up, and all
-look-ups of one event loop tick are one batch.
+Introspection by the number of processes, which share ${cpus().length} cores with Redis and the load:
+
+| processes | introspections a second | µs of CPU of a process | µs of CPU of Redis |
+| --- | --- | --- | --- |
+${rows(growth.processes.map(({ count, throughput, cpu, redis }) => [String(count), thousands(throughput), fixed(cpu), fixed(redis)]))}
+
+The core of a process saturates first. Redis needs less for a look-up when more look-ups arrive in one tick of the event loop,
+because they are one command.
 
 ## Capacity
 
@@ -128,6 +138,22 @@ A service that may use 60% of a core serves:
 | refreshes | ${thousands(600_000 / cost('refresh'))} |
 | sign-outs | ${thousands(600_000 / cost('sign out'))} |
 | sign-ins, on a core of their own (\`HASH_CONCURRENCY\` = cores − 1) | ${thousands(signIns.beside.ours.median)} |
+
+Redis uses this much CPU time for a request:
+
+| | µs |
+| --- | --- |
+${rows(requests.redis.map(({ name, cpu }) => [name, fixed(cpu)]))}
+
+Size a deployment from these two figures. With ${fixed(introspection)} µs of an instance and ${fixed(ofRedis)} µs of Redis for an introspection, and at
+most 60% of each core:
+
+| introspections a second | instances: rate × ${fixed(introspection)} µs ÷ 0.6 | Redis: rate × ${fixed(ofRedis)} µs ÷ 0.6 |
+| --- | --- | --- |
+${rows([10_000, 100_000, 1_000_000].map((rate) => [thousands(rate), String(coresFor(rate, introspection)), describeRedis(coresFor(rate, ofRedis))]))}
+
+Followers and the sidecar take most of this load away: while its feed is fresh, a verifier asks nothing for a token. A follower
+over HTTP asks four times a second, whatever its own rate is.
 
 A million sessions take ${thousands((perSession * 1e6) / 2 ** 20)} MB of Redis. Set \`maxmemory\` to twice that, with
 \`noeviction\`. An active person refreshes four times an hour with tokens of 15 minutes, so 10,000 people cause 11 refreshes a
@@ -150,39 +176,50 @@ function figureOf({ requests }: Results, name: string, against: string): Request
 function targets(results: Results, growing: number): string[][] {
   const { signIns, storm, local, footprint } = results
   const ratio = (name: string, against = 'bare route') => figureOf(results, name, against).ratio.median
-  const row = (what: string, limit: string, value: number, isMet: boolean, digits = 2) => [
+  const row = (what: string, limit: string, value: number, miss: number, digits: number) => [
     what,
     limit,
     fixed(value, digits),
-    isMet ? 'met' : '**missed**',
+    miss <= 0 ? 'met' : `**missed** by ${fixed(miss * 100, 0)}%`,
   ]
   const atMost = (what: string, unit: string, limit: number, value: number, digits = 2) =>
-    row(what, `≤ ${limit}${unit}`, value, value <= limit, digits)
-  const bytes = footprint.redis[0]?.bytes ?? Number.NaN
+    row(what, `≤ ${limit}${unit}`, value, value / limit - 1, digits)
+  const atLeast = (what: string, limit: number, value: number) => row(what, `≥ ${limit}`, value, 1 - value / limit, 2)
+  const bytesOf = (each: number) => footprint.redis.find((one) => one.each === each)?.bytes ?? Number.NaN
   return [
-    atMost('introspection of a live token / the bare route', '', 1, ratio('introspect, live, form')),
-    atMost('introspection of a live token / oidc-provider', '', 0.2, ratio('introspect, live, form', 'oidc-provider')),
-    atMost('refresh with rotation / the bare route', '', 1.75, ratio('refresh')),
-    atMost('refresh with rotation / oidc-provider', '', 0.17, ratio('refresh', 'oidc-provider')),
-    row('sign-in / argon2id alone', '≥ 0.95', signIns.beside.ratio.median, signIns.beside.ratio.median >= 0.95),
+    atMost('introspection of a live token / the bare route', '', 1.1, ratio('introspect, live, form')),
+    atMost('introspection of a live token / oidc-provider', '', 0.15, ratio('introspect, live, form', 'oidc-provider')),
+    atMost('`/verify` / the bare route', '', 0.95, ratio('verify')),
+    atMost('refresh with rotation / the bare route', '', 2, ratio('refresh')),
+    atMost('refresh with rotation / oidc-provider', '', 0.15, ratio('refresh', 'oidc-provider')),
+    atLeast('sign-in / argon2id alone, on two cores', 0.95, signIns.beside.ratio.median),
+    atLeast('sign-in / argon2id alone, on one core', 0.88, signIns.within.ratio.median),
     atMost('introspection’s p99 in a storm of sign-ins / without the storm', '', 3, storm.ratio.median),
-    atMost('`follow` / fast-jwt alone', '', 1.3, local.ratio.median),
-    atMost('`follow`, a repeated token', ' µs', 1.5, local.repeated.median),
-    atMost('Redis, a session', ' bytes', 400, bytes, 0),
-    atMost('start, embedded', ' ms', 700, footprint.start.median, 0),
-    atMost('memory, idle', ' MB', 110, footprint.idle.median, 0),
+    atMost('`follow` / fast-jwt alone', '', 1.2, local.ratio.median),
+    atMost('`follow`, a repeated token', ' µs', 1, local.repeated.median),
+    atMost('Redis, a session, 10 for each user', ' bytes', 400, bytesOf(10), 0),
+    atMost('Redis, a session, 1 for each user', ' bytes', 600, bytesOf(1), 0),
+    atMost('start, embedded', ' ms', 1000, footprint.start.median, 0),
+    atMost('memory, idle', ' MB', 120, footprint.idle.median, 0),
     atMost('introspection with 1,000,000 sessions / with 10,000', '', 1.1, growing),
   ]
 }
 
-/** A bar chart of the CPU time of each request, ours and oidc-provider's. */
+/** Cores, of which at most 60% are used, for so many requests a second of so many microseconds. */
+const coresFor = (rate: number, microseconds: number) => Math.ceil((rate * microseconds) / 600_000)
+
+const describeRedis = (cores: number) => (cores <= 1 ? 'one' : `a cluster of ${cores}`)
+
+/** A bar chart of the CPU time of each request, ours and the other servers'. */
 export function cpuChart({ requests }: Results): string {
   const bars: { label: string; value: number; isOurs: boolean }[] = []
   for (const { name, against, ours, theirs } of requests.figures) {
-    const isPeer = against === 'oidc-provider'
+    const isPeer = against !== 'bare route'
     if (!isPeer && bars.length === 0) bars.push({ label: 'bare Fastify route', value: theirs.median, isOurs: false })
     if (!isPeer) bars.push({ label: name, value: ours.median, isOurs: true })
-    else bars.push({ label: `oidc-provider: ${name}`, value: theirs.median, isOurs: false })
+    // The longest bar would make ours too short to compare.
+    else if (name !== 'client credentials')
+      bars.push({ label: `${against}: ${name}`, value: theirs.median, isOurs: false })
   }
   const longest = Math.max(...bars.map(({ value }) => value))
   const lines = bars.map(({ label, value, isOurs }, i) => {

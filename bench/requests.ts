@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { addDevelopmentSecrets } from '../src/config/development-secrets.js'
 import { readConfig } from '../src/config/read.js'
 import { freePort } from '../test/support/servers/ports.js'
-import { FORM_TYPE, type Load, measureCpu } from './load.js'
+import { FORM_TYPE, type Load, measureCpu, measureRounds, type Round } from './load.js'
 import { type Comparison, measureInTurns } from './measure.js'
+import { startBetterAuth, startGlewlwyd, startOidcProvider } from './peers.js'
 import { seedSessions } from './seed.js'
 import { type Server, startServer } from './server.js'
-import { BASIC_CREDENTIALS, CLIENT, type Setting } from './setting.js'
+import { BASIC_CREDENTIALS, type Setting } from './setting.js'
 
 /** Many different tokens, so that the bench does not measure one cached token. */
 const TOKENS = { users: 500, each: 4 }
@@ -24,11 +25,15 @@ export interface RequestFigure extends Comparison {
 
 export interface Requests {
   figures: RequestFigure[]
+  /** Microseconds of CPU that Redis uses for each request of a kind. */
+  redis: { name: string; cpu: number }[]
   /** Megabytes of the service after all requests. */
   memory: number
 }
 
-/** Measures every kind of request against the bare route, or against another checkout, and against oidc-provider. */
+type Contests = (readonly [name: string, ours: Load, theirs: Load])[]
+
+/** Measures every kind of request against the bare route, or against another checkout, and against three other servers. */
 export async function measureRequests(setting: Setting, rounds: number, only: RegExp): Promise<Requests> {
   const { folder } = setting
   await seed(setting, rounds)
@@ -47,26 +52,21 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
     },
     'introspect, revoked': introspect('revoked-access'),
     'introspect, garbage': introspect('garbage'),
-    verify: { path: '/verify', script: 'bearer.lua', args: [join(folder, 'live-access'), 'GET'] },
+    verify: bearing('/verify', join(folder, 'live-access'), 'GET'),
     'client credentials': post('/token', join(folder, 'grant'), ''),
     'sign out': {
-      path: '/logout',
-      script: 'bearer.lua',
-      args: [join(folder, 'to-end-access'), 'POST'],
+      ...bearing('/logout', join(folder, 'to-end-access'), 'POST'),
       // A session ends once.
       next: (_, requests) => [String(requests)],
     },
     refresh: refreshing('/refresh', join(folder, 'first-refresh'), '-', 'refresh_token='),
   }
-  const compare = async (
-    contests: (readonly [name: string, ours: Load, theirs: Load])[],
-    them: Server,
-    against: string,
-  ): Promise<RequestFigure[]> => {
+  const redis = countRedisCpu(setting)
+  const compare = async (contests: Contests, them: Server, against: string): Promise<RequestFigure[]> => {
     const chosen = contests.filter(([name]) => only.test(name))
     const measured = await measureInTurns(
       rounds,
-      chosen.map(([, ours, theirs]) => [measureCpu(service, ours), measureCpu(them, theirs)]),
+      chosen.map(([name, ours, theirs]) => [redis.count(name, measureRounds(service, ours)), measureCpu(them, theirs)]),
     )
     return chosen.map(([name], index) => ({ name, against, ...(measured[index] as Comparison) }))
   }
@@ -76,33 +76,71 @@ export async function measureRequests(setting: Setting, rounds: number, only: Re
   })
   const figures = await compare(contests, rival, other ?? 'bare route')
   await rival.stop()
+  const ofRedis = contests.filter(([name]) => only.test(name)).map(([name]) => ({ name, cpu: redis.cpu(name) }))
 
   if (other === undefined) {
-    const peer = await startPeer(setting, ROUND * (rounds + 3))
-    const ofPeer = await compare(
-      [
-        ['introspect, live, form', yardstick, post('/token/introspection', join(folder, 'oidc-access'), 'token=')],
-        ['client credentials', loads['client credentials'] as Load, post('/token', join(folder, 'grant'), '')],
-        [
-          'refresh',
-          secondRefresh(folder),
-          refreshing(
-            '/token',
-            join(folder, 'oidc-refresh'),
-            BASIC_CREDENTIALS,
-            'grant_type=refresh_token&refresh_token=',
-          ),
-        ],
-      ],
-      peer,
-      'oidc-provider',
+    const clientCredentials = loads['client credentials'] as Load
+    const oidcProvider = await startOidcProvider(setting, ROUND * (rounds + 3))
+    const oidcRefresh = refreshing(
+      '/token',
+      join(folder, 'oidc-refresh'),
+      BASIC_CREDENTIALS,
+      'grant_type=refresh_token&refresh_token=',
     )
-    figures.push(...ofPeer)
-    await peer.stop()
+    const contests: Contests = [
+      ['introspect, live, form', yardstick, post('/token/introspection', join(folder, 'oidc-access'), 'token=')],
+      ['client credentials', clientCredentials, post('/token', join(folder, 'grant'), '')],
+      ['refresh', secondRefresh(folder), oidcRefresh],
+    ]
+    figures.push(...(await compare(contests, oidcProvider, 'oidc-provider')))
+    await oidcProvider.stop()
+
+    const betterAuth = await startBetterAuth(setting, TOKENS.users * TOKENS.each)
+    const getSession: Load = {
+      path: '/api/auth/get-session',
+      script: 'header.lua',
+      args: [join(folder, 'better-auth-cookies'), 'GET', 'Cookie', ''],
+    }
+    figures.push(...(await compare([['introspect, live, form', yardstick, getSession]], betterAuth, 'better-auth')))
+    await betterAuth.stop()
+
+    const glewlwyd = await startGlewlwyd(setting, TOKENS.users * TOKENS.each)
+    if (glewlwyd) {
+      const contests: Contests = [
+        ['introspect, live, form', yardstick, post('/api/glwd/introspect', join(folder, 'glewlwyd-access'), 'token=')],
+        ['client credentials', clientCredentials, post('/api/glwd/token', join(folder, 'glewlwyd-grant'), '')],
+      ]
+      figures.push(...(await compare(contests, glewlwyd, 'glewlwyd')))
+      await glewlwyd.stop()
+    }
   }
   const memory = service.memory()
   await service.stop()
-  return { figures, memory }
+  return { figures, redis: ofRedis, memory }
+}
+
+/** The CPU time of Redis over all rounds of a kind of request: one round is too short for the clock of the kernel, 10 ms. */
+function countRedisCpu(setting: Setting) {
+  const sums = new Map<string, { milliseconds: number; requests: number }>()
+  return {
+    /** Runs rounds, counts what Redis uses, and returns the microseconds of CPU of the server for each request. */
+    count(name: string, run: () => Promise<Round>): () => Promise<number> {
+      const sum = sums.get(name) ?? { milliseconds: 0, requests: 0 }
+      sums.set(name, sum)
+      return async () => {
+        const before = setting.redisCpu()
+        const { cpu, requests } = await run()
+        sum.milliseconds += setting.redisCpu() - before
+        sum.requests += requests
+        return cpu
+      }
+    },
+    /** Microseconds of CPU of Redis for each request. */
+    cpu(name: string): number {
+      const { milliseconds = 0, requests = 0 } = sums.get(name) ?? {}
+      return (milliseconds * 1000) / requests
+    },
+  }
 }
 
 /** A wrong answer may be fast too: the load generator sees its status alone. */
@@ -120,6 +158,10 @@ export function post(path: string, file: string, before: string): Load {
   return { path, script: 'post.lua', args: [file, BASIC_CREDENTIALS, FORM_TYPE, before] }
 }
 
+function bearing(path: string, file: string, method: string): Load {
+  return { path, script: 'header.lua', args: [file, method, 'Authorization', 'Bearer '] }
+}
+
 function refreshing(path: string, file: string, basic: string, before: string): Load {
   return { path, script: 'refresh.lua', args: [file, basic, before, String(ROUND)], next: (rounds) => [String(rounds)] }
 }
@@ -131,13 +173,6 @@ function secondRefresh(folder: string): Load {
 export async function startBare(): Promise<Server> {
   const port = String(await freePort())
   return startServer('./bare.js', { PORT: port }, `http://127.0.0.1:${port}`)
-}
-
-async function startPeer({ folder, redisUrl }: Setting, tokens: number): Promise<Server> {
-  const port = String(await freePort())
-  const client = { CLIENT_ID: CLIENT.id, CLIENT_SECRET: CLIENT.secret }
-  const env = { PORT: port, REDIS_URL: redisUrl, FOLDER: folder, TOKENS: String(tokens), ...client }
-  return startServer('./peers/oidc-provider.js', env, `http://127.0.0.1:${port}`)
 }
 
 /** Creates sessions, and writes files of live, revoked, forged and single-use tokens for the load. */

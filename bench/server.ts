@@ -25,7 +25,7 @@ export interface Server {
 }
 
 /** Starts a compiled script of this project and waits until `url` answers. */
-export async function startServer(
+export function startServer(
   script: string,
   env: Record<string, string>,
   url: string,
@@ -33,8 +33,19 @@ export async function startServer(
   cores = '0',
 ): Promise<Server> {
   const path = isAbsolute(script) ? script : fileURLToPath(new URL(script, import.meta.url))
+  return startCommand([process.execPath, ...OPTIONS, path], env, url, readiness, cores)
+}
+
+/** Starts a command and waits until `url` answers. */
+export async function startCommand(
+  command: readonly string[],
+  env: Record<string, string>,
+  url: string,
+  readiness = url,
+  cores = '0',
+): Promise<Server> {
   const child = killOnExit(
-    spawn('taskset', ['-c', cores, process.execPath, ...OPTIONS, path], {
+    spawn('taskset', ['-c', cores, ...command], {
       env: { PATH: process.env.PATH, ...env },
       stdio: ['ignore', 'ignore', 'inherit'],
     }),
@@ -45,17 +56,13 @@ export async function startServer(
       () => false,
     )
     if (answered) break
-    if (child.exitCode !== null || tries > 2000) throw new Error(`${script} did not start`)
+    if (child.exitCode !== null || tries > 10_000) throw new Error(`${command.join(' ')} did not start`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
   return {
     url,
     process: child,
-    cpu() {
-      const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      return ((Number(fields[11]) + Number(fields[12])) / TICKS) * 1000
-    },
+    cpu: () => measureCpuTime(child),
     memory() {
       const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]
       return Number(kilobytes) / 1024
@@ -67,4 +74,11 @@ export async function startServer(
       await exited
     },
   }
+}
+
+/** CPU time that a process has used, user and system, of all its threads. Milliseconds. */
+export function measureCpuTime({ pid }: ChildProcess): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return ((Number(fields[11]) + Number(fields[12])) / TICKS) * 1000
 }

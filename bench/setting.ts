@@ -8,7 +8,7 @@ import { readConfig } from '../src/config/read.js'
 import { openStores } from '../src/stores.js'
 import { freePort } from '../test/support/servers/ports.js'
 import { killOnExit } from './kill-on-exit.js'
-import { type Server, startServer } from './server.js'
+import { measureCpuTime, type Server, startServer } from './server.js'
 
 export const ISSUER = 'http://localhost:3000'
 export const JWT_SECRET = 'q7Xk2Lz9Rt4Vb1Nc8Mw5Td3Hs6Gp0YjE'
@@ -35,6 +35,8 @@ export interface Setting {
   env: ReturnType<typeof environment>
   /** Starts the service, from this checkout or from another one that is built. */
   startService(checkout?: string, core?: string): Promise<Server>
+  /** CPU time that Redis has used. Milliseconds. */
+  redisCpu(): number
   /** The stores of the service, opened in this process. */
   openStores(): ReturnType<typeof openStores>
   /** Stops everything that was started. */
@@ -74,6 +76,7 @@ export async function startSetting(): Promise<Setting> {
       servers.push(server)
       return server
     },
+    redisCpu: () => measureCpuTime(redis),
     async openStores() {
       // As a service: the first service on a store that nobody registered would empty it.
       const stores = await openStores(readConfig(env), pino({ level: 'silent' }), undefined, 'service')

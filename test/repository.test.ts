@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { parse } from 'yaml'
+import { Summary } from './support/summary.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -42,4 +43,38 @@ test('the changelog has a section for the next release and for the current versi
   const headings = [...read('CHANGELOG.md').matchAll(/^## \[(.*?)\]/gm)].map(([, heading]) => heading)
   t.equal(headings[0], 'Unreleased')
   t.ok(headings.length === 1 || headings[1] === version)
+})
+
+test('a test run ends with each failed assertion: its file, the titles of its tests and its diagnostic', async (t) => {
+  const tap = (count: number, length: number) => `
+# Subtest: outer
+    # Subtest: inner
+        ok 1 - passes
+${Array.from(
+  { length: count },
+  (_, index) => `        not ok ${index + 2} - fails
+          ---
+          diff: ${'x'.repeat(length)}
+          ...
+`,
+).join('')}
+        1..${count + 1}
+    ${count > 0 ? 'not ' : ''}ok 1 - inner
+    1..1
+${count > 0 ? 'not ' : ''}ok 1 - outer
+1..1`
+  const read = async (text: string) => {
+    const summary = new Summary()
+    const reader = summary.reader('dist/test/some.test.js')
+    for (const line of text.split('\n')) reader.write(line)
+    await reader.end()
+    return summary.text()
+  }
+  const failure = 'FAILED dist/test/some.test.js > outer > inner > fails\ndiff: xxxxxxxxxx\n\n'
+  t.equal(await read(tap(2, 10)), `${failure}${failure}1 passed, 2 failed\n`)
+  t.equal(await read(tap(0, 0)), '1 passed, 0 failed\n')
+
+  const many = await read(tap(100, 5000))
+  t.ok(many.length < 31_000, 'the list is short enough for the last page of a log')
+  t.match(many, /and \d+ more failures.*\n\n1 passed, 100 failed\n$/)
 })

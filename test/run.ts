@@ -1,48 +1,55 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { installServers } from './support/servers/install.js'
 import { startPostgres } from './support/servers/postgres.js'
+import { runSuite } from './support/suite.js'
+import { Summary } from './support/summary.js'
 
 /**
  * `npm test` runs every test file that is not slow. `npm run test:all` (`--all`) runs every file with more rounds.
- * `--all --coverage` measures coverage too. `npm run test:rest` (`--rest`) runs what `npm test` leaves out. Other arguments go to tap: `npm test -- dist/test/config/config.test.js`. Missing servers are
- * installed, and one Postgres serves all files. In a log the output is TAP, and its last line is the sum: N passed, N
- * failed.
+ * `npm run test:rest` (`--rest`) runs what `npm test` leaves out. `npm test -- dist/test/config/config.test.js` runs one file.
+ * `--coverage` measures coverage too. Missing servers are installed, and one Postgres serves all files. In a log the output is
+ * TAP. The output ends with the failed assertions and the sum: N passed, N failed.
  */
-const args = process.argv.slice(2)
-const isRest = args.includes('--rest')
-const isAll = isRest || args.includes('--all')
-const forTap = args.filter((arg) => !['--all', '--rest', '--coverage'].includes(arg))
-const suite = [process.execPath, fileURLToPath(new URL('./support/suite.js', import.meta.url))]
-const files = testFiles().filter((file) => (isRest ? isSlow(file) || hasMoreRounds(file) : isAll || !isSlow(file)))
-const [program = '', ...rest] = args.includes('--coverage')
-  ? ['npx', 'tap', ...forTap, ...files]
-  : forTap.length > 0
-    ? ['npx', 'tap', ...forTap]
-    : [...suite, ...files]
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    all: { type: 'boolean', default: false },
+    rest: { type: 'boolean', default: false },
+    coverage: { type: 'boolean', default: false },
+    /** How many files run at the same time. */
+    jobs: { type: 'string' },
+    /** The timeout of a file in seconds. */
+    timeout: { type: 'string', default: '300' },
+    // The default. Older commands name this option.
+    'disable-coverage': { type: 'boolean' },
+  },
+})
+const isAll = values.all || values.rest
+const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
+// The tests of a file wait for timers and servers, so three files keep two cores busy. Among all files are fault tests, whose
+// time limits need a core.
+const jobs = Number(values.jobs ?? (isAll ? 2 : 3))
 
-installServers(isAll || args.some(isSlow) ? 'all' : 'stores')
+installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
 const postgres = await startPostgres({ durable: false })
-const stop = () => postgres.stop()
-process.on('SIGINT', stop).on('SIGTERM', stop)
-const isTerminal = process.stdout.isTTY
-const isTapReport = isTerminal && program === 'npx'
-let totals = ''
+const env = { ...process.env, LATCHKEY_TEST_POSTGRES: postgres.url, ...(isAll && { LATCHKEY_TEST_ALL: '1' }) }
+const interrupted = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => interrupted.abort())
+const summary = new Summary()
 try {
-  const child = spawn(program, rest, {
-    stdio: ['inherit', isTapReport ? 'inherit' : 'pipe', 'inherit'],
-    env: { ...process.env, LATCHKEY_TEST_POSTGRES: postgres.url, ...(isAll && { LATCHKEY_TEST_ALL: '1' }) },
-  })
-  const ended = new Promise<number>((resolve, reject) => {
-    child.on('error', reject).on('close', (code) => resolve(code ?? 1))
-  })
-  if (child.stdout) totals = await print(child.stdout)
-  process.exitCode = await ended
+  if (values.coverage) {
+    await runCoverage()
+  } else {
+    await runSuite(files, { jobs, timeout: Number(values.timeout), env, summary, signal: interrupted.signal, print })
+  }
 } finally {
-  stop()
-  if (!isTapReport) process.stdout.write(`\n${describe(totals)}\n`)
+  postgres.stop()
+  process.stdout.write(`\n${summary.text()}`)
+  if (summary.failed > 0 || interrupted.signal.aborted) process.exitCode = 1
 }
 
 /** Reads the folder of the sources, because an old build may hold tests that were deleted. */
@@ -51,6 +58,10 @@ function testFiles(): string[] {
     .filter((file) => file.endsWith('.test.ts'))
     .map((file) => `dist/test/${file.replace(/\.ts$/, '.js')}`)
     .sort()
+}
+
+function isWanted(file: string): boolean {
+  return values.rest ? isSlow(file) || hasMoreRounds(file) : isAll || !isSlow(file)
 }
 
 /** The slow files are `*.slow.test.ts` and the folders that need minutes, a browser, a gateway or Prometheus. */
@@ -63,30 +74,23 @@ function hasMoreRounds(file: string): boolean {
   return readFileSync(file.replace(/^dist\/(.*)\.js$/, '$1.ts'), 'utf8').includes('/size.js')
 }
 
-/**
- * Prints TAP. On a terminal it prints one line for each file, and all output of a failed file. Returns the line with
- * the totals.
- */
-async function print(tap: NodeJS.ReadableStream): Promise<string> {
-  let block: string[] = []
-  let totals = ''
-  for await (const line of createInterface({ input: tap })) {
-    if (line.startsWith('# { total: ')) totals = line
-    if (!isTerminal) {
-      process.stdout.write(`${line}\n`)
-    } else if (/^(not )?ok /.test(line)) {
-      process.stdout.write(`${line.startsWith('not') ? `${block.join('\n')}\n` : ''}${line}\n`)
-      block = []
-    } else {
-      block.push(line)
-    }
-  }
-  return totals
+/** Prints TAP. On a terminal it prints one line for each file, and all output of a failed file. */
+function print(tap: string, isOk: boolean): void {
+  const isBrief = process.stdout.isTTY && isOk
+  process.stdout.write(isBrief ? `${tap.trimEnd().split('\n').at(-1)}\n` : `${tap}\n`)
 }
 
-/** Reads TAP's closing comment: `# { total: 27, pass: 27 }`. */
-function describe(totals: string): string {
-  const count = (name: string) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(totals)?.[1] ?? 0)
-  const skipped = count('skip') + count('todo')
-  return `${count('pass')} passed, ${count('fail')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
+/** Runs the files by tap's command, which measures coverage. */
+async function runCoverage(): Promise<void> {
+  const args = ['tap', '--reporter=tap', `--jobs=${jobs}`, `--timeout=${values.timeout}`, ...files]
+  const child = spawn('npx', args, { stdio: ['inherit', 'pipe', 'inherit'], env, signal: interrupted.signal })
+  const ended = once(child, 'close')
+  const reader = summary.reader()
+  for await (const line of createInterface({ input: child.stdout })) {
+    reader.write(line)
+    process.stdout.write(`${line}\n`)
+  }
+  await reader.end()
+  const [code] = await ended
+  if (code !== 0 && summary.failed === 0) summary.fail(`FAILED npx tap\nThe process ended with ${code}`)
 }

@@ -7,6 +7,7 @@ import { createErrorHandler } from './error-handler.js'
 import { refusal, sendRefusal } from './errors.js'
 import { KNOWN_METHODS } from './other-methods.js'
 import { createPipelines, type Pipelines } from './pipelines.js'
+import { schemaCompilers } from './schema-compilers.js'
 import { closeUnlessAtWork, refuseExpectation, refuseUnreadable } from './socket-errors.js'
 
 /** Bytes. */
@@ -54,6 +55,7 @@ export function createServer({ logger, trustProxy, countUnrouted = () => {} }: S
     forceCloseConnections: 'idle',
     trustProxy: trustProxy ? [...trustProxy] : false,
     genReqId: createRequestIds(),
+    schemaController: { compilersFactory: schemaCompilers },
     ajv: {
       customOptions: {
         // Ajv checks what the caller sent, and changes nothing: a number is not a string.
