@@ -44,7 +44,7 @@ export const authProxy: FastifyPluginAsync<{ tokenService: string; stepUpAfter: 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
 
-  // Whoever finds an open laptop must not end the other devices of its owner. The token service would allow it to every token.
+  // A stranger at an open laptop must not end the other devices of its owner. The token service allows it to every token.
   const onRequest = app.requireAuthentication({ maxAge: stepUpAfter })
   forwardTo('POST', '/logout-all', { onRequest })
   for (const [method, url] of ROUTES) forwardTo(method, url)
