@@ -26,6 +26,7 @@ import { createRefreshTokens } from './sessions/refresh-token.js'
 import { standardOutput } from './standard-output.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
+import { openTls } from './tls.js'
 import { createAccessTokens } from './tokens/access-tokens.js'
 import { createJtiMac } from './tokens/jti-mac.js'
 import { parseKeys } from './tokens/key-ring.js'
@@ -40,6 +41,8 @@ export interface Service {
   app: FastifyInstance
   /** Health and metrics, on a port that only the cluster reaches. */
   management: FastifyInstance
+  /** The ids of the signing keys. The first signs. */
+  kids(): string[]
   /** From now on `/readyz` says 503, and each answer closes its connection. Requests are still served. */
   drain(): void
   /** Waits for the requests in flight, then closes the stores. */
@@ -55,7 +58,9 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     ? (await import('./tracing.js')).createTracing(config.tracesEndpoint, logger)
     : undefined
   const { trustProxy, issuer, passwordMinLength, hashQueue } = config
-  const app = createServer({ logger, trustProxy, countUnrouted: metrics.countUnrouted })
+  const tls = config.tls && openTls(config.tls, logger)
+  const app = createServer({ logger, trustProxy, tls: tls?.pair, countUnrouted: metrics.countUnrouted })
+  app.addHook('onClose', async () => tls?.close())
   // Registered before the hooks that refuse: a refused request has a trace too.
   tracing?.watchRequests(app)
   metrics.watchRoutes(app)
@@ -127,7 +132,8 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   // Without Redis, the sessions are in the database.
   const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
   metrics.registerGauges({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
-  const management = createServer({ logger, trustProxy })
+  const management = createServer({ logger, trustProxy, tls: tls?.pair })
+  tls?.follow([app.server, management.server])
   await management.register(health, { checks, isDraining: () => isDraining })
   await management.register(metricsRoute, { render: metrics.render })
 
@@ -135,6 +141,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   return {
     app,
     management,
+    kids: () => ring.keys().map(({ kid }) => kid),
     drain() {
       isDraining = true
     },
