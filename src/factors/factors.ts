@@ -22,7 +22,7 @@ const ENROLMENT_LIFETIME = 10 * 60_000
 const PAGE = 500
 
 /** The place of a TOTP secret, so that it opens nowhere else. */
-const contextOf = ({ id, sub }: { id: string; sub: string }): string => `totp\0${sub}\0${id}`
+export const totpContext = ({ id, sub }: { id: string; sub: string }): string => `totp\0${sub}\0${id}`
 
 /** @param now Unix milliseconds. Codes count by the clock of this process, as phones do: the database's may be another */
 export function createFactors(
@@ -109,7 +109,7 @@ export function createFactors(
     async beginTotp(sub) {
       const secret = newTotpSecret()
       const id = newFactorId()
-      const row = { id, sub, secret: requireSealing().seal(secret, contextOf({ id, sub })) }
+      const row = { id, sub, secret: requireSealing().seal(secret, totpContext({ id, sub })) }
       await db.transaction().execute(async (transaction) => {
         await transaction.deleteFrom('factors').where('sub', '=', sub).where('confirmed_at', 'is', null).execute()
         await transaction
@@ -126,7 +126,7 @@ export function createFactors(
         .where('confirmed_at', 'is', null)
         .where('created_at', '>', since)
         .executeTakeFirst()
-      const step = pending && findTotpStep(requireSealing().open(pending.secret, contextOf(pending)), code, now())
+      const step = pending && findTotpStep(requireSealing().open(pending.secret, totpContext(pending)), code, now())
       if (!pending || step === undefined) return { outcome: 'not_found' }
       return change(owner, async (transaction, before) => {
         await transaction
@@ -221,7 +221,7 @@ export function createFactors(
     async useTotp(sub, code) {
       const row = await rows(sub).where('type', '=', 'totp').where('confirmed_at', 'is not', null).executeTakeFirst()
       if (!row) return false
-      const step = findTotpStep(requireSealing().open(row.secret, contextOf(row)), code, now())
+      const step = findTotpStep(requireSealing().open(row.secret, totpContext(row)), code, now())
       if (step === undefined) return false
       const { numUpdatedRows } = await db
         .updateTable('factors')
@@ -264,7 +264,7 @@ export function createFactors(
       let resealed = 0
       for (const row of page) {
         if (requireSealing().isCurrent(row.secret)) continue
-        const secret = requireSealing().seal(requireSealing().open(row.secret, contextOf(row)), contextOf(row))
+        const secret = requireSealing().seal(requireSealing().open(row.secret, totpContext(row)), totpContext(row))
         const { numUpdatedRows } = await db
           .updateTable('factors')
           .set({ secret })
