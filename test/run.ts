@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { installServers } from './support/servers/install.js'
-import { createTemplate, startPostgres } from './support/servers/postgres.js'
+import { startPostgres } from './support/servers/postgres.js'
 import { runSuite } from './support/suite.js'
 import { Summary } from './support/summary.js'
 
@@ -39,7 +39,6 @@ const jobs = Number(values.jobs ?? (isAll ? 2 : 3))
 installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
 if (hasRoom(MEMORY)) process.env.TMPDIR = MEMORY
 const postgres = await startPostgres({ durable: false })
-await createTemplate(postgres)
 const env = { ...process.env, LATCHKEY_TEST_POSTGRES: postgres.url, ...(isAll && { LATCHKEY_TEST_ALL: '1' }) }
 const interrupted = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => interrupted.abort())

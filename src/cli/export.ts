@@ -2,18 +2,18 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import type { Users } from '../users/users.js'
 import { CommandError, command } from './command.js'
-import { withServices } from './services.js'
+import { type Services, withServices } from './services.js'
 
 /** Accounts in one query. */
 const PAGE = 1000
 
 export const exportUsers = command({
-  about: 'Export all accounts with their password hashes, as lines that users import reads',
+  about: 'Export all accounts with their password hashes and factors, as lines that users import reads',
   names: ['FILE'],
   details: `
-FILE is created with mode 0600, because it holds password hashes. The command does not overwrite a file. With - it writes to
+FILE is created with mode 0600, because it holds password hashes. Secrets
+of authenticator apps stay sealed under DATA_SECRET. The command does not overwrite a file. With - it writes to
 standard output, and the summary to standard error.
 
 Move the accounts to another database with one pipe:
@@ -23,7 +23,7 @@ Move the accounts to another database with one pipe:
 A service may run meanwhile. An account that changes during the export has its state of some moment of it. If the pipe is
 interrupted, run it again: the import keeps the accounts that it has.`,
   async run({ names: [file], json }) {
-    const exported = await withServices(({ users }) => exportAll(users, file))
+    const exported = await withServices((services) => exportAll(services, file))
     const output = { text: `${exported} accounts exported`, json: { exported } }
     if (file !== '-') return output
     // Standard output has the accounts.
@@ -32,15 +32,18 @@ interrupted, run it again: the import keeps the accounts that it has.`,
   },
 })
 
-async function exportAll(users: Users, file: string): Promise<number> {
+async function exportAll({ users, database }: Services, file: string): Promise<number> {
+  // Loaded here: --help needs no database.
+  const { exportFactors } = await import('../factors/transfer.js')
   const stream = file === '-' ? process.stdout : await createFile(file)
   let exported = 0
   let after = ''
   for (;;) {
-    const accounts = await users.export({ limit: PAGE, after })
+    const { accounts, withFactors } = await users.export({ limit: PAGE, after })
     const last = accounts.at(-1)
     if (!last) break
-    const lines = accounts.map((account) => `${JSON.stringify(account)}\n`).join('')
+    const factors = await exportFactors(database, withFactors)
+    const lines = accounts.map((account) => `${JSON.stringify({ ...account, ...factors.get(account.id) })}\n`).join('')
     // Memory holds one page: a slow reader must not make the command keep all accounts.
     if (!stream.write(lines)) await once(stream, 'drain')
     exported += accounts.length

@@ -4,8 +4,8 @@ export interface Line {
   text: string | { fault: string }
 }
 
-/** Bytes. */
-const MAX_LINE = 16 * 1024
+/** Bytes. An account with 20 passkeys has a long line. */
+const MAX_LINE = 64 * 1024
 
 const NEW_LINE = 0x0a
 

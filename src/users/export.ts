@@ -12,17 +12,24 @@ export interface ExportedAccount {
   /** Unix seconds. */
   created_at: number
   claims?: AccountClaims
-  /** Second factors are not exported, so an account that has some must not sign in with its password alone. */
   mfa_required?: true
+  /** Counts the passwords. Recovery tokens name it, so a token that was used stays used in the other database. */
+  password_version?: number
+}
+
+export interface ExportPage {
+  accounts: ExportedAccount[]
+  /** The ids of those accounts that have second factors. */
+  withFactors: string[]
 }
 
 /** The accounts after this id. Ids never change, so an account that is renamed meanwhile is neither lost nor exported twice. */
 export async function exportAccounts(
   { db }: Database,
   { limit, after }: { limit: number; after: string },
-): Promise<ExportedAccount[]> {
+): Promise<ExportPage> {
   const rows = await db.selectFrom('users').selectAll().where('id', '>', after).orderBy('id').limit(limit).execute()
-  return rows.map((row) => ({
+  const accounts = rows.map((row) => ({
     id: row.id,
     username: row.username,
     password_hash: row.password_hash,
@@ -30,6 +37,8 @@ export async function exportAccounts(
     disabled: row.disabled_at !== null,
     created_at: Math.floor(row.created_at / 1000),
     ...(row.claims !== null && { claims: fromColumn(row.claims) }),
-    ...((row.mfa_required === 1 || row.factors > 0) && { mfa_required: true as const }),
+    ...(row.mfa_required === 1 && { mfa_required: true as const }),
+    ...(row.password_version > 1 && { password_version: row.password_version }),
   }))
+  return { accounts, withFactors: rows.filter(({ factors }) => factors > 0).map(({ id }) => id) }
 }

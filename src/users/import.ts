@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
+import type { Kysely } from 'kysely'
 import type { Database } from '../database/database.js'
+import type { Tables } from '../database/schema.js'
 import type { AccountClaims } from '../tokens/account-claim-name.js'
 import { readAccountClaims, toColumn } from './account-claims.js'
 import { readPasswordHash } from './hash-formats/read-hash.js'
@@ -20,7 +22,11 @@ export interface ImportedAccount {
   claims: AccountClaims
   /** The account must sign in with two factors. */
   mfaRequired: boolean
+  passwordVersion: number
 }
+
+/** Adds what other rooms keep of new accounts, in the transaction that adds the accounts. */
+export type AddMore = (transaction: Kysely<Tables>, added: ReadonlySet<string>) => Promise<void>
 
 /**
  * `present`: an earlier import brought the account, which may have changed since. `name_taken`: another account has the name.
@@ -35,10 +41,11 @@ export const importOutcomes: Record<Exclude<ImportOutcome, 'imported' | 'present
 
 /** Unix seconds: the end of the year 9999, which PostgreSQL and JavaScript both can show. */
 const MAX_TIME = 253_402_300_799
+const MAX_VERSION = 1_000_000_000
 
 /**
  * Reads an account of an import: `username` and `password_hash`, and optionally `id`, `roles`, `disabled`, `created_at`,
- * `claims` and `mfa_required`.
+ * `claims`, `mfa_required` and `password_version`.
  *
  * @returns the account, or the reason why it is refused. The reason repeats nothing of the hash
  */
@@ -46,7 +53,7 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not a JSON object'
   const account = value as Record<string, unknown>
   const { username, password_hash: given, id, roles = [], disabled = false, created_at: created } = account
-  const { mfa_required: mfaRequired } = account
+  const { mfa_required: mfaRequired, password_version: passwordVersion = 1 } = account
   if ('password' in account) return 'password is not allowed: send its hash as password_hash'
   if (typeof username !== 'string') return 'username is missing, or not a text'
   const nameRule = brokenUsernameRule(username)
@@ -67,6 +74,9 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
   if (created !== undefined && !(Number.isInteger(created) && Number(created) >= 0 && Number(created) <= MAX_TIME)) {
     return 'created_at must be Unix time in whole seconds'
   }
+  if (!(Number.isInteger(passwordVersion) && Number(passwordVersion) >= 1 && Number(passwordVersion) <= MAX_VERSION)) {
+    return 'password_version must be a whole number from 1'
+  }
   const claims = readAccountClaims(account.claims ?? {})
   if (typeof claims === 'string') return claims
   return {
@@ -78,6 +88,7 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
     createdAt: created === undefined ? undefined : Number(created) * 1000,
     claims,
     mfaRequired: mfaRequired === true,
+    passwordVersion: Number(passwordVersion),
   }
 }
 
@@ -115,6 +126,7 @@ function deriveId(username: string, passwordHash: string): string {
 export async function importAccounts(
   database: Database,
   accounts: readonly ImportedAccount[],
+  addMore?: AddMore,
 ): Promise<ImportOutcome[]> {
   if (accounts.length === 0) return []
   const ids = accounts.map(({ id }) => id)
@@ -123,35 +135,53 @@ export async function importAccounts(
   const outcomes = await addAccounts(
     database,
     accounts.filter(({ id }) => !clientIds.has(id)),
+    addMore,
   )
   return ids.map((id) => (clientIds.has(id) ? 'id_taken' : (outcomes.shift() as ImportOutcome)))
 }
 
-async function addAccounts({ db, now }: Database, accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]> {
+async function addAccounts(
+  { db, now }: Database,
+  accounts: readonly ImportedAccount[],
+  addMore: AddMore | undefined,
+): Promise<ImportOutcome[]> {
   if (accounts.length === 0) return []
   const keys = accounts.map(({ username }) => usernameKey(username))
   const skeletons = accounts.map(({ username }) => usernameSkeleton(username))
-  const inserted = await db
-    .insertInto('users')
-    .values(
-      accounts.map(({ id, username, passwordHash, roles, disabled, createdAt, claims, mfaRequired }, index) => ({
-        id,
-        username: shownUsername(username),
-        username_key: keys[index] as string,
-        username_skeleton: skeletons[index] as string,
-        password_hash: passwordHash,
-        password_version: 1,
-        roles: JSON.stringify(roles),
-        disabled_at: disabled ? now : null,
-        created_at: createdAt ?? now,
-        claims: toColumn(claims),
-        mfa_required: mfaRequired ? 1 : 0,
-      })),
-    )
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('id')
-    .execute()
-  const added = new Set(inserted.map(({ id }) => id))
+  const insert = (into: Kysely<Tables>) =>
+    into
+      .insertInto('users')
+      .values(
+        accounts.map(
+          (
+            { id, username, passwordHash, roles, disabled, createdAt, claims, mfaRequired, passwordVersion },
+            index,
+          ) => ({
+            id,
+            username: shownUsername(username),
+            username_key: keys[index] as string,
+            username_skeleton: skeletons[index] as string,
+            password_hash: passwordHash,
+            password_version: passwordVersion,
+            roles: JSON.stringify(roles),
+            disabled_at: disabled ? now : null,
+            created_at: createdAt ?? now,
+            claims: toColumn(claims),
+            mfa_required: mfaRequired ? 1 : 0,
+          }),
+        ),
+      )
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('id')
+      .execute()
+  const idsOf = (rows: readonly { id: string }[]) => new Set(rows.map(({ id }) => id))
+  const added = addMore
+    ? await db.transaction().execute(async (transaction) => {
+        const ids = idsOf(await insert(transaction))
+        await addMore(transaction, ids)
+        return ids
+      })
+    : idsOf(await insert(db))
   if (added.size === accounts.length) return accounts.map(() => 'imported')
 
   const existing = await db

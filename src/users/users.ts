@@ -4,8 +4,8 @@ import type { Database } from '../database/database.js'
 import type { Tables, UserRow } from '../database/schema.js'
 import type { AccountClaims } from '../tokens/account-claim-name.js'
 import { fromColumn, toColumn } from './account-claims.js'
-import { type ExportedAccount, exportAccounts } from './export.js'
-import { type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
+import { type ExportPage, exportAccounts } from './export.js'
+import { type AddMore, type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
 import type { HashingSlot, PasswordHashing } from './password-hashing.js'
 import { renameAccount } from './rename.js'
 import { type NewUser, toUser, type User } from './user.js'
@@ -58,9 +58,9 @@ export interface Users {
   /** The caller checked the name. `taken`: another account has it, or a name that looks like it. Rename its sessions after. */
   rename(id: string, username: string): Promise<User | 'taken' | undefined>
   /** Adds checked accounts of another system, all or none. Returns an outcome for each, in their order. */
-  import(accounts: readonly ImportedAccount[]): Promise<ImportOutcome[]>
+  import(accounts: readonly ImportedAccount[], addMore?: AddMore): Promise<ImportOutcome[]>
   /** Accounts as the import reads them, in the order of their ids, after this id. */
-  export(page: { limit: number; after: string }): Promise<ExportedAccount[]>
+  export(page: { limit: number; after: string }): Promise<ExportPage>
   /** Returns whether the account exists. End its sessions with one factor after, not before. */
   setMfaRequired(id: string, isRequired: boolean): Promise<boolean>
   /** Returns whether the account exists. End its sessions after, not before. */
@@ -238,7 +238,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     disable: (id) => update(id, { disabled_at: sql<number>`coalesce(disabled_at, ${now})` }),
     enable: (id) => update(id, { disabled_at: null }),
 
-    import: (accounts) => importAccounts(database, accounts),
+    import: (accounts, addMore) => importAccounts(database, accounts, addMore),
     export: (page) => exportAccounts(database, page),
 
     async delete(id) {

@@ -61,7 +61,7 @@ for (const setting of storeCombinations) {
       [{ username: 'ADA', password_hash: BCRYPT }, /^another account has this user name, or one that looks like it$/],
       [{ username: 'carl', password_hash: BCRYPT, id }, /^another account, or a client, has this id$/],
       [{ username: 'carl', password_hash: BCRYPT, id: backend }, /^another account, or a client, has this id$/],
-      [`{"username":"${'x'.repeat(20_000)}"}`, /^it is longer than/],
+      [`{"username":"${'x'.repeat(70_000)}"}`, /^it is longer than/],
       [{ username: 'zoë', password_hash: BCRYPT, more: 'is ignored' }],
     ]
     const file = fileOf(

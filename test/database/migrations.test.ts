@@ -16,7 +16,7 @@ const ROUNDS = isAll ? 3 : 1
 const newDatabase = {
   sqlite: async (t: Test) => `sqlite:${join(temporaryFolder(t), 'folder', 'latchkey.db')}`,
   postgres: async (t: Test) => {
-    const { url, drop } = await createPostgresDatabase({ hasTables: false })
+    const { url, drop } = await createPostgresDatabase()
     t.teardown(drop)
     return url
   },

@@ -1,9 +1,12 @@
+import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap, { test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { copyManifests, render } from '../support/kustomize.js'
 import { manifestFaults } from '../support/manifest-types.js'
 import { named, podSecurityFaults, pods } from '../support/references.js'
+import { SIDECAR } from '../support/sidecar.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are of every shape; their types are checked by the compiler
 type Any = any
@@ -67,4 +70,45 @@ spec:
     volumeMounts.some(({ name }: Any) => name === 'data'),
     'what the application had is still there',
   )
+})
+
+test('sidecar-workload-identity replaces the secret of the sidecar by a token for Latchkey', async (t) => {
+  const manifests = renderOverlay('without-secret', {
+    'kustomization.yaml': `${KUSTOMIZATION}resources: [app.yaml]
+components: [../../components/sidecar, ../../components/sidecar-workload-identity]
+`,
+    'app.yaml': `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: billing, labels: { latchkey.io/sidecar: enabled } }
+spec:
+  selector: { matchLabels: { app: billing } }
+  template:
+    metadata: { labels: { app: billing } }
+    spec:
+      serviceAccountName: billing
+      containers: [{ name: billing, image: billing, volumeMounts: [{ name: data, mountPath: /data }] }]
+      volumes: [{ name: data, emptyDir: {} }]
+`,
+  })
+  t.strictSame(manifestFaults(manifests), [])
+  const { spec } = (named(manifests, 'Deployment', 'billing') as Any).spec.template
+  t.strictSame(spec.volumes.map(({ name }: Any) => name).sort(), ['data', 'latchkey-sidecar-token'])
+  const { sources } = spec.volumes.find(({ name }: Any) => name === 'latchkey-sidecar-token').projected
+  t.strictSame(sources, [
+    { serviceAccountToken: { path: 'token', audience: 'https://auth.example.com', expirationSeconds: 3600 } },
+  ])
+  const sidecar = spec.containers.find(({ name }: Any) => name === 'latchkey-sidecar')
+  t.strictSame(sidecar.volumeMounts, [
+    { name: 'latchkey-sidecar-token', mountPath: '/run/secrets/latchkey-sidecar-token', readOnly: true },
+  ])
+  // The sidecar takes exactly these settings.
+  const env = Object.fromEntries(sidecar.env.map(({ name, value }: Any) => [name, value]))
+  t.equal(env.CLIENT_ASSERTION_FILE, '/run/secrets/latchkey-sidecar-token/token')
+  t.equal(env.CLIENT_ID, 'billing')
+  const child = spawn(process.execPath, [SIDECAR], { env: { ...env, PORT: '0' } })
+  t.teardown(() => child.kill('SIGKILL'))
+  let output = ''
+  child.stderr.on('data', (chunk) => (output += chunk))
+  await eventually(() => output.includes('listens on'))
+  t.notMatch(JSON.stringify(manifests), /secretKeyRef|secretName/)
 })

@@ -1,5 +1,5 @@
 import type { Verifier } from '@latchkey/verifier'
-import { type Test, test } from 'tap'
+import t, { type Test, test } from 'tap'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
 import { latchkey, operatorEnvironment } from '../support/latchkey.js'
@@ -17,6 +17,9 @@ import { isAll } from '../support/size.js'
 import { countSessionRows, redisKeys, withRedis } from '../support/store-inspection.js'
 import { startVerifier, verdict } from '../support/verifier-setup.js'
 
+// The tests wait for each start of the service, so they run side by side.
+t.jobs = 4
+
 const RENEWED = 'seven tame otters hum'
 const databases = isAll ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
 
@@ -29,13 +32,17 @@ async function redisOf(t: Test, args: string[] = []): Promise<RedisServer> {
 const isReady = async (managementUrl: string) => (await fetch(`${managementUrl}/readyz`)).ok
 
 for (const database of databases) {
-  test(`${database}: O2: sessions move to Redis and back: no ended session becomes live`, async (t) => {
+  test(`${database}: O2: sessions move to Redis and back: no ended session becomes live`, {
+    buffered: true,
+  }, async (t) => {
     const redis = await redisOf(t)
     const plain = await environment(t, database)
     await switches(t, plain, { ...plain, REDIS_URL: redis.url })
   })
 
-  test(`${database}: O2: sessions move back to a Redis that was unreachable meanwhile: no ended session becomes live`, async (t) => {
+  test(`${database}: O2: sessions move back to a Redis that was unreachable meanwhile: no ended session becomes live`, {
+    buffered: true,
+  }, async (t) => {
     const redis = await redisOf(t)
     const wire = await startTcpProxy(redis.port)
     t.teardown(() => wire.stop())
@@ -46,7 +53,9 @@ for (const database of databases) {
     })
   })
 
-  test(`${database}: O2: an instance that was suspended during the move serves no session, and says why`, async (t) => {
+  test(`${database}: O2: an instance that was suspended during the move serves no session, and says why`, {
+    buffered: true,
+  }, async (t) => {
     const redis = await redisOf(t)
     const plain = await environment(t, database)
     const old = await spawnService(t, plain)
@@ -76,7 +85,9 @@ for (const database of databases) {
   })
 }
 
-test('O2: sessions move from one Redis to another and back: no ended session becomes live', async (t) => {
+test('O2: sessions move from one Redis to another and back: no ended session becomes live', {
+  buffered: true,
+}, async (t) => {
   const [one, two] = [await redisOf(t), await redisOf(t)]
   const plain = await environment(t, 'sqlite')
   await switches(t, { ...plain, REDIS_URL: one.url }, { ...plain, REDIS_URL: two.url })
@@ -141,7 +152,7 @@ async function switches(
   t.equal(await service.api.isActive(again.access_token), true, 'a restart on the same store signs nobody out')
 }
 
-test('O2: several instances that start at once on a new store agree, and serve', async (t) => {
+test('O2: several instances that start at once on a new store agree, and serve', { buffered: true }, async (t) => {
   const redis = await redisOf(t)
   const plain = await environment(t, 'postgres')
   const before = await startReady(t, plain)
@@ -154,7 +165,9 @@ test('O2: several instances that start at once on a new store agree, and serve',
   for (const { api } of instances) t.equal(await api.isActive(access_token), true)
 })
 
-test('O2: a Redis that returns with an older store id under a running service is emptied, and the service recovers', async (t) => {
+test('O2: a Redis that returns with an older store id under a running service is emptied, and the service recovers', {
+  buffered: true,
+}, async (t) => {
   const redis = await redisOf(t)
   const { api, managementUrl, log } = await startReady(t, await environment(t, 'sqlite', { REDIS_URL: redis.url }))
   await api.signUp('ada', PASSWORD)
@@ -172,7 +185,9 @@ test('O2: a Redis that returns with an older store id under a running service is
   )
 })
 
-test('O2: a Redis that is left behind is emptied: services that look sessions up there refuse them', async (t) => {
+test('O2: a Redis that is left behind is emptied: services that look sessions up there refuse them', {
+  buffered: true,
+}, async (t) => {
   const redis = await redisOf(t)
   const plain = await environment(t, 'sqlite')
   const before = await startReady(t, { ...plain, REDIS_URL: redis.url })
@@ -191,7 +206,9 @@ test('O2: a Redis that is left behind is emptied: services that look sessions up
   for (const verifier of verifiers) t.not(await verdict(verifier, access_token), 'good')
 })
 
-test('O2: a Redis that is left behind and cannot be emptied is reported, without its password', async (t) => {
+test('O2: a Redis that is left behind and cannot be emptied is reported, without its password', {
+  buffered: true,
+}, async (t) => {
   const redis = await redisOf(t, ['--requirepass', 'canary-password'])
   const plain = await environment(t, 'sqlite')
   const url = redis.url.replace('//', '//:canary-password@')
@@ -204,7 +221,9 @@ test('O2: a Redis that is left behind and cannot be emptied is reported, without
   t.notMatch(JSON.stringify(log), /canary/)
 })
 
-test('O2: a move to Redis empties the session tables, and changes only the store id in Redis', async (t) => {
+test('O2: a move to Redis empties the session tables, and changes only the store id in Redis', {
+  buffered: true,
+}, async (t) => {
   const redis = await redisOf(t)
   const plain = await environment(t, 'sqlite')
   const before = await startReady(t, plain)

@@ -21,7 +21,7 @@ export async function startSidecar(t: Test, settings: Record<string, string>): P
   const env = {
     PATH: process.env.PATH,
     CLIENT_ID: CLIENT.id,
-    ...(settings.CLIENT_SECRET_FILE === undefined && { CLIENT_SECRET: CLIENT.secret }),
+    ...(!settings.CLIENT_SECRET_FILE && !settings.CLIENT_ASSERTION_FILE && { CLIENT_SECRET: CLIENT.secret }),
     PORT: port,
     ...settings,
   }

@@ -262,7 +262,12 @@ test('wrong settings are all told in clear lines, without a secret, and the proc
     MAX_STALENESS: 'soon',
   })
   t.equal(bad.code, 1)
-  for (const text of ['LATCHKEY_URL must begin', 'both set', 'PORT must be', 'MAX_STALENESS must be']) {
+  for (const text of [
+    'LATCHKEY_URL must begin',
+    'CLIENT_SECRET and CLIENT_SECRET_FILE are both set',
+    'PORT must be',
+    'MAX_STALENESS must be',
+  ]) {
     t.match(bad.stderr, text)
   }
   t.notMatch(bad.stderr, 'hunter2')

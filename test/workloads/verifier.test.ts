@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createVerifier, type ServiceOptions } from '@latchkey/verifier'
 import { test } from 'tap'
@@ -6,6 +6,7 @@ import { assertion, ISSUER, jwksOf, makeKeyClient, makeSigner, secondsNow, sign 
 import { basicAuthorization } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
 import { CLIENT, PASSWORD, startService, stores, temporaryFolder } from '../support/service.js'
+import { startSidecar } from '../support/sidecar.js'
 import { verdict } from '../support/verifier-setup.js'
 
 const SUBJECT = 'system:serviceaccount:shop:billing'
@@ -56,6 +57,43 @@ for (const store of stores) {
   })
 }
 
+test('a sidecar needs no secret: it reads the token of the service account for each request, and says why it cannot', async (t) => {
+  const { api, env } = await startService(t, 'sqlite')
+  const cluster = await makeSigner('RS256')
+  const issuer = { name: 'cluster', issuer: 'https://cluster.test', jwks: jwksOf(cluster) }
+  await api.call('/admin/issuers', { json: issuer, headers: basicAuthorization(CLIENT) })
+  await makeKeyClient(env, 'pod', { binding: { issuer: 'cluster', subject: SUBJECT } })
+  await api.signUp('ada', PASSWORD)
+  const file = join(temporaryFolder(t), 'token')
+  const project = async (exp: number) => {
+    const claims = { iss: issuer.issuer, sub: SUBJECT, aud: [ISSUER], iat: secondsNow() - 60, exp }
+    writeFileSync(file, `${await sign(cluster, claims)}\n`)
+  }
+  await project(secondsNow() + 600)
+  const settings = { LATCHKEY_URL: api.url, ISSUER, AUDIENCE: ISSUER, CLIENT_ID: 'pod', CLIENT_ASSERTION_FILE: file }
+  const sidecar = await startSidecar(t, settings)
+  const ask = async (token: string) =>
+    (await fetch(`${sidecar.url}/verify`, { headers: { authorization: `Bearer ${token}` } })).status
+  const { access_token: one } = await api.tokens('ada', PASSWORD)
+  const { access_token: other } = await api.tokens('ada', PASSWORD)
+  t.equal(await ask(one), 200)
+  await api.logout(one)
+  await eventually(async () => (await ask(one)) === 401)
+
+  await project(secondsNow() - 30)
+  await eventually(async () => (await ask(other)) === 503)
+  rmSync(file)
+  await eventually(() => sidecar.output().includes('a token was refused: unavailable'))
+  t.equal(await ask(other), 503)
+  await project(secondsNow() + 600)
+  await eventually(async () => (await ask(other)) === 200)
+  t.equal(await ask(one), 401)
+  t.equal(sidecar.output().includes('eyJ'), false, 'no assertion is logged')
+
+  const missing = startSidecar(t, { ...settings, CLIENT_ASSERTION_FILE: '/nowhere/token', CLIENT_SECRET: 'secret' })
+  await t.rejects(missing, { message: /CLIENT_SECRET and CLIENT_ASSERTION_FILE are both set/ })
+})
+
 test('a verifier whose assertion cannot be made, or is refused, accepts nothing', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
@@ -66,6 +104,8 @@ test('a verifier whose assertion cannot be made, or is refused, accepts nothing'
     () => readFileSync('/nowhere', 'utf8'),
     () => Promise.reject(new Error('no token')),
     () => '',
+    () => undefined as never,
+    () => new Promise(() => {}),
     () => assertion(stranger, 'own'),
   ]
   for (const clientAssertion of failing) {
@@ -73,6 +113,9 @@ test('a verifier whose assertion cannot be made, or is refused, accepts nothing'
     t.teardown(() => verifier.close())
     t.equal(await verdict(verifier, token), 'unavailable')
   }
+  const waiting = createVerifier({ ...base, clientAssertion: () => new Promise(() => {}) })
+  t.teardown(() => waiting.close())
+  await t.rejects(waiting.ready(), { message: /clientAssertion gave no assertion within \d+ ms/ })
   const both = { ...base, clientSecret: 'x', clientAssertion: () => 'x' }
   t.throws(() => createVerifier(both), { name: 'TypeError', message: /exclude each other/ })
   t.throws(() => createVerifier({ ...base, clientAssertion: 'token' as never }), /clientAssertion must be a function/)

@@ -2,8 +2,13 @@ import { requireTexts } from './options.js'
 
 /** How this service proves to Latchkey which client it is. */
 export interface ClientAuthentication {
-  /** The headers of a request. */
-  headers(): Record<string, string> | Promise<Record<string, string>>
+  /**
+   * The headers of a request.
+   *
+   * @param timeout milliseconds until the headers must be there
+   * @throws Error if the assertion cannot be made in time
+   */
+  headers(timeout: number): Record<string, string> | Promise<Record<string, string>>
 }
 
 /** A client, and its secret or its assertions. */
@@ -28,7 +33,23 @@ export function authenticateWith(credentials: ClientCredentials, prefix = ''): C
   if (clientSecret !== undefined) throw new TypeError(`${prefix}clientSecret and clientAssertion exclude each other`)
   if (typeof clientAssertion !== 'function') throw new TypeError(`${prefix}clientAssertion must be a function`)
   // GET /revocations takes no body, so the assertion is the bearer token everywhere.
-  return { headers: async () => ({ authorization: `Bearer ${(await clientAssertion()).trim()}` }) }
+  return {
+    headers: async (timeout) => ({ authorization: `Bearer ${await makeAssertion(clientAssertion, timeout)}` }),
+  }
+}
+
+async function makeAssertion(make: () => string | Promise<string>, timeout: number): Promise<string> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`clientAssertion gave no assertion within ${timeout} ms`)), timeout)
+  })
+  try {
+    const assertion: unknown = await Promise.race([make(), late])
+    if (typeof assertion === 'string' && assertion.trim() !== '') return assertion.trim()
+    throw new Error('clientAssertion must return a JWT as a string')
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** `client_secret_basic` (RFC 6749 §2.3.1): both parts are form-encoded, joined, and encoded in base64. */

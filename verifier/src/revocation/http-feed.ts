@@ -82,7 +82,7 @@ export function createHttpFeed(
 
   /** Reads one answer. Returns the milliseconds to wait before the next request. */
   async function readNext(): Promise<number> {
-    const own = await options.authentication.headers()
+    const own = await options.authentication.headers(limits.timeout)
     const sent = clock.now()
     const { status, headers, body } = await fetchJsonOnce(address(), request(own), limits)
     const received = clock.now()

@@ -32,7 +32,7 @@ export function createIntrospection(options: IntrospectionOptions, clock: Clock)
   async function post(token: string): Promise<unknown> {
     let response: JsonResponse
     try {
-      const headers = { ...(await authentication.headers()), accept: 'application/json' }
+      const headers = { ...(await authentication.headers(LIMITS.timeout)), accept: 'application/json' }
       const request = { method: 'POST', headers, body: new URLSearchParams({ token }) }
       response = await fetchJson(endpoint, request, LIMITS, clock)
     } catch (error) {

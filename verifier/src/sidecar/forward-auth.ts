@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { parse } from 'node:querystring'
 import type { AccessTokenClaims } from '../token/claims.js'
 import { findObjection } from '../token/forward-auth.js'
-import { TokenError, type TokenErrorCode } from '../token/token-error.js'
+import { TokenError } from '../token/token-error.js'
 import type { Verifier } from '../token-verifier.js'
 import { type Answer, admit, refusals } from './answers.js'
 
@@ -11,11 +11,11 @@ const BEARER = /^bearer ([\w.~+/-]+=*)$/i
 
 /** Answers the question of a gateway: whether to admit a request. Equal to `/verify` of the service. */
 export interface ForwardAuth {
-  /** @param query the query of the address, without the question mark. @param onRefused is called with each refused token */
+  /** @param query the query of the address, without the question mark. @param onRefused is called with the error of a refused token */
   answer(
     request: IncomingMessage,
     query: string | undefined,
-    onRefused: (code: TokenErrorCode) => void,
+    onRefused: (error: TokenError) => void,
   ): Promise<Answer> | Answer
 }
 
@@ -31,7 +31,7 @@ export function createForwardAuth(verifier: Verifier): ForwardAuth {
         (claims) => (query === undefined ? undefined : refuseByQuery(claims, query)) ?? admit(claims),
         (error: unknown) => {
           if (!(error instanceof TokenError)) throw error
-          onRefused(error.code)
+          onRefused(error)
           return error.code === 'unavailable' ? refusals.unavailable : refusals.invalidToken
         },
       )

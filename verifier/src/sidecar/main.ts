@@ -21,6 +21,8 @@ Settings, from the environment:
   AUDIENCE            the audiences of the application, separated by commas
   CLIENT_ID           a client with the scope introspect
   CLIENT_SECRET       its secret; or CLIENT_SECRET_FILE, a file with the secret
+  CLIENT_ASSERTION_FILE
+                      instead of a secret: a file with the token of a Kubernetes service account, or a JWT-SVID
   PORT                4180; or the path of a Unix socket
   HOST                127.0.0.1
   MAX_STALENESS       1s: without newer knowledge, the sidecar introspects each token
@@ -37,10 +39,12 @@ async function main(): Promise<void> {
   const reportedAt = new Map<TokenErrorCode, number>()
   const sidecar = createSidecar({
     verifier,
-    onRefused(code) {
+    onRefused({ code, message }) {
       if (!REPORTED.has(code) || Date.now() - (reportedAt.get(code) ?? 0) < LOG_INTERVAL) return
       reportedAt.set(code, Date.now())
-      log(`a token was refused: ${code}. The same is not logged again for a minute`)
+      // Other messages are about the token, which a stranger may have written.
+      const reason = code === 'unavailable' ? ` (${message})` : ''
+      log(`a token was refused: ${code}${reason}. The same is not logged again for a minute`)
     },
     onFault: (error) => log(`a request failed: ${(error as Error).stack}`),
   })

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { announcesBody } from '../token/forward-auth.js'
-import type { TokenErrorCode } from '../token/token-error.js'
+import type { TokenError } from '../token/token-error.js'
 import type { Verifier } from '../token-verifier.js'
 import { type Answer, refusals } from './answers.js'
 import { createCounters } from './counters.js'
@@ -18,8 +18,8 @@ const KNOWN_METHODS = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT
 
 export interface SidecarOptions {
   verifier: Verifier
-  /** Is called with each refused token's code. */
-  onRefused(code: TokenErrorCode): void
+  /** Is called with the error of each refused token. */
+  onRefused(error: TokenError): void
   /** Is called with an error that nobody expects. */
   onFault(error: unknown): void
 }
@@ -64,9 +64,9 @@ export function createSidecar({ verifier, onRefused, onFault }: SidecarOptions):
     send(request, response, { ...refusals.unreadable, status: 417, headers: { connection: 'close' } }),
   )
 
-  function countRefusal(code: TokenErrorCode): void {
-    counters.countRefusal(code)
-    onRefused(code)
+  function countRefusal(error: TokenError): void {
+    counters.countRefusal(error.code)
+    onRefused(error)
   }
 
   function verify(request: IncomingMessage, response: ServerResponse, query: string | undefined): void {

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import type { ClientCredentials } from '../client-authentication.js'
 import type { ServiceOptions } from '../service-verifier.js'
 
 export interface SidecarSettings {
@@ -30,7 +32,7 @@ export function readSettings(env: Environment): SidecarSettings {
     .map((each) => each.trim())
     .filter(Boolean)
   const clientId = required('CLIENT_ID', 'the id of a client with the scope introspect')
-  const clientSecret = readSecret(env, faults)
+  const credentials = readCredentials(env, faults)
   const maxStaleness = parseDuration(env.MAX_STALENESS || '1s')
   if (maxStaleness === undefined) {
     faults.push('MAX_STALENESS must be a duration of more than 0, for example 1s or 500ms')
@@ -44,7 +46,7 @@ export function readSettings(env: Environment): SidecarSettings {
       service,
       audience,
       clientId,
-      clientSecret,
+      ...credentials,
       maxStaleness: maxStaleness as number,
       ...(env.ISSUER && { issuer: env.ISSUER }),
     },
@@ -52,14 +54,35 @@ export function readSettings(env: Environment): SidecarSettings {
   }
 }
 
-/** A way to authenticate without a secret, for example with an assertion in a file, belongs here. */
-function readSecret(env: Environment, faults: string[]): string {
-  const { CLIENT_SECRET: secret, CLIENT_SECRET_FILE: file } = env
-  if (secret && file) faults.push('CLIENT_SECRET and CLIENT_SECRET_FILE are both set: set one of them')
-  else if (secret) return secret
-  else if (!file) faults.push('CLIENT_SECRET is missing: set it, or set CLIENT_SECRET_FILE to a file with the secret')
-  else return readSecretFile(file, faults)
-  return ''
+const CREDENTIALS = ['CLIENT_SECRET', 'CLIENT_SECRET_FILE', 'CLIENT_ASSERTION_FILE'] as const
+
+function readCredentials(env: Environment, faults: string[]): Omit<ClientCredentials, 'clientId'> {
+  const given = CREDENTIALS.filter((name) => env[name])
+  const { CLIENT_SECRET: secret, CLIENT_SECRET_FILE: secretFile, CLIENT_ASSERTION_FILE: assertionFile } = env
+  if (given.length > 1) {
+    faults.push(`${given.join(' and ')} are ${given.length === 2 ? 'both' : 'all'} set: set one of them`)
+  } else if (secret) return { clientSecret: secret }
+  else if (secretFile) return { clientSecret: readSecretFile(secretFile, faults) }
+  else if (assertionFile) return { clientAssertion: () => readAssertion(assertionFile) }
+  else {
+    faults.push(
+      'CLIENT_SECRET is missing: set it, or set CLIENT_SECRET_FILE to a file with the secret, ' +
+        'or CLIENT_ASSERTION_FILE to a file with the token of a service account or a JWT-SVID',
+    )
+  }
+  return {}
+}
+
+/** The file is read for each request to the service, because the kubelet and SPIFFE agents replace the token while it is in use. */
+async function readAssertion(file: string): Promise<string> {
+  let assertion: string
+  try {
+    assertion = (await readFile(file, 'utf8')).trim()
+  } catch (error) {
+    throw new Error(`CLIENT_ASSERTION_FILE: ${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+  }
+  if (assertion === '') throw new Error(`CLIENT_ASSERTION_FILE: ${file} is empty`)
+  return assertion
 }
 
 function readSecretFile(file: string, faults: string[]): string {
