@@ -169,6 +169,7 @@ test('each fault says what to write', async (t) => {
     ['ACCESS_TTL', '0', /more than 0/],
     ['ACCESS_TTL', '25h', /more than 24h/],
     ['REFRESH_TTL', '-7d', /write a duration/],
+    ['MANAGEMENT_PORT', 'tcp://10.0.0.1:9000', /is the link of a Kubernetes service: set enableServiceLinks: false/],
     ['REFRESH_TTL', '1.5h', /write a duration/],
     ['SESSIONS_PER_USER', '1e2', /whole number/],
     ['BOOTSTRAP_CLIENT', 'todo', /ID:SECRET/],
