@@ -66,5 +66,5 @@ EXPOSE 3000 9000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MANAGEMENT_PORT || 9000}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 # Node is process 1 and handles SIGTERM itself.
-ENTRYPOINT ["node", "--v8-pool-size=1", "/app/dist/src/cli/main.js"]
+ENTRYPOINT ["node", "--v8-pool-size=1", "--max-semi-space-size=8", "/app/dist/src/cli/main.js"]
 CMD ["serve"]

@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { BeginTotp, ConfirmTotp } from '../../schemas/users-me-totp.js'
-import { totpUri } from '../factors/totp.js'
 import { refusal } from '../http/errors.js'
 import { callingChanger } from './guards/caller.js'
 import { requireFactorChanger } from './guards/factor-changer.js'
@@ -18,6 +17,8 @@ export const totpRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies & { r
     const { user } = callingChanger(request)
     if (!factors.canEnrolTotp) throw refusal.totpIsOff()
     const secret = await factors.beginTotp(user.id)
+    // Loaded with the first enrolment.
+    const { totpUri } = await import('../factors/totp.js')
     return reply.header('cache-control', 'no-store').send({ secret, otpauth_uri: totpUri(secret, rpId, user.username) })
   })
 

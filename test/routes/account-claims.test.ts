@@ -2,8 +2,21 @@ import { createVerifier } from '@latchkey/verifier'
 import { test } from 'tap'
 import { readConfig } from '../../src/config/read.js'
 import { adminClient, UNKNOWN_USER_ID } from '../support/admin-client.js'
+import { createClient } from '../support/clients.js'
+import { eventually } from '../support/eventually.js'
+import { exchange } from '../support/exchange.js'
 import { latchkey, operatorEnvironment } from '../support/latchkey.js'
-import { JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
+import { createPostgresDatabase } from '../support/servers/postgres.js'
+import { startTcpProxy } from '../support/servers/tcp-proxy.js'
+import {
+  environment,
+  JWT_SECRET,
+  PASSWORD,
+  startReady,
+  startService,
+  startServiceWith,
+  stores,
+} from '../support/service.js'
 
 const claimsOf = (token: string) =>
   JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()) as Record<string, unknown>
@@ -54,6 +67,60 @@ for (const store of stores) {
     t.notOk('email' in claimsOf((await api.tokens('ada', PASSWORD)).access_token))
   })
 }
+
+test('an exchanged token has the account claims of its subject token, and introspection shows them', async (t) => {
+  const { api, env } = await startService(t, 'sqlite', { ACCOUNT_CLAIMS: 'tenant', AUDIENCE: 'web,todo' })
+  const admin = adminClient(api)
+  const claims = { tenant: 'acme', note: 'stays here' }
+  const { id } = (await admin('POST', '/users', { json: { username: 'ada', password: PASSWORD, claims } })).body
+  const gateway = await createClient(env, 'gateway', { exchangeAudiences: ['todo'] })
+  const { access_token: subject } = await api.tokens('ada', PASSWORD)
+  await admin('PUT', `/users/${id}/claims`, { json: { claims: { tenant: 'other' } } })
+
+  const { access_token: narrow } = (await exchange(api, gateway, subject, { audience: 'todo' })).body
+
+  t.match(claimsOf(narrow), { aud: 'todo', tenant: 'acme', act: { sub: 'gateway' } }, 'as old as the subject token')
+  t.notOk('note' in claimsOf(narrow))
+  t.match((await api.introspect(narrow)).body, { active: true, tenant: 'acme' })
+})
+
+test('while the database is down, a refresh that needs account claims is 503 and spends nothing: no token lacks its claims', async (t) => {
+  const { url, drop } = await createPostgresDatabase()
+  t.teardown(drop)
+  const proxy = await startTcpProxy(Number(new URL(url).port))
+  t.teardown(() => proxy.stop())
+  const behindProxy = new URL(url)
+  behindProxy.port = String(proxy.port)
+  const env = { ...(await environment(t, 'redis')), DATABASE_URL: behindProxy.href, ACCOUNT_CLAIMS: 'tenant' }
+  const { api, audited } = await startReady(t, env)
+  const claims = { tenant: 'acme' }
+  await adminClient(api)('POST', '/users', { json: { username: 'ada', password: PASSWORD, claims } })
+  const { refresh_token: token } = await api.tokens('ada', PASSWORD)
+  const plain = await startServiceWith(t, { ...env, ACCOUNT_CLAIMS: '' })
+  const other = await plain.api.tokens('ada', PASSWORD)
+
+  proxy.cut()
+
+  t.match(await api.refresh(token), {
+    status: 503,
+    body: { error: 'temporarily_unavailable' },
+    headers: { 'retry-after': /./ },
+  })
+  t.equal(
+    (await plain.api.refresh(other.refresh_token)).status,
+    200,
+    'without account claims a refresh needs Redis alone',
+  )
+  proxy.restore()
+  let answer = await api.refresh(token)
+  await eventually(async () => {
+    if (answer.status !== 200) answer = await api.refresh(token)
+    return answer.status === 200
+  })
+  t.match(claimsOf(answer.body.access_token), claims)
+  t.equal(audited('refresh.rotated').length, 1, 'the refused one did not rotate')
+  t.equal(audited('refresh.replayed').length, 0)
+})
 
 test('without ACCOUNT_CLAIMS no claim of an account is in a token', async (t) => {
   const { api } = await startService(t, 'sqlite')
