@@ -29,7 +29,7 @@ export type { GuardOptions } from './bearer.js'
  *
  * ```ts
  * const { requireScope } = createGuards(verifier)
- * app.get('/todos', requireScope('todo:read'), (request, response) => response.json(todosOf(request.claims.sub)))
+ * app.get('/todos', requireScope('todo:read'), (request, response) => response.json(todosOf(request.claims?.sub)))
  * ```
  */
 export function createGuards(verifier: Verifier, { realm, onRefused }: GuardOptions<IncomingMessage> = {}): Guards {
