@@ -124,22 +124,8 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     const { factors } = secondFactors
     const administration = { users, factors, issuers, production, passwordMinLength }
-    const keySource = {
-      file: config.jwtKeysFile !== undefined,
-      mode: config.jwtSecretMode,
-      audiences: tokens.audiences,
-    }
-    await api.register(admin, {
-      ...administration,
-      clients,
-      sessions,
-      tokens,
-      audit,
-      activity,
-      ring,
-      keySource,
-      checks,
-    })
+    const watched = { activity, ring, checks, config }
+    await api.register(admin, { ...administration, ...watched, clients, sessions, tokens, audit })
     if (config.console) await api.register(console)
     await api.register(metadata, { issuer, ring })
     refuseOtherMethods()

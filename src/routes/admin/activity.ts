@@ -1,16 +1,19 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ListActivity, ListKeys, ReadNow } from '../../../schemas/admin/activity.js'
 import type { Activity } from '../../activity.js'
+import type { Config } from '../../config/config.js'
 import type { SessionStore } from '../../sessions/session.js'
+import type { AccessTokens } from '../../tokens/access-tokens.js'
 import type { KeyRing } from '../../tokens/key-ring.js'
 import { readVersion } from '../../version.js'
 
 export interface ActivityDependencies {
   activity: Activity
   sessions: SessionStore
+  tokens: AccessTokens
   ring: KeyRing
   /** Where the keys come from. */
-  keySource: { file: boolean; mode: 'shared' | 'audience'; audiences: readonly string[] }
+  config: Pick<Config, 'jwtKeysFile' | 'jwtSecretMode'>
   /** A check for each store, by name. A check throws when its store does not answer. */
   checks: Readonly<Record<string, () => Promise<void>>>
 }
@@ -19,7 +22,7 @@ const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000
 
 /** `GET /admin/now`, `GET /admin/activity`, `GET /admin/keys`: what an operator looks at. They change nothing. */
 export const activityRoutes: FastifyPluginAsyncTypebox<ActivityDependencies> = async (app, dependencies) => {
-  const { activity, sessions, ring, keySource, checks } = dependencies
+  const { activity, sessions, tokens, ring, config, checks } = dependencies
   const startedAt = Date.now()
   const knownSince = new Map<string, number>()
   noteKeys()
@@ -69,10 +72,10 @@ export const activityRoutes: FastifyPluginAsyncTypebox<ActivityDependencies> = a
 
   app.get('/admin/keys', { schema: ListKeys }, async () => {
     noteKeys()
-    const signing = new Set(keySource.audiences.map((audience) => ring.signingKey(audience).kid))
+    const signing = new Set(tokens.audiences.map((audience) => ring.signingKey(audience).kid))
     return {
-      source: keySource.file ? ('JWT_KEYS_FILE' as const) : ('JWT_SECRET' as const),
-      mode: keySource.mode,
+      source: config.jwtKeysFile === undefined ? ('JWT_SECRET' as const) : ('JWT_KEYS_FILE' as const),
+      mode: config.jwtSecretMode,
       keys: ring.keys().map(({ kid, alg, verification }) => ({
         kid,
         alg,
