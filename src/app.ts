@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { createActivity } from './activity.js'
 import { createAudit } from './audit.js'
 import { openClients } from './clients/open-clients.js'
 import type { Config } from './config/config.js'
@@ -12,6 +13,7 @@ import { collectAddresses } from './http/other-methods.js'
 import { registerRedis } from './http/redis.js'
 import { createMetrics } from './metrics/metrics.js'
 import { admin } from './routes/admin/admin.js'
+import { console } from './routes/console.js'
 import { decorateCallers } from './routes/guards/caller.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
@@ -95,7 +97,10 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     accessTtl: config.accessTtl,
     sign: await registerJwt(app, ring.keys()[0]),
   })
-  const audit = createAudit(logger, metrics.countEvent)
+  const activity = createActivity()
+  const audit = createAudit(logger, metrics.countEvent, activity.record)
+  // Without Redis, the sessions are in the database.
+  const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
 
   // Routes
   app.addHook('onRequest', (_request, reply, done) => {
@@ -119,13 +124,13 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     const { factors } = secondFactors
     const administration = { users, factors, issuers, production, passwordMinLength }
-    await api.register(admin, { ...administration, clients, sessions, tokens, audit })
+    const watched = { activity, ring, checks, config }
+    await api.register(admin, { ...administration, ...watched, clients, sessions, tokens, audit })
+    if (config.console) await api.register(console)
     await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })
 
-  // Without Redis, the sessions are in the database.
-  const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
   metrics.registerGauges({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
   const management = createServer({ logger, trustProxy })
   await management.register(health, { checks, isDraining: () => isDraining })

@@ -38,6 +38,8 @@ export interface Config {
   /** The OTLP endpoint that traces are sent to. */
   readonly tracesEndpoint: string | undefined
   readonly docs: boolean
+  /** Whether the service serves its page for operators. */
+  readonly console: boolean
   /** The file of the development secrets, when the service uses one of them, and the client if it is one of them. */
   readonly generated: { readonly file: string; readonly client: ClientCredentials | undefined } | undefined
 }

@@ -64,6 +64,7 @@ export function readConfig(env: Environment): EnvironmentConfig {
     logLevel: read('LOG_LEVEL'),
     tracesEndpoint: read('OTEL_EXPORTER_OTLP_ENDPOINT'),
     docs: read('DOCS') === 'on',
+    console: read('CONSOLE') === 'on',
   }
 
   if (port !== 0 && port === managementPort) faults.push('MANAGEMENT_PORT: must differ from PORT')

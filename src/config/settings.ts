@@ -174,6 +174,11 @@ export const settings = {
     ({ production }) => (production ? 'off' : 'on'),
     oneOf('on', 'off'),
   ),
+  CONSOLE: setting(
+    '/console, the page for operators: on or off; off is the default in production',
+    ({ production }) => (production ? 'off' : 'on'),
+    oneOf('on', 'off'),
+  ),
 }
 
 export type SettingName = keyof typeof settings

@@ -62,14 +62,19 @@ test('when only the secrets are set, every other setting has its documented defa
     logLevel: 'info',
     tracesEndpoint: undefined,
     docs: true,
+    console: true,
     missing: [],
   })
   t.ok(Object.isFrozen(config))
 })
 
-test('in production sign-up is closed and /docs is off unless SIGNUP and DOCS are set', async (t) => {
-  t.match(readConfig(PRODUCTION), { production: true, signUp: 'closed', docs: false, missing: [] })
-  t.match(readConfig({ ...PRODUCTION, SIGNUP: 'open', DOCS: 'on' }), { signUp: 'open', docs: true })
+test('in production sign-up is closed, and /docs and /console are off, unless SIGNUP, DOCS and CONSOLE are set', async (t) => {
+  t.match(readConfig(PRODUCTION), { production: true, signUp: 'closed', docs: false, console: false, missing: [] })
+  t.match(readConfig({ ...PRODUCTION, SIGNUP: 'open', DOCS: 'on', CONSOLE: 'on' }), {
+    signUp: 'open',
+    docs: true,
+    console: true,
+  })
 })
 
 test('O8: NODE_ENV is production, development or test, or not set; any other value is a fault', async (t) => {
@@ -178,6 +183,7 @@ test('each fault says what to write', async (t) => {
     ['TRUST_PROXY', '0.0.0.0/0', /would trust every caller/],
     ['TRUST_PROXY', '::/0', /would trust every caller/],
     ['DOCS', 'true', /one of: on, off/],
+    ['CONSOLE', 'yes', /one of: on, off/],
     ['MANAGEMENT_PORT', '3000', /must differ from PORT/],
   ]
   for (const [name, value, fault] of rows) {
