@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
-import { example, Fields, Password } from './fields.js'
+import { example, Fields, Password, RefreshIn } from './fields.js'
 import { PresentedFactor } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
 
@@ -14,7 +14,7 @@ export const StepUp = {
   tags: ['sessions'],
   security: [{ bearer: [] }],
   body: Fields(
-    { password: Type.Optional(Password), ...PresentedFactor },
+    { password: Type.Optional(Password), ...PresentedFactor, refresh_in: Type.Optional(RefreshIn) },
     { examples: [{ totp: '492039' }, { password: example.password }] },
   ),
   response: { 200: TokenResponse, ...commonErrorResponses(401, 429) },
