@@ -102,3 +102,19 @@ export const commonErrorResponses = (...also: ErrorStatus[]) => errorResponses(4
 export function errorResponses(...statuses: ErrorStatus[]) {
   return Object.fromEntries(statuses.map((status) => [status, Type.Object(ErrorBody.properties, errors[status])]))
 }
+
+/** An error of one route, whose causes the general description does not name. `examples`: code, then text. */
+interface OwnError {
+  description: string
+  examples: readonly (readonly [error: string, description: string])[]
+}
+
+/** {@link commonErrorResponses}, with the words of one route. */
+export function ownErrorResponses(own: Partial<Record<ErrorStatus, OwnError>>, ...also: ErrorStatus[]) {
+  const responses = commonErrorResponses(...also)
+  for (const [status, { description, examples }] of Object.entries(own)) {
+    const bodies = examples.map(([error, text]) => body(error, text))
+    responses[status] = Type.Object(ErrorBody.properties, { description, examples: bodies })
+  }
+  return responses
+}

@@ -1,4 +1,5 @@
-import { commonErrorResponses } from './error.js'
+import { ownErrorResponses } from './error.js'
+import { endedMfaToken, tooManyCodes, wrongFactor } from './factor-errors.js'
 import { Fields, PostedCredentials } from './fields.js'
 import { MfaToken, PresentedFactor } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
@@ -15,5 +16,5 @@ export const LoginMfa = {
     { mfa_token: MfaToken, ...PresentedFactor, ...PostedCredentials },
     { examples: [{ mfa_token: 'lkt_eyJzdWIiOiI….Kq3N…', totp: '492039' }] },
   ),
-  response: { 200: TokenResponse, ...commonErrorResponses(401, 429) },
+  response: { 200: TokenResponse, ...ownErrorResponses({ 400: endedMfaToken, 401: wrongFactor, 429: tooManyCodes }) },
 }

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
-import { commonErrorResponses } from './error.js'
+import { ownErrorResponses } from './error.js'
+import { endedMfaToken, wrongPasskey } from './factor-errors.js'
 import { Fields, SessionFields } from './fields.js'
 import { MfaToken, OpenObject, PasskeyResponse } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
@@ -30,7 +31,7 @@ export const PasskeyOptions = {
     'The challenge is good once, for 5 minutes.',
   tags: ['sessions'],
   body: Fields({ mfa_token: Type.Optional(MfaToken) }, { examples: [{}] }),
-  response: { 200: RequestOptions, ...commonErrorResponses(401) },
+  response: { 200: RequestOptions, ...ownErrorResponses({ 400: endedMfaToken }, 401) },
 }
 
 /** `POST /login/passkey` */
@@ -44,5 +45,5 @@ export const LoginPasskey = {
     { passkey: PasskeyResponse, ...SessionFields },
     { examples: [{ passkey: { id: 'AbC…', type: 'public-key', response: {} }, device_name: "Ada's phone" }] },
   ),
-  response: { 200: TokenResponse, ...commonErrorResponses(401) },
+  response: { 200: TokenResponse, ...ownErrorResponses({ 401: wrongPasskey }) },
 }

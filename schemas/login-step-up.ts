@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
-import { commonErrorResponses } from './error.js'
+import { ownErrorResponses } from './error.js'
+import { wrongFactor } from './factor-errors.js'
 import { example, Fields, Password, RefreshIn } from './fields.js'
 import { PresentedFactor } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
@@ -17,5 +18,5 @@ export const StepUp = {
     { password: Type.Optional(Password), ...PresentedFactor, refresh_in: Type.Optional(RefreshIn) },
     { examples: [{ totp: '492039' }, { password: example.password }] },
   ),
-  response: { 200: TokenResponse, ...commonErrorResponses(401, 429) },
+  response: { 200: TokenResponse, ...ownErrorResponses({ 401: wrongFactor }, 429) },
 }

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
-import { commonErrorResponses } from './error.js'
+import { ownErrorResponses } from './error.js'
+import { endedRecoveryToken, noSuchAccount } from './factor-errors.js'
 import { example, Fields, Password, PostedCredentials, Token, Username } from './fields.js'
 
 /** `POST /recovery` */
@@ -25,7 +26,7 @@ export const RequestRecovery = {
         examples: [{ token: 'lkt_eyJzdWIiOiI….Kq3N…', expires_in: 900, sub: example.user, username: example.username }],
       },
     ),
-    ...commonErrorResponses(401, 403, 404),
+    ...ownErrorResponses({ 404: noSuchAccount }, 401, 403),
   },
 }
 
@@ -40,5 +41,5 @@ export const CompleteRecovery = {
     { token: Token, new_password: Password },
     { examples: [{ token: 'lkt_eyJzdWIiOiI….Kq3N…', new_password: 'seven tame otters hum' }] },
   ),
-  response: { 204: Type.Null({ description: 'Changed' }), ...commonErrorResponses() },
+  response: { 204: Type.Null({ description: 'Changed' }), ...ownErrorResponses({ 400: endedRecoveryToken }) },
 }

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
-import { commonErrorResponses } from './error.js'
+import { commonErrorResponses, ownErrorResponses } from './error.js'
+import { cannotRemove, factorsChanged, noSuchFactor, notRecent } from './factor-errors.js'
 import { example, Fields, OWN_AUDIENCE, Time } from './fields.js'
 import { TokenResponse } from './token-response.js'
 
@@ -80,7 +81,10 @@ export const RemoveFactor = {
   tags: ['factors'],
   security: [{ bearer: [] }],
   params: Fields({ id: Id }),
-  response: { 204: Type.Null({ description: 'Removed' }), ...commonErrorResponses(401, 404, 409) },
+  response: {
+    204: Type.Null({ description: 'Removed' }),
+    ...ownErrorResponses({ 401: notRecent, 404: noSuchFactor, 409: cannotRemove }),
+  },
 }
 
 /** `POST /users/me/factors/recovery-codes` */
@@ -94,6 +98,6 @@ export const RenewRecoveryCodes = {
       { recovery_codes: RecoveryCodes },
       { description: 'The new codes', examples: [{ recovery_codes: ['k7f2-9xqd-m3ta-04rw'] }] },
     ),
-    ...commonErrorResponses(401, 404, 409),
+    ...ownErrorResponses({ 401: notRecent, 404: noSuchFactor, 409: factorsChanged }),
   },
 }

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
-import { commonErrorResponses } from './error.js'
+import { ownErrorResponses } from './error.js'
+import { cannotAddPasskey, notFreshOptions, notRecent } from './factor-errors.js'
 import { Fields, OWN_AUDIENCE } from './fields.js'
 import { OpenObject } from './mfa-required.js'
 import { AddedFactorBody, FactorName, RECENT } from './users-me-factors.js'
@@ -44,7 +45,7 @@ export const PasskeyRegistrationOptions = {
   security: [{ bearer: [] }],
   response: {
     200: CreationOptions,
-    ...commonErrorResponses(401),
+    ...ownErrorResponses({ 401: notRecent }),
   },
 }
 
@@ -67,5 +68,8 @@ export const AddPasskey = {
     },
     { examples: [{ passkey: { id: 'AbC…', type: 'public-key', response: {} }, name: "Ada's key" }] },
   ),
-  response: { 200: AddedFactorBody, ...commonErrorResponses(401, 409) },
+  response: {
+    200: AddedFactorBody,
+    ...ownErrorResponses({ 400: notFreshOptions, 401: notRecent, 409: cannotAddPasskey }),
+  },
 }

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
-import { commonErrorResponses } from './error.js'
+import { ownErrorResponses } from './error.js'
+import { factorsChanged, notConfirmed, notRecent, totpIsOff } from './factor-errors.js'
 import { Fields, OWN_AUDIENCE } from './fields.js'
 import { AddedFactorBody, FactorName, RECENT } from './users-me-factors.js'
 
@@ -27,7 +28,7 @@ export const BeginTotp = {
         ],
       },
     ),
-    ...commonErrorResponses(401, 404),
+    ...ownErrorResponses({ 401: notRecent, 404: totpIsOff }),
   },
 }
 
@@ -46,5 +47,8 @@ export const ConfirmTotp = {
     },
     { examples: [{ totp: '492039', name: "Ada's phone" }] },
   ),
-  response: { 200: AddedFactorBody, ...commonErrorResponses(401, 404, 409) },
+  response: {
+    200: AddedFactorBody,
+    ...ownErrorResponses({ 400: notConfirmed, 401: notRecent, 404: totpIsOff, 409: factorsChanged }),
+  },
 }

@@ -119,7 +119,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
       await pages.register(metadata, { issuer, ring })
     })
     await api.register(introspect, { clients, sessions, tokens, tokenClaims, audit })
-    await api.register(revocations, { clients, sessions, tokens, audit })
+    await api.register(revocations, { clients, sessions, tokens, audit, watchFollowers: metrics.watchFollowers })
     await api.register(token, { ...issuing, clients })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     const { factors } = secondFactors

@@ -32,9 +32,9 @@ const { values, positionals } = parseArgs({
 const MEMORY = '/dev/shm'
 const isAll = values.all || values.rest
 const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
-// The tests of a file wait for timers and servers, so three files keep two cores busy. Among all files are fault tests, whose
+// The tests of a file wait for timers and servers, so four files keep two cores busy. Among all files are fault tests, whose
 // time limits need a core.
-const jobs = Number(values.jobs ?? (isAll ? 2 : 3))
+const jobs = Number(values.jobs ?? (isAll ? 2 : 4))
 
 installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
 if (hasRoom(MEMORY)) process.env.TMPDIR = MEMORY
@@ -62,12 +62,16 @@ function hasRoom(folder: string): boolean {
   return bavail * bsize > 4 * 2 ** 30
 }
 
-/** Reads the folder of the sources, because an old build may hold tests that were deleted. */
+/**
+ * Reads the folder of the sources, because an old build may hold tests that were deleted. The last folders come first: the
+ * tests of the verifier wait the longest, and those of the command line the shortest.
+ */
 function testFiles(): string[] {
   return readdirSync('test', { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))
     .map((file) => `dist/test/${file.replace(/\.ts$/, '.js')}`)
     .sort()
+    .reverse()
 }
 
 function isWanted(file: string): boolean {
@@ -81,8 +85,10 @@ function isSlow(file: string): boolean {
 
 /** Whether the file runs more rounds in `npm run test:all` than in `npm test`. */
 function hasMoreRounds(file: string): boolean {
-  return readFileSync(file.replace(/^dist\/(.*)\.js$/, '$1.ts'), 'utf8').includes('/size.js')
+  return /\/(size|replica-races)\.js|\b(anyStore|accountStores)\b/.test(readFileSync(sourceOf(file), 'utf8'))
 }
+
+const sourceOf = (file: string) => file.replace(/^dist\/(.*)\.js$/, '$1.ts')
 
 /** Prints TAP. On a terminal it prints one line for each file, and all output of a failed file. */
 function print(tap: string, isOk: boolean): void {

@@ -4,8 +4,8 @@ import { type AuditEvent, EXCHANGE_REFUSALS, SESSION_ENDS } from '../audit.js'
 import type { DatabaseObserver } from '../database/database.js'
 import type { SessionStore } from '../sessions/session.js'
 import { wrapOperations } from '../sessions/wrap-operations.js'
-import type { HashingObserver, PasswordHashing } from '../users/password-hashing.js'
-import { readVersion } from '../version.js'
+import type { HashingObserver } from '../users/password-hashing.js'
+import { createGauges, type GaugeSources } from './gauges.js'
 import { oneAtATime } from './one-at-a-time.js'
 import {
   type Counter,
@@ -30,20 +30,12 @@ export interface Metrics {
   timeSessions(sessions: SessionStore): SessionStore
   readonly databaseObserver: DatabaseObserver
   readonly hashingObserver: HashingObserver
+  /** Registers the gauge of the followers whose requests are held back now. */
+  watchFollowers(waiting: () => number): void
   /** Registers the gauges, which are read at each scrape. */
   registerGauges(sources: GaugeSources): void
   /** Renders all metrics in the text format of Prometheus. */
   render(): Promise<{ type: string; text: Buffer }>
-}
-
-export interface GaugeSources {
-  sessions: SessionStore
-  hashing: PasswordHashing
-  hashQueue: number
-  /** How many log lines were dropped since the start. */
-  droppedLogLines: () => number
-  /** The check of each dependency, by its name. It throws when the dependency does not answer. */
-  checks: Readonly<Record<string, () => Promise<void>>>
 }
 
 const REQUEST_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
@@ -210,47 +202,18 @@ export function createMetrics(): Metrics {
       refused: () => hashRefusals.add(),
     },
 
-    registerGauges({ sessions, hashing, hashQueue, droppedLogLines, checks }) {
-      const gauges = [
-        gauge('latchkey_build_info', 'Version of the service and of Node: always 1.', () => [
-          [{ version: readVersion(), node: process.versions.node }, 1],
-        ]),
-        gauge('latchkey_hash_active', 'Passwords being hashed now.', () => [[{}, hashing.load().active]]),
-        gauge('latchkey_hash_waiting', 'Passwords waiting in the hashing queue.', () => [[{}, hashing.load().waiting]]),
-        gauge('latchkey_hash_queue_limit', 'HASH_QUEUE: how many passwords may wait.', () => [[{}, hashQueue]]),
-        gauge('latchkey_dependency_up', '1 if the dependency answers, otherwise 0.', () =>
-          Promise.all(
-            Object.entries(checks).map(
-              async ([dependency, check]): Promise<[{ dependency: string }, number]> => [
-                { dependency },
-                await check().then(
-                  () => 1,
-                  () => 0,
-                ),
-              ],
-            ),
-          ),
-        ),
-        gauge(
-          'latchkey_sessions_live',
-          'Approximate number of live sessions in the whole store: each replica reports the same.',
-          async () => [[{}, await sessions.count()]],
-        ),
-        gauge(
-          'latchkey_feed_age_seconds',
-          'Age of the last entry of the revocation feed: after 1 s, its followers look up each token.',
-          async () => {
-            const age = await sessions.feedAge()
-            return age === undefined ? [] : [[{}, age / 1000]]
-          },
-        ),
-      ]
-      for (const each of gauges) register(each)
+    watchFollowers(waiting) {
+      const help = 'Requests for the revocation feed that are held back until there is news.'
+      register(gauge('latchkey_followers_waiting', help, () => [[{}, waiting()]]))
+    },
+
+    registerGauges(sources) {
+      for (const each of createGauges(sources)) register(each)
       register(
         observedCounter(
           'latchkey_log_lines_dropped_total',
           'Log lines that were dropped, because their reader had stopped reading.',
-          droppedLogLines,
+          sources.droppedLogLines,
         ),
       )
     },

@@ -14,6 +14,8 @@ export interface RevocationReader {
    * @param hasLeft whether nobody waits for the answer any more. Then it is empty, and leaves memory with the next read
    */
   read(after: Cursor | undefined, wait: number, hasLeft: () => boolean): Promise<string>
+  /** How many requests are held back now. */
+  waiting(): number
   /** Answers every request that is held back now. */
   release(): void
   /** From now on, no request is held back. */
@@ -195,6 +197,7 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
         waiting.push(request)
         schedule(isHurried(request))
       }),
+    waiting: () => waiting.length,
     release,
     close() {
       isClosed = true

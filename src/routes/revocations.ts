@@ -8,12 +8,15 @@ import type { LiveTokenDependencies } from './guards/live-token.js'
 
 interface Dependencies extends LiveTokenDependencies {
   audit: Audit
+  /** Is told how to count the followers that wait. */
+  watchFollowers(waiting: () => number): void
 }
 
 /** `GET /revocations`: the feed of revocations, for services that verify access tokens themselves. */
 export const revocations: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const preValidation = requireClient('introspect', dependencies)
   const reader = createRevocationReader(dependencies.sessions)
+  dependencies.watchFollowers(reader.waiting)
   // Before the server waits for the requests in flight.
   app.addHook('preClose', async () => reader.close())
 

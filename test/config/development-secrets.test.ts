@@ -111,7 +111,7 @@ async function readInProcess(env: Environment, at: number): Promise<string> {
   const program = `
     const { readConfig } = await import(${moduleUrl('read')})
     const { addDevelopmentSecrets } = await import(${moduleUrl('development-secrets')})
-    while (Date.now() < ${at});
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${at} - Date.now())
     const { jwtSecrets, refreshSecrets, bootstrapClient } = addDevelopmentSecrets(readConfig(process.env))
     console.log(JSON.stringify({ jwtSecrets, refreshSecrets, bootstrapClient }))`
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {

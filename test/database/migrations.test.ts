@@ -10,7 +10,7 @@ import { createPostgresDatabase } from '../support/servers/postgres.js'
 import { PASSWORD, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
-const PROCESSES = 6
+const PROCESSES = isAll ? 6 : 3
 const ROUNDS = isAll ? 3 : 1
 
 const newDatabase = {

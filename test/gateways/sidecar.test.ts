@@ -32,12 +32,17 @@ const behindSidecar =
 for (const [name, start] of Object.entries(gateways)) {
   test(`${name} with the sidecar: a live token is admitted with its claims, and no other request arrives`, async (t) => {
     const { service, app, call, token } = await startBehindGateway(t, { start: behindSidecar(start) })
-    const live = withClaims(await token(), { roles: ['admin'], aud: 'todo' })
-    t.equal((await call('/notes/7?sort=up', { bearer: live, headers: { 'x-auth-sub': 'root' } })).status, 200)
+    const live = withClaims(await token(), { roles: ['admin'], aud: 'todo', act: { sub: 'todo-api' } })
+    t.equal(
+      (await call('/notes/7?sort=up', { bearer: live, headers: { 'x-auth-sub': 'root', 'x-auth-act': 'root' } }))
+        .status,
+      200,
+    )
     const arrival = app.arrivals.at(-1)
     t.match(arrival, { method: 'GET', url: '/notes/7?sort=up' })
     t.strictSame(arrival && headerValues('x-auth-sub', arrival), [claimsOf(live).sub])
     t.strictSame(arrival && headerValues('x-auth-roles', arrival), ['admin'])
+    t.strictSame(arrival && headerValues('x-auth-act', arrival), ['todo-api'])
     t.equal((await call('/admin/x', { bearer: live })).status, 200)
     t.equal((await call('/notes', { bearer: await token(), body: Buffer.from('a body') })).status, 200)
 

@@ -76,8 +76,7 @@ for (const store of stores) {
     const second = await openTab(first.context(), origin)
     await untilLoaded(second)
     const listed = await second.evaluate(
-      async (url) =>
-        (await (await window.session.fetchWithToken(`${url}/sessions`)).json()) as { sessions: unknown[] },
+      async (url) => (await (await window.session.fetchWithToken(`${url}/sessions`)).json()) as { sessions: unknown[] },
       service,
     )
     t.equal(listed.sessions.length, 1)

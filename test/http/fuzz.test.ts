@@ -2,11 +2,14 @@ import fc from 'fast-check'
 import { test } from 'tap'
 import { createClient } from '../support/clients.js'
 import { createFixtures, operationsOf, requests, send } from '../support/fuzz.js'
-import { startService, stores } from '../support/service.js'
+import { anyStore, startService } from '../support/service.js'
+import { isAll } from '../support/size.js'
 
+/** Enough requests for a success of a third of the operations. */
+const FAIR = 1500
 /** `npm run fuzz:http` sends 100,000 requests, on SQLite. */
-const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? 1500)
-const STORES = process.env.LATCHKEY_TEST_FUZZ ? (['sqlite'] as const) : stores
+const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? (isAll ? FAIR : 500))
+const STORES = process.env.LATCHKEY_TEST_FUZZ ? (['sqlite'] as const) : anyStore
 /** Enough requests for a success of each operation. */
 const ENOUGH = 20_000
 /** After how many requests the test checks that its account, session and client still exist. */
@@ -68,6 +71,8 @@ for (const store of STORES) {
       )
       t.strictSame(missed, [], 'each operation was called with success')
     }
-    t.ok(missed.length <= (operations.length * 2) / 3, `without success: ${missed.join(', ')}`)
+    if (COUNT >= FAIR) {
+      t.ok(missed.length <= (operations.length * 2) / 3, `without success: ${missed.join(', ')}`)
+    }
   })
 }

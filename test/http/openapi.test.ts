@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { Validator } from '@seriousme/openapi-schema-validator'
-import { Ajv2020 } from 'ajv/dist/2020.js'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import { type Test, test } from 'tap'
 import type { Answer, Call } from '../support/api.js'
 import { Authenticator } from '../support/authenticator.js'
@@ -55,9 +55,15 @@ function closed(schema: unknown): Record<string, unknown> {
   return copy
 }
 
+const ajv = new Ajv2020({ strict: false, allErrors: true })
+/** Each schema is compiled once, because most answers share the schema of a refusal. */
+const validators = new Map<string, ValidateFunction>()
+
 function check(t: Test, schema: Record<string, unknown>, value: unknown, what: string): void {
-  const ajv = new Ajv2020({ strict: false, allErrors: true })
-  t.ok(ajv.validate(schema, value), what, { value, errors: ajv.errors })
+  const key = JSON.stringify(schema)
+  const validate = validators.get(key) ?? ajv.compile(schema)
+  validators.set(key, validate)
+  t.ok(validate(value), what, { value, errors: validate.errors })
 }
 
 async function readDocument(t: Test): Promise<Document> {

@@ -59,7 +59,7 @@ const FLOODS = [
   ['the metrics', 40, '/metrics', 'management'],
 ] as const
 
-for (const [what, count, path, port] of isAll ? FLOODS : FLOODS.slice(0, 1)) {
+for (const [what, count, path, port] of isAll ? FLOODS : []) {
   test(`endless requests for ${what} with unread answers take bounded memory, and the service closes the connections`, {
     buffered: true,
   }, async (t) => {

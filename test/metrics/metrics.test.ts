@@ -1,5 +1,6 @@
 import { type Test, test } from 'tap'
 import { eventually } from '../support/eventually.js'
+import { Feed, getRevocations } from '../support/feed.js'
 import { type Samples, scrape } from '../support/scrape.js'
 import { type Environment, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
 
@@ -192,4 +193,18 @@ test('only the management port serves metrics', async (t) => {
   t.equal((await api.call('/metrics')).status, 404)
   const answer = await fetch(`${managementUrl}/metrics`)
   t.equal(answer.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
+})
+
+test('the followers that wait for news are counted, until the news comes', async (t) => {
+  const { service, tokens } = await signedIn(t)
+  const feed = await new Feed(service.api).readAll()
+  const waiting = async () => (await scrape(service.managementUrl)).value('latchkey_followers_waiting')
+  t.equal(await waiting(), 0)
+  const held = Array.from({ length: 3 }, () =>
+    getRevocations(service.api, { after: feed.cursor as string, wait: 1000 }),
+  )
+  await eventually(async () => (await waiting()) === 3)
+  await service.api.logout(tokens.access_token)
+  await Promise.all(held)
+  t.equal(await waiting(), 0)
 })

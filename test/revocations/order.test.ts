@@ -96,7 +96,8 @@ test('postgres: S2 a writer that is slow to commit holds back every later entry'
   t.strictSame(await entries(), [{ sids: [slow.sid] }, { sids: [fast.sid] }])
 })
 
-for (const store of ['postgres', 'redis'] as const) {
+// Redis itself orders its feed, so in `npm test` Postgres is enough.
+for (const store of isAll ? (['postgres', 'redis'] as const) : (['postgres'] as const)) {
   test(`${store}: S2 followers of three instances get one feed, and a cursor of one instance counts at the others`, async (t) => {
     const { apis, next } = await startReplicas(t, store, { HASH_COST: 'test' })
     await next().signUp('ada', PASSWORD)

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { adminClient } from '../support/admin-client.js'
 import type { Answer, Api, Call } from '../support/api.js'
-import { asserted, assertion, ISSUER, jwksOf, makeKeyClient, makeSigner } from '../support/assertions.js'
+import { asserted, assertion, ISSUER, jwksOf, makeKeyClient, makeSigner, sign } from '../support/assertions.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { exchange } from '../support/exchange.js'
@@ -72,6 +72,8 @@ async function start(t: Test) {
   return { ...service, key, ...(await credentials(api, env, key)) }
 }
 
+const SUBJECT = 'system:serviceaccount:shop:billing'
+
 async function credentials(api: Api, env: Record<string, string>, key: Awaited<ReturnType<typeof makeKey>>) {
   const every = ['admin', 'introspect', 'recovery']
   const able = await createClient(env, 'able', { scopes: every })
@@ -80,6 +82,10 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
   const signer = await makeSigner()
   await makeKeyClient(env, 'signer', { jwks: jwksOf(signer) }, every)
   await makeKeyClient(env, 'plain-signer', { jwks: jwksOf(signer) }, ['todo:read'])
+  const cluster = { name: 'cluster', issuer: 'https://cluster.test', jwks: jwksOf(signer) }
+  await api.call('/admin/issuers', { json: cluster, headers: basicAuthorization(able) })
+  await makeKeyClient(env, 'pod', { binding: { issuer: 'cluster', subject: SUBJECT } }, every)
+  await makeKeyClient(env, 'plain-pod', { binding: { issuer: 'cluster', subject: `${SUBJECT}-plain` } }, ['todo:read'])
 
   const signIn = async (name: string, audience = 'web') => (await api.tokens(name, PASSWORD, { audience })).access_token
   const own = async (client: typeof able, form: Record<string, string>): Promise<string> =>
@@ -101,6 +107,11 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
   const exchanged = async (audience: string) =>
     (await exchange(api, gateway, await signIn('ada'), { audience })).body.access_token as string
   const signed = async (id: string, changes: object = {}) => ({ json: asserted(await assertion(signer, id, changes)) })
+  /** The token of a Kubernetes service account. */
+  const projected = async (sub: string, changes: object = {}) => {
+    const claims = { iss: cluster.issuer, sub, aud: [ISSUER], iat: now(), exp: now() + 600 }
+    return { json: asserted(await sign(signer, { ...claims, ...changes })) }
+  }
   const now = () => Math.floor(Date.now() / 1000)
 
   const all: Record<string, Credential> = {
@@ -214,6 +225,18 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
       scopes: ['todo:read'],
       make: () => signed('plain-signer'),
     },
+    'an assertion by a trusted service account with the scope': {
+      who: 'client',
+      way: 'assertion',
+      scopes: every,
+      make: () => projected(SUBJECT),
+    },
+    'an assertion by a trusted service account without the scope': {
+      who: 'client',
+      way: 'assertion',
+      scopes: ['todo:read'],
+      make: () => projected(`${SUBJECT}-plain`),
+    },
   }
   for (const [what, changes] of Object.entries({
     'an assertion that has expired': { iat: now() - 600, exp: now() - 60 },
@@ -221,6 +244,20 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
     'an assertion of another issuer': { iss: 'nobody' },
   })) {
     all[what] = { who: 'client', way: 'assertion', scopes: every, isBad: true, make: () => signed('signer', changes) }
+  }
+  for (const [what, [subject, changes]] of Object.entries<[string, object]>({
+    'an assertion by a service account that no client is bound to': ['system:serviceaccount:shop:stranger', {}],
+    'an assertion by a trusted service account, for another audience': [SUBJECT, { aud: ['https://elsewhere.test'] }],
+    'an assertion by a trusted service account, expired': [SUBJECT, { iat: now() - 700, exp: now() - 60 }],
+    'an assertion by a service account of an unknown issuer': [SUBJECT, { iss: 'https://stranger.test' }],
+  })) {
+    all[what] = {
+      who: 'client',
+      way: 'assertion',
+      scopes: every,
+      isBad: true,
+      make: () => projected(subject, changes),
+    }
   }
   all['an assertion that was used before'] = {
     who: 'client',

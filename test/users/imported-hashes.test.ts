@@ -2,7 +2,7 @@ import { type Algorithm, hash } from '@node-rs/argon2'
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
 import { adminClient } from '../support/admin-client.js'
-import { accountStores, type Environment, PASSWORD, startService } from '../support/service.js'
+import { anyStore, type Environment, PASSWORD, startService } from '../support/service.js'
 
 const storedHash = (env: Environment, id: string): Promise<string> =>
   withAccounts(env, async (_users, { db }) => {
@@ -101,7 +101,8 @@ const HOSTILE: [what: string, passwordHash: string][] = [
   ['something long', `$argon2id$v=19$m=64,t=1,p=1$${'A'.repeat(400)}$${OUTPUT}`],
 ]
 
-for (const store of accountStores) {
+// The store keeps any text, so the check of a hash does not depend on the store.
+for (const store of anyStore) {
   test(`${store}: hashes of other systems work, and the first sign-in replaces them`, async (t) => {
     const { api, env } = await startService(t, store, { HASH_COST: 'full' })
     const admin = adminClient(api)

@@ -1,6 +1,8 @@
 import { createVerifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
+import { createClient } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
+import { exchange } from '../support/exchange.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { CLIENT, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
 import { ISSUER, verdict } from '../support/verifier-setup.js'
@@ -9,7 +11,7 @@ function verifierOf(t: Test, { api }: RunningService) {
   const verifier = createVerifier({
     service: api.url,
     issuer: ISSUER,
-    audience: ISSUER,
+    audience: [ISSUER, 'todo'],
     clientId: CLIENT.id,
     clientSecret: CLIENT.secret,
   })
@@ -45,4 +47,26 @@ for (const store of stores) {
       t.ok((await eventually(() => areAll(other.access_token, 'revoked'))) < 1000)
     })
   }
+}
+
+for (const store of stores) {
+  test(`${store}: a sign-out ends an exchanged token at introspection, /verify and a follower over HTTP, with the own token`, async (t) => {
+    const service = await startService(t, store, { AUDIENCE: `${ISSUER},todo` })
+    const { api } = service
+    await api.signUp('ada', PASSWORD)
+    const verifier = verifierOf(t, service)
+    await verifier.ready()
+    const gateway = await createClient(service.env, 'gateway', { exchangeAudiences: ['todo'] })
+    const { access_token: own } = await api.tokens('ada', PASSWORD)
+    const { access_token: narrow } = (await exchange(api, gateway, own, { audience: 'todo' })).body
+    const verify = async (bearer: string) => (await api.call('/verify', { bearer })).status
+    t.match(await verifier.verify(narrow), { aud: 'todo', act: { sub: 'gateway' } })
+    t.strictSame([await api.isActive(narrow), await verify(narrow)], [true, 200])
+
+    await api.logout(own)
+
+    t.strictSame([await api.isActive(narrow), await verify(narrow)], [false, 401], 'at once')
+    const both = async () => [await verdict(verifier, own), await verdict(verifier, narrow)]
+    t.ok((await eventually(async () => (await both()).every((answer) => answer === 'revoked'))) < 1000)
+  })
 }

@@ -77,7 +77,8 @@ export function gatewayContract(gateway: Gateway): void {
     }
 
     await t.test('a live token is admitted, and the application learns its user', async (t) => {
-      const token = withClaims(await world.token(), { roles: ['admin', 'audit'] })
+      const act = { sub: 'todo-api', act: { sub: 'gateway' } }
+      const token = withClaims(await world.token(), { roles: ['admin', 'audit'], act })
       const { sub, sid } = claimsOf(token)
       const { status } = await call('/notes/7?sort=up&q=%C3%BC', { bearer: token })
       t.equal(status, 200)
@@ -88,6 +89,7 @@ export function gatewayContract(gateway: Gateway): void {
       t.strictSame(told['x-auth-client-id'], ['latchkey'])
       t.strictSame(told['x-auth-scope'], ['todo:read todo:write'])
       t.strictSame(told['x-auth-roles'], ['admin audit'])
+      t.strictSame(told['x-auth-act'], ['todo-api gateway'], 'the clients that act for the user, the present one first')
     })
 
     await t.test('a caller without a live token is refused', async (t) => {

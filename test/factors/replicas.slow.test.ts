@@ -8,7 +8,7 @@ import { PASSWORD } from '../support/service.js'
 const won = (answers: Answer[], status: number) => answers.filter((answer) => answer.status === status).length
 
 test('three processes: what is good once is good once over all of them', async (t) => {
-  const replicas = await startReplicas(t, 'redis')
+  const replicas = await startReplicas(t, 'redis', { HASH_COST: 'test' })
   const { apis, next } = replicas
   const [first] = apis
   const mailer = { headers: basicAuthorization(await createClient(replicas.env, 'mailer', { scopes: ['recovery'] })) }

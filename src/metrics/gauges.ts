@@ -1,0 +1,52 @@
+import type { SessionStore } from '../sessions/session.js'
+import type { PasswordHashing } from '../users/password-hashing.js'
+import { readVersion } from '../version.js'
+import { gauge, type Metric } from './series.js'
+
+export interface GaugeSources {
+  sessions: SessionStore
+  hashing: PasswordHashing
+  hashQueue: number
+  /** How many log lines were dropped since the start. */
+  droppedLogLines: () => number
+  /** The check of each dependency, by its name. It throws when the dependency does not answer. */
+  checks: Readonly<Record<string, () => Promise<void>>>
+}
+
+/** The gauges, which are read at each scrape. */
+export function createGauges({ sessions, hashing, hashQueue, checks }: GaugeSources): Metric[] {
+  return [
+    gauge('latchkey_build_info', 'Version of the service and of Node: always 1.', () => [
+      [{ version: readVersion(), node: process.versions.node }, 1],
+    ]),
+    gauge('latchkey_hash_active', 'Passwords being hashed now.', () => [[{}, hashing.load().active]]),
+    gauge('latchkey_hash_waiting', 'Passwords waiting in the hashing queue.', () => [[{}, hashing.load().waiting]]),
+    gauge('latchkey_hash_queue_limit', 'HASH_QUEUE: how many passwords may wait.', () => [[{}, hashQueue]]),
+    gauge('latchkey_dependency_up', '1 if the dependency answers, otherwise 0.', () =>
+      Promise.all(
+        Object.entries(checks).map(
+          async ([dependency, check]): Promise<[{ dependency: string }, number]> => [
+            { dependency },
+            await check().then(
+              () => 1,
+              () => 0,
+            ),
+          ],
+        ),
+      ),
+    ),
+    gauge(
+      'latchkey_sessions_live',
+      'Approximate number of live sessions in the whole store: each replica reports the same.',
+      async () => [[{}, await sessions.count()]],
+    ),
+    gauge(
+      'latchkey_feed_age_seconds',
+      'Age of the last entry of the revocation feed: after 1 s, its followers look up each token.',
+      async () => {
+        const age = await sessions.feedAge()
+        return age === undefined ? [] : [[{}, age / 1000]]
+      },
+    ),
+  ]
+}
