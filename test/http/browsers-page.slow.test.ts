@@ -110,9 +110,9 @@ for (const store of stores) {
         [service + path, JSON.stringify(body)] as const,
       )
     const { refresh_token: refreshToken } = await post(first, '/login', { username: 'ada', password: PASSWORD })
-    const [one, two] = await Promise.all(
+    const [one, two] = (await Promise.all(
       [first, second].map((page) => post(page, '/refresh', { refresh_token: refreshToken })),
-    )
+    )) as [Tokens, Tokens]
     t.ok(one.refresh_token)
     t.equal(one.refresh_token, two.refresh_token)
     await post(first, '/logout', { token: one.refresh_token })
