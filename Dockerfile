@@ -61,6 +61,7 @@ COPY --from=build /run-time/bin /app/bin
 COPY --from=build /app/package.json /app/package.json
 COPY --from=build /app/dist/schemas /app/dist/schemas
 COPY --from=build /app/dist/src /app/dist/src
+COPY --from=build /app/console /app/console
 EXPOSE 3000 9000
 # /livez, not /readyz: a supervisor must not restart the service because a store is down.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \

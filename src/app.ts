@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { createActivity } from './activity.js'
 import { createAudit } from './audit.js'
 import { openClients } from './clients/open-clients.js'
 import type { Config } from './config/config.js'
@@ -13,6 +14,7 @@ import { collectAddresses } from './http/other-methods.js'
 import { registerRedis } from './http/redis.js'
 import { createMetrics } from './metrics/metrics.js'
 import { admin } from './routes/admin/admin.js'
+import { console } from './routes/console.js'
 import { decorateCallers } from './routes/guards/caller.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
@@ -27,6 +29,7 @@ import { createRefreshTokens } from './sessions/refresh-token.js'
 import { standardOutput } from './standard-output.js'
 import { openStores } from './stores.js'
 import { createThrottle } from './throttle/throttle.js'
+import { openTls } from './tls.js'
 import { createAccessTokens } from './tokens/access-tokens.js'
 import { createJtiMac } from './tokens/jti-mac.js'
 import { parseKeys } from './tokens/key-ring.js'
@@ -41,6 +44,8 @@ export interface Service {
   app: FastifyInstance
   /** Health and metrics, on a port that only the cluster reaches. */
   management: FastifyInstance
+  /** The ids of the signing keys. The first signs. */
+  kids(): string[]
   /** From now on `/readyz` says 503, and each answer closes its connection. Requests are still served. */
   drain(): void
   /** Waits for the requests in flight, then closes the stores. */
@@ -56,7 +61,9 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     ? (await import('./tracing.js')).createTracing(config.tracesEndpoint, logger)
     : undefined
   const { trustProxy, issuer, passwordMinLength, hashQueue } = config
-  const app = createServer({ logger, trustProxy, countUnrouted: metrics.countUnrouted })
+  const tls = config.tls && openTls(config.tls, logger)
+  const app = createServer({ logger, trustProxy, tls: tls?.pair, countUnrouted: metrics.countUnrouted })
+  app.addHook('onClose', async () => tls?.close())
   // Registered before the hooks that refuse: a refused request has a trace too.
   tracing?.watchRequests(app)
   metrics.watchRoutes(app)
@@ -96,7 +103,10 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     accessTtl: config.accessTtl,
     sign: await registerJwt(app, ring.keys()[0]),
   })
-  const audit = createAudit(logger, metrics.countEvent)
+  const activity = createActivity()
+  const audit = createAudit(logger, metrics.countEvent, activity.record)
+  // Without Redis, the sessions are in the database.
+  const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
 
   // Routes
   app.addHook('onRequest', (_request, reply, done) => {
@@ -124,14 +134,15 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     const { factors } = secondFactors
     const administration = { users, factors, issuers, production, passwordMinLength }
-    await api.register(admin, { ...administration, clients, sessions, tokens, audit })
+    const watched = { activity, ring, checks, config }
+    await api.register(admin, { ...administration, ...watched, clients, sessions, tokens, audit })
+    if (config.console) await api.register(console)
     refuseOtherMethods()
   })
 
-  // Without Redis, the sessions are in the database.
-  const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
   metrics.registerGauges({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
-  const management = createServer({ logger, trustProxy })
+  const management = createServer({ logger, trustProxy, tls: tls?.pair })
+  tls?.follow([app.server, management.server])
   await management.register(health, { checks, isDraining: () => isDraining })
   await management.register(metricsRoute, { render: metrics.render })
 
@@ -139,6 +150,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   return {
     app,
     management,
+    kids: () => ring.keys().map(({ kid }) => kid),
     drain() {
       isDraining = true
     },

@@ -1,3 +1,4 @@
+import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createService, type Service } from './app.js'
 import type { Config } from './config/config.js'
@@ -6,7 +7,7 @@ import { ConfigError, readConfig } from './config/read.js'
 import { createLogger } from './log.js'
 import { SessionStoreRefused } from './sessions/registration.js'
 import { standardOutput } from './standard-output.js'
-import { startupBanner } from './startup-banner.js'
+import { startLine, startupBanner } from './startup-banner.js'
 import { Unavailable } from './unavailable.js'
 
 /** How long a cluster goes on sending requests to a pod that is no longer ready. Milliseconds. */
@@ -32,6 +33,16 @@ const { service, address } = await startOrExit()
 process.once('SIGTERM', () => stop('SIGTERM', config.production ? DRAIN_TIME : 0))
 process.once('SIGQUIT', () => stop('SIGQUIT', config.production ? DRAIN_TIME : 0))
 process.once('SIGINT', () => stop('SIGINT', 0))
+const portOf = ({ server }: Service['app']) => (server.address() as AddressInfo).port
+const ports = { port: portOf(service.app), managementPort: portOf(service.management) }
+logger.info(startLine(config, service.kids(), ports), 'started')
+if (config.exposed) {
+  logger.warn(
+    { host: config.host },
+    'NOT FOR PRODUCTION: other machines can reach this service, and NODE_ENV is not production. ' +
+      'Sign-up is open unless SIGNUP is closed, and weak secrets are accepted. Set NODE_ENV=production, or HOST=127.0.0.1',
+  )
+}
 if (!config.production) standardOutput.write(startupBanner(config, address))
 
 async function startOrExit(): Promise<{ service: Service; address: string }> {

@@ -1,4 +1,13 @@
 import type { Config } from './config/config.js'
+import { readVersion } from './version.js'
+
+/** The members of the one line that says what has started. It holds no secret. */
+export function startLine(config: Config, kids: readonly string[], ports: { port: number; managementPort: number }) {
+  const { databaseUrl, redis, issuer, signUp, tls } = config
+  const database = databaseUrl.startsWith('sqlite:') ? databaseUrl : 'Postgres'
+  const sessions = redis ? `Redis (${redis.mode})` : 'the database'
+  return { version: readVersion(), database, sessions, issuer, signUp, kids, ...ports, tls: tls !== undefined }
+}
 
 /** What a first-time user needs: the addresses and commands to paste. Printed outside production, because it shows a secret. */
 export function startupBanner({ docs, generated, signUp, databaseUrl, redis }: Config, address: string): string {

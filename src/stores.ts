@@ -1,4 +1,6 @@
 import type { Logger } from 'pino'
+import { createAddressReader } from './config/address-file.js'
+import { databaseUrl, redisUrls } from './config/addresses.js'
 import type { StoresConfig } from './config/config.js'
 import type { Database, DatabaseObserver } from './database/database.js'
 import { openDatabase } from './database/open.js'
@@ -29,7 +31,10 @@ export async function openStores(
   role: 'service' | 'command' = 'command',
 ): Promise<Stores & Pick<Registration, 'confirm'>> {
   const onError = (err: Error) => logger.warn({ err }, 'a database connection failed')
-  const database = await openDatabase(config.databaseUrl, onError, observer)
+  const onFault = (reason: string) =>
+    logger.error({ reason }, 'DATABASE_URL_FILE has a fault: the previous address stays in use')
+  const readUrl = createAddressReader(config.databaseUrl, config.databaseUrlFile, databaseUrl, onFault)
+  const database = await openDatabase(config.databaseUrl, onError, observer, readUrl)
   const { sessions, redis, registrable } = await openSessions(config, database, logger, () =>
     registration.isConfirmed(),
   )
@@ -61,6 +66,10 @@ async function openSessions(config: StoresConfig, database: Database, logger: Lo
   }
   // Loading the Redis client takes 5% of the start.
   const { openRedis } = await import('./sessions/redis/open.js')
-  const { client, sessions, registrable } = openRedis(config.redis, config, logger, isConfirmed)
+  const { urls, urlFile } = config.redis
+  const onFault = (reason: string) =>
+    logger.error({ reason }, 'REDIS_URL_FILE has a fault: the previous address stays in use')
+  const readUrls = urlFile === undefined ? undefined : createAddressReader(urls, urlFile, redisUrls, onFault)
+  const { client, sessions, registrable } = openRedis({ ...config.redis, readUrls }, config, logger, isConfirmed)
   return { sessions, redis: client, registrable }
 }

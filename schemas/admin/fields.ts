@@ -49,7 +49,11 @@ const stringList = (item: TString, character: string, meaning: string) =>
     { description: `${meaning}: a list, or a string with spaces between the items` },
   )
 
-export const Roles = stringList(Role, ROLE, 'Roles in the tokens of the account')
+export const Roles = stringList(
+  Role,
+  ROLE,
+  'Roles in the tokens of the account. `latchkey-admin` makes an administrator, and is never imported',
+)
 export const Scopes = stringList(
   ScopeToken,
   SCOPE,

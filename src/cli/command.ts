@@ -53,7 +53,12 @@ export interface Command {
 
 /** A mistake of the caller, in one line. */
 export class CommandError extends Error {
-  override readonly name = 'CommandError'
+  override readonly name: string = 'CommandError'
+}
+
+/** The command was called wrongly: an argument or an option that does not exist, or is missing. The exit status is 2. */
+export class UsageError extends CommandError {
+  override readonly name: string = 'UsageError'
 }
 
 export function command<const Names extends readonly string[] = [], const Given extends Options = Record<never, never>>(
@@ -83,9 +88,9 @@ export function command<const Names extends readonly string[] = [], const Given 
       const { values, positionals } = parse(args, all, path)
       if (values.help) return help(path)
       const missing = names[positionals.length]
-      if (missing !== undefined) throw new CommandError(`${missing} is missing: see ${path} --help`)
+      if (missing !== undefined) throw new UsageError(`${missing} is missing: see ${path} --help`)
       if (positionals.length > names.length && !more) {
-        throw new CommandError(`unexpected argument ${JSON.stringify(positionals[names.length])}: see ${path} --help`)
+        throw new UsageError(`unexpected argument ${JSON.stringify(positionals[names.length])}: see ${path} --help`)
       }
       const output = await run({
         names: positionals.slice(0, names.length) as { [Name in keyof Names]: string },
@@ -117,7 +122,7 @@ export function group(about: string, commands: Readonly<Record<string, Command>>
     async run([name = '--help', ...args], path) {
       if (name === '--help' || name === '-h') return help(path)
       const chosen = Object.hasOwn(commands, name) ? commands[name] : undefined
-      if (!chosen) throw new CommandError(`there is no command ${JSON.stringify(name)}: see ${path} --help`)
+      if (!chosen) throw new UsageError(`there is no command ${JSON.stringify(name)}: see ${path} --help`)
       return chosen.run(args, `${path} ${name}`)
     },
   }
@@ -153,7 +158,7 @@ function parse(args: string[], options: Options, path: string) {
     }
   } catch (error) {
     const [sentence = ''] = (error as Error).message.split('. ')
-    throw new CommandError(`${sentence.replace(/\.$/, '')}: see ${path} --help`)
+    throw new UsageError(`${sentence.replace(/\.$/, '')}: see ${path} --help`)
   }
 }
 

@@ -3,7 +3,7 @@ import { ConfigError } from '../config/read.js'
 import { Unavailable } from '../unavailable.js'
 import { readVersion } from '../version.js'
 import { clients } from './clients.js'
-import { group } from './command.js'
+import { group, UsageError } from './command.js'
 import { hash } from './hash.js'
 import { issuers } from './issuers.js'
 import { keys } from './keys.js'
@@ -37,8 +37,11 @@ try {
     if (answer !== '') process.stdout.write(`${answer}\n`)
   }
 } catch (error) {
-  process.stderr.write(`latchkey: ${describe(error)}\n`)
-  process.exitCode = 1
+  const isUsage = error instanceof UsageError
+  const text = describe(error)
+  const json = { error: isUsage ? 'usage' : 'failed', error_description: text }
+  process.stderr.write(args.includes('--json') ? `${JSON.stringify(json)}\n` : `latchkey: ${text}\n`)
+  process.exitCode = isUsage ? 2 : 1
 }
 
 /** One line for the person at the terminal, without a stack trace. */

@@ -2,6 +2,10 @@
 export interface Config {
   readonly production: boolean
   readonly host: string
+  /** Other machines may reach this service, and it is not in production. */
+  readonly exposed: boolean
+  /** TLS on both ports. Undefined: plain HTTP. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined
   readonly port: number
   readonly managementPort: number
   readonly issuer: string
@@ -14,6 +18,8 @@ export interface Config {
   readonly jwtKeysFile: string | undefined
   readonly refreshSecrets: readonly [string, ...string[]]
   readonly databaseUrl: string
+  /** The file of that address. Each new connection reads its credentials again. */
+  readonly databaseUrlFile: string | undefined
   /** Undefined: the database keeps the sessions. */
   readonly redis: RedisConfig | undefined
   readonly accessTtl: number
@@ -42,6 +48,8 @@ export interface Config {
   /** The OTLP endpoint that traces are sent to. */
   readonly tracesEndpoint: string | undefined
   readonly docs: boolean
+  /** Whether the service serves its page for operators. */
+  readonly console: boolean
   /** The file of the development secrets, when the service uses one of them, and the client if it is one of them. */
   readonly generated: { readonly file: string; readonly client: ClientCredentials | undefined } | undefined
 }
@@ -54,6 +62,8 @@ export interface ClientCredentials {
 export interface RedisConfig {
   readonly mode: 'single' | 'sentinel' | 'cluster'
   readonly urls: readonly [string, ...string[]]
+  /** The file of these addresses. Each new connection reads its credentials again. */
+  readonly urlFile: string | undefined
   readonly sentinelMaster: string | undefined
   readonly waitReplicas: number
 }
@@ -63,6 +73,7 @@ export type StoresConfig = Pick<
   Config,
   | 'production'
   | 'databaseUrl'
+  | 'databaseUrlFile'
   | 'redis'
   | 'accessTtl'
   | 'refreshTtl'

@@ -24,7 +24,8 @@ export function addDevelopmentSecrets({ missing, ...config }: EnvironmentConfig)
   const file = join(secretsFolder(config.databaseUrl), FILE)
   const secrets = missing.length > 0 ? readOrCreate(file) : undefined
   const isMissing = (name: (typeof missing)[number]) => missing.includes(name)
-  const client = isMissing('BOOTSTRAP_CLIENT') ? secrets?.client : undefined
+  // Other machines could use this client: an operator who opens the service chooses the client.
+  const client = isMissing('BOOTSTRAP_CLIENT') && !config.exposed ? secrets?.client : undefined
   return Object.freeze({
     ...config,
     jwtSecrets: (secrets && isMissing('JWT_SECRET') ? [secrets.jwtSecret] : config.jwtSecrets) as Config['jwtSecrets'],

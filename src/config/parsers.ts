@@ -28,6 +28,10 @@ export function positive(parse: (text: string) => number) {
 export function wholeNumber(min: number, max: number) {
   return (text: string): number => {
     const value = Number(text)
+    // Kubernetes sets MANAGEMENT_PORT for a service that is called management.
+    if (text.startsWith('tcp://')) {
+      throw new Error('is the link of a Kubernetes service: set enableServiceLinks: false in the pod')
+    }
     if (!/^\d{1,9}$/.test(text) || value < min || value > max) {
       throw new Error(`write a whole number from ${min} to ${max}`)
     }

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
+import { readTlsPair } from '../tls.js'
 import type { Config, RedisConfig, StoresConfig } from './config.js'
+import { findLifetimeConflicts, isExposed } from './conflicts.js'
 import { MAKE_KEY, MAKE_SECRET } from './parsers.js'
 import { type Context, NODE_ENVS, type SettingName, secretSettings, settings } from './settings.js'
 import { findWeakness, weaknessOf } from './weak-secrets.js'
@@ -36,7 +38,8 @@ export function readConfig(env: Environment): EnvironmentConfig {
   const faults: string[] = []
   const context = { production: false, port: 0, issuer: '' }
   const read = createReader(env, context, faults)
-  const production = read('NODE_ENV') === 'production'
+  const nodeEnv = read('NODE_ENV')
+  const production = nodeEnv === 'production'
   // An empty NODE_ENV is a fault: a variable that was not expanded would run an open service in production.
   if (env.NODE_ENV?.trim() === '') faults.push(`NODE_ENV: is empty: write one of: ${NODE_ENVS.join(', ')}`)
   context.production = production
@@ -45,16 +48,19 @@ export function readConfig(env: Environment): EnvironmentConfig {
   const issuer = read('ISSUER')
   context.issuer = issuer
   const managementPort = read('MANAGEMENT_PORT')
-  const stores = readStores(read, faults)
+  const stores = readStores(read, env, faults)
   const jwtSecrets = read('JWT_SECRET')
   const keyFile = read('JWT_KEYS_FILE')
   const refreshSecrets = read('REFRESH_SECRET')
   const dataSecrets = read('DATA_SECRET')
   const bootstrapClient = read('BOOTSTRAP_CLIENT')
+  const host = read('HOST')
   const corsOrigins = read('CORS_ORIGINS')
   const values = {
+    host,
+    exposed: isExposed({ production, host }),
+    tls: readTls(read, faults),
     cookieOrigins: read('REFRESH_COOKIE') === 'on' ? corsOrigins : undefined,
-    host: read('HOST'),
     audiences: read('AUDIENCE'),
     signUp: read('SIGNUP'),
     accountClaims: read('ACCOUNT_CLAIMS'),
@@ -67,6 +73,7 @@ export function readConfig(env: Environment): EnvironmentConfig {
     logLevel: read('LOG_LEVEL'),
     tracesEndpoint: read('OTEL_EXPORTER_OTLP_ENDPOINT'),
     docs: read('DOCS') === 'on',
+    console: read('CONSOLE') === 'on',
   }
 
   if (port !== 0 && port === managementPort) faults.push('MANAGEMENT_PORT: must differ from PORT')
@@ -75,6 +82,7 @@ export function readConfig(env: Environment): EnvironmentConfig {
   if (!isMissing('JWT_SECRET') && !isMissing('JWT_KEYS_FILE')) {
     faults.push('JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them')
   }
+  faults.push(...findLifetimeConflicts(stores, nodeEnv === 'test'))
   if (stores.accessTtl > MAX_LIFETIME * 1000) faults.push('ACCESS_TTL: verifiers refuse a lifetime of more than 24h')
   if (jwtSecrets?.some((secret) => refreshSecrets?.includes(secret))) {
     faults.push('REFRESH_SECRET: must differ from JWT_SECRET, which other services know')
@@ -167,7 +175,7 @@ export function readStoresConfig(env: Environment): StoresConfig {
   const context = { production: false, port: 0, issuer: '' }
   const read = createReader(env, context, faults)
   const production = read('NODE_ENV') === 'production'
-  const config = readStores(read, faults)
+  const config = readStores(read, env, faults)
   if (faults.length > 0) throw new ConfigError(faults)
   // The command line issues no access tokens, so its ACCESS_TTL must not shorten or prolong the revocation feed.
   return { ...config, production, accessTtl: 0 }
@@ -201,10 +209,26 @@ function createReader(env: Environment, context: Context, faults: string[]): Rea
   }
 }
 
-function readStores(read: Read, faults: string[]): Omit<StoresConfig, 'production'> {
+/** The certificate and the key of both ports. Both are read now: a fault stops the start. */
+function readTls(read: Read, faults: string[]): Config['tls'] {
+  const [certFile, keyFile] = [read('TLS_CERT_FILE'), read('TLS_KEY_FILE')]
+  if (certFile === undefined && keyFile === undefined) return undefined
+  if (certFile === undefined) return void faults.push('TLS_CERT_FILE: must be set, because TLS_KEY_FILE is set')
+  if (keyFile === undefined) return void faults.push('TLS_KEY_FILE: must be set, because TLS_CERT_FILE is set')
+  const files = { certFile, keyFile }
+  try {
+    readTlsPair(files)
+  } catch (error) {
+    faults.push((error as Error).message)
+  }
+  return files
+}
+
+function readStores(read: Read, env: Environment, faults: string[]): Omit<StoresConfig, 'production'> {
   return {
     databaseUrl: read('DATABASE_URL'),
-    redis: readRedis(read, faults),
+    databaseUrlFile: env.DATABASE_URL_FILE || undefined,
+    redis: readRedis(read, env, faults),
     accessTtl: read('ACCESS_TTL'),
     refreshTtl: read('REFRESH_TTL'),
     sessionMaxAge: read('SESSION_MAX_AGE'),
@@ -216,7 +240,7 @@ function readStores(read: Read, faults: string[]): Omit<StoresConfig, 'productio
   }
 }
 
-function readRedis(read: Read, faults: string[]): RedisConfig | undefined {
+function readRedis(read: Read, env: Environment, faults: string[]): RedisConfig | undefined {
   const urls = read('REDIS_URL')
   const mode = read('REDIS_MODE')
   const sentinelMaster = read('REDIS_SENTINEL_MASTER')
@@ -241,7 +265,7 @@ function readRedis(read: Read, faults: string[]): RedisConfig | undefined {
   if (mode !== 'sentinel' && sentinelMaster !== undefined) {
     faults.push('REDIS_SENTINEL_MASTER: is set without REDIS_MODE=sentinel: set that mode, or leave this out')
   }
-  return { mode, urls, sentinelMaster, waitReplicas }
+  return { mode, urls, urlFile: env.REDIS_URL_FILE || undefined, sentinelMaster, waitReplicas }
 }
 
 /** The text of a setting, from NAME or from the file that NAME_FILE names. Empty counts as not set. */

@@ -56,6 +56,11 @@ export const settings = {
   HOST: setting('The address that both ports listen on', '127.0.0.1', text),
   PORT: setting('The port of the service', '3000', wholeNumber(0, 65_535)),
   MANAGEMENT_PORT: setting('The port of health checks and metrics, for the cluster', '9000', wholeNumber(0, 65_535)),
+  TLS_CERT_FILE: optional(
+    'A certificate chain (PEM): both ports then speak HTTPS. It is read again when it changes',
+    text,
+  ),
+  TLS_KEY_FILE: optional('The private key (PEM) of TLS_CERT_FILE', text),
   ISSUER: setting('The exact iss of every token', ({ port }) => `http://localhost:${port}`, httpUrl),
   AUDIENCE: setting<[string, ...string[]]>(
     'Audiences that clients may ask for, comma-separated; the first is the default. ISSUER is always allowed',
@@ -182,6 +187,11 @@ export const settings = {
   ),
   DOCS: setting(
     '/docs and /openapi.json: on or off; off is the default in production',
+    ({ production }) => (production ? 'off' : 'on'),
+    oneOf('on', 'off'),
+  ),
+  CONSOLE: setting(
+    '/console, the page for operators: on or off; off is the default in production',
     ({ production }) => (production ? 'off' : 'on'),
     oneOf('on', 'off'),
   ),

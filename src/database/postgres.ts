@@ -12,13 +12,13 @@ const types: pg.CustomTypesConfig = {
 }
 
 export function openPostgres(
-  url: string,
+  readUrl: () => string,
   onError: (error: Error) => void,
   observer: DatabaseObserver | undefined,
 ): MigratableDatabase {
   const pool = openPool(
+    readUrl,
     {
-      connectionString: url,
       types,
       max: 10,
       application_name: 'latchkey',
@@ -44,7 +44,7 @@ export function openPostgres(
         dialect: withUnavailable(
           new PostgresDialect({
             // Two connections: one holds the lock while the other reads the executed migrations.
-            pool: openPool({ connectionString: url, max: 2, connectionTimeoutMillis: 5000 }, onError),
+            pool: openPool(readUrl, { max: 2, connectionTimeoutMillis: 5000 }, onError),
           }),
         ),
       })
@@ -64,8 +64,14 @@ const READ_ONLY = '25006'
  * A pool that survives the loss of its connections. A lost connection emits `error`, which ends the process when nothing
  * listens. pg's pool listens only while a connection is idle.
  */
-function openPool(config: pg.PoolConfig, onError: (error: Error) => void): pg.Pool {
-  return new pg.Pool(config).on('connect', (client) => client.on('error', onError)).on('error', () => {})
+function openPool(readUrl: () => string, config: pg.PoolConfig, onError: (error: Error) => void): pg.Pool {
+  // The pool creates a client for each new connection. Its user name and password may have changed since the last one.
+  class Client extends pg.Client {
+    constructor(options?: pg.ClientConfig) {
+      super({ ...options, connectionString: readUrl() })
+    }
+  }
+  return new pg.Pool({ ...config, Client }).on('connect', (client) => client.on('error', onError)).on('error', () => {})
 }
 
 /**

@@ -11,6 +11,7 @@ import {
 } from 'kysely'
 import { Unavailable } from '../unavailable.js'
 import type { DatabaseObserver } from './database.js'
+import { hintFor } from './hints.js'
 import type { Tables } from './schema.js'
 
 /** An older answer is stale and is read again. Postgres has 550 ms for a statement. Milliseconds. */
@@ -32,7 +33,11 @@ function wrapDriver(driver: Driver, observer: DatabaseObserver | undefined): Dri
       return await act()
     } catch (error) {
       observer?.onFailure()
-      throw new Unavailable('database', `the database failed: ${describe(error as Error)}`, error)
+      throw new Unavailable(
+        'database',
+        `the database failed: ${describe(error as Error)}${hintFor(error as Error)}`,
+        error,
+      )
     }
   }
   const timed = async <Result>(act: () => Promise<Result>, report: ((milliseconds: number) => void) | undefined) => {

@@ -3,10 +3,12 @@ import type { TokenResponse } from '../../schemas/token-response.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../http/errors.js'
 import type { RefreshCookie } from '../http/refresh-cookie.js'
+import { parseScope } from '../scope.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import { newSid, type Session, type SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 import type { TokenClaims } from '../users/account-claims.js'
+import { ADMIN_ROLE } from '../users/role.js'
 import type { User, Users } from '../users/users.js'
 import { tokenResponse } from './token-response.js'
 
@@ -32,6 +34,9 @@ export async function beginSession(
   dependencies: SignInDependencies,
 ): Promise<TokenResponse> {
   const { users, sessions, tokenClaims, audit } = dependencies
+  if (parseScope(grant.scope).includes('admin') && !user.roles.includes(ADMIN_ROLE)) {
+    throw refusal.invalidScope(`scope has admin: only an account with the role ${ADMIN_ROLE} may have it`)
+  }
   const { session, excess } = await sessions.create({
     ...grant,
     sid: newSid(),

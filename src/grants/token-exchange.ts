@@ -3,7 +3,7 @@ import { actorsOf } from '@latchkey/verifier/forward-auth'
 import type { FastifyRequest } from 'fastify'
 import { ACCESS_TOKEN_TYPE, type ClientTokenResponse } from '../../schemas/token.js'
 import type { Audit, ExchangeRefusal } from '../audit.js'
-import type { Client } from '../clients/clients.js'
+import { type Client, RESERVED_SCOPES } from '../clients/clients.js'
 import { refusal, type WireError } from '../http/errors.js'
 import { parseScope } from '../scope.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
@@ -59,8 +59,9 @@ export async function exchangeToken(
   const act: Actor = { sub: client.id, ...(subject.act && { act: subject.act }) }
   const actors = actorsOf(act)
   if (actors.length > MAX_ACTORS) throw refuse('too_many_actors', refusal.tooManyActors(MAX_ACTORS), subject)
-  const scope = parameters.scope ?? subject.scope
-  const granted = parseScope(subject.scope)
+  // A person who administrates has the scope `admin`. No client gets that by exchange.
+  const granted = parseScope(subject.scope).filter((item) => !RESERVED_SCOPES.has(item))
+  const scope = parameters.scope ?? granted.join(' ')
   if (!parseScope(scope).every((item) => granted.includes(item))) {
     throw refuse('scope', refusal.invalidScope('scope asks for more than the subject token has'), subject)
   }

@@ -29,7 +29,7 @@ export async function registerOpenapi(app: FastifyInstance, issuer: string): Pro
         { name: 'factors', description: 'Second factors' },
         { name: 'sessions', description: 'One sign-in on one device' },
         { name: 'services', description: 'For other services' },
-        { name: 'admin', description: 'For clients with the scope `admin`' },
+        { name: 'admin', description: 'For clients with the scope `admin`, and people with the role `latchkey-admin`' },
       ],
       components: {
         securitySchemes: {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { refusal } from './errors.js'
 
-/** The methods that an address answers with 405 when it does not have them. Any other method is 501 (RFC 9110 §9.1). */
+/** A route that lacks one of these methods answers 405. Every other method is 501 (RFC 9110 §9.1). */
 export const KNOWN_METHODS: readonly string[] = [
   'DELETE',
   'GET',

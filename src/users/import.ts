@@ -6,7 +6,7 @@ import type { AccountClaims } from '../tokens/account-claim-name.js'
 import { readAccountClaims, toColumn } from './account-claims.js'
 import { readPasswordHash } from './hash-formats/read-hash.js'
 import { toPhcString } from './keycloak-credential.js'
-import { brokenRoleRule } from './role.js'
+import { brokenImportedRoleRule } from './role.js'
 import { isUserId, USER_ID_RULE } from './user-id.js'
 import { brokenUsernameRule, shownUsername, usernameKey, usernameRules, usernameSkeleton } from './username.js'
 
@@ -67,7 +67,7 @@ export function readImportedAccount(value: unknown): ImportedAccount | string {
   if (typeof read === 'string') return `password_hash: ${read}`
   if (id !== undefined && !(typeof id === 'string' && isUserId(id))) return USER_ID_RULE
   if (!Array.isArray(roles) || !roles.every((role) => typeof role === 'string')) return 'roles must be a list of texts'
-  const roleRule = brokenRoleRule(roles)
+  const roleRule = brokenImportedRoleRule(roles)
   if (roleRule) return `roles: ${roleRule}`
   if (typeof disabled !== 'boolean') return 'disabled must be true or false'
   if (mfaRequired !== undefined && typeof mfaRequired !== 'boolean') return 'mfa_required must be true or false'

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type Test, test } from 'tap'
 import { ConfigError, readConfig } from '../../src/config/read.js'
 import { secretSettings, type settings } from '../../src/config/settings.js'
+import { makeCertificates } from '../support/servers/certificates.js'
 import { type Environment, JWT_SECRET, REFRESH_SECRET, temporaryFolder } from '../support/service.js'
 
 const CLIENT = 'todo:u5Ty8Rk2-Xn4Vd7Gq0Jw3Lb6Zs9Hc1Fm5P'
@@ -33,6 +34,8 @@ test('when only the secrets are set, every other setting has its documented defa
   t.strictSame(config, {
     production: false,
     host: '127.0.0.1',
+    exposed: false,
+    tls: undefined,
     port: 3000,
     managementPort: 9000,
     issuer: 'http://localhost:3000',
@@ -42,6 +45,7 @@ test('when only the secrets are set, every other setting has its documented defa
     jwtKeysFile: undefined,
     refreshSecrets: [REFRESH_SECRET],
     databaseUrl: 'sqlite:data/latchkey.db',
+    databaseUrlFile: undefined,
     redis: undefined,
     accessTtl: 15 * 60_000,
     refreshTtl: 7 * 86_400_000,
@@ -64,14 +68,19 @@ test('when only the secrets are set, every other setting has its documented defa
     logLevel: 'info',
     tracesEndpoint: undefined,
     docs: true,
+    console: true,
     missing: [],
   })
   t.ok(Object.isFrozen(config))
 })
 
-test('in production sign-up is closed and /docs is off unless SIGNUP and DOCS are set', async (t) => {
-  t.match(readConfig(PRODUCTION), { production: true, signUp: 'closed', docs: false, missing: [] })
-  t.match(readConfig({ ...PRODUCTION, SIGNUP: 'open', DOCS: 'on' }), { signUp: 'open', docs: true })
+test('in production sign-up is closed, and /docs and /console are off, unless SIGNUP, DOCS and CONSOLE are set', async (t) => {
+  t.match(readConfig(PRODUCTION), { production: true, signUp: 'closed', docs: false, console: false, missing: [] })
+  t.match(readConfig({ ...PRODUCTION, SIGNUP: 'open', DOCS: 'on', CONSOLE: 'on' }), {
+    signUp: 'open',
+    docs: true,
+    console: true,
+  })
 })
 
 test('O8: NODE_ENV is production, development or test, or not set; any other value is a fault', async (t) => {
@@ -167,6 +176,7 @@ test('each fault says what to write', async (t) => {
     ['ACCESS_TTL', '0', /more than 0/],
     ['ACCESS_TTL', '25h', /more than 24h/],
     ['REFRESH_TTL', '-7d', /write a duration/],
+    ['MANAGEMENT_PORT', 'tcp://10.0.0.1:9000', /is the link of a Kubernetes service: set enableServiceLinks: false/],
     ['REFRESH_TTL', '1.5h', /write a duration/],
     ['SESSIONS_PER_USER', '1e2', /whole number/],
     ['BOOTSTRAP_CLIENT', 'todo', /ID:SECRET/],
@@ -180,6 +190,7 @@ test('each fault says what to write', async (t) => {
     ['TRUST_PROXY', '0.0.0.0/0', /would trust every caller/],
     ['TRUST_PROXY', '::/0', /would trust every caller/],
     ['DOCS', 'true', /one of: on, off/],
+    ['CONSOLE', 'yes', /one of: on, off/],
     ['MANAGEMENT_PORT', '3000', /must differ from PORT/],
   ]
   for (const [name, value, fault] of rows) {
@@ -193,7 +204,7 @@ test('each fault says what to write', async (t) => {
 test('REDIS_MODE decides how many nodes REDIS_URL may name and whether a master name is needed; replicas need a Redis', (t) => {
   const nodes = 'rediss://ada:pw@one:7000, rediss://ada:pw@two:7000'
   t.match(readConfig({ ...SECRETS, REDIS_URL: nodes, REDIS_MODE: 'cluster', REDIS_WAIT_REPLICAS: '1' }), {
-    redis: { mode: 'cluster', urls: nodes.split(', '), sentinelMaster: undefined, waitReplicas: 1 },
+    redis: { mode: 'cluster', urls: nodes.split(', '), urlFile: undefined, sentinelMaster: undefined, waitReplicas: 1 },
   })
   const rows: [Environment, RegExp][] = [
     [{ REDIS_URL: nodes }, /^REDIS_URL: names several nodes: set REDIS_MODE/],
@@ -233,9 +244,11 @@ test('every secret setting can come from a file; a line break at its end does no
     refreshSecrets: [REFRESH_SECRET],
     dataSecrets: [values.DATA_SECRET],
     databaseUrl: values.DATABASE_URL,
+    databaseUrlFile: files.DATABASE_URL_FILE,
     redis: {
       mode: 'sentinel',
       urls: [values.REDIS_URL],
+      urlFile: files.REDIS_URL_FILE,
       sentinelMaster: values.REDIS_SENTINEL_MASTER,
       waitReplicas: 0,
     },
@@ -369,4 +382,39 @@ test('C4: no fault repeats any part of a secret', async (t) => {
   const faults = faultsOf({ ...PRODUCTION, JWT_SECRET: patterned, BOOTSTRAP_CLIENT: `todo:${patterned}` })
   t.equal(faults.length, 2)
   t.notMatch(faults.join('\n'), canary)
+})
+
+test('lifetimes that contradict each other are faults; a test may shorten a session', async (t) => {
+  const rows: [Environment, RegExp][] = [
+    [{ REFRESH_TTL: '5m' }, /^REFRESH_TTL: must not be shorter than ACCESS_TTL/],
+    [{ ACCESS_TTL: '24h', REFRESH_TTL: '12h' }, /^REFRESH_TTL: must not be shorter than ACCESS_TTL/],
+    [{ SESSION_MAX_AGE: '5m' }, /^SESSION_MAX_AGE: must not be shorter than ACCESS_TTL/],
+    [{ REFRESH_GRACE: '30d', REFRESH_TTL: '90d' }, /^REFRESH_GRACE: must be at most 1d/],
+    [{ REFRESH_GRACE: '12h', REFRESH_TTL: '12h' }, /^REFRESH_GRACE: must be shorter than REFRESH_TTL/],
+  ]
+  for (const [env, fault] of rows) {
+    const faults = faultsOf({ ...PRODUCTION, ...env })
+    t.equal(faults.length, 1, JSON.stringify(env))
+    t.match(faults[0], fault)
+  }
+  t.strictSame(faultsOf({ ...SECRETS, NODE_ENV: 'test', REFRESH_TTL: '3s' }), [])
+  t.equal(faultsOf({ ...SECRETS, NODE_ENV: 'test', REFRESH_GRACE: '30d' }).length, 1)
+})
+
+test('TLS needs a certificate and its own key, and a fault repeats no part of the key', async (t) => {
+  const [one, two] = [makeCertificates(temporaryFolder(t)), makeCertificates(temporaryFolder(t))]
+  const rows: [Environment, RegExp | undefined][] = [
+    [{ TLS_CERT_FILE: one.certificate, TLS_KEY_FILE: one.key }, undefined],
+    [{ TLS_CERT_FILE: one.certificate }, /^TLS_KEY_FILE: must be set, because TLS_CERT_FILE is set$/],
+    [{ TLS_KEY_FILE: one.key }, /^TLS_CERT_FILE: must be set, because TLS_KEY_FILE is set$/],
+    [{ TLS_CERT_FILE: one.certificate, TLS_KEY_FILE: two.key }, /^TLS_KEY_FILE: the key does not fit/],
+    [{ TLS_CERT_FILE: one.key, TLS_KEY_FILE: one.key }, /^TLS_CERT_FILE: write a certificate chain as PEM$/],
+    [{ TLS_CERT_FILE: one.certificate, TLS_KEY_FILE: one.certificate }, /^TLS_KEY_FILE: write a private key as PEM/],
+    [{ TLS_CERT_FILE: '/nowhere/tls.crt', TLS_KEY_FILE: one.key }, /^TLS_CERT_FILE: the file cannot be read: ENOENT$/],
+  ]
+  for (const [env, fault] of rows) {
+    const faults = faultsOf({ ...PRODUCTION, ...env })
+    t.equal(faults.length, fault ? 1 : 0, JSON.stringify(env))
+    if (fault) t.match(faults[0], fault)
+  }
 })

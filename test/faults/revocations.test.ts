@@ -1,14 +1,13 @@
-import { copyFileSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import pg from 'pg'
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import type { Api, Tokens } from '../support/api.js'
 import { basicAuthorization } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
 import { Feed, getRevocations } from '../support/feed.js'
+import { copyDatabase } from '../support/older-copy.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startReplica } from '../support/servers/redis-sentinel.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
@@ -20,7 +19,6 @@ import {
   startReady,
   startService,
   stores,
-  temporaryFolder,
 } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
@@ -115,29 +113,6 @@ test('S4 a Redis that failed over to a replica which was behind has a feed with 
   t.ok(fresh.sids.includes(early), 'the rest of the feed is there')
 })
 
-const restorable: Record<'sqlite' | 'postgres', (t: Test, env: Environment) => Promise<Environment>> = {
-  async sqlite(t, env) {
-    const path = (env.DATABASE_URL as string).slice('sqlite:'.length)
-    const copy = join(temporaryFolder(t), 'copy.db')
-    for (const end of ['', '-wal']) copyFileSync(`${path}${end}`, `${copy}${end}`)
-    return { ...env, DATABASE_URL: `sqlite:${copy}` }
-  },
-  async postgres(t, env) {
-    const url = new URL(env.DATABASE_URL as string)
-    const name = url.pathname.slice(1)
-    const execute = async (statement: string) => {
-      const client = new pg.Client({ connectionString: process.env.LATCHKEY_TEST_POSTGRES })
-      await client.connect()
-      await client.query(statement)
-      await client.end()
-    }
-    await execute(`CREATE DATABASE ${name}_copy TEMPLATE ${name}`)
-    t.teardown(() => execute(`DROP DATABASE ${name}_copy WITH (FORCE)`))
-    url.pathname = `/${name}_copy`
-    return { ...env, DATABASE_URL: url.href }
-  },
-}
-
 for (const store of ['sqlite', 'postgres'] as const) {
   test(`${store}: S4 a database that was restored from an older copy has a feed with another name`, async (t) => {
     const env = await environment(t, store)
@@ -145,7 +120,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
     await before.api.signUp('ada', PASSWORD)
     const early = await signOut(before.api)
     await before.close()
-    const copies = [await restorable[store](t, env)]
+    const copies = [await copyDatabase[store](t, env)]
     const during = await startReady(t, env)
     const feed = await new Feed(during.api).readAll()
     for (let i = 0; i < 3; i += 1) await signOut(during.api)

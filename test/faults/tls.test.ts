@@ -3,6 +3,7 @@ import { chmodSync, chownSync, copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { test } from 'tap'
+import { latchkeyProcess } from '../support/latchkey.js'
 import { makeCertificates } from '../support/servers/certificates.js'
 import { freePort } from '../support/servers/ports.js'
 import { startPostgres } from '../support/servers/postgres.js'
@@ -54,6 +55,9 @@ test('the service uses Redis and Postgres over TLS with a private CA, and refuse
   )
   await other.end()
   t.strictSame(rows, [{ ssl: true }])
+
+  const migrated = await latchkeyProcess(['migrate'], { DATABASE_URL: `${postgres.url}?sslmode=require` })
+  t.match(migrated, { code: 1, stderr: /certificate.*name the authority with sslrootcert=PATH/ })
 
   const distrusting = await spawnService(t, { ...env, DATABASE_URL: env.DATABASE_URL as string }, undefined, 'live')
   t.equal((await distrusting.api.login('ada', PASSWORD)).status, 503)

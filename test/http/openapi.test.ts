@@ -84,8 +84,8 @@ test('the document has every address of the routes in the source, and no other',
   const folder = new URL('src/routes/', root)
   const named = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
-    // The management port serves health and metrics, for the cluster.
-    .filter((file) => !['health.ts', 'metrics.ts'].includes(file))
+    // The management port serves health and metrics, for the cluster. The console is a page with its files.
+    .filter((file) => !['health.ts', 'metrics.ts', 'console.ts'].includes(file))
     .flatMap((file) => [...readFileSync(new URL(file, folder), 'utf8').matchAll(/['`](\/[\w.:${}*/-]+)['`]/g)])
     .map(([, address = '']) => address.replace(/:(\w+)/g, '{$1}').replace('*', '{*}'))
   t.ok(named.length >= 17)
@@ -332,6 +332,7 @@ test('real answers match the document', async (t) => {
   await call('POST /admin/users/{id}/disable', 204, byAdmin(), `${user}/disable`)
   await call('POST /admin/users/{id}/enable', 204, byAdmin(), `${user}/enable`)
   const { sid } = await api.tokens('ada', renewed)
+  for (const name of ['now', 'activity', 'keys']) await call(`GET /admin/${name}`, 200, byAdmin())
   await call('GET /admin/sessions', 200, byAdmin(), `/admin/sessions?${sub}`)
   await call('DELETE /admin/sessions/{sid}', 204, byAdmin(), `/admin/sessions/${sid}?${sub}`)
   await call('DELETE /admin/sessions', 204, byAdmin(), `/admin/sessions?${sub}`)

@@ -4,8 +4,10 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import pg from 'pg'
 import { type Test, test } from 'tap'
 import { freePort } from '../support/servers/ports.js'
+import { createPostgresDatabase } from '../support/servers/postgres.js'
 import { type Environment, temporaryFolder } from '../support/service.js'
 
 const program = fileURLToPath(new URL('../../src/server.js', import.meta.url))
@@ -84,4 +86,22 @@ test('a database that cannot be opened is reported in one line, without its pass
     t.match(stderr, reason)
     t.notMatch(stderr, 'Zq7canary')
   }
+})
+
+test('a role without rights gets one line that names the grant', async (t) => {
+  const { url, drop } = await createPostgresDatabase()
+  t.teardown(drop)
+  const role = `guest_${new URL(url).pathname.slice(1)}`
+  const admin = new pg.Client({ connectionString: url })
+  await admin.connect()
+  await admin.query(`CREATE ROLE ${role} LOGIN`)
+  t.teardown(async () => {
+    await admin.query(`DROP ROLE ${role}`)
+    await admin.end()
+  })
+  const guest = new URL(url)
+  guest.username = role
+  const { status, stderr } = await start(t, { ...(await ports()), DATABASE_URL: guest.href })
+  t.equal(status, 1)
+  t.match(stderr, /^latchkey: [^\n]*permission denied[^\n]*GRANT USAGE, CREATE ON SCHEMA public[^\n]*\n$/)
 })

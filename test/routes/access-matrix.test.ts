@@ -20,6 +20,8 @@ interface Credential {
   aud?: string
   /** A client got the token for the person. */
   isExchanged?: boolean
+  /** A person with the role `latchkey-admin`, in a session with the scope `admin`. */
+  administrates?: boolean
   /** Forged, expired, replayed, or for another issuer. */
   isBad?: boolean
   /** Makes the credential again for each request, because some requests end what they present. */
@@ -41,9 +43,11 @@ const clientWith =
 const person: Rule = (credential) =>
   credential.who === 'person' && !credential.isBad && !credential.isExchanged && isOwnAudience(credential)
 
+const administrator: Rule = (credential) => person(credential) && credential.administrates === true
+
 /** Who gets past the guards of a route, by its address. A new route is under one of them, or the test names it. */
 const RULES: readonly (readonly [routes: RegExp, rule: Rule])[] = [
-  [/^\S+ \/admin\//, clientWith('admin')],
+  [/^\S+ \/admin\//, (credential) => clientWith('admin')(credential) || administrator(credential)],
   [/^POST \/introspect$|^GET \/revocations$/, clientWith('introspect')],
   [/^POST \/recovery$/, clientWith('recovery')],
   [/^POST \/token$/, ({ who, way, isBad }) => who === 'client' && !isBad && way !== 'bearer'],
@@ -69,6 +73,9 @@ async function start(t: Test) {
   for (const username of ['ada', 'eve', 'victim']) {
     await adminClient(api)('POST', '/users', { json: { username, password: PASSWORD } })
   }
+  await adminClient(api)('POST', '/users', {
+    json: { username: 'root', password: PASSWORD, roles: ['latchkey-admin'] },
+  })
   return { ...service, key, ...(await credentials(api, env, key)) }
 }
 
@@ -88,6 +95,8 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
   await makeKeyClient(env, 'plain-pod', { binding: { issuer: 'cluster', subject: `${SUBJECT}-plain` } }, ['todo:read'])
 
   const signIn = async (name: string, audience = 'web') => (await api.tokens(name, PASSWORD, { audience })).access_token
+  const administration = async () =>
+    (await api.tokens('root', PASSWORD, { audience: ISSUER, scope: 'admin' })).access_token
   const own = async (client: typeof able, form: Record<string, string>): Promise<string> =>
     (
       await api.call('/token', {
@@ -120,6 +129,29 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
     'a person, for ISSUER': { who: 'person', aud: ISSUER, make: () => bearer(signIn('ada', ISSUER)) },
     'another person': { who: 'person', aud: 'web', make: () => bearer(signIn('eve')) },
     'a person, for another audience': { who: 'person', aud: 'todo', make: () => bearer(signIn('ada', 'todo')) },
+    'an administrator': { who: 'person', aud: ISSUER, administrates: true, make: () => bearer(administration()) },
+    'an administrator, with an ordinary token': {
+      who: 'person',
+      aud: ISSUER,
+      make: () => bearer(signIn('root', ISSUER)),
+    },
+    'an administrator, forged with the shared secret': {
+      who: 'person',
+      aud: ISSUER,
+      administrates: true,
+      isBad: true,
+      make: async () => {
+        const claims = { ...claimsOf(await administration()), jti: randomBytes(16).toString('base64url') }
+        return bearer(new Forger(JWT_SECRET, claims, '').token())
+      },
+    },
+    "an administrator's token, exchanged": {
+      who: 'person',
+      aud: ISSUER,
+      isExchanged: true,
+      make: async () =>
+        bearer((await exchange(api, gateway, await administration(), { audience: ISSUER })).body.access_token),
+    },
     'a person, expired': {
       who: 'person',
       aud: 'web',

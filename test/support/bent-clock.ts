@@ -1,7 +1,7 @@
 import { type Clock, createClock } from '@latchkey/verifier/clock'
 
 export interface BentClock extends Clock {
-  /** Moves the wall clock but not the monotonic clock, like a suspended machine. Milliseconds. */
+  /** Moves the wall clock forward by this many milliseconds, and not the monotonic clock, as when a machine was suspended. */
   suspend(milliseconds: number): void
   /** Moves both clocks forward by this many milliseconds. */
   pass(milliseconds: number): void

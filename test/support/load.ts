@@ -48,7 +48,7 @@ export class Ledger {
     }
   }
 
-  /** Checks the tokens that ended since the last call, or all. Returns how many are valid. */
+  /** Presents the tokens whose session ended since the last call, or ever (`all`). Returns how many are accepted: 0 is right. */
   async countRevived(next: () => Api, all = false): Promise<number> {
     const tokens = this.ended.slice(all ? 0 : this.#checked)
     this.#checked = this.ended.length

@@ -47,6 +47,7 @@ export async function environment(t: Test | TAP, store: Store, overrides: Enviro
     DATA_SECRET,
     // The API document takes a third of a start. Tests that read it set `DOCS`.
     DOCS: 'off',
+    CONSOLE: 'off',
     // Production refuses the cheap hash parameters. Tests about hashing set `full`.
     HASH_COST: overrides.NODE_ENV === 'production' ? 'full' : 'test',
   }

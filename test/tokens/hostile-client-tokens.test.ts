@@ -10,7 +10,7 @@ import { JWT_SECRET, startService } from '../support/service.js'
 const OWN = 'no sid'
 
 test('J1–J35: a client’s own token with one defect cannot call /admin or /introspect', async (t) => {
-  // A private key, because a client's token under a shared secret cannot call these routes.
+  // A private key signs. With a shared secret these routes refuse every client's token, and the test would show nothing.
   const key = await makeKey('EdDSA')
   const { api, log } = await startService(t, 'sqlite', { LOG_LEVEL: 'warn', ...keyFileSettings(writeKeyFile(t, key)) })
   const form = { grant_type: 'client_credentials', scope: 'admin introspect' }

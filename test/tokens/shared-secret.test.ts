@@ -28,7 +28,7 @@ function clientClaims(id: string, scope: string, aud = ISSUER): Record<string, u
   return { iss: ISSUER, sub: id, aud, exp: iat + 900, iat, jti, client_id: id, scope }
 }
 
-/** Every value of `jti` that a forger can build, for claims that the service did not issue. */
+/** Values of `jti` that a forger can build from a token of the service, for other claims. */
 function guesses(claims: object, genuine: string): Record<string, string> {
   const nonce = genuine.slice(0, 8)
   const mac = (secret: string, prefix: string) =>

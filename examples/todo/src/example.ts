@@ -43,7 +43,7 @@ start('token-service', `${root}dist/src/server.js`, {
   BOOTSTRAP_CLIENT: `${OPERATOR}:${secrets.client}`,
   // Passkeys belong to the domain, and the page is on another port than the token service.
   WEBAUTHN_RP_ID: 'localhost',
-  WEBAUTHN_ORIGINS: `http://localhost:${todoPort}`,
+  WEBAUTHN_ORIGINS: `http://localhost:${todoPort},http://localhost:${tokenPort}`,
   TRUST_PROXY: '127.0.0.1/32',
   SIGNUP: 'open',
   // Short, so that you see a refresh within a minute. The service's default is 15m.
@@ -60,9 +60,11 @@ start('todo-service', fileURLToPath(new URL('./server.js', import.meta.url)), {
   CLIENT_SECRET: await createTodoClient(),
 })
 await answers(`http://127.0.0.1:${todoPort}/`)
+await createOperator()
 process.stdout.write(`
   The todo example is ready:   http://localhost:${todoPort}
   The token service beside it: http://localhost:${tokenPort}/docs
+  Its console:                 http://localhost:${tokenPort}/console/ (user name operator, password ${secrets.operator})
 
   Tokens are checked ${process.env.REDIS_URL ? 'in memory, by following the revocations in Redis' : 'by introspection (set REDIS_URL, and they are checked in memory)'}.
   Mails to people who forgot their password are printed here.
@@ -143,11 +145,25 @@ async function createTodoClient(): Promise<string> {
   return ((await response.json()) as { secret: string }).secret
 }
 
+/** The person who signs in to the console. Only the first start of a folder creates the account. */
+async function createOperator(): Promise<void> {
+  const response = await fetch(`http://127.0.0.1:${tokenPort}/admin/users`, {
+    method: 'POST',
+    headers: {
+      authorization: `Basic ${Buffer.from(`${OPERATOR}:${secrets.client}`).toString('base64')}`,
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({ username: 'operator', password: secrets.operator, roles: ['latchkey-admin'] }),
+  })
+  if (!response.ok && response.status !== 409) throw new Error(`the operator was not created: ${await response.text()}`)
+}
+
 interface Secrets {
   jwt: string
   refresh: string
   data: string
   client: string
+  operator: string
 }
 
 /** The secrets are stored, so that a restart signs nobody out. */
@@ -161,7 +177,7 @@ function keptSecrets(): Secrets {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
   // A folder of an older version lacks some.
-  const all = { jwt: secret(), refresh: secret(), data: secret(), client: secret(), ...kept }
+  const all = { jwt: secret(), refresh: secret(), data: secret(), client: secret(), operator: secret(), ...kept }
   writeFileSync(file, JSON.stringify(all), { mode: 0o600 })
   return all
 }

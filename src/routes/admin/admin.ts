@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { requireClient } from '../guards/client.js'
+import { requireAdministrator } from '../guards/administrator.js'
+import { type ActivityDependencies, activityRoutes } from './activity.js'
 import { clientRoutes } from './client.js'
 import { clientsRoutes } from './clients.js'
 import type { AdminDependencies } from './dependencies.js'
@@ -13,13 +14,13 @@ import { setRolesRoute } from './user-roles.js'
 import { renameRoute } from './user-username.js'
 import { usersRoutes } from './users.js'
 
-/** `/admin/…`: accounts, clients, trusted issuers and sessions, for clients with the scope `admin`. */
-export const admin: FastifyPluginAsync<AdminDependencies> = async (app, dependencies) => {
+/** `/admin/…`: accounts, clients, trusted issuers and sessions, for clients with the scope `admin` and people with the role `latchkey-admin`. */
+export const admin: FastifyPluginAsync<AdminDependencies & ActivityDependencies> = async (app, dependencies) => {
   app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')
     done()
   })
-  app.addHook('preValidation', requireClient('admin', dependencies))
+  app.addHook('preValidation', requireAdministrator(dependencies))
   await app.register(usersRoutes, dependencies)
   await app.register(userRoutes, dependencies)
   await app.register(resetPasswordRoute, dependencies)
@@ -31,4 +32,5 @@ export const admin: FastifyPluginAsync<AdminDependencies> = async (app, dependen
   await app.register(clientRoutes, dependencies)
   await app.register(issuersRoutes, dependencies)
   await app.register(sessionsRoutes, dependencies)
+  await app.register(activityRoutes, dependencies)
 }

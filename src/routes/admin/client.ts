@@ -4,7 +4,7 @@ import { type ClientPermissions, generateClientSecret } from '../../clients/clie
 import { duration } from '../../config/duration.js'
 import { refusal } from '../../http/errors.js'
 import { deleteClient } from '../../lifecycle/clients.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import { parseProof, refuseBinding } from './client-proof.js'
 import { clientBody } from './clients.js'
 import type { AdminDependencies } from './dependencies.js'
@@ -21,7 +21,7 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async 
   })
 
   app.patch('/admin/clients/:id', { schema: ChangeClient }, async (request) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id } = request.params
     const { scopes, audiences, exchange_audiences: exchangeAudiences, ...proof } = request.body
     const change = parseProof(proof, production)
@@ -62,7 +62,7 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async 
   })
 
   app.post('/admin/clients/:id/secret', { schema: RotateSecret }, async (request) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id } = request.params
     const overlap = duration(request.body.overlap ?? '1d')
     const secret = generateClientSecret()
@@ -74,7 +74,7 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async 
   })
 
   app.delete('/admin/clients/:id', { schema: DeleteClient }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id } = request.params
 
     if (!(await deleteClient(dependencies, id))) throw refusal.noSuch('client')

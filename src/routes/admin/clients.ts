@@ -3,7 +3,7 @@ import { CreateClient, ListClients } from '../../../schemas/admin/clients.js'
 import { generateClientSecret, isClientId, type ListedClient } from '../../clients/clients.js'
 import { refusal } from '../../http/errors.js'
 import { createClient } from '../../lifecycle/clients.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import { jwksBody, parseProof, refuseBinding } from './client-proof.js'
 import type { AdminDependencies } from './dependencies.js'
 import { parseList } from './parse-list.js'
@@ -17,7 +17,7 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async
   })
 
   app.post('/admin/clients', { schema: CreateClient }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id } = request.body
     if (!isClientId(id))
       throw refusal.invalidRequest('id must not be latchkey, which is the service itself: choose another')

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { CreateIssuer, DeleteIssuer, ListIssuers, ReadIssuer } from '../../../schemas/admin/issuers.js'
 import { type ListedIssuer, parseIssuer } from '../../clients/trusted-issuers.js'
 import { refusal } from '../../http/errors.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import { jwksBody, requireValue } from './client-proof.js'
 import type { AdminDependencies } from './dependencies.js'
 
@@ -15,7 +15,7 @@ export const issuersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async
   })
 
   app.post('/admin/issuers', { schema: CreateIssuer }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { name, issuer, jwks, jwks_uri: jwksUri, ca_file: caFile, bearer_file: bearerFile } = request.body
     const parsed = requireValue(() => parseIssuer({ name, issuer, jwks, jwksUri, caFile, bearerFile }, !production))
 
@@ -34,7 +34,7 @@ export const issuersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async
   })
 
   app.delete('/admin/issuers/:name', { schema: DeleteIssuer }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { name } = request.params
 
     const outcome = await issuers.delete(name)

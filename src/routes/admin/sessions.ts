@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ListSessionsOf, RevokeSession, RevokeSessionsOf } from '../../../schemas/admin/sessions.js'
 import { refusal } from '../../http/errors.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import { sessionBody } from '../responses/session.js'
 import type { AdminDependencies } from './dependencies.js'
 
@@ -25,7 +25,7 @@ export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = asyn
   })
 
   app.delete('/admin/sessions', { schema: RevokeSessionsOf }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { sub } = request.query
 
     const sids = await sessions.revokeAll(sub)
@@ -34,7 +34,7 @@ export const sessionsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = asyn
   })
 
   app.delete('/admin/sessions/:sid', { schema: RevokeSession }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { sid } = request.params
     const { sub } = request.query
 

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { SetClaims } from '../../../schemas/admin/user-claims.js'
 import { refusal } from '../../http/errors.js'
 import { type AccountClaims, parseAccountClaims, readAccountClaims } from '../../users/account-claims.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import type { AdminDependencies } from './dependencies.js'
 
 /** `PUT /admin/users/:id/claims`: sets the claims of an account. */
@@ -10,7 +10,7 @@ export const setClaimsRoute: FastifyPluginAsyncTypebox<AdminDependencies> = asyn
   const { users, audit } = dependencies
 
   app.put('/admin/users/:id/claims', { schema: SetClaims }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
     const claims = readClaims(request.body.claims)
 

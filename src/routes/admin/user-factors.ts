@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ListFactorsOf, RequireMfa, ResetFactors } from '../../../schemas/admin/user-factors.js'
 import { refusal } from '../../http/errors.js'
 import { requireMfa, resetFactors } from '../../lifecycle/accounts.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import { factorBody } from '../responses/factors.js'
 import type { AdminDependencies } from './dependencies.js'
 
@@ -22,7 +22,7 @@ export const userFactorsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = a
   })
 
   app.delete('/admin/users/:id/factors', { schema: ResetFactors }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
 
     const sids = await resetFactors(dependencies, sub)
@@ -33,7 +33,7 @@ export const userFactorsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = a
   })
 
   app.put('/admin/users/:id/mfa', { schema: RequireMfa }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
     const { required } = request.body
 

@@ -4,7 +4,7 @@ import { refusal } from '../../http/errors.js'
 import { resetPassword } from '../../lifecycle/accounts.js'
 import { readPasswordHash } from '../../users/hash-formats/read-hash.js'
 import { brokenPasswordRule, passwordRuleText } from '../../users/password-rules.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import type { AdminDependencies } from './dependencies.js'
 
 /** `POST /admin/users/:id/password`: an account gets another password, and all its sessions end. */
@@ -12,7 +12,7 @@ export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = 
   const { users, audit, passwordMinLength: minLength } = dependencies
 
   app.post('/admin/users/:id/password', { schema: ResetPassword }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
     const user = await users.find(sub)
     if (!user) throw refusal.noSuch('account')

@@ -3,7 +3,7 @@ import { SetRoles } from '../../../schemas/admin/user-roles.js'
 import { refusal } from '../../http/errors.js'
 import { changeRoles } from '../../lifecycle/accounts.js'
 import { brokenRoleRule } from '../../users/role.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import type { AdminDependencies } from './dependencies.js'
 import { parseList } from './parse-list.js'
 
@@ -12,7 +12,7 @@ export const setRolesRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async
   const { audit } = dependencies
 
   app.put('/admin/users/:id/roles', { schema: SetRoles }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
     const roles = parseList(request.body.roles)
     const rule = brokenRoleRule(roles)

@@ -3,7 +3,7 @@ import { RenameUser } from '../../../schemas/admin/user-username.js'
 import { refusal } from '../../http/errors.js'
 import { renameAccount } from '../../lifecycle/accounts.js'
 import { brokenUsernameRule, usernameRules } from '../../users/username.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import type { AdminDependencies } from './dependencies.js'
 import { userBody } from './users.js'
 
@@ -12,7 +12,7 @@ export const renameRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async (
   const { audit } = dependencies
 
   app.put('/admin/users/:id/username', { schema: RenameUser }, async (request) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
     const { username } = request.body
     const rule = brokenUsernameRule(username)

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteUser, DisableUser, EnableUser, ReadUser } from '../../../schemas/admin/user.js'
 import { refusal } from '../../http/errors.js'
 import { deleteAccount, disableAccount } from '../../lifecycle/accounts.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import type { AdminDependencies } from './dependencies.js'
 import { userBody } from './users.js'
 
@@ -17,7 +17,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (a
   })
 
   app.post('/admin/users/:id/disable', { schema: DisableUser }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
 
     const sids = await disableAccount(dependencies, sub)
@@ -28,7 +28,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (a
   })
 
   app.post('/admin/users/:id/enable', { schema: EnableUser }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
 
     if (!(await users.enable(sub))) throw refusal.noSuch('account')
@@ -37,7 +37,7 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (a
   })
 
   app.delete('/admin/users/:id', { schema: DeleteUser }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
 
     const isDeleted = await deleteAccount(users, sub, async () => {

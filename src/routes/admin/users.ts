@@ -7,7 +7,7 @@ import { brokenRoleRule } from '../../users/role.js'
 import { isUserId, USER_ID_RULE } from '../../users/user-id.js'
 import { brokenUsernameRule, usernameRules } from '../../users/username.js'
 import type { NewUser, User } from '../../users/users.js'
-import { callingClient } from '../guards/caller.js'
+import { callingAdministrator } from '../guards/caller.js'
 import type { AdminDependencies } from './dependencies.js'
 import { parseList } from './parse-list.js'
 import { readClaims } from './user-claims.js'
@@ -35,7 +35,7 @@ export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (
   })
 
   app.post('/admin/users', { schema: CreateUser }, async (request, reply) => {
-    const { id: by } = callingClient(request)
+    const { id: by } = callingAdministrator(request)
     const { username, password, password_hash: passwordHash, id } = request.body
     const roles = parseList(request.body.roles)
     const claims = readClaims(request.body.claims ?? {})

@@ -43,6 +43,13 @@ export function callingClient({ client, routeOptions }: FastifyRequest): Client 
   return client
 }
 
+/** The client or the account that administrates. The id of one is never that of the other. */
+export function callingAdministrator({ client, person, routeOptions }: FastifyRequest): { id: string } {
+  if (client) return client
+  if (!person) throw new Error(`${routeOptions.url} has no guard that requires an administrator`)
+  return { id: person.sub }
+}
+
 /** The person who calls. Throws when the route has no guard that requires a person. */
 export function callingPerson({ person, routeOptions }: FastifyRequest): Person {
   if (!person) throw new Error(`${routeOptions.url} has no guard that requires a person`)

@@ -16,7 +16,10 @@ interface SessionFields extends AudienceParameters {
   refresh_in?: 'body' | 'cookie'
 }
 
-/** Guard: the session that a sign-in asks for. Only clients may have the reserved scopes. */
+/**
+ * Guard: the session that a sign-in asks for. Only clients may have the reserved scopes, with one exception. A person who
+ * administrates asks for `admin`, for `ISSUER`. `beginSession` checks the role when the person has proved who they are.
+ */
 export async function readSessionRequest(
   request: FastifyRequest,
   body: SessionFields,
@@ -25,7 +28,8 @@ export async function readSessionRequest(
   const { audiences } = dependencies.tokens
   const { scope = '', device_name: deviceName = null } = body
   const audience = requestedAudience(body) ?? audiences[0]
-  if (parseScope(scope).some((item) => RESERVED_SCOPES.has(item))) {
+  const reserved = parseScope(scope).filter((item) => RESERVED_SCOPES.has(item))
+  if (reserved.some((item) => item !== 'admin')) {
     throw refusal.invalidScope(
       `scope has one of ${[...RESERVED_SCOPES].join(', ')}: only clients may have these scopes`,
     )
@@ -35,8 +39,17 @@ export async function readSessionRequest(
   if (body.refresh_in === 'cookie' && clientId !== FIRST_PARTY_CLIENT_ID) {
     throw refusal.invalidRequest('refresh_in=cookie is for sign-ins without a client: leave out one of them')
   }
+  if (reserved.length > 0) requireOwnAdministration(audience, clientId, dependencies.tokens.issuer)
   dependencies.refreshCookie.choose(request, body.refresh_in)
   return { clientId, scope, audience, deviceName }
+}
+
+/** No service may hold a token that administrates: neither as its audience, nor as the client that owns the session. */
+function requireOwnAdministration(audience: string, clientId: string, issuer: string): void {
+  if (audience !== issuer) throw refusal.invalidScope(`scope has admin: send audience=${issuer} with it`)
+  if (clientId !== FIRST_PARTY_CLIENT_ID) {
+    throw refusal.invalidScope('scope has admin: a person signs in without the credentials of a client')
+  }
 }
 
 /** The client that authenticates itself in a sign-in. Its sessions belong to it. */

@@ -5,6 +5,8 @@ export interface RedisLocation {
   mode: 'single' | 'sentinel' | 'cluster'
   /** The address of the single Redis, or of the sentinels, or of some nodes of the cluster. */
   urls: readonly [string, ...string[]]
+  /** The same addresses, with the credentials for a new connection. */
+  readUrls?: (() => readonly [string, ...string[]]) | undefined
   /** `NAME` or `USER:PASSWORD@NAME`. */
   sentinelMaster?: string | undefined
 }
@@ -50,9 +52,33 @@ const retry = (attempt: number) => Math.min(attempt * 50, 500)
 
 export function connectRedis(location: RedisLocation, onError: (error: Error) => void): RedisClient {
   const client = open(location)
+  if (location.readUrls) followCredentials(client, location.readUrls, location.sentinelMaster)
   client.on('error', onError)
   if (client instanceof Redis) reconnectAfterEnd(client)
   return client
+}
+
+/**
+ * Makes each new connection read its credentials. ioredis takes them from these options when it connects. The connections of a
+ * cluster take them from the options of its pool, which ioredis does not publish.
+ */
+function followCredentials(
+  client: RedisClient,
+  readUrls: () => readonly [string, ...string[]],
+  sentinelMaster = '',
+): void {
+  const get = (name: 'username' | 'password') => ({ get: () => parse(readUrls()[0])[name], enumerable: true })
+  const own = { username: get('username'), password: get('password') }
+  if (isCluster(client)) {
+    const { connectionPool } = client as unknown as { connectionPool: { redisOptions: RedisOptions } }
+    for (const options of [client.options.redisOptions, connectionPool.redisOptions]) {
+      Object.defineProperties(options, own)
+    }
+    return
+  }
+  const sentinels = { sentinelUsername: own.username, sentinelPassword: own.password }
+  const hasOwnAccess = sentinelMaster.includes('@')
+  Object.defineProperties(client.options, { ...(!hasOwnAccess && own), ...(client.options.sentinels && sentinels) })
 }
 
 /**

@@ -13,7 +13,9 @@ export function exampleUrl(file: string): URL {
   return new URL(file, EXAMPLES)
 }
 
-/** The configuration of an example with our addresses instead of its own. Users copy the rest. */
+/**
+ * The configuration of an example with the addresses of the test. Everything else stays, so that the test runs what users copy.
+ */
 export function exampleConfiguration(file: string, replacements: Record<string, string>): string {
   let text = readFileSync(exampleUrl(file), 'utf8')
   for (const [theirs, ours] of Object.entries(replacements)) {

@@ -29,8 +29,8 @@ export function createEntryParser(list: RevocationList): EntryParser {
   let malformed = 0
 
   /**
-   * Adds an entry field by field. Returns false if a part of the entry is malformed; that part is ignored. A word that is read
-   * as a number would be NaN, and a comparison with NaN would make revoked tokens valid.
+   * Adds an entry to the list, field by field. A malformed field is ignored, and then the result is false. Each number is checked
+   * first: other text would become NaN, no comparison with NaN is true, and a revoked token would stay valid.
    */
   function addEntry(entry: FeedEntry): boolean {
     const [id, fields] = entry

@@ -109,7 +109,7 @@ export function createSidecar({ verifier, onRefused, onFault }: SidecarOptions):
     if (isDraining) response.setHeader('connection', 'close')
     response.writeHead(status, {
       ...headers,
-      // The service answers an address that it cannot decode before the request has an id.
+      // The service sends no id with this answer either: Fastify refuses such a URL before it makes the id.
       ...(answer !== refusals.unreadable && { 'x-request-id': id }),
       'content-length': Buffer.byteLength(body),
     })

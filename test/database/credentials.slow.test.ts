@@ -1,0 +1,72 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { test } from 'tap'
+import { eventually } from '../support/eventually.js'
+import { startPostgres } from '../support/servers/postgres.js'
+import { startRedis } from '../support/servers/redis.js'
+import { environment, PASSWORD, startReady, temporaryFolder } from '../support/service.js'
+
+test('a rotated password or user of Postgres and of Redis reaches each new connection, without a restart and without an error', async (t) => {
+  const postgres = await startPostgres({ durable: false })
+  t.teardown(() => postgres.stop())
+  const redis = await startRedis({ args: ['--requirepass', 'first'] })
+  t.teardown(() => redis.stop())
+  const admin = new pg.Client({ connectionString: postgres.url })
+  await admin.connect()
+  t.teardown(() => admin.end())
+  const cache = new Redis({ port: redis.port, password: 'first' })
+  t.teardown(() => cache.disconnect())
+  await admin.query("CREATE ROLE lease1 LOGIN SUPERUSER PASSWORD 'first'")
+  writeFileSync(
+    join(postgres.directory, 'pg_hba.conf'),
+    'host all latchkey 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n',
+  )
+  await admin.query('SELECT pg_reload_conf()')
+  const folder = temporaryFolder(t)
+  const [databaseFile, redisFile] = [join(folder, 'database'), join(folder, 'redis')]
+  const lease = (user: string, password: string, database = 'postgres') =>
+    writeFileSync(databaseFile, `postgres://${user}:${password}@127.0.0.1:${postgres.port}/${database}\n`)
+  lease('lease1', 'first')
+  writeFileSync(redisFile, redis.url.replace('//', '//:first@'))
+  const { DATABASE_URL: _, ...env } = await environment(t, 'sqlite')
+  const { api, log } = await startReady(t, { ...env, DATABASE_URL_FILE: databaseFile, REDIS_URL_FILE: redisFile })
+  await api.signUp('ada', PASSWORD)
+
+  // The password of the same user, then a new user: a lease of a vault.
+  const dropConnections = () =>
+    admin.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'latchkey'")
+  const usersOf = async () =>
+    (await admin.query("SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'latchkey'")).rows
+  for (const [user, password] of [
+    ['lease1', 'second'],
+    ['lease2', 'third'],
+  ] as const) {
+    if (user === 'lease1') await admin.query(`ALTER ROLE lease1 PASSWORD '${password}'`)
+    else await admin.query(`CREATE ROLE ${user} LOGIN SUPERUSER PASSWORD '${password}'`)
+    lease(user, password)
+    await cache.config('SET', 'requirepass', password)
+    writeFileSync(redisFile, redis.url.replace('//', `//:${password}@`))
+    t.ok((await api.tokens('ada', PASSWORD)).access_token, 'the open connections go on')
+
+    await dropConnections()
+    await cache.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+    // A killed connection is an error of the moment: 503 until the next connection is there.
+    await eventually(async () => (await api.login('ada', PASSWORD)).status === 200)
+    const { access_token: token } = await api.tokens('ada', PASSWORD)
+    t.equal(await api.isActive(token), true)
+    t.strictSame(await usersOf(), [{ usename: user }])
+  }
+  t.notMatch(JSON.stringify(log), /WRONGPASS|password authentication failed/)
+
+  // A file that names another database, or nothing, changes nothing.
+  lease('lease2', 'third', 'other')
+  await dropConnections()
+  await eventually(async () => (await api.login('ada', PASSWORD)).status === 200)
+  t.match(
+    log.find(({ msg }) => /DATABASE_URL_FILE has a fault/.test(String(msg))),
+    { reason: /another store: restart/ },
+  )
+  t.notMatch(JSON.stringify(log), /first|second|third/)
+})
