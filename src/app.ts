@@ -7,6 +7,7 @@ import type { Config } from './config/config.js'
 import { parseProductionKeys } from './config/parsers.js'
 import { createSecondFactors } from './factors/second-factors.js'
 import { registerBodies } from './http/bodies.js'
+import { registerForPages } from './http/cors.js'
 import { createServer } from './http/create-server.js'
 import { registerJwt } from './http/jwt.js'
 import { collectAddresses } from './http/other-methods.js'
@@ -122,7 +123,11 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     const { production, mfa, signUp } = config
     const issuing = { sessions, tokens, refreshTokens, tokenClaims, audit }
     const accounts = { users, hashing, throttle, signUp, passwordMinLength, mfa, rpId: config.relyingParty.id }
-    await api.register(people, { ...accounts, ...secondFactors, ...issuing, clients })
+    const { corsOrigins: origins, cookieOrigins } = config
+    await registerForPages(api, { origins, credentials: cookieOrigins !== undefined }, async (pages) => {
+      await pages.register(people, { ...accounts, ...secondFactors, ...issuing, clients, cookieOrigins })
+      await pages.register(metadata, { issuer, ring })
+    })
     await api.register(introspect, { clients, sessions, tokens, tokenClaims, audit })
     await api.register(revocations, { clients, sessions, tokens, audit, watchFollowers: metrics.watchFollowers })
     await api.register(token, { ...issuing, clients })
@@ -132,7 +137,6 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     const watched = { activity, ring, checks, config }
     await api.register(admin, { ...administration, ...watched, clients, sessions, tokens, audit })
     if (config.console) await api.register(console)
-    await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })
 
