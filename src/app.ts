@@ -8,7 +8,7 @@ import { parseProductionKeys } from './config/parsers.js'
 import { createSecondFactors } from './factors/second-factors.js'
 import { registerBodies } from './http/bodies.js'
 import { registerForPages } from './http/cors.js'
-import { createServer } from './http/create-server.js'
+import { closeConnectionsWhile, closeServer, createServer } from './http/create-server.js'
 import { registerJwt } from './http/jwt.js'
 import { collectAddresses } from './http/other-methods.js'
 import { registerRedis } from './http/redis.js'
@@ -109,10 +109,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
 
   // Routes
-  app.addHook('onRequest', (_request, reply, done) => {
-    if (isDraining) reply.header('connection', 'close')
-    done()
-  })
+  closeConnectionsWhile(app, () => isDraining)
   // The plugins of the API page are loaded only when DOCS is on.
   if (config.docs) await (await import('./http/openapi.js')).registerOpenapi(app, config.issuer)
   await app.register(verify, { clients, sessions, tokens })
@@ -156,10 +153,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     },
     async close() {
       isDraining = true
-      // Fastify closes idle connections once. A keep-alive connection that becomes idle later would delay the close.
-      const sweep = setInterval(() => app.server.closeIdleConnections(), 50)
-      await app.close()
-      clearInterval(sweep)
+      await closeServer(app)
       await management.close()
       await tracing?.close()
     },
