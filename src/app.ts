@@ -60,7 +60,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const tracing = config.tracesEndpoint
     ? (await import('./tracing.js')).createTracing(config.tracesEndpoint, logger)
     : undefined
-  const { trustProxy, issuer, passwordMinLength, hashQueue } = config
+  const { trustProxy, issuer, bootstrapClient, passwordMinLength, hashQueue } = config
   const tls = config.tls && openTls(config.tls, logger)
   const app = createServer({ logger, trustProxy, tls: tls?.pair, countUnrouted: metrics.countUnrouted })
   app.addHook('onClose', async () => tls?.close())
@@ -89,9 +89,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const secondFactors = createSecondFactors(database, config)
   const throttle = createThrottle(redis)
   const { clients, issuers } = openClients(database, config, sessions.useOnce, metrics.countAssertion, logger)
-  if (config.bootstrapClient) {
-    await clients.create(config.bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
-  }
+  if (bootstrapClient) await clients.create(bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
   const refreshTokens = createRefreshTokens(config.refreshSecrets, config.issuer)
   const ring = openKeyRing(config, config.production ? parseProductionKeys : parseKeys, logger)
   app.addHook('onClose', async () => ring.close())
