@@ -35,4 +35,8 @@ app.post(
   },
   async () => answer,
 )
+// What a gateway asks: an empty answer with the headers of a person.
+app.get('/verify', async (_request, reply) =>
+  reply.header('x-auth-sub', answer.sub).header('x-auth-sid', answer.sid).header('x-auth-scope', answer.scope).send(),
+)
 await app.listen({ host: '127.0.0.1', port: Number(process.env.PORT) })

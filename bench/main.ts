@@ -8,6 +8,7 @@ import { cpuChart, describeRequest, performancePage, type Results } from './repo
 import { measureRequests } from './requests.js'
 import { measureRevocations } from './revocations.js'
 import { type Setting, startSetting } from './setting.js'
+import { measureSidecar } from './sidecar.js'
 import { measureSignIns } from './sign-in.js'
 
 /**
@@ -78,9 +79,12 @@ switch (part) {
   case 'revocations':
     await inSetting(part, (setting) => measureRevocations(setting, pattern))
     break
+  case 'sidecar':
+    show(await inSetting(part, (setting) => measureSidecar(setting, ROUNDS)))
+    break
   default:
     say(
-      'there is: requests [PATTERN], sign-ins, storm, local, footprint, growth [SESSIONS], revocations [PART]; or nothing: all of it',
+      'there is: requests [PATTERN], sign-ins, storm, local, footprint, growth [SESSIONS], revocations [PART], sidecar; or nothing: all of it',
     )
     process.exitCode = 1
 }

@@ -1,4 +1,4 @@
-import { feedKey } from '@latchkey/verifier/redis-keys'
+import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import { openDatabase } from '../../src/database/open.js'
@@ -95,6 +95,22 @@ export async function seedRevocations({ DATABASE_URL, REDIS_URL }: Environment, 
         FROM each, revocation_feed`.execute(database.db)
     await sql`UPDATE revocation_feed SET position = position + ${sql.lit(to - from + 1)}`.execute(database.db)
   }
+  await database.close()
+}
+
+/**
+ * Moves the epoch of the feed back by an hour, as if the store had been in use. Followers introspect the tokens of the first
+ * seconds of a feed, and would decide nothing from memory.
+ */
+export async function ageFeed({ DATABASE_URL, REDIS_URL }: Environment): Promise<void> {
+  if (REDIS_URL !== undefined) {
+    const redis = new Redis(REDIS_URL)
+    await redis.set(epochKey, Math.floor(Date.now() / 1000) - 3600)
+    redis.disconnect()
+    return
+  }
+  const database = await openDatabase(DATABASE_URL as string, () => {})
+  await sql`UPDATE revocation_feed SET epoch = epoch - 3600`.execute(database.db)
   await database.close()
 }
 
