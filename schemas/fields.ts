@@ -41,6 +41,13 @@ export const Resource = Type.Union([Type.String({ minLength: 1, maxLength: 256 }
   description: 'The same as `audience`, under the name of RFC 8707. A token has one: two get `invalid_target`',
 })
 
+/** Where a sign-in wants its refresh token. */
+export const RefreshIn = Type.Union([Type.Literal('body'), Type.Literal('cookie')], {
+  description:
+    '`cookie`: the answer sets `__Host-latchkey-refresh` and leaves the refresh token out of the body, for pages on ' +
+    '`CORS_ORIGINS` with `REFRESH_COOKIE=on`',
+})
+
 /** The session that a sign-in asks for. */
 export const SessionFields = {
   scope: Type.Optional(Scope),
@@ -52,6 +59,7 @@ export const SessionFields = {
     }),
   ),
   resource: Type.Optional(Resource),
+  refresh_in: Type.Optional(RefreshIn),
   device_name: Type.Optional(
     // No control characters, because lists show the name, and Postgres refuses NUL.
     Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: '`GET /sessions` shows it' }),

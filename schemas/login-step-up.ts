@@ -1,7 +1,7 @@
 import { Type } from 'typebox'
 import { ownErrorResponses } from './error.js'
 import { wrongFactor } from './factor-errors.js'
-import { example, Fields, Password } from './fields.js'
+import { example, Fields, Password, RefreshIn } from './fields.js'
 import { PresentedFactor } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
 
@@ -15,7 +15,7 @@ export const StepUp = {
   tags: ['sessions'],
   security: [{ bearer: [] }],
   body: Fields(
-    { password: Type.Optional(Password), ...PresentedFactor },
+    { password: Type.Optional(Password), ...PresentedFactor, refresh_in: Type.Optional(RefreshIn) },
     { examples: [{ totp: '492039' }, { password: example.password }] },
   ),
   response: { 200: TokenResponse, ...ownErrorResponses({ 401: wrongFactor }, 429) },

@@ -18,7 +18,8 @@ export const Refresh = {
   summary: 'Rotate the refresh token',
   description:
     'A refresh token works once. Within `REFRESH_GRACE` (default: 30 seconds) it gets the same successor again. Later, it ' +
-    'counts as reuse and ends the session. Send the token in the body or as the bearer token.',
+    'counts as reuse and ends the session. Send the token in the body or as the bearer token, or in the ' +
+    'cookie from a page on `CORS_ORIGINS`. The answer to a cookie sets the cookie again.',
   tags: ['sessions'],
   security: [{}, { bearer: [] }],
   body: Fields(

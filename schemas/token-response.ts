@@ -7,13 +7,13 @@ export const TokenResponse = Type.Object(
     access_token: AccessToken,
     token_type: Type.Literal('Bearer'),
     expires_in: Type.Integer({ description: 'Seconds until the access token expires' }),
-    refresh_token: RefreshToken,
+    refresh_token: Type.Optional(RefreshToken),
     refresh_expires_in: Type.Integer({ description: 'Seconds until an unused refresh token expires' }),
     scope: Scope,
     sid: SessionId,
   },
   {
-    description: 'The two tokens of a session',
+    description: 'The two tokens of a session. With `refresh_in=cookie` the refresh token is in the cookie instead',
     examples: [
       {
         access_token: example.accessToken,

@@ -7,7 +7,8 @@ import type { Config } from './config/config.js'
 import { parseProductionKeys } from './config/parsers.js'
 import { createSecondFactors } from './factors/second-factors.js'
 import { registerBodies } from './http/bodies.js'
-import { createServer } from './http/create-server.js'
+import { registerForPages } from './http/cors.js'
+import { closeConnectionsWhile, closeServer, createServer } from './http/create-server.js'
 import { registerJwt } from './http/jwt.js'
 import { collectAddresses } from './http/other-methods.js'
 import { registerRedis } from './http/redis.js'
@@ -59,7 +60,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const tracing = config.tracesEndpoint
     ? (await import('./tracing.js')).createTracing(config.tracesEndpoint, logger)
     : undefined
-  const { trustProxy, issuer, passwordMinLength, hashQueue } = config
+  const { trustProxy, issuer, bootstrapClient, passwordMinLength, hashQueue } = config
   const tls = config.tls && openTls(config.tls, logger)
   const app = createServer({ logger, trustProxy, tls: tls?.pair, countUnrouted: metrics.countUnrouted })
   app.addHook('onClose', async () => tls?.close())
@@ -88,9 +89,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const secondFactors = createSecondFactors(database, config)
   const throttle = createThrottle(redis)
   const { clients, issuers } = openClients(database, config, sessions.useOnce, metrics.countAssertion, logger)
-  if (config.bootstrapClient) {
-    await clients.create(config.bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
-  }
+  if (bootstrapClient) await clients.create(bootstrapClient, { scopes: ['introspect', 'admin'], audiences: [] })
   const refreshTokens = createRefreshTokens(config.refreshSecrets, config.issuer)
   const ring = openKeyRing(config, config.production ? parseProductionKeys : parseKeys, logger)
   app.addHook('onClose', async () => ring.close())
@@ -108,10 +107,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const checks = redis ? { database: database.ping, redis: sessions.ping } : { database: sessions.ping }
 
   // Routes
-  app.addHook('onRequest', (_request, reply, done) => {
-    if (isDraining) reply.header('connection', 'close')
-    done()
-  })
+  closeConnectionsWhile(app, () => isDraining)
   // The plugins of the API page are loaded only when DOCS is on.
   if (config.docs) await (await import('./http/openapi.js')).registerOpenapi(app, config.issuer)
   await app.register(verify, { clients, sessions, tokens })
@@ -122,7 +118,11 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     const { production, mfa, signUp } = config
     const issuing = { sessions, tokens, refreshTokens, tokenClaims, audit }
     const accounts = { users, hashing, throttle, signUp, passwordMinLength, mfa, rpId: config.relyingParty.id }
-    await api.register(people, { ...accounts, ...secondFactors, ...issuing, clients })
+    const { corsOrigins: origins, cookieOrigins } = config
+    await registerForPages(api, { origins, credentials: cookieOrigins !== undefined }, async (pages) => {
+      await pages.register(people, { ...accounts, ...secondFactors, ...issuing, clients, cookieOrigins })
+      await pages.register(metadata, { issuer, ring })
+    })
     await api.register(introspect, { clients, sessions, tokens, tokenClaims, audit })
     await api.register(revocations, { clients, sessions, tokens, audit, watchFollowers: metrics.watchFollowers })
     await api.register(token, { ...issuing, clients })
@@ -132,7 +132,6 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     const watched = { activity, ring, checks, config }
     await api.register(admin, { ...administration, ...watched, clients, sessions, tokens, audit })
     if (config.console) await api.register(console)
-    await api.register(metadata, { issuer, ring })
     refuseOtherMethods()
   })
 
@@ -152,10 +151,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     },
     async close() {
       isDraining = true
-      // Fastify closes idle connections once. A keep-alive connection that becomes idle later would delay the close.
-      const sweep = setInterval(() => app.server.closeIdleConnections(), 50)
-      await app.close()
-      clearInterval(sweep)
+      await closeServer(app)
       await management.close()
       await tracing?.close()
     },

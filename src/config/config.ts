@@ -32,6 +32,10 @@ export interface Config {
   readonly dataSecrets: readonly string[]
   readonly mfa: 'optional' | 'required'
   readonly relyingParty: { readonly id: string; readonly origins: readonly string[] }
+  /** Pages on these origins may call the routes of people. */
+  readonly corsOrigins: readonly string[]
+  /** The origins whose pages may keep the refresh token in a cookie. Undefined: none. */
+  readonly cookieOrigins: readonly string[] | undefined
   readonly bootstrapClient: ClientCredentials | undefined
   /** Names of account claims that tokens carry. */
   readonly accountClaims: readonly string[]

@@ -130,6 +130,21 @@ export function webOrigins(text: string): string[] {
   return origins
 }
 
+/** Origins of pages, as browsers write them. */
+export function corsOrigins(text: string): string[] {
+  const origins = list(text)
+  for (const origin of origins) {
+    if (origin.includes('*')) throw new Error('an origin has no *: write each origin, such as https://app.example.com')
+    const url = URL.canParse(origin) ? new URL(origin) : undefined
+    if (!url || !/^https?:$/.test(url.protocol) || url.origin !== origin) {
+      throw new Error(
+        'write origins such as https://app.example.com, comma-separated: in lower case, without a path, a slash at the end or a default port',
+      )
+    }
+  }
+  return origins
+}
+
 export function clientCredentials(text: string): { id: string; secret: string } {
   const colon = text.indexOf(':')
   const [id, secret] = [text.slice(0, colon), text.slice(colon + 1)]

@@ -55,15 +55,18 @@ export function readConfig(env: Environment): EnvironmentConfig {
   const dataSecrets = read('DATA_SECRET')
   const bootstrapClient = read('BOOTSTRAP_CLIENT')
   const host = read('HOST')
+  const corsOrigins = read('CORS_ORIGINS')
   const values = {
     host,
     exposed: isExposed({ production, host }),
     tls: readTls(read, faults),
+    cookieOrigins: read('REFRESH_COOKIE') === 'on' ? corsOrigins : undefined,
     audiences: read('AUDIENCE'),
     signUp: read('SIGNUP'),
     accountClaims: read('ACCOUNT_CLAIMS'),
     mfa: read('MFA'),
     relyingParty: { id: read('WEBAUTHN_RP_ID'), origins: read('WEBAUTHN_ORIGINS') },
+    corsOrigins,
     jwtSecretMode: read('JWT_SECRET_MODE'),
     hashCost: read('HASH_COST'),
     trustProxy: read('TRUST_PROXY'),
@@ -90,6 +93,11 @@ export function readConfig(env: Environment): EnvironmentConfig {
 
   if (dataSecrets?.some((secret) => jwtSecrets?.includes(secret) || refreshSecrets?.includes(secret))) {
     faults.push('DATA_SECRET: must differ from JWT_SECRET and REFRESH_SECRET')
+  }
+  if (values.cookieOrigins && isMissing('CORS_ORIGINS')) {
+    faults.push(
+      'REFRESH_COOKIE: is on without CORS_ORIGINS: name the origins of your pages there, also the origin of ISSUER',
+    )
   }
   const { relyingParty } = values
   for (const origin of relyingParty.origins) {

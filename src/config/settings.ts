@@ -5,6 +5,7 @@ import {
   accountClaims,
   addressRanges,
   clientCredentials,
+  corsOrigins,
   domain,
   keyFile,
   macKeys,
@@ -142,6 +143,16 @@ export const settings = {
     'The exact origins of the pages that use passkeys, comma-separated. The default is the origin of ISSUER',
     ({ issuer }) => [new URL(issuer).origin],
     webOrigins,
+  ),
+  CORS_ORIGINS: setting<readonly string[]>(
+    'The exact origins of pages that may call the routes of people from a browser, comma-separated; without it none',
+    () => [],
+    corsOrigins,
+  ),
+  REFRESH_COOKIE: setting(
+    'on: pages on CORS_ORIGINS may keep the refresh token in a cookie that scripts cannot read; or off',
+    'off',
+    oneOf('on', 'off'),
   ),
   BOOTSTRAP_CLIENT: optional(
     'ID:SECRET of a client with the scopes introspect and admin, created if missing. Or BOOTSTRAP_CLIENT_FILE',

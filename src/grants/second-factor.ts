@@ -45,6 +45,7 @@ export async function askForFactor(
   if (user.factors === 0 && !mustHaveFactor(user, mfa)) return undefined
   const types = user.factors === 0 ? [] : await factors.types(user.id)
   const { id: sub, passwordVersion, factorsVersion } = user
+  const refreshIn = request.refreshIn === 'cookie' ? { refreshIn: request.refreshIn } : {}
   const purpose = user.factors === 0 ? 'enrolment' : 'mfa'
   audit(request, { event: 'login.factor_required', sub, factors: types })
   return {
@@ -53,7 +54,11 @@ export async function askForFactor(
       user.factors === 0
         ? 'the account must have a second factor: enrol one with the mfa_token as the bearer token'
         : 'send the mfa_token and one of the factors to /login/mfa',
-    mfa_token: tickets.issue(purpose, { sub, passwordVersion, factorsVersion, session }, MFA_TOKEN_LIFETIME),
+    mfa_token: tickets.issue(
+      purpose,
+      { sub, passwordVersion, factorsVersion, session, ...refreshIn },
+      MFA_TOKEN_LIFETIME,
+    ),
     expires_in: MFA_TOKEN_LIFETIME,
     factors: types,
   }

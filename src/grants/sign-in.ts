@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { TokenResponse } from '../../schemas/token-response.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../http/errors.js'
+import type { RefreshCookie } from '../http/refresh-cookie.js'
 import { parseScope } from '../scope.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import { newSid, type Session, type SessionStore } from '../sessions/session.js'
@@ -17,6 +18,7 @@ export interface SignInDependencies {
   tokens: AccessTokens
   refreshTokens: RefreshTokens
   tokenClaims: TokenClaims
+  refreshCookie: RefreshCookie
   audit: Audit
 }
 

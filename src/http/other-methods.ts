@@ -21,10 +21,15 @@ export const KNOWN_METHODS: readonly string[] = [
  */
 export function collectAddresses(app: FastifyInstance): () => void {
   const addresses = new Set<string>()
-  app.addHook('onRoute', ({ url }) => void addresses.add(url))
+  app.addHook('onRoute', ({ url }) => {
+    // Every address: the preflight route of @fastify/cors.
+    if (url !== '*') addresses.add(url)
+  })
   return function refuseOtherMethods() {
     for (const url of addresses) {
       const own = KNOWN_METHODS.filter((method) => app.hasRoute({ url, method }))
+      // A scope below has done it.
+      if (own.length === KNOWN_METHODS.length) continue
       const allow = own.join(', ')
       app.route({
         url,

@@ -13,7 +13,7 @@ type Dependencies = LiveTokenDependencies & SignInDependencies & SecondFactorDep
  * with its account, and with the sign-in that it completes.
  */
 export const loginMfa: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  const { users, tickets, audit } = dependencies
+  const { users, tickets, audit, refreshCookie } = dependencies
 
   app.post('/login/mfa', { schema: LoginMfa }, async (request, reply) => {
     const { mfa_token: mfaToken, ...presented } = request.body
@@ -27,6 +27,7 @@ export const loginMfa: FastifyPluginAsyncTypebox<Dependencies> = async (app, dep
       throw refusal.invalidMfaToken()
     }
 
+    refreshCookie.choose(request, ticket.refreshIn)
     const amr = ['pwd', ...(await proveFactor(request, user.id, presented, dependencies))]
     if (!(await tickets.use(ticket))) {
       audit(request, { event: 'login.refused', reason: 'mfa_token', sub: user.id })

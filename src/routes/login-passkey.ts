@@ -25,7 +25,8 @@ export const loginPasskey: FastifyPluginAsyncTypebox<Dependencies> = async (app,
     const session = await readSessionRequest(request, request.body, dependencies)
 
     const { passkey } = request.body
-    // The account is read before the passkey is proved. If the passkey is removed in between, the account has changed since.
+    // Read the account first. If somebody removes the passkey after this line, `beginSession` sees that the account changed since,
+    // and ends the session.
     const owner = await passkeyCeremonies.findOwner(passkey)
     const user = owner === undefined ? undefined : await users.find(owner)
     const proof = await passkeyCeremonies.authenticate(passkey, undefined)

@@ -15,7 +15,7 @@ type Dependencies = LiveTokenDependencies & SignInDependencies & SecondFactorDep
  * `auth_time`. A token of any audience will do: the service that demands the step-up may be the only audience of the session.
  */
 export const stepUp: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  const { sessions, tokenClaims, audit } = dependencies
+  const { sessions, tokenClaims, audit, refreshCookie } = dependencies
 
   app.post('/login/step-up', { schema: StepUp }, async (request, reply) => {
     const { claims } = await requireLiveToken(request, dependencies)
@@ -23,7 +23,8 @@ export const stepUp: FastifyPluginAsyncTypebox<Dependencies> = async (app, depen
     if (sid === undefined) throw refusal.invalidToken()
     // The answer has the refresh token of the session: no client gets that for a token that it exchanged.
     refuseExchangedToken(claims)
-    const { password, ...presented } = request.body
+    const { password, refresh_in: refreshIn, ...presented } = request.body
+    refreshCookie.choose(request, refreshIn)
     if (password !== undefined && Object.values(presented).some((value) => value !== undefined)) {
       throw refusal.invalidRequest('send either password or one factor')
     }

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { SecondFactorDependencies } from '../grants/second-factor.js'
 import type { SignInDependencies } from '../grants/sign-in.js'
+import { registerRefreshCookie } from '../http/refresh-cookie.js'
 import type { Throttle } from '../throttle/throttle.js'
 import type { PasswordHashing } from '../users/password-hashing.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
@@ -20,16 +21,22 @@ import { passkeyRoutes } from './users-me-passkeys.js'
 import { changePassword } from './users-me-password.js'
 import { totpRoutes } from './users-me-totp.js'
 
-interface Dependencies extends LiveTokenDependencies, SignInDependencies, SecondFactorDependencies {
+interface Dependencies
+  extends LiveTokenDependencies,
+    Omit<SignInDependencies, 'refreshCookie'>,
+    SecondFactorDependencies {
   throttle: Throttle
   hashing: PasswordHashing
   signUp: 'open' | 'closed'
   passwordMinLength: number
   rpId: string
+  /** Undefined: no answer sets a cookie, and no route reads one. */
+  cookieOrigins: readonly string[] | undefined
 }
 
 /** How people sign up, sign in and out, prove who they are, and change what they prove it with. */
-export const people: FastifyPluginAsync<Dependencies> = async (app, dependencies) => {
+export const people: FastifyPluginAsync<Dependencies> = async (app, { cookieOrigins, ...services }) => {
+  const dependencies = { ...services, refreshCookie: registerRefreshCookie(app, cookieOrigins) }
   await app.register(signUp, dependencies)
   await app.register(changePassword, dependencies)
   await app.register(deleteOwnAccount, dependencies)

@@ -25,7 +25,7 @@ export const revocations: FastifyPluginAsyncTypebox<Dependencies> = async (app, 
     const { socket } = request.raw
     const cursor = after === undefined ? undefined : parseCursor(after)
     const text = await reader.read(cursor, Number(wait), () => socket.destroyed)
-    // A buffer is sent as it is. Fastify would serialize the members of a page of 1,000 revocations again.
+    // The text is JSON already. Fastify sends a buffer as it is, and would serialize an object of 1,000 revocations again.
     return reply
       .header('cache-control', 'no-store')
       .type('application/json; charset=utf-8')

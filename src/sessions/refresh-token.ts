@@ -18,6 +18,9 @@ export interface RefreshTokens {
 
 /** The prefix never changes, so that secret scanners find a leaked token. */
 const PREFIX = 'lkr_'
+
+/** Whether the text claims to be a refresh token. It may still be forged. */
+export const looksLikeRefreshToken = (text: string): boolean => text.startsWith(PREFIX)
 const UUID_BYTES = 16
 /** An id of another system, with NUL behind it. Both lengths are fixed, so no token can be read in two ways. */
 const FOREIGN_ID_BYTES = 64

@@ -20,6 +20,8 @@ export interface SignInTicket {
   sub: string
   passwordVersion: number
   factorsVersion: number
+  /** The sign-in asked for its refresh token in a cookie. */
+  refreshIn?: 'cookie'
   session: { clientId: string; scope: string; audience: string; deviceName: string | null }
 }
 

@@ -2,14 +2,14 @@ import { test } from 'tap'
 import type { Api } from '../support/api.js'
 import { enrolTotp, mfaToken, newPerson } from '../support/factors.js'
 import { environmentOf, latchkey, operatorEnvironment, storeCombinations } from '../support/latchkey.js'
-import { PASSWORD, startServiceWith } from '../support/service.js'
+import { PASSWORD, startReady } from '../support/service.js'
 
 const RENEWED = 'seven tame otters hum'
 
 for (const setting of storeCombinations) {
   test(`${setting}: users reset-password and roles take effect in the running service at once`, async (t) => {
     const env = await environmentOf(t, setting)
-    const { api } = await startServiceWith(t, env)
+    const { api } = await startReady(t, env)
     const { id } = (await api.signUp('ada', PASSWORD)).body
     const shell = operatorEnvironment(env)
     const before = await api.tokens('ada', PASSWORD)
@@ -40,7 +40,7 @@ for (const setting of storeCombinations) {
   test(`${setting}: users factors, reset-factors and mfa, and secrets reseal, on the running service`, async (t) => {
     const [old, renewed] = ['old-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj', 'new-5Jt8Wc3Bx1Kz6Qv9Nr4Mf2Hd7Ls0Gp']
     const env = { ...(await environmentOf(t, setting)), DATA_SECRET: old }
-    const before = await startServiceWith(t, env)
+    const before = await startReady(t, env)
     const { sub, tokens } = await newPerson(before.api, 'ada')
     const { app } = await enrolTotp(before.api, tokens.access_token)
     const shell = operatorEnvironment(env)
@@ -52,14 +52,14 @@ for (const setting of storeCombinations) {
     t.match((await latchkey(['users', 'factors', 'ada'], shell)).stdout, /totp .*never\n\nRecovery codes left: 10\n$/)
 
     // The three steps by which an operator replaces the secret.
-    const between = await startServiceWith(t, { ...env, DATA_SECRET: `${renewed},${old}` })
+    const between = await startReady(t, { ...env, DATA_SECRET: `${renewed},${old}` })
     const both = { ...shell, DATA_SECRET: `${renewed},${old}` }
     t.match(await latchkey(['secrets', 'reseal', '--json'], both), { code: 0, json: { resealed: 1 } })
     t.match(await latchkey(['secrets', 'reseal', '--json'], both), { code: 0, json: { resealed: 0 } })
     const mfa = (api: Api, totp: string) =>
       mfaToken(api, 'ada').then((token) => api.call('/login/mfa', { json: { mfa_token: token, totp } }))
     t.equal((await mfa(between.api, await app.next())).status, 200)
-    const after = await startServiceWith(t, { ...env, DATA_SECRET: renewed })
+    const after = await startReady(t, { ...env, DATA_SECRET: renewed })
     t.equal((await mfa(after.api, await app.next())).status, 200)
     t.equal((await mfa(before.api, await app.code())).status, 503, 'the old secret alone opens nothing')
     const { DATA_SECRET: _, ...without } = shell
@@ -79,7 +79,7 @@ for (const setting of storeCombinations) {
 for (const setting of storeCombinations) {
   test(`${setting}: users show, rename and claims take effect in the running service at once`, async (t) => {
     const env = await environmentOf(t, setting)
-    const { api } = await startServiceWith(t, { ...env, ACCOUNT_CLAIMS: 'tenant' })
+    const { api } = await startReady(t, { ...env, ACCOUNT_CLAIMS: 'tenant' })
     const shell = operatorEnvironment(env)
     const made = await latchkey(
       ['users', 'create', 'ada', '--id', 'auth0|1', '--claims', '{"tenant":"acme"}'],

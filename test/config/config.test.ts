@@ -58,6 +58,8 @@ test('when only the secrets are set, every other setting has its documented defa
     relyingParty: { id: 'localhost', origins: ['http://localhost:3000'] },
     bootstrapClient: { id: 'todo', secret: 'u5Ty8Rk2-Xn4Vd7Gq0Jw3Lb6Zs9Hc1Fm5P' },
     accountClaims: [],
+    corsOrigins: [],
+    cookieOrigins: undefined,
     passwordMinLength: 15,
     hashConcurrency: Math.max(1, availableParallelism() - 1),
     hashQueue: 64,

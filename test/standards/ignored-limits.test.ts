@@ -4,7 +4,7 @@ import { basicAuthorization, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
-/** Restrictions that a standard defines and this service does not support, by their error. */
+/** Parameters with which standards limit a token, and which this service refuses: a value of each, and the error. */
 const UNSUPPORTED: Record<string, [value: unknown, error: string]> = {
   authorization_details: ['[{"type":"payment","actions":["read"]}]', 'invalid_authorization_details'],
   dpop_jkt: ['NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs', 'invalid_request'],

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { refusal } from '../../http/errors.js'
 import { countHeader } from '../../http/headers.js'
+import { looksLikeRefreshToken } from '../../sessions/refresh-token.js'
 
 /**
  * The bearer token of a request (RFC 6750 §2.1), or undefined. The scheme's name may have any case (RFC 9110 §11.1). One space
@@ -32,4 +33,14 @@ export function presentedToken(
     throw refusal.invalidRequest('the bearer token and the token in the body differ: send one of them')
   }
   return bearer
+}
+
+/**
+ * The refresh token that a request presents. Interceptors in pages send their access token with every request, and it has
+ * often expired. It is ignored where the refresh token is in the body or in the cookie.
+ */
+export function presentedRefreshToken(request: FastifyRequest, elsewhere: string | undefined): string | undefined {
+  const bearer = bearerToken(request)
+  const isOther = bearer !== undefined && !looksLikeRefreshToken(bearer)
+  return elsewhere !== undefined && isOther ? elsewhere : presentedToken(request, elsewhere, refusal.invalidGrant)
 }

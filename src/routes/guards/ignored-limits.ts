@@ -26,7 +26,10 @@ const UNSUPPORTED: Readonly<Record<string, readonly [error: string, description:
   ],
   // OpenID Connect Core §5.5 and §3.1.2.1, RFC 9101
   claims: ['invalid_request', 'claims is not supported: leave it out'],
-  acr_values: ['unmet_authentication_requirements', 'acr_values is not supported: there is one factor, the password'],
+  acr_values: [
+    'unmet_authentication_requirements',
+    'acr_values is not supported: ask for acr at /verify, and step up at /login/step-up',
+  ],
   request: ['request_not_supported', 'request is not supported: send the parameters as they are'],
   request_uri: ['request_uri_not_supported', 'request_uri is not supported: send the parameters as they are'],
 }

@@ -4,6 +4,7 @@ import type { Audit } from '../../audit.js'
 import { RESERVED_SCOPES } from '../../clients/clients.js'
 import { type AudienceParameters, requestedAudience } from '../../grants/requested-audience.js'
 import { refusal } from '../../http/errors.js'
+import type { RefreshCookie } from '../../http/refresh-cookie.js'
 import { parseScope } from '../../scope.js'
 import type { Session } from '../../sessions/session.js'
 import { authenticateClient, presentsClient } from './client.js'
@@ -12,6 +13,7 @@ import type { LiveTokenDependencies } from './live-token.js'
 interface SessionFields extends AudienceParameters {
   scope?: string
   device_name?: string
+  refresh_in?: 'body' | 'cookie'
 }
 
 /**
@@ -21,7 +23,7 @@ interface SessionFields extends AudienceParameters {
 export async function readSessionRequest(
   request: FastifyRequest,
   body: SessionFields,
-  dependencies: LiveTokenDependencies & { audit: Audit },
+  dependencies: LiveTokenDependencies & { audit: Audit; refreshCookie: RefreshCookie },
 ): Promise<Pick<Session, 'clientId' | 'scope' | 'audience' | 'deviceName'>> {
   const { audiences } = dependencies.tokens
   const { scope = '', device_name: deviceName = null } = body
@@ -34,7 +36,11 @@ export async function readSessionRequest(
   }
   if (!audiences.includes(audience)) throw refusal.invalidTarget()
   const clientId = await callingClientId(request, dependencies)
+  if (body.refresh_in === 'cookie' && clientId !== FIRST_PARTY_CLIENT_ID) {
+    throw refusal.invalidRequest('refresh_in=cookie is for sign-ins without a client: leave out one of them')
+  }
   if (reserved.length > 0) requireOwnAdministration(audience, clientId, dependencies.tokens.issuer)
+  dependencies.refreshCookie.choose(request, body.refresh_in)
   return { clientId, scope, audience, deviceName }
 }
 

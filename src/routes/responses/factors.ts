@@ -45,6 +45,7 @@ export async function addedFactorBody(
   dependencies: FactorRouteDependencies,
 ): Promise<AddedFactorBody> {
   const { user, ticket } = changer
+  dependencies.refreshCookie.choose(request, ticket?.refreshIn)
   dependencies.audit(request, { event: 'factor.added', sub: user.id, factor: factor.id, type: factor.type })
   await endOtherSessions(request, changer, dependencies)
   const body = { factor: factorBody(factor), ...(recoveryCodes && { recovery_codes: recoveryCodes }) }

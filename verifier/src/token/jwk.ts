@@ -9,7 +9,10 @@ export type VerificationKey =
       kid: string
       alg: 'HS256'
       secret: string | Buffer
-      /** The key verifies only tokens of this audience, because the service of this audience can sign with it too. */
+      /**
+       * The key verifies only tokens of this audience. The service of this audience has the key too, and could otherwise sign tokens
+       * for other services. Undefined: tokens of every audience.
+       */
       audience?: string
     }
   /** `publicKey` is PEM (SPKI). */
