@@ -1,30 +1,20 @@
-import { execFileSync, spawn } from 'node:child_process'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:net'
 import { test } from 'tap'
+import { exampleCommand, languages } from '../support/example-clients.js'
+import { makeCertificates } from '../support/servers/certificates.js'
 import { locate } from '../support/servers/install.js'
+import { freePort } from '../support/servers/ports.js'
+import { startRedis } from '../support/servers/redis.js'
 import { JWT_SECRET, temporaryFolder } from '../support/service.js'
 import { ISSUER, startVerifierSetup } from '../support/verifier-setup.js'
-
-const EXAMPLES = fileURLToPath(new URL('../../../examples/verify/', import.meta.url))
-
-/** How to build and run each example. */
-const languages: Record<string, { program: string; command(folder: string): string[] }> = {
-  python: { program: 'python3', command: () => ['python3', join(EXAMPLES, 'python/latchkey_verify.py')] },
-  go: {
-    program: 'go',
-    command(folder) {
-      const binary = join(folder, 'verify')
-      execFileSync('go', ['build', '-o', binary, 'main.go'], { cwd: join(EXAMPLES, 'go') })
-      return [binary]
-    },
-  },
-}
 
 /** Runs an example with a token. Returns the exit code (0 valid, 1 refused, 2 unavailable) and the output. */
 function ask([program = '', ...args]: string[], env: NodeJS.ProcessEnv, token: string) {
   return new Promise<{ status: number | null; output: string }>((resolve, reject) => {
-    const child = spawn(program, args, { env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env } })
+    const child = spawn(program, args, {
+      env: { PYTHONDONTWRITEBYTECODE: '1', PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    })
     let output = ''
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
     child.on('error', reject)
@@ -33,8 +23,9 @@ function ask([program = '', ...args]: string[], env: NodeJS.ProcessEnv, token: s
   })
 }
 
-for (const [language, { program, command }] of Object.entries(languages)) {
-  const skip = locate(program, []) ? false : `${program} is not installed`
+for (const language of languages) {
+  const program = language === 'go' ? 'go' : '/usr/bin/python3'
+  const skip = locate(program, ['']) ? false : `${program} is not installed`
 
   test(`${language}: the example accepts a valid token and refuses the others`, { skip }, async (t) => {
     const { redis, admin, service, signIn } = await startVerifierSetup(t)
@@ -43,7 +34,7 @@ for (const [language, { program, command }] of Object.entries(languages)) {
     const { id: client_id, secret: client_secret } = api.client
     const form = { grant_type: 'client_credentials', client_id, client_secret }
     const own = (await api.call('/token', { form })).body.access_token as string
-    const run = command(temporaryFolder(t))
+    const run = exampleCommand(t, language, 'redis')
     const env = { ISSUER, AUDIENCE: ISSUER, JWT_SECRET, REDIS_URL: redis.url }
     const verify = (token: string, more: NodeJS.ProcessEnv = {}) => ask(run, { ...env, ...more }, token)
 
@@ -80,7 +71,57 @@ for (const [language, { program, command }] of Object.entries(languages)) {
     const REDIS_URL = `redis://todo:p%40ss@127.0.0.1:${redis.port}`
     t.equal((await verify(other.access_token, { REDIS_URL })).status, 0, 'with a password')
     t.equal((await verify(other.access_token, { REDIS_URL: REDIS_URL.replace('p%40ss', 'wrong') })).status, 2)
+    for (const [key, value] of [
+      [`lk1:{${client_id}}:n`, ''],
+      [`lk1:{${client_id}}:n`, 'soon'],
+      ['lk1:epoch', '1e9'],
+    ] as const) {
+      await admin.set(key, value)
+      t.equal((await verify(own)).status, 2, `${key} = ${value}`)
+      await admin.set(key, '1')
+    }
     await redis.stop()
     t.equal((await verify(other.access_token)).status, 2, 'without Redis')
+  })
+
+  test(`${language}: the example opens rediss:// with TLS alone, and sends no password before`, { skip }, async (t) => {
+    const { ca, certificate, key } = makeCertificates(temporaryFolder(t))
+    const port = await freePort()
+    const tls = [
+      '--tls-port',
+      String(port),
+      '--tls-cert-file',
+      certificate,
+      '--tls-key-file',
+      key,
+      '--tls-ca-cert-file',
+      ca,
+    ]
+    const redis = await startRedis({ args: [...tls, '--tls-auth-clients', 'no', '--requirepass', 'p@ss'] })
+    t.teardown(() => redis.stop())
+    const { access_token } = await (await startVerifierSetup(t)).signIn()
+    const run = exampleCommand(t, language, 'redis')
+    const env = { ISSUER, AUDIENCE: ISSUER, JWT_SECRET, REDIS_URL: `rediss://:p%40ss@127.0.0.1:${port}` }
+    t.match(
+      await ask(run, { ...env, SSL_CERT_FILE: ca }, access_token),
+      { status: 1, output: /revoked/ },
+      'an empty Redis',
+    )
+    t.equal((await ask(run, env, access_token)).status, 2, 'a certificate that nobody vouches for')
+
+    let heard = ''
+    const listener = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.on('data', (data) => (heard += data.toString('latin1')))
+    })
+    const spy = await new Promise<number>((resolve) => {
+      listener.listen(0, '127.0.0.1', () => resolve((listener.address() as { port: number }).port))
+    })
+    t.teardown(() => listener.close())
+    for (const scheme of ['rediss', 'redis+tls', 'http']) {
+      const { status } = await ask(run, { ...env, REDIS_URL: `${scheme}://:p%40ss@127.0.0.1:${spy}` }, access_token)
+      t.equal(status, 2, scheme)
+    }
+    t.notMatch(heard, /AUTH|p@ss|lk1/)
   })
 }

@@ -24,6 +24,10 @@ const OTHERS = [
     package: 'libfaketime',
     folders: ['/usr/lib/x86_64-linux-gnu/faketime', '/usr/lib/aarch64-linux-gnu/faketime'],
   },
+  // The examples in examples/verify.
+  { program: 'go', package: 'golang-go', folders: [] },
+  { program: 'python3', package: 'python3', folders: ['/usr/bin'] },
+  { program: 'cryptography', package: 'python3-cryptography', folders: ['/usr/lib/python3/dist-packages'] },
   // Its promtool checks the alert rules.
   { program: 'promtool', package: 'prometheus', folders: [] },
   // The gateways of examples/gateways. Apache is installed without its system service.
