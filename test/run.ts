@@ -88,7 +88,9 @@ function hasMoreRounds(file: string): boolean {
   return /\/(size|replica-races)\.js|\b(anyStore|accountStores)\b/.test(readFileSync(sourceOf(file), 'utf8'))
 }
 
-const sourceOf = (file: string) => file.replace(/^dist\/(.*)\.js$/, '$1.ts')
+function sourceOf(file: string): string {
+  return file.replace(/^dist\/(.*)\.js$/, '$1.ts')
+}
 
 /** Prints TAP. On a terminal it prints one line for each file, and all output of a failed file. */
 function print(tap: string, isOk: boolean): void {
