@@ -196,11 +196,11 @@ test('simultaneous revocations share a WAIT, and each gets its answer', async (t
   const admin = new Redis(primary.url)
   t.teardown(() => admin.disconnect())
 
-  const answers = await Promise.all(all.map(({ access_token }) => api.logout(access_token)))
+  const answers = await Promise.all(all.map(({ access_token }) => persist(() => api.logout(access_token))))
 
   t.strictSame(new Set(answers.map(({ status }) => status)), new Set([204]))
   const waits = Number(/cmdstat_wait:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1])
-  t.ok(waits >= 1 && waits <= 40, `${waits} WAIT for 40`)
+  t.ok(waits >= 1 && waits < 40, `${waits} WAIT for 40`)
   for (const { access_token } of all) t.equal(await api.isActive(access_token), false)
 })
 

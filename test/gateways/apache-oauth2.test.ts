@@ -5,7 +5,7 @@ import { headerValues } from '../support/gateways/app.js'
 import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 
 // mod_oauth2 always waits 15 s for an answer.
-gatewayContract({ name: 'Apache, mod_oauth2', start: startApacheOauth2, givesUpWithin: 20 })
+gatewayContract({ name: 'Apache, mod_oauth2', start: startApacheOauth2, givesUpWithin: 20, passesClaims: true })
 
 test('with the cache of mod_oauth2 a revoked token is valid until the cache entry expires', async (t) => {
   const { call, token, service } = await startBehindGateway(t, {

@@ -6,7 +6,7 @@ import { headerValues } from '../support/gateways/app.js'
 import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 import { unixSeconds, withClaims } from '../support/gateways/tokens.js'
 
-gatewayContract({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5 })
+gatewayContract({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5, passesClaims: true })
 
 test('with the cache of mod_auth_openidc a revoked token is valid until it expires', async (t) => {
   const { call, token, service } = await startBehindGateway(t, {
