@@ -133,10 +133,8 @@ function createRequestIds(): (request: IncomingMessage) => string {
   }
 }
 
-/** Calls `answer` when the answers before this one have been sent, and never if one of them closes the connection. */
+/** Calls `answer` when the answers before this one have been sent. */
 function whenFirst(pipelines: Pipelines, request: IncomingMessage, response: ServerResponse, answer: () => void): void {
-  // Node still reads requests that arrive between the end of the last answer and the close (RFC 9112 §9.6).
-  if (request.socket.writableEnded) return
   // The socket is null while an earlier answer has the connection.
   if (response.socket === null) pipelines.takeTurn(request, response, answer)
   else answer()
