@@ -1,6 +1,6 @@
 // The session of the administrator, and calls of the admin API. Tokens are in sessionStorage: they end with the tab.
 
-import { ask } from './dom.js'
+import { askUntilAccepted } from './dom.js'
 
 const KEPT = 'latchkey-console'
 const BASE = new URL('../', document.baseURI)
@@ -107,28 +107,22 @@ function end() {
 }
 
 /** Asks the person to prove again who they are. Returns whether they did. */
-async function stepUp(needsFactor) {
-  let reject
-  for (;;) {
-    const field = needsFactor
-      ? { label: 'Code of your app, or a recovery code', name: 'code', autocomplete: 'one-time-code', required: true }
-      : { label: 'Password', name: 'password', type: 'password', autocomplete: 'current-password', required: true }
-    const values = await ask({
-      title: 'Is it you?',
-      text: needsFactor ? 'This needs your second factor.' : 'Your sign-in is more than an hour old.',
-      fields: [field],
-      action: 'Continue',
-      reject,
-    })
-    if (!values) return false
-    try {
-      keep(await post('login/step-up', needsFactor ? codeOf(values.code) : values, session.access))
-      return true
-    } catch (error) {
-      if (error.code === 'invalid_token') throw error
-      reject = error.message
-    }
+function stepUp(needsFactor) {
+  const question = {
+    title: 'Is it you?',
+    text: needsFactor ? 'This needs your second factor.' : 'Your sign-in is more than an hour old.',
+    fields: [
+      needsFactor
+        ? { label: 'Code of your app, or a recovery code', name: 'code', autocomplete: 'one-time-code', required: true }
+        : { label: 'Password', name: 'password', type: 'password', autocomplete: 'current-password', required: true },
+    ],
+    action: 'Continue',
   }
+  return askUntilAccepted(
+    question,
+    async (values) => keep(await post('login/step-up', needsFactor ? codeOf(values.code) : values, session.access)),
+    ({ code }) => code !== 'invalid_token',
+  )
 }
 
 /** Six digits are the code of an app. Everything else is a recovery code. */

@@ -107,6 +107,26 @@ export function ask({ title, text, fields = [], action, kind, reject }) {
   })
 }
 
+/**
+ * Asks, sends the answer, and asks again with the reason while it is refused. Returns whether it was accepted.
+ *
+ * @param isReason whether the person can do something about this error
+ */
+export async function askUntilAccepted(question, send, isReason) {
+  let reject
+  for (;;) {
+    const values = await ask({ ...question, reject })
+    if (!values) return false
+    try {
+      await send(values)
+      return true
+    } catch (error) {
+      if (!isReason(error)) throw error
+      reject = error.message
+    }
+  }
+}
+
 /** Asks before an act that cannot be undone. The text says what the act will do. */
 export const confirmAct = async (title, text, action) =>
   (await ask({ title, text, action, kind: 'danger' })) !== undefined

@@ -1,5 +1,5 @@
 import { admin } from './api.js'
-import { ago, ask, button, confirmAct, empty, h, heading, plural, say, span, svg, tag } from './dom.js'
+import { ago, askUntilAccepted, button, confirmAct, empty, h, heading, plural, say, span, svg, tag } from './dom.js'
 
 /** Everybody, or one person: `#people`, `#people/ID`. */
 export function people(view, [id]) {
@@ -268,60 +268,43 @@ const actRow = (title, text, action, click, kind) =>
   )
 
 async function resetPassword(path, username, ends, view) {
-  let reject
-  for (;;) {
-    const values = await ask({
-      title: `Reset the password of ${username}?`,
-      text: `${ends} Give the new password to the person in a safe way.`,
-      fields: [
-        {
-          label: 'New password',
-          name: 'password',
-          type: 'text',
-          autocomplete: 'off',
-          spellcheck: 'false',
-          required: true,
-        },
-      ],
-      action: 'Reset the password',
-      kind: 'danger',
-      reject,
-    })
-    if (!values) return
-    try {
-      await admin(`${path}/password`, { method: 'POST', json: values })
-      break
-    } catch (error) {
-      if (error.status !== 400) throw error
-      reject = error.message
-    }
+  const question = {
+    title: `Reset the password of ${username}?`,
+    text: `${ends} Give the new password to the person in a safe way.`,
+    fields: [
+      {
+        label: 'New password',
+        name: 'password',
+        type: 'text',
+        autocomplete: 'off',
+        spellcheck: 'false',
+        required: true,
+      },
+    ],
+    action: 'Reset the password',
+    kind: 'danger',
   }
+  const send = (values) => admin(`${path}/password`, { method: 'POST', json: values })
+  if (!(await askUntilAccepted(question, send, isInvalid))) return
   say('The password is reset.')
   await view.reload()
 }
 
 async function changeRoles(path, { username, roles }, view) {
-  let reject
-  for (;;) {
-    const values = await ask({
-      title: `Roles of ${username}`,
-      text: 'Each session with a removed role ends. An added role counts from the next sign-in.',
-      fields: [{ label: 'Roles, with spaces between', name: 'roles', value: roles.join(' '), spellcheck: 'false' }],
-      action: 'Set the roles',
-      reject,
-    })
-    if (!values) return
-    try {
-      await admin(`${path}/roles`, { method: 'PUT', json: { roles: values.roles.split(/\s+/).filter(Boolean) } })
-      break
-    } catch (error) {
-      if (error.status !== 400) throw error
-      reject = error.message
-    }
+  const question = {
+    title: `Roles of ${username}`,
+    text: 'Each session with a removed role ends. An added role counts from the next sign-in.',
+    fields: [{ label: 'Roles, with spaces between', name: 'roles', value: roles.join(' '), spellcheck: 'false' }],
+    action: 'Set the roles',
   }
+  const send = (values) =>
+    admin(`${path}/roles`, { method: 'PUT', json: { roles: values.roles.split(/\s+/).filter(Boolean) } })
+  if (!(await askUntilAccepted(question, send, isInvalid))) return
   say('The roles are set.')
   await view.reload()
 }
+
+const isInvalid = (error) => error.status === 400
 
 /** When a device signed in, was seen, and will expire: a line over the life of its session. */
 function timeline({ created_at: created, last_seen_at: seen, expires_at: expires }) {

@@ -1,7 +1,4 @@
-import type { AuditEvent } from './audit.js'
-
-/** An event of the audit log, as this instance keeps it for an hour. */
-export type RecordedEvent = AuditEvent & { ip: string; reqId: string }
+import type { AuditEvent, AuditLine } from './audit.js'
 
 /** What happened in one minute. */
 export interface Minute {
@@ -14,11 +11,11 @@ export interface Minute {
 }
 
 export interface Activity {
-  record(event: RecordedEvent): void
+  record(event: AuditLine): void
   /** The last 60 minutes, the oldest first. A minute without events has zeros. */
   minutes(): Minute[]
   /** The kept events of the last hour, the newest first. */
-  events(): { time: number; event: RecordedEvent }[]
+  events(): { time: number; event: AuditLine }[]
 }
 
 const MINUTE = 60_000
@@ -94,13 +91,13 @@ function kindOf(event: AuditEvent['event']): Kind {
 }
 
 interface Ring {
-  entries: { time: number; event: RecordedEvent }[]
+  entries: { time: number; event: AuditLine }[]
   next: number
 }
 
 const ring = (): Ring => ({ entries: [], next: 0 })
 
-function add(to: Ring, time: number, event: RecordedEvent): void {
+function add(to: Ring, time: number, event: AuditLine): void {
   to.entries[to.next] = { time, event }
   to.next = (to.next + 1) % KEPT
 }

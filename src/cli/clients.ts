@@ -3,8 +3,9 @@ import { type ClientPermissions, generateClientSecret, isClientId } from '../cli
 import { duration } from '../config/duration.js'
 import { createClient, deleteClient } from '../lifecycle/clients.js'
 import { isScopeToken } from '../scope.js'
+import { toUnixSeconds } from '../unix-seconds.js'
 import { describeBindingFault, describeProof, parseProofOptions, proofOptions } from './client-proof.js'
-import { CommandError, command, group, seconds, table, time } from './command.js'
+import { CommandError, command, group, table, time } from './command.js'
 import { withServices } from './services.js'
 
 const permissionOptions = {
@@ -145,8 +146,9 @@ const list = command({
           scopes: client.scopes,
           audiences: client.audiences,
           exchange_audiences: client.exchangeAudiences,
-          created_at: seconds(client.createdAt),
-          previous_secret_until: client.previousSecretUntil === undefined ? null : seconds(client.previousSecretUntil),
+          created_at: toUnixSeconds(client.createdAt),
+          previous_secret_until:
+            client.previousSecretUntil === undefined ? null : toUnixSeconds(client.previousSecretUntil),
           has_secret: client.hasSecret,
           jwks: client.jwks === undefined ? null : { keys: JSON.parse(client.jwks) as unknown },
           jwks_uri: client.jwksUri ?? null,
@@ -183,7 +185,7 @@ The old secret is valid until the overlap ends, so that you can update services 
           : `The old secret is valid until ${time(until)}.`
     return {
       text: `The client ${id} has a new secret, which is not shown again. ${old}\n${secret}`,
-      json: { id, secret, previous_secret_until: overlap === 0 || until === 0 ? null : seconds(until) },
+      json: { id, secret, previous_secret_until: overlap === 0 || until === 0 ? null : toUnixSeconds(until) },
     }
   },
 })

@@ -196,5 +196,3 @@ function printable(text = ''): string {
 export function time(milliseconds: number | undefined): string {
   return milliseconds === undefined ? '' : new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')
 }
-
-export const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000)

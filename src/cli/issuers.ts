@@ -1,5 +1,6 @@
 import { type IssuerDescription, parseIssuer } from '../clients/trusted-issuers.js'
-import { CommandError, command, group, seconds, table, time } from './command.js'
+import { toUnixSeconds } from '../unix-seconds.js'
+import { CommandError, command, group, table, time } from './command.js'
 import { readJwks } from './read-jwks.js'
 import { withServices } from './services.js'
 
@@ -59,7 +60,7 @@ const list = command({
           jwks: jwks === undefined ? null : { keys: JSON.parse(jwks) as unknown },
           ca_file: caFile ?? null,
           bearer_file: bearerFile ?? null,
-          created_at: seconds(createdAt),
+          created_at: toUnixSeconds(createdAt),
         })),
       },
     }

@@ -1,4 +1,5 @@
-import { CommandError, command, group, seconds, table, time } from './command.js'
+import { toUnixSeconds } from '../unix-seconds.js'
+import { CommandError, command, group, table, time } from './command.js'
 import { findUser } from './find-user.js'
 import { withServices } from './services.js'
 
@@ -30,9 +31,9 @@ const list = command({
           device_name: session.deviceName,
           ip: session.ip,
           user_agent: session.userAgent,
-          created_at: seconds(session.createdAt),
-          last_seen_at: seconds(session.lastSeenAt),
-          expires_at: seconds(session.expiresAt),
+          created_at: toUnixSeconds(session.createdAt),
+          last_seen_at: toUnixSeconds(session.lastSeenAt),
+          expires_at: toUnixSeconds(session.expiresAt),
         })),
       },
     }

@@ -1,5 +1,6 @@
 import { requireMfa, resetFactors } from '../lifecycle/accounts.js'
-import { CommandError, command, seconds, table, time } from './command.js'
+import { toUnixSeconds } from '../unix-seconds.js'
+import { CommandError, command, table, time } from './command.js'
 import { findUser } from './find-user.js'
 import { withServices } from './services.js'
 
@@ -30,8 +31,8 @@ export const listFactors = command({
           id,
           type,
           name: label,
-          created_at: seconds(createdAt),
-          last_used_at: lastUsedAt === undefined ? null : seconds(lastUsedAt),
+          created_at: toUnixSeconds(createdAt),
+          last_used_at: lastUsedAt === undefined ? null : toUnixSeconds(lastUsedAt),
         })),
         recovery_codes_left: list.recoveryCodes,
         mfa_required: user.mfaRequired,

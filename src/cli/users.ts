@@ -5,13 +5,14 @@ import {
   renameAccount,
   resetPassword as setPassword,
 } from '../lifecycle/accounts.js'
+import { toUnixSeconds } from '../unix-seconds.js'
 import { parseAccountClaims } from '../users/account-claims.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password-rules.js'
 import { brokenRoleRule } from '../users/role.js'
 import { isUserId, USER_ID_RULE } from '../users/user-id.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
 import type { User } from '../users/users.js'
-import { CommandError, command, group, type Output, seconds, table, time } from './command.js'
+import { CommandError, command, group, type Output, table, time } from './command.js'
 import { exportUsers } from './export.js'
 import { findUser, USER } from './find-user.js'
 import { importUsers } from './import.js'
@@ -237,7 +238,7 @@ function describeChange(what: string, user: User): Output {
 }
 
 function toJson({ id, username, roles, disabled, createdAt, claims }: User) {
-  return { id, username, roles, disabled, created_at: seconds(createdAt), claims }
+  return { id, username, roles, disabled, created_at: toUnixSeconds(createdAt), claims }
 }
 
 export const users = group('Manage accounts', {

@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { FactorRow, RecoveryCodeRow, Tables } from '../database/schema.js'
 import { Unavailable } from '../unavailable.js'
+import { toUnixSeconds } from '../unix-seconds.js'
 import { MAX_PASSKEYS } from './factor.js'
 import { totpContext } from './factors.js'
 import { RECOVERY_CODES } from './recovery-codes.js'
@@ -69,16 +70,14 @@ function toExported(row: FactorRow): ExportedFactor {
   const common = {
     id,
     name,
-    created_at: toSeconds(row.created_at),
-    last_used_at: used === null ? null : toSeconds(used),
+    created_at: toUnixSeconds(row.created_at),
+    last_used_at: used === null ? null : toUnixSeconds(used),
   }
   if (row.type === 'totp') return { type: 'totp', ...common, sealed_secret: secret, last_step: counter }
   const { transports, isSynced: synced } = JSON.parse(row.details ?? '{}')
   const credentialId = row.credential_id ?? ''
   return { type: 'passkey', ...common, credential_id: credentialId, public_key: secret, counter, transports, synced }
 }
-
-const toSeconds = (milliseconds: number): number => Math.floor(milliseconds / 1000)
 
 /** The rows of an account that an import brings. */
 export interface ImportedFactors {

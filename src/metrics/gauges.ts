@@ -1,3 +1,4 @@
+import { type Checks, runChecks } from '../checks.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { PasswordHashing } from '../users/password-hashing.js'
 import { readVersion } from '../version.js'
@@ -9,8 +10,7 @@ export interface GaugeSources {
   hashQueue: number
   /** How many log lines were dropped since the start. */
   droppedLogLines: () => number
-  /** The check of each dependency, by its name. It throws when the dependency does not answer. */
-  checks: Readonly<Record<string, () => Promise<void>>>
+  checks: Checks
 }
 
 /** The gauges, which are read at each scrape. */
@@ -22,18 +22,8 @@ export function createGauges({ sessions, hashing, hashQueue, checks }: GaugeSour
     gauge('latchkey_hash_active', 'Passwords being hashed now.', () => [[{}, hashing.load().active]]),
     gauge('latchkey_hash_waiting', 'Passwords waiting in the hashing queue.', () => [[{}, hashing.load().waiting]]),
     gauge('latchkey_hash_queue_limit', 'HASH_QUEUE: how many passwords may wait.', () => [[{}, hashQueue]]),
-    gauge('latchkey_dependency_up', '1 if the dependency answers, otherwise 0.', () =>
-      Promise.all(
-        Object.entries(checks).map(
-          async ([dependency, check]): Promise<[{ dependency: string }, number]> => [
-            { dependency },
-            await check().then(
-              () => 1,
-              () => 0,
-            ),
-          ],
-        ),
-      ),
+    gauge('latchkey_dependency_up', '1 if the dependency answers, otherwise 0.', async () =>
+      Object.entries(await runChecks(checks)).map(([dependency, result]) => [{ dependency }, result === 'ok' ? 1 : 0]),
     ),
     gauge(
       'latchkey_sessions_live',

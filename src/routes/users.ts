@@ -3,6 +3,7 @@ import { SignUp } from '../../schemas/users.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../http/errors.js'
 import type { Throttle } from '../throttle/throttle.js'
+import { toUnixSeconds } from '../unix-seconds.js'
 import { brokenPasswordRule, passwordRuleText } from '../users/password-rules.js'
 import { brokenUsernameRule, usernameRules } from '../users/username.js'
 import type { Users } from '../users/users.js'
@@ -39,6 +40,6 @@ export const signUp: FastifyPluginAsyncTypebox<Dependencies> = async (
     if (user === 'taken' || user === 'id_taken') throw refusal.usernameTaken()
 
     dependencies.audit(request, { event: 'user.created', sub: user.id })
-    return reply.code(201).send({ id: user.id, username: user.username, created_at: Math.floor(user.createdAt / 1000) })
+    return reply.code(201).send({ id: user.id, username: user.username, created_at: toUnixSeconds(user.createdAt) })
   })
 }

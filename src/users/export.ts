@@ -1,5 +1,6 @@
 import type { Database } from '../database/database.js'
 import type { AccountClaims } from '../tokens/account-claim-name.js'
+import { toUnixSeconds } from '../unix-seconds.js'
 import { fromColumn } from './account-claims.js'
 
 /** An account as a line of an import has it. */
@@ -35,7 +36,7 @@ export async function exportAccounts(
     password_hash: row.password_hash,
     roles: JSON.parse(row.roles),
     disabled: row.disabled_at !== null,
-    created_at: Math.floor(row.created_at / 1000),
+    created_at: toUnixSeconds(row.created_at),
     ...(row.claims !== null && { claims: fromColumn(row.claims) }),
     ...(row.mfa_required === 1 && { mfa_required: true as const }),
     ...(row.password_version > 1 && { password_version: row.password_version }),

@@ -1,11 +1,11 @@
-import { type Test, test } from 'tap'
+import { test } from 'tap'
 import { createClient } from '../support/clients.js'
 import { latchkey, operatorEnvironment } from '../support/latchkey.js'
-import { type RedisServer, startRedis } from '../support/servers/redis.js'
 import {
   type Environment,
   environment,
   PASSWORD,
+  redisOf,
   spawnService,
   startReady,
   startServiceWith,
@@ -16,12 +16,6 @@ import { withRedis } from '../support/store-inspection.js'
 
 const RENEWED = 'seven tame otters hum'
 const databases = isAll ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
-
-async function redisOf(t: Test, args: string[] = []): Promise<RedisServer> {
-  const redis = await startRedis({ args })
-  t.teardown(() => redis.stop())
-  return redis
-}
 
 for (const database of databases) {
   test(`${database}: O1 a command with another store than the service is refused, and says which store is registered and what to set`, async (t) => {

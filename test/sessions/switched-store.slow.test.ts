@@ -3,13 +3,13 @@ import t, { type Test, test } from 'tap'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
 import { latchkey, operatorEnvironment } from '../support/latchkey.js'
-import { type RedisServer, startRedis } from '../support/servers/redis.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import {
   type Environment,
   environment,
   PASSWORD,
   type RunningService,
+  redisOf,
   spawnService,
   startReady,
 } from '../support/service.js'
@@ -22,12 +22,6 @@ t.jobs = 4
 
 const RENEWED = 'seven tame otters hum'
 const databases = isAll ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
-
-async function redisOf(t: Test, args: string[] = []): Promise<RedisServer> {
-  const redis = await startRedis({ args })
-  t.teardown(() => redis.stop())
-  return redis
-}
 
 const isReady = async (managementUrl: string) => (await fetch(`${managementUrl}/readyz`)).ok
 

@@ -15,7 +15,7 @@ import { Api } from './api.js'
 import { eventually } from './eventually.js'
 import { freePort } from './servers/ports.js'
 import { createPostgresDatabase } from './servers/postgres.js'
-import { startRedis } from './servers/redis.js'
+import { type RedisServer, startRedis } from './servers/redis.js'
 import { isAll } from './size.js'
 
 /** The stores: SQLite for all, Postgres for all, or accounts in SQLite and sessions in Redis. */
@@ -59,11 +59,16 @@ export async function environment(t: Test | TAP, store: Store, overrides: Enviro
     env.DATABASE_URL = `sqlite:${join(temporaryFolder(t), 'latchkey.db')}`
   }
   if (store === 'redis') {
-    const redis = await startRedis()
-    t.teardown(() => redis.stop())
-    env.REDIS_URL = redis.url
+    env.REDIS_URL = (await redisOf(t)).url
   }
   return { ...env, ...overrides }
+}
+
+/** A Redis that the end of the test stops. */
+export async function redisOf(t: Test | TAP, args: string[] = []): Promise<RedisServer> {
+  const redis = await startRedis({ args })
+  t.teardown(() => redis.stop())
+  return redis
 }
 
 export function temporaryFolder(t: Test | TAP): string {

@@ -1,10 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ListActivity, ListKeys, ReadNow } from '../../../schemas/admin/activity.js'
 import type { Activity } from '../../activity.js'
+import { type Checks, runChecks } from '../../checks.js'
 import type { Config } from '../../config/config.js'
 import type { SessionStore } from '../../sessions/session.js'
 import type { AccessTokens } from '../../tokens/access-tokens.js'
 import type { KeyRing } from '../../tokens/key-ring.js'
+import { toUnixSeconds } from '../../unix-seconds.js'
 import { readVersion } from '../../version.js'
 
 export interface ActivityDependencies {
@@ -14,11 +16,8 @@ export interface ActivityDependencies {
   ring: KeyRing
   /** Where the keys come from. */
   config: Pick<Config, 'jwtKeysFile' | 'jwtSecretMode'>
-  /** A check for each store, by name. A check throws when its store does not answer. */
-  checks: Readonly<Record<string, () => Promise<void>>>
+  checks: Checks
 }
-
-const seconds = (milliseconds: number): number => Math.floor(milliseconds / 1000)
 
 /** `GET /admin/now`, `GET /admin/activity`, `GET /admin/keys`: what an operator looks at. They change nothing. */
 export const activityRoutes: FastifyPluginAsyncTypebox<ActivityDependencies> = async (app, dependencies) => {
@@ -31,25 +30,17 @@ export const activityRoutes: FastifyPluginAsyncTypebox<ActivityDependencies> = a
     const [liveSessions, feedAge, results] = await Promise.all([
       sessions.count().catch(() => null),
       sessions.feedAge().catch(() => undefined),
-      Promise.all(
-        Object.entries(checks).map(async ([name, check]): Promise<[string, string]> => {
-          const fault = await check().then(
-            () => undefined,
-            (error: Error) => error.message,
-          )
-          return [name, fault ?? 'ok']
-        }),
-      ),
+      runChecks(checks),
     ])
     return {
       version: readVersion(),
       node: process.versions.node,
-      started_at: seconds(startedAt),
-      checks: Object.fromEntries(results),
+      started_at: toUnixSeconds(startedAt),
+      checks: results,
       live_sessions: liveSessions,
       feed_age_ms: feedAge ?? null,
       minutes: activity.minutes().map((minute) => ({
-        time: seconds(minute.time),
+        time: toUnixSeconds(minute.time),
         sign_ins: minute.signIns,
         refreshes: minute.refreshes,
         refusals: minute.refusals,
@@ -82,7 +73,7 @@ export const activityRoutes: FastifyPluginAsyncTypebox<ActivityDependencies> = a
         signs: signing.has(kid),
         is_shared: alg === 'HS256',
         audience: ('audience' in verification ? verification.audience : undefined) ?? null,
-        known_since: seconds(knownSince.get(kid) as number),
+        known_since: toUnixSeconds(knownSince.get(kid) as number),
       })),
     }
   })

@@ -4,6 +4,7 @@ import { type ClientPermissions, generateClientSecret } from '../../clients/clie
 import { duration } from '../../config/duration.js'
 import { refusal } from '../../http/errors.js'
 import { deleteClient } from '../../lifecycle/clients.js'
+import { toUnixSeconds } from '../../unix-seconds.js'
 import { callingAdministrator } from '../guards/caller.js'
 import { parseProof, refuseBinding } from './client-proof.js'
 import { clientBody } from './clients.js'
@@ -70,7 +71,7 @@ export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async 
     const until = await clients.rotateSecret({ id, secret }, overlap)
     if (until === undefined) throw refusal.noSuch('client')
     audit(request, { event: 'client.secret_rotated', client: id, by })
-    return { id, secret, previous_secret_until: overlap === 0 || until === 0 ? null : Math.floor(until / 1000) }
+    return { id, secret, previous_secret_until: overlap === 0 || until === 0 ? null : toUnixSeconds(until) }
   })
 
   app.delete('/admin/clients/:id', { schema: DeleteClient }, async (request, reply) => {

@@ -3,6 +3,7 @@ import { CreateClient, ListClients } from '../../../schemas/admin/clients.js'
 import { generateClientSecret, isClientId, type ListedClient } from '../../clients/clients.js'
 import { refusal } from '../../http/errors.js'
 import { createClient } from '../../lifecycle/clients.js'
+import { toUnixSeconds } from '../../unix-seconds.js'
 import { callingAdministrator } from '../guards/caller.js'
 import { jwksBody, parseProof, refuseBinding } from './client-proof.js'
 import type { AdminDependencies } from './dependencies.js'
@@ -58,8 +59,8 @@ export function clientBody(client: ListedClient) {
     scopes: [...client.scopes],
     audiences: [...client.audiences],
     exchange_audiences: [...client.exchangeAudiences],
-    created_at: Math.floor(client.createdAt / 1000),
-    previous_secret_until: previousSecretUntil === undefined ? null : Math.floor(previousSecretUntil / 1000),
+    created_at: toUnixSeconds(client.createdAt),
+    previous_secret_until: previousSecretUntil === undefined ? null : toUnixSeconds(previousSecretUntil),
     has_secret: client.hasSecret,
     jwks: jwksBody(client.jwks),
     jwks_uri: client.jwksUri ?? null,

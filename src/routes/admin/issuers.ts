@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { CreateIssuer, DeleteIssuer, ListIssuers, ReadIssuer } from '../../../schemas/admin/issuers.js'
 import { type ListedIssuer, parseIssuer } from '../../clients/trusted-issuers.js'
 import { refusal } from '../../http/errors.js'
+import { toUnixSeconds } from '../../unix-seconds.js'
 import { callingAdministrator } from '../guards/caller.js'
 import { jwksBody, requireValue } from './client-proof.js'
 import type { AdminDependencies } from './dependencies.js'
@@ -53,6 +54,6 @@ function issuerBody({ name, issuer, jwksUri, jwks, caFile, bearerFile, createdAt
     jwks: jwksBody(jwks),
     ca_file: caFile ?? null,
     bearer_file: bearerFile ?? null,
-    created_at: Math.floor(createdAt / 1000),
+    created_at: toUnixSeconds(createdAt),
   }
 }

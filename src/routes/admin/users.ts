@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { CreateUser, CURSOR_RULE, ListUsers } from '../../../schemas/admin/users.js'
 import { refusal } from '../../http/errors.js'
+import { toUnixSeconds } from '../../unix-seconds.js'
 import { readImportedAccount } from '../../users/import.js'
 import { brokenPasswordRule, passwordRuleText } from '../../users/password-rules.js'
 import { brokenRoleRule } from '../../users/role.js'
@@ -89,5 +90,5 @@ function readCursor(cursor: string): string {
 }
 
 export function userBody({ id, username, roles, disabled, createdAt, claims }: User) {
-  return { id, username, roles, disabled, created_at: Math.floor(createdAt / 1000), claims: { ...claims } }
+  return { id, username, roles, disabled, created_at: toUnixSeconds(createdAt), claims: { ...claims } }
 }

@@ -4,6 +4,7 @@ import type { AddedFactor, Factor } from '../../factors/factor.js'
 import type { passkeyMethod, SecondFactorDependencies } from '../../grants/second-factor.js'
 import { beginSession, type SignInDependencies } from '../../grants/sign-in.js'
 import { refusal } from '../../http/errors.js'
+import { toUnixSeconds } from '../../unix-seconds.js'
 import type { FactorChanger } from '../guards/caller.js'
 import type { FactorChangerDependencies } from '../guards/factor-changer.js'
 
@@ -15,12 +16,10 @@ export function factorBody({ id, type, name, createdAt, lastUsedAt }: Factor) {
     id,
     type,
     name,
-    created_at: seconds(createdAt),
-    last_used_at: lastUsedAt === undefined ? null : seconds(lastUsedAt),
+    created_at: toUnixSeconds(createdAt),
+    last_used_at: lastUsedAt === undefined ? null : toUnixSeconds(lastUsedAt),
   }
 }
-
-const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)
 
 /** A thief may have one of the other sessions: each of them must sign in again, with the factors as they are now. */
 export async function endOtherSessions(

@@ -1,4 +1,5 @@
 import type { Session } from '../../sessions/session.js'
+import { toUnixSeconds } from '../../unix-seconds.js'
 
 /** A session in the form for its owner and for administrators. */
 export function sessionBody(session: Session) {
@@ -7,10 +8,8 @@ export function sessionBody(session: Session) {
     device_name: session.deviceName,
     ip: session.ip,
     user_agent: session.userAgent,
-    created_at: seconds(session.createdAt),
-    last_seen_at: seconds(session.lastSeenAt),
-    expires_at: seconds(session.expiresAt),
+    created_at: toUnixSeconds(session.createdAt),
+    last_seen_at: toUnixSeconds(session.lastSeenAt),
+    expires_at: toUnixSeconds(session.expiresAt),
   }
 }
-
-const seconds = (milliseconds: number) => Math.floor(milliseconds / 1000)
