@@ -62,7 +62,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     : undefined
   const { trustProxy, issuer, bootstrapClient, passwordMinLength, hashQueue } = config
   const tls = config.tls && openTls(config.tls, logger)
-  const app = createServer({ logger, trustProxy, tls: tls?.pair, countUnrouted: metrics.countUnrouted })
+  const app = createServer({ logger, trustProxy, tls: tls?.pair, issuer, countUnrouted: metrics.countUnrouted })
   app.addHook('onClose', async () => tls?.close())
   // Registered before the hooks that refuse: a refused request has a trace too.
   tracing?.watchRequests(app)
