@@ -19,7 +19,7 @@ test('docs/console.png shows the hour of npm run example, and one person on a ph
 }, async (t) => {
   const { console: url, operator } = await runExample(t, temporaryFolder(t))
   const options = { deviceScaleFactor: SCALE, reducedMotion: 'reduce' } as const
-  const laptop = await openDevice(t, url, { ...options, viewport: { width: 1120, height: 660 } })
+  const laptop = await openDevice(t, url, { ...options, viewport: { width: 1200, height: 708 } })
   const phone = await openDevice(t, url, { ...PHONE, ...options, viewport: { width: 390, height: 740 } })
   for (const page of [laptop, phone]) await signIn(page, operator)
   await laptop.getByRole('link', { name: 'Now' }).click()

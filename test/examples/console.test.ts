@@ -408,7 +408,7 @@ test('P6: a person whose only factor is a passkey signs in, and proves it again 
   await question.getByRole('alert').waitFor()
   await question.getByRole('button', { name: 'Use your passkey' }).click()
   await page.getByText('ada is disabled.').waitFor()
-  t.equal((await api.login('ada', PASSWORD)).status, 400)
+  t.equal((await api.login('ada', PASSWORD)).status, 401)
 })
 
 test('a device that the console ends disappears from the Todo page within a second', async (t) => {

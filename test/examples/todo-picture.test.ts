@@ -17,7 +17,7 @@ test('docs/todo.png shows two devices of one person', {
 }, async (t) => {
   const { url } = await startTodo(t, 'sqlite', { ACCESS_TTL: '1m' })
   const laptop = await openDevice(t, 'about:blank', {
-    viewport: { width: 1060, height: 625 },
+    viewport: { width: 1060, height: 600 },
     deviceScaleFactor: SCALE,
     reducedMotion: 'reduce',
     userAgent: 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome/150.0.0.0 Safari/537.36',
