@@ -2,7 +2,7 @@ import { browser } from './browser.js'
 
 /** CSS pixels. */
 export const PICTURE_SIZE = { width: 1040, height: 500 }
-export const SCALE = 1.35
+export const SCALE = 1.3
 
 /** One picture of a laptop, and of a phone before it. Takes and returns PNG files. */
 export async function compose(laptop: Buffer, phone: Buffer): Promise<Buffer> {
