@@ -31,7 +31,7 @@ test('every YAML file parses, as it is and with its lines for preflights', async
   for (const file of recipes) {
     const text = readExample(file)
     const before = membersOf(parse(text))
-    t.ok(before.length > 8, file)
+    t.ok(before.length > 4, file)
     if (uncomment(text) === text) continue
     const after = membersOf(parse(uncomment(text)))
     t.ok(after.length > before.length, `${file}: the lines for preflights say something`)
@@ -54,7 +54,9 @@ test('a file that names an identity header names all of them, in each list', asy
   // A gateway overwrites only what its list has. So a forgotten header could be forged.
   const counts = Object.fromEntries(
     files.map((file) => {
-      const text = uncomment(readExample(file)).toLowerCase()
+      const text = uncomment(readExample(file))
+        .replace(/(^|\s)(#|--) .*$/gm, '')
+        .toLowerCase()
       return [file, new Set(IDENTITY.map((name) => text.split(new RegExp(`(?<![\\w-])${name}(?![\\w-])`)).length - 1))]
     }),
   )

@@ -26,9 +26,9 @@ const IDLE_LIMIT = 600
 const SERVICE_IDLE_LIMIT = 72_000
 const PREFLIGHT = { origin: 'https://app.example.com', 'access-control-request-method': 'POST' }
 
-/** The lines of an example that its reader may turn on: a `#` and no space. */
+/** The lines of an example that its reader may turn on: a `#` and no space. `#END` ends a file of APISIX. */
 export function uncomment(text: string): string {
-  return text.replace(/^(\s*)#(?=\S)/gm, '$1')
+  return text.replace(/^(\s*)#(?=\S)(?!END$)/gm, '$1')
 }
 
 /** WebSockets, long headers, idle connections and preflights, with the gateway's own program. */
