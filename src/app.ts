@@ -14,7 +14,7 @@ import { collectAddresses } from './http/other-methods.js'
 import { registerRedis } from './http/redis.js'
 import { createMetrics } from './metrics/metrics.js'
 import { admin } from './routes/admin/admin.js'
-import { console } from './routes/console.js'
+import { browserPages } from './routes/browser-pages.js'
 import { decorateCallers } from './routes/guards/caller.js'
 import { health } from './routes/health.js'
 import { introspect } from './routes/introspect.js'
@@ -62,7 +62,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     : undefined
   const { trustProxy, issuer, bootstrapClient, passwordMinLength, hashQueue } = config
   const tls = config.tls && openTls(config.tls, logger)
-  const app = createServer({ logger, trustProxy, tls: tls?.pair, countUnrouted: metrics.countUnrouted })
+  const app = createServer({ logger, trustProxy, tls: tls?.pair, issuer, countUnrouted: metrics.countUnrouted })
   app.addHook('onClose', async () => tls?.close())
   // Registered before the hooks that refuse: a refused request has a trace too.
   tracing?.watchRequests(app)
@@ -128,10 +128,10 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(token, { ...issuing, clients })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     const { factors } = secondFactors
-    const administration = { users, factors, issuers, production, passwordMinLength }
+    const administration = { users, factors, issuers, production, passwordMinLength, mfa }
     const watched = { activity, ring, checks, config }
     await api.register(admin, { ...administration, ...watched, clients, sessions, tokens, audit })
-    if (config.console) await api.register(console)
+    await api.register(browserPages, { config })
     refuseOtherMethods()
   })
 

@@ -23,7 +23,7 @@ const { values, positionals } = parseArgs({
     /** How many files run at the same time. */
     jobs: { type: 'string' },
     /** The timeout of a file in seconds. */
-    timeout: { type: 'string', default: '300' },
+    timeout: { type: 'string', default: '600' },
     // The default. Older commands name this option.
     'disable-coverage': { type: 'boolean' },
   },

@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { ambiguityOf } from './ambiguous-requests.js'
 import { createErrorHandler } from './error-handler.js'
 import { refusal, sendRefusal } from './errors.js'
+import { createIssuerPath } from './issuer-path.js'
 import { KNOWN_METHODS } from './other-methods.js'
 import { createPipelines, type Pipelines } from './pipelines.js'
 import { schemaCompilers } from './schema-compilers.js'
@@ -34,12 +35,16 @@ export interface ServerOptions {
   trustProxy: readonly string[] | undefined
   /** HTTPS instead of HTTP. Both are PEM. */
   tls?: { cert: string; key: string } | undefined
+  /** If the issuer has a path, the routes answer below it too. */
+  issuer?: string
   /** Is called with the status of each answer that no route gives. */
   countUnrouted?: (status: number) => void
 }
 
 /** A Fastify instance with limits, error bodies and checks of ambiguous requests, and without routes. */
-export function createServer({ logger, trustProxy, tls, countUnrouted = () => {} }: ServerOptions): FastifyInstance {
+export function createServer(options: ServerOptions): FastifyInstance {
+  const { logger, trustProxy, tls, issuer, countUnrouted = () => {} } = options
+  const issuerPath = issuer === undefined ? undefined : createIssuerPath(issuer)
   const handleError = createErrorHandler(logger)
   const pipelines = createPipelines()
   const protocol = tls ? 'https' : 'http'
@@ -61,6 +66,7 @@ export function createServer({ logger, trustProxy, tls, countUnrouted = () => {}
     forceCloseConnections: 'idle',
     trustProxy: trustProxy ? [...trustProxy] : false,
     genReqId: createRequestIds(),
+    ...(issuerPath && { rewriteUrl: issuerPath.remove }),
     schemaController: { compilersFactory: schemaCompilers },
     ajv: {
       customOptions: {
@@ -82,6 +88,7 @@ export function createServer({ logger, trustProxy, tls, countUnrouted = () => {}
       ),
     clientErrorHandler: (error, socket) => refuseUnreadable(error, socket, pipelines, countUnrouted),
   })
+  issuerPath?.watchRoutes(app)
   app.server.on('checkExpectation', (request, response) =>
     whenFirst(pipelines, request, response, () => refuseExpectation(response)),
   )

@@ -1,8 +1,9 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ASSERTION_ALGORITHMS } from '@latchkey/verifier/assertion'
 import type { FastifyReply } from 'fastify'
-import { Jwks, Metadata } from '../../schemas/metadata.js'
+import { Jwks, Metadata, OpenIdMetadata } from '../../schemas/metadata.js'
 import { TOKEN_EXCHANGE } from '../../schemas/token.js'
+import { algorithms } from '../tokens/key-file.js'
 import type { KeyRing, SigningKey } from '../tokens/key-ring.js'
 
 interface Dependencies {
@@ -40,12 +41,25 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
   const send = (reply: FastifyReply, document: Buffer) =>
     reply.header('cache-control', CACHE_CONTROL).type('application/json; charset=utf-8').send(document)
 
-  // All answers share one buffer, so a caller that never reads its answer costs no copy.
-  const document = Buffer.from(JSON.stringify(answer))
-  for (const name of ['oauth-authorization-server', 'openid-configuration']) {
-    app.get(`/.well-known/${name}`, { schema: Metadata }, async (_request, reply) => send(reply, document))
-    for (const url of addressesForPath(base, `/.well-known/${name}`)) {
-      app.get(url, { schema: { ...Metadata, hide: true } }, async (_request, reply) => send(reply, document))
+  // OpenID Connect Discovery §3 requires these members, and Spring refuses a document without the first. No ID token exists:
+  // libraries read the algorithms as those of the service's access tokens.
+  const openid = {
+    ...answer,
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: algorithms.filter((alg) => alg !== 'HS256'),
+  }
+
+  const path = pathOf(base)
+  for (const [name, schema, content] of [
+    ['oauth-authorization-server', Metadata, answer],
+    ['openid-configuration', OpenIdMetadata, openid],
+  ] as const) {
+    // All answers share one buffer, so a caller that never reads its answer costs no copy.
+    const document = Buffer.from(JSON.stringify(content))
+    const url = `/.well-known/${name}`
+    app.get(url, { schema }, async (_request, reply) => send(reply, document))
+    if (path !== '') {
+      app.get(url + path, { schema: { ...schema, hide: true } }, async (_request, reply) => send(reply, document))
     }
   }
 
@@ -61,12 +75,12 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
 }
 
 /**
- * The addresses where clients look for the metadata of an issuer with a path. The path follows the well-known part (RFC 8414
- * §3.1) or precedes it (OpenID Connect Discovery §4). A gateway that removes the path leads to the plain address.
+ * The path of an issuer, as the router writes it. Clients look for the metadata behind the well-known part and this path (RFC 8414
+ * §3.1). OpenID Connect Discovery §4 puts the path in front: `issuer-path.ts` removes it there.
  */
-function addressesForPath(base: string, wellKnown: string): string[] {
+function pathOf(base: string): string {
   // The router compares decoded addresses. A colon begins a parameter there, and two colons mean one.
   const path = decodeURI(new URL(base).pathname).replace(/\/$/, '').replaceAll(':', '::')
   // An asterisk matches any path in the router, and cannot be escaped.
-  return path === '' || path.includes('*') ? [] : [wellKnown + path, path + wellKnown]
+  return path.includes('*') ? '' : path
 }

@@ -4,7 +4,21 @@ import { headerValues } from '../support/gateways/app.js'
 import { startNginx } from '../support/gateways/nginx.js'
 import { GATEWAY_CLIENT, gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 
-gatewayContract({ name: 'nginx', start: startNginx, givesUpWithin: 5 })
+gatewayContract({ name: 'nginx', start: startNginx, givesUpWithin: 5, unknown: /^503$/ })
+
+test('F31: while the service cannot tell, or is down, nginx answers 503 and when to try again; a 500 of the application stays', async (t) => {
+  const { call, token, service, app, stopRedis } = await startBehindGateway(t, { start: startNginx })
+  const bearer = await token()
+  t.equal((await call('/notes', { bearer, headers: { 'x-answer': 500 } })).status, 500)
+  t.equal(app.arrivals.length, 1)
+  await stopRedis()
+  t.match(await call('/notes', { bearer }), { status: 503, headers: { 'retry-after': '1' } }, 'no store')
+  await service.end('SIGKILL')
+  for (const path of ['/notes', '/admin/x']) {
+    t.match(await call(path, { bearer }), { status: 503, headers: { 'retry-after': '1' } }, 'no service')
+  }
+  t.equal(app.arrivals.length, 1, 'the application hears nothing more')
+})
 
 test('auth_request at /introspect would admit everyone, because it reads only the status', async (t) => {
   const basic = Buffer.from(Object.values(GATEWAY_CLIENT).join(':')).toString('base64')

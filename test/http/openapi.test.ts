@@ -85,8 +85,8 @@ test('the document has every address of the routes in the source, and no other',
   const folder = new URL('src/routes/', root)
   const named = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
-    // The management port serves health and metrics, for the cluster. The console is a page with its files.
-    .filter((file) => !['health.ts', 'metrics.ts', 'console.ts'].includes(file))
+    // The management port serves health and metrics, for the cluster. Browsers open the console and the links at `/`.
+    .filter((file) => !['health.ts', 'metrics.ts', 'console.ts', 'home.ts'].includes(file))
     .flatMap((file) => [...readFileSync(new URL(file, folder), 'utf8').matchAll(/['`](\/[\w.:${}*/-]+)['`]/g)])
     .map(([, address = '']) => address.replace(/:(\w+)/g, '{$1}').replace('*', '{*}'))
   t.ok(named.length >= 17)

@@ -149,6 +149,19 @@ for (const store of stores) {
     t.match(service.audited('factor.refused')[0], { reason: 'wrong_code', type: 'totp' })
   })
 
+  test(`${store}: M12 wrong factors of a service that received a token make its step-up wait, and not the sign-in`, async (t) => {
+    const { api } = await shared()
+    const { tokens } = await newPerson(api, 'ada12')
+    const { app } = await enrolTotp(api, tokens.access_token)
+    const stepUp = (totp: string) => api.call('/login/step-up', { bearer: tokens.access_token, json: { totp } })
+    for (let i = 0; i < 5; i += 1) t.equal((await stepUp(`00000${i}`)).status, 401)
+    t.equal((await stepUp('000005')).status, 429)
+
+    const signedIn = await loginMfa(api, await mfaToken(api, 'ada12'), { totp: await app.next() })
+    t.equal(signedIn.status, 200, signedIn.text)
+    t.equal((await stepUp(await app.next())).status, 429, 'a sign-in does not forgive the guesses at the step-up')
+  })
+
   test(`${store}: M7 factors change only within 5 minutes of a sign-in, with a factor if there was one`, async (t) => {
     const { api } = await shared()
     const { tokens } = await newPerson(api, 'ada4')

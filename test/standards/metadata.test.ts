@@ -31,6 +31,11 @@ test('metadata follows RFC 8414 under both names, and its addresses exist', asyn
       token_endpoint_auth_signing_alg_values_supported: algorithms,
       introspection_endpoint_auth_signing_alg_values_supported: algorithms,
       revocation_endpoint_auth_signing_alg_values_supported: algorithms,
+      // Without these members OpenID libraries refuse the document. RFC 8414 does not know them.
+      ...(name === 'openid-configuration' && {
+        subject_types_supported: ['public'],
+        id_token_signing_alg_values_supported: ['ES256', 'RS256', 'EdDSA'],
+      }),
     })
     for (const endpoint of ['token', 'introspection', 'revocation']) {
       const path = new URL(answer.body[`${endpoint}_endpoint`]).pathname
@@ -53,8 +58,8 @@ test('the metadata of an issuer with a path is where RFC 8414 and OpenID Connect
     ['https://auth.example.com/a:b/c%20d', '/a:b/c%20d'],
   ] as const) {
     const { api } = await startService(t, 'sqlite', { ISSUER: issuer })
-    const { text } = await api.call('/.well-known/oauth-authorization-server')
     for (const name of ['oauth-authorization-server', 'openid-configuration']) {
+      const { text } = await api.call(`/.well-known/${name}`)
       for (const address of [`/.well-known/${name}${path}`, `${path}/.well-known/${name}`]) {
         const answer = await api.call(address)
         t.match(answer, { status: 200, text }, address)
@@ -72,7 +77,8 @@ test('the metadata of an issuer with a path is where RFC 8414 and OpenID Connect
     }
   }
   const { api } = await startService(t, 'sqlite', { ISSUER: 'https://auth.example.com/a*b' })
-  t.equal((await api.call('/.well-known/oauth-authorization-server/axb')).status, 404, 'an asterisk is not a pattern')
+  for (const path of ['/.well-known/oauth-authorization-server/axb', '/axb/.well-known/oauth-authorization-server'])
+    t.equal((await api.call(path)).status, 404, 'an asterisk is not a pattern')
 
   // A client of the library looks here.
   const issuer = new URL('http://latchkey.test/tenant')

@@ -16,6 +16,22 @@ export async function eventually(condition: () => boolean | Promise<boolean>, wi
   return performance.now() - began
 }
 
+/**
+ * Polls until the token is refused. Returns how many requests were accepted although they began more than a second after this
+ * call. On a slow machine an answer takes longer, but none of these requests may be accepted.
+ */
+export async function countAcceptedLate(isRefused: () => Promise<boolean>): Promise<number> {
+  const ended = performance.now()
+  let late = 0
+  await eventually(async () => {
+    const began = performance.now()
+    if (await isRefused()) return true
+    if (began - ended > 1000) late += 1
+    return false
+  })
+  return late
+}
+
 /** Waits until the clock shows another second. Times of issue and of revocation are whole seconds. */
 export async function untilNextSecond(): Promise<void> {
   const second = () => Math.floor(Date.now() / 1000)

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { type Clock, systemClock } from '@latchkey/verifier/clock'
@@ -30,6 +30,13 @@ export interface FeedServer {
   trim(): void
   /** Answers requests for the feed instead of the server. Undefined: the server answers again. */
   intercept(listener?: (request: IncomingMessage, response: ServerResponse) => void): void
+  /**
+   * From now on the server closes each connection when a second request arrives on it, by FIN and by RST in turn. So it looks to
+   * a client that sends at the moment when the server closes an idle connection.
+   */
+  closeReused(): void
+  /** Connections that were closed by `closeReused`. */
+  readonly closed: number
   /** Sends other metadata. */
   metadata: Record<string, unknown>
 }
@@ -40,7 +47,9 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
   let epoch = Math.floor(Date.now() / 1000) - epochAge
   let entries: Entry[] = []
   let trimmed = 0
-  let [polls, introspections] = [0, 0]
+  let [polls, introspections, closed] = [0, 0, 0]
+  let isClosingReused = false
+  const used = new WeakSet<Socket>()
   let interceptor: ((request: IncomingMessage, response: ServerResponse) => void) | undefined
   const held = new Set<() => void>()
   const authorization = `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')}`
@@ -95,6 +104,12 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
   }
 
   const server = createServer((request, response) => {
+    const { socket } = request
+    if (isClosingReused && used.has(socket)) {
+      closed += 1
+      return void (closed % 2 === 0 ? socket.destroy() : socket.resetAndDestroy())
+    }
+    used.add(socket)
     const path = (request.url ?? '').split('?')[0]
     if (path === '/.well-known/oauth-authorization-server') return void response.end(JSON.stringify(self.metadata))
     if (path === '/.well-known/jwks.json') return void response.end('{"keys":[]}')
@@ -162,6 +177,12 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
     },
     intercept(listener) {
       interceptor = listener
+    },
+    closeReused() {
+      isClosingReused = true
+    },
+    get closed() {
+      return closed
     },
     metadata: {
       issuer: url,

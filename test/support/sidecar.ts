@@ -29,6 +29,7 @@ export async function startSidecar(t: Test, settings: Record<string, string>): P
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   t.teardown(async () => {
+    if (!t.passing()) t.comment(output)
     if (child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
     child.kill('SIGKILL')

@@ -22,6 +22,11 @@ export interface GetOptions {
   ca: string
 }
 
+/** A service that restarts closes all idle connections, and there may be several of them. So one more attempt is not enough. */
+const ATTEMPTS = 3
+/** Codes of a connection that was closed before the response began. */
+const CLOSED = ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']
+
 /** @throws TypeError if this is not an HTTP URL. The message does not contain the URL, which may hold a password */
 export function requireHttpUrl(url: unknown, name: string): asserts url is string {
   if (typeof url !== 'string' || !URL.canParse(url) || !['http:', 'https:'].includes(new URL(url).protocol)) {
@@ -30,8 +35,8 @@ export function requireHttpUrl(url: unknown, name: string): asserts url is strin
 }
 
 /**
- * Sends an HTTP request with a timeout and a limit for the size of the response. It follows no redirect, because credentials and
- * trust in keys belong to the configured URL. If the response is older than the timeout when it is read, the request is sent
+ * Sends an HTTP request with a timeout and a limit for the size of the response. The request must change nothing at the server,
+ * because it may be sent again. It follows no redirect, because credentials and trust in keys belong to the configured URL. If the response is older than the timeout when it is read, the request is sent
  * a second time.
  *
  * @throws Error if the request fails, or if the response is late or too long
@@ -52,7 +57,7 @@ export async function fetchJsonOnce(
   // Not AbortSignal.any: in Node 20 it keeps memory for each request as long as the caller's signal lives.
   request.signal?.addEventListener('abort', abortToo)
   try {
-    const response = await fetch(url, { ...request, redirect: 'error', signal: abort.signal })
+    const response = await sendAgainIfClosed(() => fetch(url, { ...request, redirect: 'error', signal: abort.signal }))
     const { status, headers } = response
     const body = Buffer.concat(await readChunks(response, size)).toString('utf8')
     return { status, headers, body: parseJson(body) }
@@ -78,13 +83,29 @@ async function getTrustingOnce(
   { ca, headers }: GetOptions,
   { timeout, size }: FetchLimits,
 ): Promise<JsonResponse> {
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    httpsRequest(url, { ca, headers, signal: AbortSignal.timeout(timeout) }, resolve)
-      .on('error', reject)
-      .end()
-  })
+  const signal = AbortSignal.timeout(timeout)
+  const send = () =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      httpsRequest(url, { ca, headers, signal }, resolve).on('error', reject).end()
+    })
+  const response = await sendAgainIfClosed(send)
   const body = Buffer.concat(await readChunks({ body: response }, size)).toString('utf8')
   return { status: response.statusCode ?? 0, headers: new Headers(), body: parseJson(body) }
+}
+
+/**
+ * Sends a request, and sends it again if the server closed the connection before its response. A server may close an idle
+ * connection while the next request is on its way. Node repeats no such request, because Node does not know that it changes
+ * nothing at the server.
+ */
+async function sendAgainIfClosed<Response>(send: () => Promise<Response>): Promise<Response> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await send()
+    } catch (error) {
+      if (attempt === ATTEMPTS || !CLOSED.includes(failureCode(error) ?? '')) throw error
+    }
+  }
 }
 
 async function readChunks(response: { body: AsyncIterable<Uint8Array> | null }, size: number): Promise<Uint8Array[]> {
@@ -104,6 +125,12 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** The code of Node for a failed request. `fetch` puts it into `cause`. */
+function failureCode(error: unknown): string | undefined {
+  const { code, cause } = error as { code?: string; cause?: { code?: string } }
+  return cause?.code ?? code
 }
 
 /** The reason of a failed fetch. Node's `fetch` puts it into `cause`. */

@@ -75,6 +75,9 @@ func (service *service) ask(method, path string, form url.Values, limit time.Dur
 	if err != nil {
 		return nil, err
 	}
+	// All that we ask may be asked twice. The empty key is not sent. It lets Go ask again if the service has closed an idle
+	// connection meanwhile.
+	request.Header["Idempotency-Key"] = nil
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("Cache-Control", "no-cache, no-store")
 	if form != nil {

@@ -20,7 +20,7 @@ export interface TestApp {
   arrivals: ReceivedRequest[]
 }
 
-/** The application that a gateway protects. It accepts every request. */
+/** The application that a gateway protects. It accepts every request, and answers with the status in `X-Answer`, or 200. */
 export async function startApp(t: Test): Promise<TestApp> {
   const arrivals: ReceivedRequest[] = []
   const server = createServer({ maxHeaderSize: 64 * 1024 }, async (request, response) => {
@@ -34,7 +34,7 @@ export async function startApp(t: Test): Promise<TestApp> {
       index % 2 === 0 ? [[name, all[index + 1] ?? '']] : [],
     )
     arrivals.push({ method: request.method ?? '', url: request.url ?? '', headers, length, sha256: body.digest('hex') })
-    response.end()
+    response.writeHead(Number(request.headers['x-answer'] ?? 200)).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => {

@@ -54,6 +54,8 @@ export async function startProgram(
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   const exited = once(child, 'exit')
   t.teardown(async () => {
+    // A gateway hides the failure of Latchkey behind its own status. Its log has the cause.
+    if (!t.passing()) t.comment(output)
     // First its own shutdown, because Apache otherwise leaves semaphores behind. Then everything that remains.
     child.kill('SIGTERM')
     await Promise.race([exited, new Promise((resolve) => setTimeout(resolve, 3000).unref())])
