@@ -109,7 +109,7 @@ test('both packages are published with provenance, the verifier first, and a rep
   const run = (tag: string, published: string) =>
     execFileSync(
       'bash',
-      ['-euc', `npm() { if [ "$1" = view ]; then [ "$2" = "${published}" ]; else echo "$@"; fi; }\n${script}`],
+      ['-euc', `npm() { case $1 in view) [ "$2" = "${published}" ] ;; *) echo "$@" ;; esac; }\n${script}`],
       { env: { PATH: process.env.PATH, GITHUB_REF_NAME: tag }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
     )
   const call = (tag: string, archive: string) =>
