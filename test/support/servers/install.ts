@@ -30,6 +30,7 @@ const OTHERS = [
   { program: 'go', package: 'golang-go', folders: [] },
   { program: 'python3', package: 'python3', folders: ['/usr/bin'] },
   { program: 'cryptography', package: 'python3-cryptography', folders: ['/usr/lib/python3/dist-packages'] },
+  { program: 'pgbouncer', package: 'pgbouncer', folders: ['/usr/sbin'] },
   // The recipes of docs/other-languages.md.
   { program: 'jwt/api_jwt.py', package: 'python3-jwt', folders: ['/usr/lib/python3/dist-packages'] },
   {
