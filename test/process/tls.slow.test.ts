@@ -94,10 +94,14 @@ test('O11: half of a chain and a read that hangs leave the certificate as it is,
 function signUpAt(url: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     const options = { method: 'POST', agent: new Agent({ rejectUnauthorized: false }), timeout: 20_000 }
-    const outgoing = request(`${url}/users`, { ...options, headers: { 'content-type': 'application/json' } }, (answer) => {
-      answer.resume()
-      resolve(answer.statusCode)
-    })
+    const outgoing = request(
+      `${url}/users`,
+      { ...options, headers: { 'content-type': 'application/json' } },
+      (answer) => {
+        answer.resume()
+        resolve(answer.statusCode)
+      },
+    )
     outgoing.on('timeout', () => outgoing.destroy(new Error('no answer'))).on('error', reject)
     outgoing.end(JSON.stringify({ username: 'ada', password: PASSWORD }))
   })
