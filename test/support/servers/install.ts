@@ -17,6 +17,8 @@ const STORES = [{ program: 'redis-server', package: 'redis-server', folders: [] 
 /** The additional programs for `npm run test:all`. */
 const OTHERS = [
   { program: 'chromium', package: 'chromium', folders: [] },
+  // It reads the scripts of the workflows.
+  { program: 'shellcheck', package: 'shellcheck', folders: [] },
   // The commands of docs/accounts.md.
   { program: 'jq', package: 'jq', folders: [] },
   {
