@@ -56,7 +56,7 @@ export const Introspect = {
     'For clients with the scope `introspect`, which authenticate with HTTP Basic or with credentials in the body. When a ' +
     'private key signs tokens, a client may also send its own token with this scope and `aud` = `ISSUER`.',
   tags: ['services'],
-  security: [{ basic: [] }, {}],
+  security: [{}, { clientToken: [] }, { basic: [] }],
   body: Fields(
     {
       token: Token,
