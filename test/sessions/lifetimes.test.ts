@@ -5,7 +5,7 @@ import { claimsOf } from '../support/decode.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 // The wire has whole seconds, and each store has its own clock. So the tests wait for real seconds, side by side.
-t.jobs = 9
+t.jobs = 5
 
 for (const store of stores) {
   test(`${store}: R9: an unused session ends on its second, and its access token with it`, {
