@@ -6,6 +6,7 @@ import { feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import type { BenchRedis } from './follow.js'
 import { openSessions, seedFeed } from './follow-sessions.js'
+import type { FollowerStart } from './follow-start.js'
 
 const REVOCATIONS = Number(process.env.BENCH_WINDOW ?? 1_000_000)
 
@@ -30,7 +31,8 @@ export async function measureWindow(redis: BenchRedis): Promise<void> {
     const script = fileURLToPath(new URL('./follow-start.js', import.meta.url))
     const env = { REDIS_URL: redis.url }
     const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', script], { env })
-    line(stdout.trim())
+    const { seconds, heap, resident, pause }: FollowerStart = JSON.parse(stdout)
+    line(`ready after ${seconds} s, heap +${heap} MB, resident +${resident} MB, longest pause ${pause} ms`)
   }
   await sessions.close()
   admin.disconnect()

@@ -6,6 +6,8 @@ import type { Growth } from './growth.js'
 import type { Storm } from './login-storm.js'
 import type { Summary } from './measure.js'
 import type { RequestFigure, Requests } from './requests.js'
+import type { Revocations, Window } from './revocations.js'
+import type { SidecarCost } from './sidecar.js'
 import type { SignIns } from './sign-in.js'
 
 export interface Results {
@@ -15,6 +17,8 @@ export interface Results {
   local: LocalVerification
   footprint: Footprint
   growth: Growth
+  sidecar: SidecarCost
+  revocations: readonly Revocations[]
   seconds: number
 }
 
@@ -31,7 +35,7 @@ export function describeRequest({ name, against, ours, theirs, ratio }: RequestF
 
 /** docs/performance.md. */
 export function performancePage(results: Results): string {
-  const { requests, signIns, storm, local, footprint, growth, seconds } = results
+  const { requests, signIns, storm, local, footprint, growth, sidecar, revocations, seconds } = results
   const cost = (name: string) => figureOf(results, name, 'bare route').ours.median
   const [first, ...more] = growth.sessions
   const last = more.at(-1) ?? first
@@ -92,7 +96,27 @@ accepted, and ${thousands(storm.busy)} got 503 with \`Retry-After\`.
 | \`lookup\`, 50 in flight | ${spread(local.lookup, 2)} |
 
 \`follow\` made ${local.lookUps} look-ups for ${thousands(local.verifications)} verifications.
-[Verifying tokens](verify-tokens.md#what-follow-costs) says how fast a revocation arrives.
+[Verifying tokens](verify-tokens.md#what-follow-costs) says how fast a revocation arrives over Redis.
+
+The sidecar answers \`/verify\` from memory in ${spread(sidecar.sidecar)} µs of CPU, and the bare Fastify route takes ${spread(sidecar.bare)} µs. One core
+answers ${thousands(sidecar.throughput.median)} requests a second.
+
+## Revocations over HTTP
+
+1,000 people a minute sign out, and ten followers poll \`GET /revocations\`. This is the time from the 204 until a follower has the
+revocation. 0 ms means that the follower had it before the caller got the 204:
+
+| store | p50 | p99 | highest |
+| --- | --- | --- | --- |
+${rows(revocations.flatMap(({ store, latency }) => (latency ? [[storeName(store), ...[latency.p50, latency.p99, latency.max].map((ms) => `${fixed(ms)} ms`)]] : [])))}
+
+Many followers of one instance, each of which polls four times a second. Beside them, 200 introspections a second are measured:
+
+| store | followers | cores of the instance | with 1,000 sign-outs a minute | introspection’s p99 without followers | with followers | memory |
+| --- | --- | --- | --- | --- | --- | --- |
+${rows(revocations.flatMap(({ store, load }) => (load ? [[storeName(store), thousands(load.followers), fixed(load.cores, 2), fixed(load.coresWithRevocations, 2), `${fixed(load.introspectionP99.idle, 2)} ms`, `${fixed(load.introspectionP99.busy, 2)} ms`, `${fixed(load.memory, 0)} MB`]] : [])))}
+
+${revocations.flatMap(({ store, window }) => (window ? [describeWindow(store, window)] : [])).join('\n\n')}
 
 ## Start, memory and size of a session
 
@@ -167,6 +191,15 @@ ${rows(targets(results, Number(growing)))}
 `
 }
 
+const storeName = (store: string) => ({ sqlite: 'SQLite', redis: 'Redis', postgres: 'Postgres' })[store] ?? store
+
+function describeWindow(store: string, window: Window): string {
+  const { entries, serviceStart, follower, serviceCpuSeconds, serviceMemory } = window
+  return `With ${thousands(entries)} revocations in ${storeName(store)}, an instance is ready ${fixed(serviceStart, 2)} s after its start. A new follower reads all of them
+in ${fixed(follower.seconds)} s, and needs ${follower.heap} MB of heap for them. Its longest pause is ${follower.pause} ms. The instance uses ${fixed(serviceCpuSeconds)} s of CPU for
+this follower, and at most ${serviceMemory.highest} MB, ${serviceMemory.highest - serviceMemory.before} MB more than before.`
+}
+
 function figureOf({ requests }: Results, name: string, against: string): RequestFigure {
   const figure = requests.figures.find((one) => one.name === name && one.against === against)
   if (!figure) throw new Error(`there is no figure for ${name} against ${against}`)
@@ -185,6 +218,9 @@ function targets(results: Results, growing: number): string[][] {
   const atMost = (what: string, unit: string, limit: number, value: number, digits = 2) =>
     row(what, `≤ ${limit}${unit}`, value, value / limit - 1, digits)
   const atLeast = (what: string, limit: number, value: number) => row(what, `≥ ${limit}`, value, 1 - value / limit, 2)
+  const ofStore = (name: string) => results.revocations.find(({ store }) => store === name)
+  const p99Of = (name: string) => ofStore(name)?.latency?.p99 ?? Number.NaN
+  const coresOf = Math.max(...results.revocations.map(({ load }) => load?.cores ?? Number.NaN))
   const bytesOf = (each: number) => footprint.redis.find((one) => one.each === each)?.bytes ?? Number.NaN
   return [
     atMost('introspection of a live token / the bare route', '', 1.1, ratio('introspect, live, form')),
@@ -197,6 +233,11 @@ function targets(results: Results, growing: number): string[][] {
     atMost('introspection’s p99 in a storm of sign-ins / without the storm', '', 3, storm.ratio.median),
     atMost('`follow` / fast-jwt alone', '', 1.2, local.ratio.median),
     atMost('`follow`, a repeated token', ' µs', 1, local.repeated.median),
+    atMost('a sign-out reaches 10 followers over HTTP, p99, SQLite', ' ms', 50, p99Of('sqlite'), 1),
+    atMost('a sign-out reaches 10 followers over HTTP, p99, Redis', ' ms', 50, p99Of('redis'), 1),
+    atMost('a sign-out reaches 10 followers over HTTP, p99, Postgres', ' ms', 150, p99Of('postgres'), 1),
+    atMost('1,000 followers of one instance', ' cores', 0.33, coresOf),
+    atLeast('the sidecar, requests a second on one core', 15_000, results.sidecar.throughput.median),
     atMost('Redis, a session, 10 for each user', ' bytes', 400, bytesOf(10), 0),
     atMost('Redis, a session, 1 for each user', ' bytes', 600, bytesOf(1), 0),
     atMost('start, embedded', ' ms', 1000, footprint.start.median, 0),

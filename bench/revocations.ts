@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { pino } from 'pino'
 import { addDevelopmentSecrets } from '../src/config/development-secrets.js'
 import { readConfig } from '../src/config/read.js'
@@ -13,6 +14,7 @@ import { Api } from '../test/support/api.js'
 import { Feed, seedRevocations } from '../test/support/feed.js'
 import { freePort } from '../test/support/servers/ports.js'
 import { startPostgres } from '../test/support/servers/postgres.js'
+import type { FollowerStart } from './follow-start.js'
 import { killOnExit } from './kill-on-exit.js'
 import { seedSessions } from './seed.js'
 import { type Server, startServer } from './server.js'
@@ -29,44 +31,102 @@ const A_MINUTE = 1000
 
 const STORES = (process.env.BENCH_STORES ?? 'sqlite redis postgres').split(' ')
 
+/** Milliseconds from the 204 of a sign-out until a follower has it. */
+export interface Latency {
+  followers: number
+  arrivals: number
+  p50: number
+  p99: number
+  max: number
+}
+
+export interface FollowerLoad {
+  followers: number
+  pollsPerSecond: number
+  failed: number
+  /** Cores that the instance uses. */
+  cores: number
+  coresWithRevocations: number
+  /** Milliseconds. */
+  introspectionP99: { idle: number; busy: number }
+  /** Megabytes. */
+  memory: number
+}
+
+/** A feed with many entries. */
+export interface Window {
+  entries: number
+  /** Seconds from the start of an instance on this store until it is ready. */
+  serviceStart: number
+  follower: FollowerStart
+  serviceCpuSeconds: number
+  /** Megabytes. */
+  serviceMemory: { before: number; highest: number }
+}
+
+/** What `GET /revocations` does on one store. A part that was not measured is undefined. */
+export interface Revocations {
+  store: string
+  latency: Latency | undefined
+  load: FollowerLoad | undefined
+  window: Window | undefined
+}
+
+export type Part = 'latency' | 'load' | 'window'
+
 interface Bench {
   env: Record<string, string>
   folder: string
   service: Server
 }
 
-/** Measures `GET /revocations` on each store, and prints one object for each measurement. */
-export async function measureRevocations({ env: base, folder }: Setting, part = ''): Promise<void> {
-  const print = (figures: object) => process.stdout.write(`${JSON.stringify(figures)}\n`)
-  for (const store of STORES) {
-    const postgres = store === 'postgres' ? await startPostgres() : undefined
-    const { REDIS_URL, ...rest } = base
-    const [PORT, MANAGEMENT_PORT] = [String(await freePort()), String(await freePort())]
-    const env = {
-      ...rest,
-      ...(store === 'redis' && { REDIS_URL }),
-      DATABASE_URL: postgres?.url ?? `sqlite:${join(folder, `${store}.db`)}`,
-      PORT,
-      MANAGEMENT_PORT,
-    }
-    const ready = `http://127.0.0.1:${MANAGEMENT_PORT}/readyz`
-    const service = await startServer('../src/server.js', env, `http://127.0.0.1:${PORT}`, ready)
-    const bench: Bench = { env, folder, service }
-    try {
-      if (part !== 'window') {
-        print({ store, ...(await measureLatency(bench)) })
-        print({ store, ...(await measureLoad(bench)) })
-      }
-      if (part !== 'followers') print({ store, ...(await measureWindow(bench)) })
-    } finally {
-      await service.stop()
-      postgres?.stop()
-    }
+/** Measures `GET /revocations` on each store, and prints each measurement. */
+export async function measureRevocations(
+  setting: Setting,
+  parts: (store: string) => readonly Part[],
+): Promise<Revocations[]> {
+  const results: Revocations[] = []
+  for (const store of STORES) results.push(await measureStore(setting, store, parts(store)))
+  return results
+}
+
+async function measureStore(
+  { env: base, folder }: Setting,
+  store: string,
+  parts: readonly Part[],
+): Promise<Revocations> {
+  const postgres = store === 'postgres' ? await startPostgres() : undefined
+  const { REDIS_URL, ...rest } = base
+  const [PORT, MANAGEMENT_PORT] = [String(await freePort()), String(await freePort())]
+  const env = {
+    ...rest,
+    ...(store === 'redis' && { REDIS_URL }),
+    DATABASE_URL: postgres?.url ?? `sqlite:${join(folder, `${store}.db`)}`,
+    PORT,
+    MANAGEMENT_PORT,
+  }
+  const ready = `http://127.0.0.1:${MANAGEMENT_PORT}/readyz`
+  const start = () => startServer('../src/server.js', env, `http://127.0.0.1:${PORT}`, ready)
+  const bench: Bench = { env, folder, service: await start() }
+  const measure = async <Result>(part: Part, run: () => Promise<Result>): Promise<Result | undefined> => {
+    if (!parts.includes(part)) return undefined
+    const figures = await run()
+    process.stdout.write(`${JSON.stringify({ store, ...figures })}\n`)
+    return figures
+  }
+  try {
+    const latency = await measure('latency', () => measureLatency(bench))
+    const load = await measure('load', () => measureLoad(bench))
+    const window = await measure('window', () => measureWindow(bench, start))
+    return { store, latency, load, window }
+  } finally {
+    await bench.service.stop()
+    postgres?.stop()
   }
 }
 
 /** The time from the 204 of a sign-out until ten followers have it. */
-async function measureLatency(bench: Bench) {
+async function measureLatency(bench: Bench): Promise<Latency> {
   const { url } = bench.service
   const api = new Api(url, CLIENT)
   const count = Math.round((A_MINUTE / 60) * SECONDS)
@@ -100,11 +160,11 @@ async function measureLatency(bench: Bench) {
 }
 
 /** CPU of an instance with many followers, and the 99th percentile of 200 introspections a second beside them. */
-async function measureLoad(bench: Bench) {
+async function measureLoad(bench: Bench): Promise<FollowerLoad> {
   const { service } = bench
   const [{ token } = { token: '' }] = await tokensOf(bench, 1)
   const probe = startChild('./probe.js', { URL_TO_ASK: `${service.url}/introspect`, BASIC_CREDENTIALS, TOKEN: token })
-  await probe.ask('2')
+  await probe.ask('4')
   const idle = await probe.ask(String(SECONDS))
   const load = startChild('./follower-load.js', {
     PORT: new URL(service.url).port,
@@ -141,25 +201,30 @@ async function measureLoad(bench: Bench) {
   }
 }
 
-/** A follower that reads a long feed from its start. */
-async function measureWindow({ env, service }: Bench) {
-  await seedRevocations(env, WINDOW)
-  const feed = new Feed(new Api(service.url, CLIENT))
-  const before = { memory: service.memory(), cpu: service.cpu() }
-  let memory = 0
+/** An instance that starts on a long feed, and a follower that reads this feed from its start. */
+async function measureWindow(bench: Bench, start: () => Promise<Server>): Promise<Window> {
+  await seedRevocations(bench.env, WINDOW)
+  await bench.service.stop()
   const began = performance.now()
-  let pages = 0
-  for (let more = true; more; pages += 1) {
-    more = (await feed.read()).more
-    if (pages % 50 === 0) memory = Math.max(memory, service.memory())
-  }
-  const seconds = (performance.now() - began) / 1000
+  bench.service = await start()
+  const serviceStart = (performance.now() - began) / 1000
+  const { service } = bench
+  const before = { memory: service.memory(), cpu: service.cpu() }
+  let highest = 0
+  const sampling = setInterval(() => {
+    highest = Math.max(highest, service.memory())
+  }, 50)
+  const script = fileURLToPath(new URL('./follow-start.js', import.meta.url))
+  const { stdout } = await promisify(execFile)('taskset', ['-c', '1', process.execPath, '--expose-gc', script], {
+    env: { PATH: process.env.PATH, ENDPOINT: `${service.url}/revocations` },
+  })
+  clearInterval(sampling)
   return {
-    entries: feed.sids.length,
-    pages,
-    seconds: Number(seconds.toFixed(1)),
+    entries: WINDOW,
+    serviceStart: Number(serviceStart.toFixed(2)),
+    follower: JSON.parse(stdout),
     serviceCpuSeconds: Number(((service.cpu() - before.cpu) / 1000).toFixed(1)),
-    serviceMemory: { before: Math.round(before.memory), highest: Math.round(memory) },
+    serviceMemory: { before: Math.round(before.memory), highest: Math.round(highest) },
   }
 }
 

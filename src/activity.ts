@@ -1,4 +1,4 @@
-import type { AuditEvent, AuditLine } from './audit.js'
+import type { AuditLine } from './audit.js'
 
 /** What happened in one minute. */
 export interface Minute {
@@ -20,18 +20,25 @@ export interface Activity {
 
 const MINUTE = 60_000
 const MINUTES = 60
-/** Events of one kind. Four kinds with 400 bytes each are 0.8 MB when all rings are full. */
+/** Events of one kind. Six kinds with 400 bytes each are 1.2 MB when all rings are full. */
 const KEPT = 500
 const COUNTS = ['signIns', 'refreshes', 'refusals', 'revocations'] as const
 
 /**
  * The last hour of this instance, in rings with a fixed size. Each kind of event has a ring of its own. So a flood of wrong
- * passwords or refreshes drops no line that says what an administrator did.
+ * passwords, sign-outs or new accounts drops no line that says what an administrator did.
  *
  * @param now Unix milliseconds
  */
 export function createActivity(now: () => number = Date.now): Activity {
-  const rings: Record<Kind, Ring> = { sign_in: ring(), refresh: ring(), refused: ring(), change: ring() }
+  const rings: Record<Kind, Ring> = {
+    sign_in: ring(),
+    refresh: ring(),
+    refused: ring(),
+    ended: ring(),
+    change: ring(),
+    administration: ring(),
+  }
   const counts = new Uint32Array(MINUTES * COUNTS.length)
   let newest = Math.floor(now() / MINUTE)
 
@@ -49,7 +56,7 @@ export function createActivity(now: () => number = Date.now): Activity {
     record(event) {
       const time = now()
       const place = advance(Math.floor(time / MINUTE))
-      const kind = kindOf(event.event)
+      const kind = kindOf(event)
       add(rings[kind], time, event)
       if (event.event === 'login.accepted') count(place, 0, 1)
       else if (kind === 'refresh') count(place, 1, 1)
@@ -82,12 +89,15 @@ export function createActivity(now: () => number = Date.now): Activity {
   }
 }
 
-type Kind = 'sign_in' | 'refresh' | 'refused' | 'change'
+type Kind = 'sign_in' | 'refresh' | 'refused' | 'ended' | 'change' | 'administration'
 
-function kindOf(event: AuditEvent['event']): Kind {
+function kindOf({ event, ...members }: AuditLine): Kind {
   if (event === 'refresh.rotated' || event === 'refresh.replayed') return 'refresh'
   if (event.endsWith('refused') || event === 'refresh.reused') return 'refused'
-  return event.startsWith('login.') || event === 'factor.used' || event.startsWith('token.') ? 'sign_in' : 'change'
+  if (event.startsWith('login.') || event === 'factor.used' || event.startsWith('token.')) return 'sign_in'
+  // Anybody can ask a mailer for many recovery tokens, so they are not acts of an administrator.
+  if ('by' in members && members.by !== undefined && event !== 'recovery.requested') return 'administration'
+  return event === 'session.ended' ? 'ended' : 'change'
 }
 
 interface Ring {

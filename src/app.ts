@@ -128,7 +128,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
     await api.register(token, { ...issuing, clients })
     await api.register(revoke, { clients, sessions, tokens, refreshTokens, audit })
     const { factors } = secondFactors
-    const administration = { users, factors, issuers, production, passwordMinLength }
+    const administration = { users, factors, issuers, production, passwordMinLength, mfa }
     const watched = { activity, ring, checks, config }
     await api.register(admin, { ...administration, ...watched, clients, sessions, tokens, audit })
     await api.register(browserPages, { config })

@@ -18,7 +18,10 @@ export interface TlsPair {
 export interface Tls {
   /** The pair of the start. */
   readonly pair: TlsPair
-  /** Gives a renewed certificate to these servers. Connections that are open go on. */
+  /**
+   * Gives a renewed certificate to these servers, from now on. Connections that are open go on. Call it once. A certificate that
+   * was renewed since the start is then in use within two seconds.
+   */
   follow(servers: readonly unknown[]): void
   close(): void
 }
@@ -40,9 +43,9 @@ export function openTls(files: TlsFiles, logger: Logger): Tls {
   const pair = readTlsPair(files)
   let settled = textOf(pair)
   let previous = settled
-  let servers: TlsServer[] = []
+  let timer: NodeJS.Timeout | undefined
 
-  const timer = setInterval(async () => {
+  async function readAgain(servers: TlsServer[]): Promise<void> {
     const [cert, key] = await Promise.all([readText(files.certFile), readText(files.keyFile)])
     const found = textOf({ cert, key })
     const isComplete = found === previous
@@ -57,12 +60,13 @@ export function openTls(files: TlsFiles, logger: Logger): Tls {
       const { message: reason } = error as Error
       logger.error({ reason }, 'the TLS files have a fault: the previous certificate stays in use')
     }
-  }, POLL_INTERVAL).unref()
+  }
 
   return {
     pair,
-    follow(all) {
-      servers = all as TlsServer[]
+    // Not earlier: the start may wait for its stores, and a certificate that is renewed meanwhile would reach no server.
+    follow(servers) {
+      timer = setInterval(() => readAgain(servers as TlsServer[]), POLL_INTERVAL).unref()
     },
     close: () => clearInterval(timer),
   }

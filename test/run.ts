@@ -32,9 +32,10 @@ const { values, positionals } = parseArgs({
 const MEMORY = '/dev/shm'
 const isAll = values.all || values.rest
 const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
-// The tests of a file wait for timers and servers, so four files keep two cores busy. Among all files are fault tests, whose
-// time limits need a core.
+// The tests of a file wait for timers and servers, so four files keep two cores busy. The time limits of a fault test need a
+// core: one such file runs beside two others.
 const jobs = Number(values.jobs ?? (isAll ? 2 : 4))
+const hasTimeLimits = values.jobs === undefined && isAll ? isFaultTest : () => false
 
 installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
 if (hasRoom(MEMORY)) process.env.TMPDIR = MEMORY
@@ -47,7 +48,8 @@ try {
   if (values.coverage) {
     await runCoverage()
   } else {
-    await runSuite(files, { jobs, timeout: Number(values.timeout), env, summary, signal: interrupted.signal, print })
+    const timeout = Number(values.timeout)
+    await runSuite(files, { jobs, hasTimeLimits, timeout, env, summary, signal: interrupted.signal, print })
   }
 } finally {
   postgres.stop()
@@ -63,15 +65,15 @@ function hasRoom(folder: string): boolean {
 }
 
 /**
- * Reads the folder of the sources, because an old build may hold tests that were deleted. The last folders come first: the
- * tests of the verifier wait the longest, and those of the command line the shortest.
+ * Reads the folder of the sources, because an old build may hold tests that were deleted. The first files of the alphabet and
+ * the last ones alternate: the tests of the command line need the CPU, and those of the verifier wait.
  */
 function testFiles(): string[] {
-  return readdirSync('test', { recursive: true, encoding: 'utf8' })
+  const sorted = readdirSync('test', { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))
     .map((file) => `dist/test/${file.replace(/\.ts$/, '.js')}`)
     .sort()
-    .reverse()
+  return sorted.map((_, i) => sorted.at(i % 2 ? (i - 1) / 2 : -1 - i / 2) as string)
 }
 
 function isWanted(file: string): boolean {
@@ -81,6 +83,10 @@ function isWanted(file: string): boolean {
 /** The slow files are `*.slow.test.ts` and the folders that need minutes, a browser, a gateway or Prometheus. */
 function isSlow(file: string): boolean {
   return /^dist\/test\/(deploy|examples|faults|gateways)\/|\.slow\.test\.js$/.test(file)
+}
+
+function isFaultTest(file: string): boolean {
+  return file.startsWith('dist/test/faults/')
 }
 
 /** Whether the file runs more rounds in `npm run test:all` than in `npm test`. */

@@ -56,8 +56,8 @@ export const ReadNow = {
 export const ListActivity = {
   summary: 'List audit events of the last hour of this instance',
   description:
-    'The newest first. Memory holds at most 500 events of each kind: sign-ins, refreshes, refusals and changes. The audit log ' +
-    'on standard output has all.',
+    'The newest first. Memory holds at most 500 events of each kind: sign-ins, refreshes, refusals, ends of sessions, changes, ' +
+    'and acts of administrators. The audit log on standard output has all.',
   ...adminRoute,
   querystring: StrictFields({
     event: Type.Optional(

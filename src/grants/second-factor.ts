@@ -4,7 +4,7 @@ import type { Audit } from '../audit.js'
 import type { Factors } from '../factors/factor.js'
 import type { PasskeyCeremonies } from '../factors/passkey-ceremonies.js'
 import { refusal } from '../http/errors.js'
-import type { CodeThrottle } from '../throttle/codes.js'
+import type { CodeThrottle, CodeUse } from '../throttle/codes.js'
 import type { SignInTicket, Tickets } from '../tickets/tickets.js'
 import type { User } from '../users/users.js'
 
@@ -67,12 +67,14 @@ export async function askForFactor(
 /**
  * The person proves one second factor of the account, exactly once.
  *
+ * @param at what the proof is for
  * @returns the methods of the proof (RFC 8176)
  * @throws 400 for none or several factors, 401 for a wrong one, 429 after too many wrong ones
  */
 export async function proveFactor(
   request: FastifyRequest,
   sub: string,
+  at: CodeUse,
   presented: PresentedFactor,
   { factors, passkeyCeremonies, throttle, audit }: SecondFactorDependencies,
 ): Promise<string[]> {
@@ -84,7 +86,7 @@ export async function proveFactor(
   if (type === undefined || given.length > 1) {
     throw refusal.invalidRequest('send one of totp, recovery_code and passkey')
   }
-  const attempt = await throttle.beginCode(sub)
+  const attempt = await throttle.beginCode(sub, at)
   if ('wait' in attempt) {
     audit(request, { event: 'factor.refused', reason: 'throttled', sub, type })
     throw refusal.tooManyCodes(attempt.wait)

@@ -140,10 +140,12 @@ function createRequestIds(): (request: IncomingMessage) => string {
   }
 }
 
-/** Calls `answer` when the answers before this one have been sent. */
+/** Calls `answer` when the answers before this one have been sent, and never if one of them closes the connection. */
 function whenFirst(pipelines: Pipelines, request: IncomingMessage, response: ServerResponse, answer: () => void): void {
+  // Node reads on until the last answer is sent (RFC 9112 §9.6).
+  if (request.socket.writableEnded) pipelines.stopReading(request.socket)
   // The socket is null while an earlier answer has the connection.
-  if (response.socket === null) pipelines.takeTurn(request, response, answer)
+  else if (response.socket === null) pipelines.takeTurn(request, response, answer)
   else answer()
 }
 

@@ -25,7 +25,9 @@ export interface RefreshCookie {
 /** The prefix makes browsers refuse the cookie from a subdomain, without TLS, or with another path (RFC 6265bis §4.1.3.2). */
 const NAME = '__Host-latchkey-refresh'
 const ATTRIBUTES = 'HttpOnly; Secure; SameSite=Strict; Path=/'
-const COOKIE = new RegExp(`(?:^|;)\\s*${NAME}=([^;\\s]*)`, 'g')
+// Only spaces may stand before the name. Browsers accept a name that begins with U+00A0 from every subdomain, because that name
+// does not begin with the prefix. `\s` would skip the character, and the cookie would pass for this one.
+const COOKIE = new RegExp(`(?:^|;) *${NAME}=([^; ]*)`, 'g')
 
 /**
  * Call this before the routes.

@@ -28,7 +28,7 @@ export const loginMfa: FastifyPluginAsyncTypebox<Dependencies> = async (app, dep
     }
 
     refreshCookie.choose(request, ticket.refreshIn)
-    const amr = ['pwd', ...(await proveFactor(request, user.id, presented, dependencies))]
+    const amr = ['pwd', ...(await proveFactor(request, user.id, 'sign-in', presented, dependencies))]
     if (!(await tickets.use(ticket))) {
       audit(request, { event: 'login.refused', reason: 'mfa_token', sub: user.id })
       throw refusal.invalidMfaToken()

@@ -8,13 +8,20 @@ export interface StartedCode {
   beganWait: boolean
 }
 
+/** After the password, or with an access token. */
+export type CodeUse = 'sign-in' | 'step-up'
+
 /**
- * Limits how often callers may try the second factor of an account, over all addresses: the callers know the password, and a
- * code has six digits.
+ * Limits how often callers may try the second factor of an account, over all addresses: a code has six digits.
  */
 export interface CodeThrottle {
-  /** Begins an attempt, or returns the seconds to wait. Call {@link finishCode} once, in `finally`. */
-  beginCode(sub: string): Promise<StartedCode | { wait: number }>
+  /**
+   * Begins an attempt, or returns the seconds to wait. Call {@link finishCode} once, in `finally`.
+   *
+   * @param at attempts at one of them do not make the other wait. Every service that receives a person's token may send wrong
+   *   codes to step up, and must not keep the person from signing in
+   */
+  beginCode(sub: string, at: CodeUse): Promise<StartedCode | { wait: number }>
   finishCode(code: StartedCode, result: 'success' | 'failure' | 'not_compared'): Promise<void>
 }
 
@@ -37,8 +44,8 @@ export function createCodeThrottle(
   const waits = counter('d', 1, longestWait)
 
   return {
-    async beginCode(sub) {
-      const key = createHash('sha256').update(`code\0${sub}`).digest('base64url').slice(0, 22)
+    async beginCode(sub, at) {
+      const key = createHash('sha256').update(`code\0${at}\0${sub}`).digest('base64url').slice(0, 22)
       const left = await readSecondsLeft(waits, key)
       if (left > 0) return { wait: left }
       const { consumedPoints } = await attempts.penalty(key)

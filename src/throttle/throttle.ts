@@ -170,7 +170,7 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   })
 
   return {
-    beginCode: (sub) => withUnavailable(() => codes.beginCode(sub)),
+    beginCode: (sub, at) => withUnavailable(() => codes.beginCode(sub, at)),
     finishCode: (code, result) => withUnavailable(() => codes.finishCode(code, result)),
 
     async begin(attempt) {

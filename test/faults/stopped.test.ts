@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { RevocationOptions } from '@latchkey/verifier'
-import { type Test, test } from 'tap'
+import t, { type Test, test } from 'tap'
 import { eventually } from '../support/eventually.js'
 import { startTcpProxy, type TcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, environment, JWT_SECRET, PASSWORD, spawnService, temporaryFolder } from '../support/service.js'
@@ -19,6 +19,9 @@ import { countCommand, ISSUER, redisClient, startVerifierSetup, type VerifierSet
  */
 const ROUNDS = Number(process.env.LATCHKEY_TEST_STOPS ?? 4)
 const MARGIN = 300
+
+// The tests wait for timeouts, so they run side by side.
+t.jobs = 2
 
 interface Mode {
   /** The greatest age of an answer, in milliseconds. */
@@ -61,7 +64,9 @@ const modes: Record<string, Mode> = {
 
 for (const [name, mode] of Object.entries(modes)) {
   for (const how of ['stopped', 'blocked'] as const) {
-    test(`S5: ${name}: a verifier that was ${how} does not believe an answer that waited meanwhile`, async (t) => {
+    test(`S5: ${name}: a verifier that was ${how} does not believe an answer that waited meanwhile`, {
+      buffered: true,
+    }, async (t) => {
       const setting = await startVerifierSetup(t)
       const wire = await startTcpProxy(mode.port(setting))
       t.teardown(() => wire.stop())
@@ -160,7 +165,9 @@ for (const { store, limit } of [
   { store: 'postgres', limit: 1000 },
 ] as const) {
   for (const how of ['stopped', 'blocked'] as const) {
-    test(`S5: ${store}: a service that was ${how} does not believe an answer that waited meanwhile`, async (t) => {
+    test(`S5: ${store}: a service that was ${how} does not believe an answer that waited meanwhile`, {
+      buffered: true,
+    }, async (t) => {
       const flag = join(temporaryFolder(t), 'go-on')
       const { wire, service, other, answered } = await startInstances(t, store, flag)
       await other.api.signUp('ada', PASSWORD)

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
-import type { Answer, Api, Tokens } from '../support/api.js'
+import { type Answer, type Api, type Tokens, untilAvailable } from '../support/api.js'
 import { basicAuthorization } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { startRedis } from '../support/servers/redis.js'
@@ -111,7 +111,7 @@ test('F5: no revocation endpoint acknowledges before the replicas have the chang
       }
 
       catchUp()
-      t.equal((await persist(() => ask(api, person))).status, done)
+      t.equal((await untilAvailable(() => ask(api, person))).status, done)
 
       const left = (await admin.keys('lk1:*:s:*')).map((key) => key.slice(key.lastIndexOf(':') + 1))
       for (const which of ends) t.notOk(left.includes(person[which].sid), `the replica does not have ${which} any more`)
@@ -134,7 +134,7 @@ test('F5: a password change answers 503 until the replicas have it, and a repeti
   catchUp()
   // The replica may still lag. The password has changed even when the answer is 503.
   let [current, next] = [PASSWORD, OTHER_PASSWORD]
-  const answer = await persist(async () => {
+  const answer = await untilAvailable(async () => {
     const answer = await change(current, next)
     ;[current, next] = [next, current]
     return answer
@@ -156,7 +156,7 @@ test('F5: a reused refresh token is refused only after the replicas have the end
   t.equal((await api.refresh(mine.refresh_token)).status, 503, 'it has ended, and not for good')
 
   catchUp()
-  t.equal((await persist(() => api.refresh(mine.refresh_token))).status, 400)
+  t.equal((await untilAvailable(() => api.refresh(mine.refresh_token))).status, 400)
 })
 
 test("F5: a client's own token counts as revoked only after the replicas have the change", async (t) => {
@@ -168,7 +168,7 @@ test("F5: a client's own token counts as revoked only after the replicas have th
   for (let i = 0; i < 2; i += 1) t.equal((await api.call('/revoke', { form: { token } })).status, 503)
 
   catchUp()
-  t.equal((await persist(() => api.call('/revoke', { form: { token } }))).status, 200)
+  t.equal((await untilAvailable(() => api.call('/revoke', { form: { token } }))).status, 200)
   t.equal(await api.isActive(token), false)
 })
 
@@ -196,19 +196,10 @@ test('simultaneous revocations share a WAIT, and each gets its answer', async (t
   const admin = new Redis(primary.url)
   t.teardown(() => admin.disconnect())
 
-  const answers = await Promise.all(all.map(({ access_token }) => persist(() => api.logout(access_token))))
+  const answers = await Promise.all(all.map(({ access_token }) => untilAvailable(() => api.logout(access_token))))
 
   t.strictSame(new Set(answers.map(({ status }) => status)), new Set([204]))
   const waits = Number(/cmdstat_wait:calls=(\d+)/.exec(await admin.info('commandstats'))?.[1])
   t.ok(waits >= 1 && waits < 40, `${waits} WAIT for 40`)
   for (const { access_token } of all) t.equal(await api.isActive(access_token), false)
 })
-
-/** Repeats a request after a 503, as callers should. */
-async function persist(ask: () => Promise<Answer>): Promise<Answer> {
-  for (let i = 0; ; i += 1) {
-    const answer = await ask()
-    if (answer.status !== 503 || i > 20) return answer
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-}

@@ -113,6 +113,25 @@ test('two different refresh tokens spend neither, and two cookies of the name ar
   t.equal((await api.call('/refresh', { method: 'POST', headers: withCookie(token) })).status, 200)
 })
 
+test('H15: a cookie that a sibling subdomain can set, because its name only looks like the cookie, is not read', async (t) => {
+  const { api } = await startService(t, 'sqlite', SETTINGS)
+  await api.signUp('ada', PASSWORD)
+  const { token, answer } = await signInWithCookie(api)
+  const { refresh_token: foreign } = await api.tokens('ada', PASSWORD)
+
+  // Chromium 156 takes the first two names with `Domain`, also from a page's script, and sends them as they are.
+  for (const mark of ['\u00a0', '\u0085', '\u00c2\u00a0', '\t', '\u00a0 ']) {
+    const planted = { origin: ORIGIN, cookie: `theme=dark; ${mark}__Host-latchkey-refresh=${foreign}` }
+    const refreshed = await api.call('/refresh', { method: 'POST', headers: planted })
+    t.match(refreshed, { status: 400, body: { error_description: 'refresh_token is missing' } }, JSON.stringify(mark))
+    t.equal((await api.call('/logout', { method: 'POST', headers: planted })).status, 401, JSON.stringify(mark))
+  }
+
+  const both = `\u00a0__Host-latchkey-refresh=${foreign}; __Host-latchkey-refresh=${token}`
+  const own = await api.call('/refresh', { method: 'POST', headers: { origin: ORIGIN, cookie: both } })
+  t.match(own, { status: 200, body: { sid: answer.body.sid } }, 'nor does it disturb the cookie of the person')
+})
+
 test('/refresh ignores the access token of an interceptor, expired or not, and still compares two refresh tokens', async (t) => {
   const { api } = await startService(t, 'sqlite', SETTINGS)
   await api.signUp('ada', PASSWORD)

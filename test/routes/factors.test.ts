@@ -1,8 +1,9 @@
 import { t as file, test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
-import type { Answer, Api } from '../support/api.js'
+import { type Answer, type Api, untilAvailable } from '../support/api.js'
 import { basicAuthorization } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
+import { untilNextSecond } from '../support/eventually.js'
 import { enrolPasskey, enrolTotp, loginMfa, mfaToken, newPerson, passkeyOptions } from '../support/factors.js'
 import { anyStore, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
 import { isAll } from '../support/size.js'
@@ -75,7 +76,7 @@ for (const store of stores) {
     ] as const) {
       const factor = (await enrolled(name))[type]
       const mfaTokens = await Promise.all(Array.from({ length: 20 }, () => mfaToken(api, name)))
-      const answers = await Promise.all(mfaTokens.map((token) => loginMfa(api, token, factor)))
+      const answers = await Promise.all(mfaTokens.map((token) => untilAvailable(() => loginMfa(api, token, factor))))
       const statuses = answers.map(({ status }) => status)
       t.equal(statuses.filter((status) => status === 200).length, 1, String(statuses))
       t.ok(statuses.every((status) => [200, 401, 429].includes(status)))
@@ -132,10 +133,12 @@ for (const store of stores) {
     const { app } = await enrolTotp(api, tokens.access_token)
     const token = await mfaToken(api, 'ada')
     const guess = (i: number) =>
-      api.call('/login/mfa', {
-        json: { mfa_token: token, totp: String(i).padStart(6, '0') },
-        headers: { 'x-forwarded-for': `192.0.${i % 100}.1` },
-      })
+      untilAvailable(() =>
+        api.call('/login/mfa', {
+          json: { mfa_token: token, totp: String(i).padStart(6, '0') },
+          headers: { 'x-forwarded-for': `192.0.${i % 100}.1` },
+        }),
+      )
 
     const answers = await Promise.all(Array.from({ length: guesses }, (_, i) => guess(i)))
 
@@ -147,6 +150,19 @@ for (const store of stores) {
     t.equal(waits.status, 429, 'the right code waits too')
     t.equal((await api.login('ada', PASSWORD)).status, 403, 'the password does not wait')
     t.match(service.audited('factor.refused')[0], { reason: 'wrong_code', type: 'totp' })
+  })
+
+  test(`${store}: M12 wrong factors of a service that received a token make its step-up wait, and not the sign-in`, async (t) => {
+    const { api } = await shared()
+    const { tokens } = await newPerson(api, 'ada12')
+    const { app } = await enrolTotp(api, tokens.access_token)
+    const stepUp = (totp: string) => api.call('/login/step-up', { bearer: tokens.access_token, json: { totp } })
+    for (let i = 0; i < 5; i += 1) t.equal((await stepUp(`00000${i}`)).status, 401)
+    t.equal((await stepUp('000005')).status, 429)
+
+    const signedIn = await loginMfa(api, await mfaToken(api, 'ada12'), { totp: await app.next() })
+    t.equal(signedIn.status, 200, signedIn.text)
+    t.equal((await stepUp(await app.next())).status, 429, 'a sign-in does not forgive the guesses at the step-up')
   })
 
   test(`${store}: M7 factors change only within 5 minutes of a sign-in, with a factor if there was one`, async (t) => {
@@ -183,7 +199,7 @@ for (const store of stores) {
     // A thief of the token who knows the password cannot remove the factor.
     const weak = await api.call('/login/step-up', { bearer: tokens.access_token, json: { password: PASSWORD } })
     t.match(claimsOf(weak.body.access_token), { acr: '1', amr: ['pwd'] })
-    await new Promise((resolve) => setTimeout(resolve, 1100))
+    await untilNextSecond()
     const again = await api.call('/login/step-up', { bearer: weak.body.access_token, json: { password: PASSWORD } })
     const refused = await remove(again.body.access_token)
     t.match(refused, { status: 401, headers: { 'www-authenticate': /acr_values="2", max_age="300"/ } })

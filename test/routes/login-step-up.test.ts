@@ -1,6 +1,7 @@
 import { test } from 'tap'
 import type { Api } from '../support/api.js'
 import { claimsOf } from '../support/decode.js'
+import { untilNextSecond } from '../support/eventually.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 const stepUp = (api: Api, bearer: string, json: object) => api.call('/login/step-up', { bearer, json })
@@ -23,7 +24,7 @@ for (const store of stores) {
     })
 
     // The clock of a store goes on by itself: wait for another second of it.
-    await new Promise((resolve) => setTimeout(resolve, 1100))
+    await untilNextSecond()
     const stepped = await stepUp(api, tokens.access_token, { password: PASSWORD })
     t.match(stepped, {
       status: 200,

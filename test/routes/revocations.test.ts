@@ -52,10 +52,9 @@ for (const store of stores) {
 
     const held = feed.read(1000)
     await api.logout(token)
-    const acknowledged = performance.now()
-    t.strictSame((await held).revocations, [{ sids: [sid] }])
-    const late = performance.now() - acknowledged
-    t.ok(late < 500, `news came ${late} ms after the acknowledgement`)
+    const news = await held
+    t.strictSame(news.revocations, [{ sids: [sid] }])
+    t.ok(news.read_after_ms < 1000, 'the news did not wait for the end of the request')
   })
 
   test(`${store}: S4 a cursor that the feed does not know begins again under another name`, async (t) => {
@@ -143,14 +142,13 @@ test('S8 the service stops without a delay while answers are held back', async (
     getRevocations(service.api, { after: feed.cursor as string, wait: 1000 }),
   )
   await untilHeld(t, service, 20)
-  const began = performance.now()
 
   await service.close()
 
-  t.ok(performance.now() - began < 500, 'it did not wait for the end of the requests')
   for (const { status, body } of await Promise.all(held)) {
     t.equal(status, 200)
     t.ok(body.read_after_ms > 0, 'each is a whole answer')
+    t.ok(body.read_after_ms < 1000, 'the service did not wait for the end of the requests')
   }
 })
 

@@ -17,16 +17,18 @@ export async function eventually(condition: () => boolean | Promise<boolean>, wi
 }
 
 /**
- * Polls until the token is refused. Returns how many requests were accepted although they began more than a second after this
- * call. On a slow machine an answer takes longer, but none of these requests may be accepted.
+ * Polls until the token is refused. Returns how many requests were accepted although they began later than the limit after
+ * this call. On a slow machine an answer takes longer, but none of these requests may be accepted.
+ *
+ * @param limit in milliseconds
  */
-export async function countAcceptedLate(isRefused: () => Promise<boolean>): Promise<number> {
+export async function countAcceptedLate(isRefused: () => Promise<boolean>, limit = 1000): Promise<number> {
   const ended = performance.now()
   let late = 0
   await eventually(async () => {
     const began = performance.now()
     if (await isRefused()) return true
-    if (began - ended > 1000) late += 1
+    if (began - ended > limit) late += 1
     return false
   })
   return late

@@ -1,8 +1,11 @@
 import { execFileSync, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
-import { CLIENT, temporaryFolder } from './service.js'
+import { CLIENT } from './service.js'
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/verify/', import.meta.url))
 
@@ -10,14 +13,23 @@ export type Language = 'python' | 'go'
 export const languages: readonly Language[] = ['python', 'go']
 
 /** The commands of the examples: one checks a token with Redis, one follows the service. */
-export function exampleCommand(t: Test, language: Language, what: 'redis' | 'follow'): string[] {
+export function exampleCommand(language: Language, what: 'redis' | 'follow'): string[] {
   if (language === 'python') {
     // Debian's Python, because Debian's `cryptography` is for it alone.
     return ['/usr/bin/python3', `${EXAMPLES}python/latchkey_${what === 'redis' ? 'verify' : 'follow'}.py`]
   }
-  const binary = `${temporaryFolder(t)}/verify`
-  execFileSync('go', ['build', '-o', binary, '.'], { cwd: `${EXAMPLES}go` })
-  return [binary]
+  goBinary ??= buildGo()
+  return [goBinary]
+}
+
+/** Built once: a build stops the test process for a second, and with it the servers of tests that run at the same time. */
+let goBinary: string | undefined
+
+function buildGo(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'latchkey-go-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  execFileSync('go', ['build', '-o', join(folder, 'verify'), '.'], { cwd: `${EXAMPLES}go` })
+  return join(folder, 'verify')
 }
 
 export interface ExampleClient {

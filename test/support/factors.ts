@@ -1,4 +1,4 @@
-import type { Answer, Api, Tokens } from './api.js'
+import { type Answer, type Api, type Tokens, untilAvailable } from './api.js'
 import { Authenticator } from './authenticator.js'
 import { AuthenticatorApp } from './authenticator-app.js'
 import { PASSWORD } from './service.js'
@@ -35,7 +35,7 @@ export async function enrolPasskey(
 
 /** The `mfa_token` of a sign-in with the right password. */
 export async function mfaToken(api: Api, name: string, password = PASSWORD): Promise<string> {
-  const answer = await api.login(name, password)
+  const answer = await untilAvailable(() => api.login(name, password))
   if (answer.status !== 403 || answer.body.error !== 'mfa_required') {
     throw new Error(`sign-in answered ${answer.status} ${answer.text}`)
   }

@@ -2,7 +2,7 @@ import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import { openDatabase } from '../../src/database/open.js'
-import type { Answer, Api } from './api.js'
+import { type Answer, type Api, untilAvailable } from './api.js'
 import { basicAuthorization, type Credentials } from './clients.js'
 import type { Environment } from './service.js'
 
@@ -42,10 +42,11 @@ export class Feed {
 
   /** Reads one answer, also from another instance. */
   async read(wait = 0, api = this.api): Promise<FeedAnswer> {
-    const sent = performance.now()
-    const { status, body, text } = await getRevocations(api, {
-      ...(this.cursor !== undefined && { after: this.cursor }),
-      wait,
+    const query = { ...(this.cursor !== undefined && { after: this.cursor }), wait }
+    let sent = 0
+    const { status, body, text } = await untilAvailable(() => {
+      sent = performance.now()
+      return getRevocations(api, query)
     })
     if (status !== 200) throw new Error(`/revocations answered ${status} ${text}`)
     const answer: FeedAnswer = body

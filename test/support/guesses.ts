@@ -93,7 +93,7 @@ export function doublingWait(store: Store): void {
     const { api, env } = await startService(t, store, { HASH_CONCURRENCY: '8' })
     const { body } = await api.signUp('ada', PASSWORD)
     // The cost keeps all eight in flight until the first fails, even on a busy machine.
-    const costly = await hash(PASSWORD, { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 65_536, timeCost: 6 })
+    const costly = await hash(PASSWORD, { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 65_536, timeCost: 4 })
     await withAccounts(env, (_users, { db }) =>
       db.updateTable('users').set({ password_hash: costly }).where('id', '=', body.id).execute(),
     )

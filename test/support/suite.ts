@@ -7,6 +7,8 @@ import type { Summary } from './summary.js'
 export interface SuiteOptions {
   /** How many files run at the same time. */
   jobs: number
+  /** Whether a file has time limits. One such file runs at a time, beside the other files. */
+  hasTimeLimits(file: string): boolean
   /** The timeout of a file in seconds. */
   timeout: number
   env: NodeJS.ProcessEnv
@@ -22,11 +24,11 @@ export interface SuiteOptions {
  * and for mocks, even with `--disable-coverage`. This would take 0.7 s of CPU for a file, and half of the CPU of the suite.
  */
 export async function runSuite(files: string[], options: SuiteOptions): Promise<void> {
-  const limit = pLimit(options.jobs)
+  const [jobs, one] = [pLimit(options.jobs), pLimit(1)]
   let count = 0
   await Promise.all(
     files.map((file) =>
-      limit(async () => {
+      (options.hasTimeLimits(file) ? one : jobs)(async () => {
         if (options.signal.aborted) return
         const began = performance.now()
         const { lines, isOk } = await runFile(file, options)

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import type { Api } from '../support/api.js'
+import { type Api, untilAvailable } from '../support/api.js'
 import { PASSWORD, startService } from '../support/service.js'
 
 const NEXT = 'a quite different pass phrase'
@@ -8,13 +8,15 @@ const NEXT = 'a quite different pass phrase'
 const PROXIED = { TRUST_PROXY: '127.0.0.1' }
 const from = (address: string) => ({ 'x-forwarded-for': address })
 const login = (api: Api, address: string, username: string, password: string) =>
-  api.call('/login', { json: { username, password }, headers: from(address) })
+  untilAvailable(() => api.call('/login', { json: { username, password }, headers: from(address) }))
 const changePassword = (api: Api, address: string, bearer: string, current: string) =>
-  api.call('/users/me/password', {
-    bearer,
-    json: { current_password: current, new_password: NEXT },
-    headers: from(address),
-  })
+  untilAvailable(() =>
+    api.call('/users/me/password', {
+      bearer,
+      json: { current_password: current, new_password: NEXT },
+      headers: from(address),
+    }),
+  )
 const HOME = '198.51.100.7'
 
 async function signIn(api: Api, username: string): Promise<{ sub: string; bearer: string }> {
@@ -89,7 +91,7 @@ for (const store of ['sqlite', 'redis'] as const) {
   test(`${store}: one address may sign up 300 times an hour; then it gets 429 with Retry-After, and other addresses go on`, async (t) => {
     const { api, audited } = await startService(t, store, PROXIED)
     const signUp = (address: string, username: string) =>
-      api.call('/users', { json: { username, password: PASSWORD }, headers: from(address) })
+      untilAvailable(() => api.call('/users', { json: { username, password: PASSWORD }, headers: from(address) }))
     t.equal((await signUp('192.0.2.1', 'ada')).status, 201)
     const answers = await Promise.all(Array.from({ length: 20 }, () => signUp('192.0.2.1', 'a name with spaces')))
     t.ok(

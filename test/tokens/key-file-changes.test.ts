@@ -1,11 +1,14 @@
 import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Test, test } from 'tap'
+import t, { type Test, test } from 'tap'
 import { decodeHeader } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
 import { jwkSet, keyFileSettings, makeKey, type PrivateKey, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
+
+// The tests wait for the next look at the file, so they run side by side.
+t.jobs = 4
 
 const READ = 'the key file was read: the first key signs'
 const BROKEN = 'the key file is broken: the previous keys stay in use'
@@ -39,14 +42,32 @@ async function seesChange(t: Test, service: RunningService, change: () => void, 
   t.equal(linesOf(service, BROKEN).length, 0)
 }
 
-test('the service reads a key file that was written in place', async (t) => {
+// The signal reaches every service of this process, so this test runs first, and alone.
+test('SIGHUP makes the service read the key file at once', async (t) => {
+  const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
+  const path = writeKeyFile(t, before)
+  const service = await startWith(t, path)
+  writeFileSync(path, jwkSet(after, before))
+  process.kill(process.pid, 'SIGHUP')
+  // The signal handler runs in this process. Two turns of the event loop pass, and the poll does not run in between.
+  await eventually(() => linesOf(service, READ).length > 0)
+  t.strictSame(linesOf(service, READ)[0]?.kids, [after.kid, before.kid])
+  t.equal(await signingKid(service), after.kid)
+
+  writeFileSync(path, 'canary')
+  process.kill(process.pid, 'SIGHUP')
+  await eventually(() => linesOf(service, BROKEN).length > 0)
+  t.equal(await signingKid(service), after.kid)
+})
+
+test('the service reads a key file that was written in place', { buffered: true }, async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('EdDSA')]
   const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
   await seesChange(t, service, () => writeFileSync(path, jwkSet(after)), after)
 })
 
-test('the service reads a key file that was replaced by a rename', async (t) => {
+test('the service reads a key file that was replaced by a rename', { buffered: true }, async (t) => {
   const [before, after, third] = [await makeKey('ES256'), await makeKey('RS256'), await makeKey('HS256')]
   const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
@@ -59,7 +80,7 @@ test('the service reads a key file that was replaced by a rename', async (t) => 
   }
 })
 
-test('the service reads a mounted Kubernetes secret after its links were swapped', async (t) => {
+test('the service reads a mounted Kubernetes secret after its links were swapped', { buffered: true }, async (t) => {
   // keys.json -> ..data/keys.json, ..data -> ..TIMESTAMP. An update makes a new folder and renames a link over ..data.
   const mount = temporaryFolder(t)
   const publish = (version: string, key: PrivateKey) => {
@@ -85,7 +106,7 @@ test('the service reads a mounted Kubernetes secret after its links were swapped
   }
 })
 
-test('a change during the start is not missed', async (t) => {
+test('a change during the start is not missed', { buffered: true }, async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
   const path = writeKeyFile(t, before)
   const starting = startService(t, 'sqlite', keyFileSettings(path))
@@ -96,24 +117,9 @@ test('a change during the start is not missed', async (t) => {
   t.equal(linesOf(service, BROKEN).length, 0)
 })
 
-test('SIGHUP makes the service read the key file at once', async (t) => {
-  const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
-  const path = writeKeyFile(t, before)
-  const service = await startWith(t, path)
-  writeFileSync(path, jwkSet(after, before))
-  process.kill(process.pid, 'SIGHUP')
-  // The signal handler runs in this process. Two turns of the event loop pass, and the poll does not run in between.
-  await eventually(() => linesOf(service, READ).length > 0)
-  t.strictSame(linesOf(service, READ)[0]?.kids, [after.kid, before.kid])
-  t.equal(await signingKid(service), after.kid)
-
-  writeFileSync(path, 'canary')
-  process.kill(process.pid, 'SIGHUP')
-  await eventually(() => linesOf(service, BROKEN).length > 0)
-  t.equal(await signingKid(service), after.kid)
-})
-
-test('a broken file keeps the previous keys, and is reported once without repeating a key', async (t) => {
+test('a broken file keeps the previous keys, and is reported once without repeating a key', {
+  buffered: true,
+}, async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('ES256')]
   const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
@@ -148,7 +154,7 @@ test('a broken file keeps the previous keys, and is reported once without repeat
   for (const secret of [before.d, after.d, 'canary', 'Y2FuYXJ5']) t.notOk(everything.includes(secret as string))
 })
 
-test('a file that is still being written is not read', async (t) => {
+test('a file that is still being written is not read', { buffered: true }, async (t) => {
   const [before, after] = [await makeKey('ES256'), await makeKey('RS256')]
   const path = writeKeyFile(t, before)
   const service = await startWith(t, path)
@@ -168,7 +174,7 @@ test('a file that is still being written is not read', async (t) => {
   t.equal(await signingKid(service), after.kid)
 })
 
-test('a new key under an old kid signs and verifies', async (t) => {
+test('a new key under an old kid signs and verifies', { buffered: true }, async (t) => {
   const [before, other] = [await makeKey('ES256'), await makeKey('ES256')]
   const after = { ...other, kid: before.kid }
   const path = writeKeyFile(t, before)

@@ -33,7 +33,7 @@ const clients: Record<string, (t: Test, server: FeedServer) => Promise<Ask>> = {
 }
 for (const language of languages) {
   clients[`the client in ${language}`] = async (t, { url }) => {
-    const client = await startExampleClient(t, exampleCommand(t, language, 'follow'), {
+    const client = await startExampleClient(t, exampleCommand(language, 'follow'), {
       LATCHKEY_URL: url,
       AUDIENCE: 'todo',
     })

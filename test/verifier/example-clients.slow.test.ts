@@ -1,24 +1,77 @@
 import { createHmac, hkdfSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { test } from 'tap'
+import t, { test } from 'tap'
 import { claimsOf } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
 import { exampleCommand, languages, startExampleClient } from '../support/example-clients.js'
-import { startFeedServer } from '../support/feed-server.js'
+import { type FeedServer, startFeedServer } from '../support/feed-server.js'
 import { base64url } from '../support/hostile/forger.js'
 import { jwkSet, keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
-import { startTcpProxy } from '../support/servers/tcp-proxy.js'
+import { startTcpProxy, type TcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 import { isAll } from '../support/size.js'
 import { ISSUER } from '../support/verifier-setup.js'
 
 const MAX_STALENESS = 1000
-const ROUNDS = isAll ? 3 : 1
+const ROUNDS = isAll ? 5 : 1
+
+// The tests wait for faults to pass, so they run side by side.
+t.jobs = 8
+
+/** What may happen between a client and the service, and how it ends. */
+const faults: Record<string, (wire: TcpProxy, server: FeedServer) => { begin(): void; end(): void }> = {
+  killed: (wire) => ({ begin: wire.cut, end: wire.restore }),
+  stalled: (wire) => ({ begin: wire.blackhole, end: () => reconnect(wire) }),
+  'held back': (wire) => ({ begin: wire.hold, end: wire.release }),
+  'late by 5 s': (wire) => ({ begin: () => wire.delay(5000), end: () => reconnect(wire) }),
+  'without its history': (_, server) => ({ begin: () => server.restart(), end: () => {} }),
+  'older than its history': (_, server) => ({ begin: () => server.trim(), end: () => {} }),
+  'answering 503': (_, server) => ({
+    begin: () => server.intercept((_, response) => response.writeHead(503).end()),
+    end: () => server.intercept(),
+  }),
+  'answering nonsense': (_, server) => ({
+    begin: () => server.intercept((_, response) => response.end('[{}]')),
+    end: () => server.intercept(),
+  }),
+}
+
+function reconnect(wire: TcpProxy): void {
+  wire.delay(0)
+  wire.cut()
+  wire.restore()
+}
 
 for (const language of languages) {
+  // The longest test comes first.
+  test(`S5: ${language}: a client that was stopped accepts nothing from before`, { buffered: true }, async (t) => {
+    const server = await startFeedServer(t)
+    const wire = await startTcpProxy(server.port)
+    t.teardown(() => wire.stop())
+    const env = { LATCHKEY_URL: `http://127.0.0.1:${wire.port}`, ISSUER: server.url, AUDIENCE: 'todo', JWT_SECRET }
+    const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { token, sid } = server.issue()
+      await eventually(async () => (await client.verdict(token)) === 'good')
+      client.pause()
+      // An answer of now waits in the socket of the client. The revocation comes after it.
+      await sleep(300)
+      wire.hold()
+      server.revoke(sid)
+      await sleep(isAll ? 10_000 : 1300)
+      const verdict = client.verdict(token)
+      client.resume()
+      await sleep(100)
+      wire.release()
+      t.equal(await verdict, 'refused', `round ${round}`)
+    }
+  })
+
   for (const keys of ['HS256', 'HS256 without the secret', 'the key of an audience', 'ES256'] as const) {
-    test(`${language}: with ${keys}, the client accepts the live tokens of the service and no others`, async (t) => {
+    test(`${language}: with ${keys}, the client accepts the live tokens of the service and no others`, {
+      buffered: true,
+    }, async (t) => {
       const settings =
         keys === 'ES256'
           ? keyFileSettings(writeKeyFile(t, await makeKey('ES256')))
@@ -31,7 +84,7 @@ for (const language of languages) {
       const secrets = { HS256: JWT_SECRET, 'the key of an audience': ofAudience.toString('base64url') }
       const secret = secrets[keys as keyof typeof secrets]
       const env = { LATCHKEY_URL: url, ISSUER, AUDIENCE: 'todo', ...(secret && { JWT_SECRET: secret }) }
-      const client = await startExampleClient(t, exampleCommand(t, language, 'follow'), env)
+      const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
 
       await api.signUp('ada', PASSWORD)
       const [one, other] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
@@ -80,10 +133,12 @@ for (const language of languages) {
     })
   }
 
-  test(`${language}: the client takes the claims only in the one form that the service writes`, async (t) => {
+  test(`${language}: the client takes the claims only in the one form that the service writes`, {
+    buffered: true,
+  }, async (t) => {
     const server = await startFeedServer(t)
     const env = { LATCHKEY_URL: server.url, AUDIENCE: 'todo', JWT_SECRET }
-    const client = await startExampleClient(t, exampleCommand(t, language, 'follow'), env)
+    const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
     const { token } = server.issue()
     t.equal(await client.verdict(token), 'good')
     const claims = claimsOf(token) as Record<string, unknown>
@@ -113,14 +168,15 @@ for (const language of languages) {
     for (const [name, text] of Object.entries(wrong)) t.equal(await client.verdict(sign(text)), 'refused', name)
   })
 
-  test(`${language}: the client finds a new key of the service, and invented keys cause few fetches`, async (t) => {
+  test(`${language}: the client finds a new key of the service, and invented keys cause few fetches`, {
+    buffered: true,
+  }, async (t) => {
     const [first, second] = [await makeKey('ES256'), await makeKey('ES256')]
     const path = writeKeyFile(t, first)
-    const { api } = await startService(t, 'sqlite', { AUDIENCE: 'todo', ...keyFileSettings(path) })
-    const wire = await startTcpProxy(Number(new URL(api.url).port))
-    t.teardown(() => wire.stop())
-    const env = { LATCHKEY_URL: `http://127.0.0.1:${wire.port}`, ISSUER, AUDIENCE: 'todo' }
-    const client = await startExampleClient(t, exampleCommand(t, language, 'follow'), env)
+    const { api, log } = await startService(t, 'sqlite', { AUDIENCE: 'todo', ...keyFileSettings(path) })
+    const fetches = () => log.filter(({ route }) => route === '/.well-known/jwks.json').length
+    const env = { LATCHKEY_URL: api.url, ISSUER, AUDIENCE: 'todo' }
+    const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
     await api.signUp('ada', PASSWORD)
     t.equal(await client.verdict((await api.tokens('ada', PASSWORD)).access_token), 'good')
 
@@ -128,51 +184,33 @@ for (const language of languages) {
     await eventually(async () => (await api.call('/.well-known/jwks.json')).body.keys.length === 2)
     t.equal(await client.verdict((await api.tokens('ada', PASSWORD)).access_token), 'good')
     const [, claims, signature] = (await api.tokens('ada', PASSWORD)).access_token.split('.')
-    const before = wire.sent
+    const [before, began] = [fetches(), performance.now()]
     for (let i = 0; i < 300; i += 1) {
       const header = base64url({ alg: 'ES256', typ: 'at+jwt', kid: `invented-${i}` })
       t.equal(await client.verdict(`${header}.${claims}.${signature}`), 'refused')
     }
-    // One request has some 200 bytes. The polls of the feed are among these bytes.
-    t.ok(wire.sent - before < 10_000, `${wire.sent - before} bytes`)
+    const allowed = 1 + (performance.now() - began) / 10_000
+    t.ok(fetches() - before <= allowed, `${fetches() - before} fetches: one in 10 s at most`)
   })
 
-  test(`S5: ${language}: 0 tokens are accepted later than a second after their end, whatever fails`, async (t) => {
-    const server = await startFeedServer(t)
-    const wire = await startTcpProxy(server.port)
-    t.teardown(() => wire.stop())
-    const env = { LATCHKEY_URL: `http://127.0.0.1:${wire.port}`, ISSUER: server.url, AUDIENCE: 'todo', JWT_SECRET }
-    const client = await startExampleClient(t, exampleCommand(t, language, 'follow'), env)
-    const reconnect = () => {
-      wire.delay(0)
-      wire.cut()
-      wire.restore()
-    }
-    const faults: Record<string, { begin(): void; end(): void }> = {
-      killed: { begin: wire.cut, end: wire.restore },
-      stalled: { begin: wire.blackhole, end: reconnect },
-      'held back': { begin: wire.hold, end: wire.release },
-      'late by 5 s': { begin: () => wire.delay(5000), end: reconnect },
-      'without its history': { begin: () => server.restart(), end: () => {} },
-      'older than its history': { begin: () => server.trim(), end: () => {} },
-      'answering 503': {
-        begin: () => server.intercept((_, response) => response.writeHead(503).end()),
-        end: () => server.intercept(),
-      },
-      'answering nonsense': {
-        begin: () => server.intercept((_, response) => response.end('[{}]')),
-        end: () => server.intercept(),
-      },
-    }
-    let asked = 0
-    for (const [name, fault] of Object.entries(faults)) {
+  for (const [name, fault] of Object.entries(faults)) {
+    test(`S5: ${language}: 0 tokens are accepted later than a second after their end, with a service that is ${name}`, {
+      buffered: true,
+    }, async (t) => {
+      const server = await startFeedServer(t)
+      const wire = await startTcpProxy(server.port)
+      t.teardown(() => wire.stop())
+      const env = { LATCHKEY_URL: `http://127.0.0.1:${wire.port}`, ISSUER: server.url, AUDIENCE: 'todo', JWT_SECRET }
+      const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
+      const { begin, end } = fault(wire, server)
+      let asked = 0
       for (let round = 0; round < ROUNDS; round += 1) {
         const { token, sid } = server.issue()
         await eventually(async () => {
           const before = server.introspections
           return (await client.verdict(token)) === 'good' && server.introspections === before
         })
-        fault.begin()
+        begin()
         server.revoke(sid)
         const ended = performance.now()
         let late = 0
@@ -181,36 +219,15 @@ for (const language of languages) {
           const verdict = await client.verdict(token)
           asked += 1
           if (verdict === 'good' && sent - ended > MAX_STALENESS) late += 1
+          // Leaves the machine to the tests beside this one.
+          await sleep(1)
         }
-        t.equal(late, 0, `the service was ${name}`)
-        fault.end()
+        t.equal(late, 0, `round ${round}`)
+        end()
         await eventually(async () => (await client.verdict(token)) === 'refused')
-        t.equal(await client.verdict(server.issue().token), 'good', `${name}: and it recovers`)
+        t.equal(await client.verdict(server.issue().token), 'good', 'and it recovers')
       }
-    }
-    t.comment(`${asked} verifications`)
-  })
-
-  test(`S5: ${language}: a client that was stopped accepts nothing from before`, async (t) => {
-    const server = await startFeedServer(t)
-    const wire = await startTcpProxy(server.port)
-    t.teardown(() => wire.stop())
-    const env = { LATCHKEY_URL: `http://127.0.0.1:${wire.port}`, ISSUER: server.url, AUDIENCE: 'todo', JWT_SECRET }
-    const client = await startExampleClient(t, exampleCommand(t, language, 'follow'), env)
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const { token, sid } = server.issue()
-      await eventually(async () => (await client.verdict(token)) === 'good')
-      client.pause()
-      // An answer of now waits in the socket of the client. The revocation comes after it.
-      await sleep(300)
-      wire.hold()
-      server.revoke(sid)
-      await sleep(isAll ? 10_000 : 1300)
-      const verdict = client.verdict(token)
-      client.resume()
-      await sleep(100)
-      wire.release()
-      t.equal(await verdict, 'refused', `round ${round}`)
-    }
-  })
+      t.comment(`${asked} verifications`)
+    })
+  }
 }

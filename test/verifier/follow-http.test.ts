@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier, type Verifier } from '@latchkey/verifier'
-import { test } from 'tap'
+import t, { test } from 'tap'
 import { bentClock, CLOCK_JUMPS } from '../support/bent-clock.js'
-import { eventually } from '../support/eventually.js'
+import { countAcceptedLate, eventually } from '../support/eventually.js'
 import { type FeedServer, startFeedServer, startFollower } from '../support/feed-server.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, JWT_SECRET } from '../support/service.js'
 import { isAll } from '../support/size.js'
 import { verdict } from '../support/verifier-setup.js'
+
+// The tests wait for staleness and timeouts, so they run side by side.
+t.jobs = 4
 
 /** Polls until the token is accepted from memory. */
 function untilFresh(server: FeedServer, verifier: Verifier, token: string): Promise<number> {
@@ -17,21 +20,25 @@ function untilFresh(server: FeedServer, verifier: Verifier, token: string): Prom
   })
 }
 
-test('a fresh follower over HTTP asks nobody, and polls four times a second', async (t) => {
+test('a fresh follower over HTTP asks nobody, and polls four times a second', { buffered: true }, async (t) => {
   const server = await startFeedServer(t)
-  const verifier = startFollower(t, server)
+  const verifier = startFollower(t, server, { maxStaleness: 10_000 })
   await verifier.ready()
   const { token } = server.issue()
   const [polls, began] = [server.polls, performance.now()]
-  while (performance.now() - began < 1000) {
+  let seconds = 0
+  while (seconds < 1) {
     for (let i = 0; i < 100; i++) await verifier.verify(token)
     await sleep(1)
+    seconds = (performance.now() - began) / 1000
   }
   t.equal(server.introspections, 0)
-  t.ok(server.polls - polls <= 6, `${server.polls - polls} polls`)
+  t.ok(server.polls - polls <= 4 * seconds + 2, `${server.polls - polls} polls`)
 })
 
-test('ten followers over HTTP learn of a revocation at once, one that starts later too, and none asks', async (t) => {
+test('ten followers over HTTP learn of a revocation at once, one that starts later too, and none asks', {
+  buffered: true,
+}, async (t) => {
   const server = await startFeedServer(t)
   const followers = Array.from({ length: 10 }, () => startFollower(t, server, { maxStaleness: 10_000 }))
   await Promise.all(followers.map((one) => one.ready()))
@@ -51,7 +58,9 @@ test('ten followers over HTTP learn of a revocation at once, one that starts lat
   t.equal(server.introspections, 0)
 })
 
-test('the tokens that a client got for itself end up to the second of the revocation', async (t) => {
+test('the tokens that a client got for itself end up to the second of the revocation', {
+  buffered: true,
+}, async (t) => {
   const server = await startFeedServer(t)
   const verifier = startFollower(t, server)
   await verifier.ready()
@@ -65,18 +74,20 @@ test('the tokens that a client got for itself end up to the second of the revoca
   t.equal(await verdict(verifier, after.token), 'good')
 })
 
-test('more than 1,000 revocations come in pages, and the follower is ready only after the last', async (t) => {
+test('more than 1,000 revocations come in pages, and the follower is ready only after the last', {
+  buffered: true,
+}, async (t) => {
   const server = await startFeedServer(t)
   const sessions = Array.from({ length: 2500 }, () => server.issue())
   for (const { sid } of sessions) server.revoke(sid)
-  const verifier = startFollower(t, server)
+  const verifier = startFollower(t, server, { maxStaleness: 10_000 })
   await verifier.ready()
   t.ok(server.polls >= 3)
   for (const { token } of sessions) if ((await verdict(verifier, token)) !== 'revoked') t.fail('one was missed')
   t.equal(server.introspections, 0)
 })
 
-test('a token from before the epoch is introspected', async (t) => {
+test('a token from before the epoch is introspected', { buffered: true }, async (t) => {
   const server = await startFeedServer(t, 5)
   const verifier = startFollower(t, server)
   await verifier.ready()
@@ -87,7 +98,9 @@ test('a token from before the epoch is introspected', async (t) => {
   await eventually(async () => (await verdict(verifier, token)) === 'revoked')
 })
 
-test('S4: the history is another one, or older than what is kept: the feed is read again from its start', async (t) => {
+test('S4: the history is another one, or older than what is kept: the feed is read again from its start', {
+  buffered: true,
+}, async (t) => {
   for (const [what, lose] of Object.entries<(server: FeedServer) => void>({
     'the store was emptied': (server) => server.restart(Math.floor(Date.now() / 1000)),
     'a copy of the database was restored': (server) => server.restart(),
@@ -114,7 +127,9 @@ test('S4: the history is another one, or older than what is kept: the feed is re
   }
 })
 
-test('S4: an answer of another history that begins in its middle: the feed is read from its start', async (t) => {
+test('S4: an answer of another history that begins in its middle: the feed is read from its start', {
+  buffered: true,
+}, async (t) => {
   const server = await startFeedServer(t)
   const verifier = startFollower(t, server)
   await verifier.ready()
@@ -129,10 +144,12 @@ test('S4: an answer of another history that begins in its middle: the feed is re
   })
   await eventually(() => !isFirst)
   // The server itself knows nothing of this revocation: the answer is from memory.
-  await eventually(async () => (await verdict(verifier, token)) === 'revoked', 1000)
+  await eventually(async () => (await verdict(verifier, token)) === 'revoked')
 })
 
-test('S3: answers that come later than maxStaleness prove nothing; answers that come a little late do', async (t) => {
+test('S3: answers that come later than maxStaleness prove nothing; answers that come a little late do', {
+  buffered: true,
+}, async (t) => {
   const server = await startFeedServer(t)
   const wire = await startTcpProxy(server.port)
   t.teardown(() => wire.stop())
@@ -148,7 +165,7 @@ test('S3: answers that come later than maxStaleness prove nothing; answers that 
   await untilFresh(server, verifier, token)
 })
 
-test('S3: an answer that is cut anywhere is read again, and no revocation is missed', async (t) => {
+test('S3: an answer that is cut anywhere is read again, and no revocation is missed', { buffered: true }, async (t) => {
   const server = await startFeedServer(t)
   const wire = await startTcpProxy(server.port)
   t.teardown(() => wire.stop())
@@ -165,12 +182,14 @@ test('S3: an answer that is cut anywhere is read again, and no revocation is mis
     await eventually(async () => {
       const before = server.introspections
       return (await verdict(verifier, token)) === 'revoked' && server.introspections === before
-    }, 1500)
+    })
     await untilFresh(server, verifier, other.token)
   }
 })
 
-test('S3: a cache between follower and service cannot pass an old answer off as news', async (t) => {
+test('S3: a cache between follower and service cannot pass an old answer off as news', {
+  buffered: true,
+}, async (t) => {
   const caches: Record<string, { key: (url: string) => string; age: boolean }> = {
     'it ignores no-store': { key: (url) => url, age: false },
     'it ignores the query too, and says so in Age': { key: (url) => url.split('?')[0] ?? '', age: true },
@@ -211,7 +230,9 @@ test('S3: a cache between follower and service cannot pass an old answer off as 
   }
 })
 
-test('S5: suspended, or with a wall clock that was set: nothing is accepted from memory before a new proof', async (t) => {
+test('S5: suspended, or with a wall clock that was set: nothing is accepted from memory before a new proof', {
+  buffered: true,
+}, async (t) => {
   for (const [what, bend] of Object.entries(CLOCK_JUMPS)) {
     const server = await startFeedServer(t)
     const clock = bentClock()
@@ -231,7 +252,9 @@ test('S5: suspended, or with a wall clock that was set: nothing is accepted from
   }
 })
 
-test('S5: while the clocks of service and verifier differ by an hour, each token is introspected', async (t) => {
+test('S5: while the clocks of service and verifier differ by an hour, each token is introspected', {
+  buffered: true,
+}, async (t) => {
   for (const difference of [-60, 60]) {
     const server = await startFeedServer(t)
     const clock = bentClock()
@@ -252,7 +275,9 @@ test('S5: while the clocks of service and verifier differ by an hour, each token
   }
 })
 
-test('F31: the service is gone: what is known to be revoked stays so, and nothing else is accepted', async (t) => {
+test('F31: the service is gone: what is known to be revoked stays so, and nothing else is accepted', {
+  buffered: true,
+}, async (t) => {
   const server = await startFeedServer(t)
   const wire = await startTcpProxy(server.port)
   t.teardown(() => wire.stop())
@@ -270,8 +295,7 @@ test('F31: the service is gone: what is known to be revoked stays so, and nothin
   await eventually(async () => (await verdict(verifier, known.token)) === 'revoked')
 
   wire.cut()
-  const took = await eventually(async () => (await verdict(verifier, other.token)) === 'unavailable')
-  t.ok(took < 1500, `refused after ${took} ms`)
+  t.equal(await countAcceptedLate(async () => (await verdict(verifier, other.token)) === 'unavailable'), 0)
   for (let i = 0; i < 100; i++) {
     t.equal(await verdict(verifier, known.token), 'revoked')
     t.equal(await verdict(verifier, other.token), 'unavailable')
@@ -280,7 +304,7 @@ test('F31: the service is gone: what is known to be revoked stays so, and nothin
   await eventually(async () => (await verdict(verifier, other.token)) === 'good')
 })
 
-test('wrong credentials, no feed at the address, or no server: ready says which', async (t) => {
+test('wrong credentials, no feed at the address, or no server: ready says which', { buffered: true }, async (t) => {
   const server = await startFeedServer(t)
   const rules = { issuer: server.url, audience: 'todo', keys: { secrets: [JWT_SECRET] } }
   const good = {
@@ -303,17 +327,24 @@ test('wrong credentials, no feed at the address, or no server: ready says which'
   )
 })
 
-test('a follower that is closed vouches for nothing any more, and ends its requests', async (t) => {
+test('a follower that is closed vouches for nothing any more, and ends its requests', { buffered: true }, async (t) => {
   const server = await startFeedServer(t)
   const { token } = server.issue()
   for (let round = 0; round < 20; round++) {
     const verifier = startFollower(t, server)
     await verifier.ready()
-    const closing = performance.now()
     await verifier.close()
-    t.ok(performance.now() - closing < 200)
     const before = server.introspections
     await verdict(verifier, token)
     t.equal(server.introspections, before + 1)
   }
+
+  const verifier = startFollower(t, server)
+  await verifier.ready()
+  let isEnded = false
+  server.intercept((_request, response) => response.on('close', () => (isEnded = true)))
+  const { polls } = server
+  await eventually(() => server.polls > polls)
+  await verifier.close()
+  await eventually(() => isEnded)
 })

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier } from '@latchkey/verifier'
 import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
-import { test } from 'tap'
+import t, { test } from 'tap'
 import { createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { countAcceptedLate, eventually } from '../support/eventually.js'
@@ -19,7 +19,10 @@ import {
   verdict,
 } from '../support/verifier-setup.js'
 
-test('a fresh follower accepts tokens without a query', async (t) => {
+// The tests wait for staleness and timeouts, so they run side by side.
+t.jobs = 3
+
+test('a fresh follower accepts tokens without a query', { buffered: true }, async (t) => {
   const { redis, admin, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
   const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
@@ -30,7 +33,7 @@ test('a fresh follower accepts tokens without a query', async (t) => {
   t.equal(await asked(), before)
 })
 
-test('each of ten followers hears of a revocation at once', async (t) => {
+test('each of ten followers hears of a revocation at once', { buffered: true }, async (t) => {
   const { redis, service, signIn } = await startVerifierSetup(t)
   const followers = await Promise.all(
     Array.from({ length: 10 }, () => startVerifier(t, { mode: 'follow', redis: redis.url })),
@@ -47,7 +50,9 @@ test('each of ten followers hears of a revocation at once', async (t) => {
   await eventually(all)
 })
 
-test('an exchanged token ends at each follower with the sign-out, within the bound of the own token, and names its actors', async (t) => {
+test('an exchanged token ends at each follower with the sign-out, within the bound of the own token, and names its actors', {
+  buffered: true,
+}, async (t) => {
   const { redis, service, signIn } = await startVerifierSetup(t, { AUDIENCE: `${ISSUER},todo` })
   const follower = createVerifier({
     issuer: ISSUER,
@@ -68,7 +73,7 @@ test('an exchanged token ends at each follower with the sign-out, within the bou
   t.equal(await countAcceptedLate(async () => (await both()).every((answer) => answer === 'revoked')), 0)
 })
 
-test('a follower that starts later knows the earlier revocations', async (t) => {
+test('a follower that starts later knows the earlier revocations', { buffered: true }, async (t) => {
   const { redis, admin, service, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
   await service.api.logout(access_token)
@@ -79,7 +84,7 @@ test('a follower that starts later knows the earlier revocations', async (t) => 
   t.equal(await countCommand(admin, 'exists'), before)
 })
 
-test('without heartbeats on a live Redis the follower asks Redis on every request', async (t) => {
+test('without heartbeats on a live Redis the follower asks Redis on every request', { buffered: true }, async (t) => {
   const { redis, admin, service, signIn } = await startVerifierSetup(t)
   const [one, other] = [await signIn(), await signIn()]
   const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url, maxStaleness: 800 })
@@ -96,7 +101,7 @@ test('without heartbeats on a live Redis the follower asks Redis on every reques
   t.equal(await verdict(verifier, other.access_token), 'revoked')
 })
 
-test('late heartbeats never make a follower fresh, however regular they are', async (t) => {
+test('late heartbeats never make a follower fresh, however regular they are', { buffered: true }, async (t) => {
   const { redis, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
   const wire = await startTcpProxy(redis.port)
@@ -122,7 +127,7 @@ test('late heartbeats never make a follower fresh, however regular they are', as
   await eventually(async () => (await verdict(late, access_token)) === 'good')
 })
 
-test('a missing epoch, or one after the token, makes the follower look up', async (t) => {
+test('a missing epoch, or one after the token, makes the follower look up', { buffered: true }, async (t) => {
   const { redis, admin, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
   const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
@@ -143,7 +148,9 @@ test('a missing epoch, or one after the token, makes the follower look up', asyn
   await eventually(isLookedUp)
 })
 
-test('without a feed, without Redis, or on a replica, a follower is not ready and says why', async (t) => {
+test('without a feed, without Redis, or on a replica, a follower is not ready and says why', {
+  buffered: true,
+}, async (t) => {
   const empty = await startRedis()
   t.teardown(() => empty.stop())
   const replica = await startRedis({ args: ['--replicaof', `127.0.0.1 ${empty.port}`] })
@@ -166,7 +173,9 @@ test('without a feed, without Redis, or on a replica, a follower is not ready an
   await t.rejects(startVerifier(t, { mode: 'follow', redis: empty.url }), { message: /written a heartbeat/ })
 })
 
-test('a follower that closes while entries arrive accepts nothing without a look-up afterwards', async (t) => {
+test('a follower that closes while entries arrive accepts nothing without a look-up afterwards', {
+  buffered: true,
+}, async (t) => {
   const { redis, admin, signIn } = await startVerifierSetup(t)
   const { access_token } = await signIn()
   const news = setInterval(() => admin.xadd(feedKey, '*', 'hb', 960_000, 'n', 'test').catch(() => {}), 1)
@@ -180,7 +189,7 @@ test('a follower that closes while entries arrive accepts nothing without a look
   t.pass('closed 100 times')
 })
 
-test('a sign-out of a user with thousands of sessions ends all of them at once', async (t) => {
+test('a sign-out of a user with thousands of sessions ends all of them at once', { buffered: true }, async (t) => {
   const { redis, admin, service, signIn } = await startVerifierSetup(t, { SESSIONS_PER_USER: '10000' })
   const { access_token, sid } = await signIn()
   const { sub } = claimsOf(access_token)

@@ -1,9 +1,9 @@
 import { createServer, type RequestListener } from 'node:http'
 import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
-import { eventually } from '../support/eventually.js'
+import { countAcceptedLate, eventually } from '../support/eventually.js'
 import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
-import { ISSUER, verdict } from '../support/verifier-setup.js'
+import { ISSUER, resultOrLate, verdict } from '../support/verifier-setup.js'
 
 interface Asking {
   endpoint: string
@@ -52,8 +52,7 @@ test('an answer is cached for cacheSeconds, and not longer', async (t) => {
   if (performance.now() - began < 900) t.equal(asked(service), before)
 
   await service.api.logout(token)
-  const took = await eventually(async () => (await verdict(verifier, token)) === 'revoked')
-  t.ok(took < 1500, `heard after ${took} ms`)
+  t.equal(await countAcceptedLate(async () => (await verdict(verifier, token)) === 'revoked'), 0)
 })
 
 test('simultaneous checks of one token share a request; with cacheSeconds 0 each check sends its own', async (t) => {
@@ -113,9 +112,8 @@ test('F31: a service that is down, silent, endless, redirecting or not Latchkey 
   }
   await Promise.all(
     Object.entries(endpoints).map(async ([name, endpoint]) => {
-      const began = performance.now()
-      t.equal(await verdict(verifierOf(t, { endpoint, cacheSeconds: 60 }), token), 'unavailable', name)
-      t.ok(performance.now() - began < 4000, `${name}: in time`)
+      const answer = verdict(verifierOf(t, { endpoint, cacheSeconds: 60 }), token)
+      t.equal(await resultOrLate(answer, 4000), 'unavailable', name)
     }),
   )
   t.equal(astray, 0, 'credentials followed no redirect')

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -241,12 +241,14 @@ test('the sidecar waits for the service, and says why it is not ready', async (t
   t.equal((await fetch(`${port}/readyz`)).status, 503)
 })
 
+/** Runs the sidecar until it exits. */
+const run = (env: Record<string, string>, args: string[] = []) =>
+  promisify(execFile)(process.execPath, [SIDECAR, ...args], { env: { PATH: process.env.PATH, ...env } }).then(
+    ({ stdout }) => ({ code: 0, stderr: '', stdout }),
+    (error: { code: number; stderr: string; stdout: string }) => error,
+  )
+
 test('wrong settings are all told in clear lines, without a secret, and the process exits 1', async (t) => {
-  const run = async (env: Record<string, string>, args: string[] = []) =>
-    promisify(execFile)(process.execPath, [SIDECAR, ...args], { env: { PATH: process.env.PATH, ...env } }).then(
-      ({ stdout }) => ({ code: 0, stderr: '', stdout }),
-      (error: { code: number; stderr: string; stdout: string }) => error,
-    )
   const nothing = await run({})
   t.equal(nothing.code, 1)
   for (const name of ['LATCHKEY_URL', 'AUDIENCE', 'CLIENT_ID', 'CLIENT_SECRET']) t.match(nothing.stderr, name)
@@ -306,6 +308,25 @@ test('PORT may be a Unix socket: one that a killed process left behind is replac
   t.ok(existsSync(path))
   await startSidecar(t, settings)
   t.equal(await get(), 200)
+})
+
+test('O9: PORT that names a file by mistake is refused, and the file stays', async (t) => {
+  const folder = temporaryFolder(t)
+  const [file, link] = [join(folder, 'accounts.db'), join(folder, 'link.sock')]
+  writeFileSync(file, 'precious')
+  symlinkSync(file, link)
+  for (const path of [file, link, folder]) {
+    const { code, stderr } = await run({
+      LATCHKEY_URL: 'http://127.0.0.1:1',
+      AUDIENCE: 'todo',
+      CLIENT_ID: 'todo',
+      CLIENT_SECRET: CLIENT.secret,
+      PORT: path,
+    })
+    t.equal(code, 1, path)
+    t.match(stderr, /PORT: .* exists and is not a socket: name another path/)
+  }
+  t.equal(readFileSync(file, 'utf8'), 'precious')
 })
 
 test('at SIGTERM the sidecar answers the request in flight, and exits 0', async (t) => {

@@ -2,6 +2,7 @@ import { type AccessTokenClaims, type AuthenticationDemand, meetsAuthentication 
 import type { FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Audit } from '../../audit.js'
 import { hasClientAssertion, hasPostedCredentials } from '../../clients/client-authentication.js'
+import { mustHaveFactor } from '../../grants/second-factor.js'
 import { refusal } from '../../http/errors.js'
 import { parseScope } from '../../scope.js'
 import { ADMIN_ROLE } from '../../users/role.js'
@@ -14,6 +15,7 @@ import { findLiveToken, type LiveTokenDependencies, refuseExchangedToken } from 
 export interface AdministratorDependencies extends LiveTokenDependencies {
   users: Users
   audit: Audit
+  mfa: 'optional' | 'required'
 }
 
 /** Seconds. An older sign-in may read. It changes nothing. */
@@ -67,8 +69,10 @@ async function findAdministrator(
   // The token has the roles of the sign-in. The database has those of now, and a session whose role was taken away ends.
   const user = await dependencies.users.find(sub)
   if (!user || user.disabled || !user.roles.includes(ADMIN_ROLE)) throw refusal.invalidToken()
+  // `MFA=required` ends no session of before. Such a session may go on, and administrates no more.
+  const needsFactor = user.factors > 0 || mustHaveFactor(user, dependencies.mfa)
   const demand: AuthenticationDemand = {
-    ...(user.factors > 0 && { acr: '2' as const }),
+    ...(needsFactor && { acr: '2' as const }),
     ...(!isRead(request) && { maxAge: MAX_AGE_OF_A_CHANGE }),
   }
   if (!meetsAuthentication(claims, demand, Date.now())) throw refusal.insufficientAuthentication(demand)

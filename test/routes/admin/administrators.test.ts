@@ -8,7 +8,15 @@ import { exchange } from '../../support/exchange.js'
 import { enrolTotp, loginMfa } from '../../support/factors.js'
 import { Forger } from '../../support/hostile/forger.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../../support/keys.js'
-import { anyStore, type Environment, JWT_SECRET, PASSWORD, type Store, startService } from '../../support/service.js'
+import {
+  anyStore,
+  type Environment,
+  JWT_SECRET,
+  PASSWORD,
+  type Store,
+  startReady,
+  startService,
+} from '../../support/service.js'
 
 const ISSUER = 'http://latchkey.test'
 const SCOPE = { scope: 'admin', audience: ISSUER }
@@ -146,6 +154,18 @@ for (const store of anyStore) {
     t.equal((await disable(api, strong, ada)).status, 204)
     const weak = new Forger(JWT_SECRET, claimsOf(strong), '').withClaims({ amr: ['pwd'], acr: '1' })
     for (const answer of [await list(api, weak), await disable(api, weak, ada)]) {
+      t.match(answer, { status: 401, headers: { 'www-authenticate': /acr_values="2"/ } })
+    }
+  })
+
+  test(`${store}: P8: once MFA=required, a session with one factor administrates no more`, async (t) => {
+    const { api, env, ada, close } = await start(t, store)
+    const { access_token: bearer } = await administrate(api)
+    await close()
+
+    const { api: next } = await startReady(t, { ...env, MFA: 'required' })
+
+    for (const answer of [await list(next, bearer), await disable(next, bearer, ada)]) {
       t.match(answer, { status: 401, headers: { 'www-authenticate': /acr_values="2"/ } })
     }
   })

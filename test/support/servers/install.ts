@@ -28,6 +28,13 @@ const OTHERS = [
   { program: 'go', package: 'golang-go', folders: [] },
   { program: 'python3', package: 'python3', folders: ['/usr/bin'] },
   { program: 'cryptography', package: 'python3-cryptography', folders: ['/usr/lib/python3/dist-packages'] },
+  // The recipes of docs/other-languages.md.
+  { program: 'jwt/api_jwt.py', package: 'python3-jwt', folders: ['/usr/lib/python3/dist-packages'] },
+  {
+    program: 'jwt/claims.go',
+    package: 'golang-github-golang-jwt-jwt-dev',
+    folders: ['/usr/share/gocode/src/github.com/golang-jwt'],
+  },
   // Its promtool checks the alert rules.
   { program: 'promtool', package: 'prometheus', folders: [] },
   // The gateways of examples/gateways. Apache is installed without its system service.

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { chmodSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import type { Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import type { TokenErrorCode } from '../token/token-error.js'
@@ -101,8 +101,14 @@ async function listen(server: Server, address: SidecarSettings['listen']): Promi
   return `http://${address.host.includes(':') ? `[${address.host}]` : address.host}:${port}`
 }
 
-/** A process that was killed leaves its socket behind. A socket on which somebody listens stays. */
+/**
+ * A process that was killed leaves its socket behind. A socket on which somebody listens stays. So does everything that is not a
+ * socket: a file refuses connections too, and PORT may name one by mistake.
+ */
 function removeStaleSocket(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (!found) return Promise.resolve()
+  if (!found.isSocket()) throw new SettingsError(`PORT: ${path} exists and is not a socket: name another path`)
   return new Promise((resolve) => {
     const probe = connect(path)
     probe.on('connect', () => {
