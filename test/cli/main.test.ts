@@ -39,7 +39,7 @@ test('every command has its own --help, and the help of its group names it', asy
   t.equal(long.stdout, short.stdout)
 })
 
-test('a mistake is reported in one line on standard error, with status 1, or 2 for a wrong call, and without a stack trace', async (t) => {
+test('a mistake is reported in one line on standard error, with status 1, and without a stack trace', async (t) => {
   const env = operatorEnvironment(await environment(t, 'sqlite'))
   for (const [args, said, more] of [
     [['serv'], /there is no command "serv": see latchkey --help/],
