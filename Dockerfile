@@ -65,7 +65,7 @@ COPY --from=build /app/console /app/console
 EXPOSE 3000 9000
 # /livez, not /readyz: a supervisor must not restart the service because a store is down.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.MANAGEMENT_PORT || 9000}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "require(process.env.TLS_CERT_FILE ? 'https' : 'http').get({ host: '127.0.0.1', port: process.env.MANAGEMENT_PORT || 9000, path: '/livez', rejectUnauthorized: false }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 # Node is process 1 and handles SIGTERM itself.
 ENTRYPOINT ["node", "--v8-pool-size=1", "--max-semi-space-size=8", "/app/dist/src/cli/main.js"]
 CMD ["serve"]

@@ -1,6 +1,7 @@
 // The session of the administrator, and calls of the admin API. Tokens are in sessionStorage: they end with the tab.
 
-import { askUntilAccepted } from './dom.js'
+import { ask } from './dom.js'
+import { canUsePasskeys, provePasskey } from './passkey.js'
 
 const KEPT = 'latchkey-console'
 const BASE = new URL('../', document.baseURI)
@@ -10,6 +11,8 @@ let onEnd = () => {}
 
 export const isSignedIn = () => session !== null
 export const username = () => session?.username
+/** The id of the account that is signed in. */
+export const subject = () => JSON.parse(atob(session.access.split('.')[1].replace(/-/g, '+').replace(/_/g, '/'))).sub
 export const whenEnded = (listener) => {
   onEnd = listener
 }
@@ -32,7 +35,9 @@ async function send(path, { method = 'GET', json, bearer } = {}) {
     ...(json && { 'content-type': 'application/json' }),
     ...(bearer && { authorization: `Bearer ${bearer}` }),
   }
-  const answer = await fetch(new URL(path, BASE), { method, headers, body: json && JSON.stringify(json) }).catch(() => {
+  // `omit`: a browser answers the Basic challenge of /admin, which every expired token gets, by its own login prompt.
+  const init = { method, headers, body: json && JSON.stringify(json), credentials: 'omit' }
+  const answer = await fetch(new URL(path, BASE), init).catch(() => {
     throw new Refused(0, { error_description: 'the service does not answer: try again' })
   })
   const body = answer.status === 204 ? undefined : await answer.json().catch(() => undefined)
@@ -106,9 +111,24 @@ function end() {
   onEnd('Your session has ended. Sign in again.')
 }
 
-/** Asks the person to prove again who they are. Returns whether they did. */
-function stepUp(needsFactor) {
-  const question = {
+/**
+ * Asks the person to prove again who they are. Returns whether they did. An account with a second factor proves the factor: its
+ * passkey, a code of its app, or a recovery code.
+ */
+async function stepUp(needsFactor) {
+  const bearer = session.access
+  const options = () => post('login/passkey/options', {}, bearer)
+  const hasPasskey = needsFactor && canUsePasskeys && (await options()).allowCredentials?.length > 0
+  const prove = async (json) => {
+    try {
+      keep(await post('login/step-up', json, bearer))
+    } catch (error) {
+      // The session ended while the dialog was open.
+      if (error.code === 'invalid_token') end()
+      throw error
+    }
+  }
+  const values = await ask({
     title: 'Is it you?',
     text: needsFactor ? 'This needs your second factor.' : 'Your sign-in is more than an hour old.',
     fields: [
@@ -117,12 +137,13 @@ function stepUp(needsFactor) {
         : { label: 'Password', name: 'password', type: 'password', autocomplete: 'current-password', required: true },
     ],
     action: 'Continue',
-  }
-  return askUntilAccepted(
-    question,
-    async (values) => keep(await post('login/step-up', needsFactor ? codeOf(values.code) : values, session.access)),
-    ({ code }) => code !== 'invalid_token',
-  )
+    other: hasPasskey && {
+      text: 'Use your passkey',
+      act: async () => prove({ passkey: await provePasskey(await options()) }),
+    },
+    send: (values) => prove(needsFactor ? codeOf(values.code) : values),
+  })
+  return values !== undefined
 }
 
 /** Six digits are the code of an app. Everything else is a recovery code. */

@@ -48,6 +48,21 @@ export function button(text, act, { kind, label } = {}) {
 
 export const tag = (text, kind) => h('span', { class: kind ? `tag ${kind}` : 'tag' }, text)
 
+const ICONS = {
+  computer:
+    'M5.5 4.5h13a1.5 1.5 0 0 1 1.5 1.5v8a1.5 1.5 0 0 1-1.5 1.5h-13A1.5 1.5 0 0 1 4 14V6a1.5 1.5 0 0 1 1.5-1.5zM2 19.5h20',
+  phone:
+    'M9.5 2.5h5A2.5 2.5 0 0 1 17 5v14a2.5 2.5 0 0 1-2.5 2.5h-5A2.5 2.5 0 0 1 7 19V5a2.5 2.5 0 0 1 2.5-2.5zM11 18.5h2',
+}
+export const icon = (name) =>
+  svg('svg', { class: 'icon', viewBox: '0 0 24 24', 'aria-hidden': 'true' }, svg('path', { d: ICONS[name] }))
+
+/** Facts of one line, with dots between them. */
+export const members = (facts) =>
+  facts
+    .filter(Boolean)
+    .flatMap((fact, index) => [index > 0 && h('span', { class: 'dot' }, ' · '), h('span', { class: 'member' }, fact)])
+
 export function heading(text, more) {
   return h('div', { class: 'heading' }, h('h1', {}, text), more)
 }
@@ -65,37 +80,53 @@ export function say(text) {
   }, 6000)
 }
 
-/** Opens a dialog with a form. Resolves with the values of its fields, or with undefined when it is cancelled. */
-export function ask({ title, text, fields = [], action, kind, reject }) {
+let dialogs = 0
+/**
+ * Opens a dialog with a form, and sends its values. The dialog stays open while the service works, and when it refuses: then it
+ * shows why. Resolves with the values when they were accepted, or with undefined when the person cancelled.
+ *
+ * @param other a second way to answer. With `done`, the dialog stays open, and the button then has this text
+ */
+export function ask({ title, text, fields = [], action, kind, other, isFinal, send = async () => {} }) {
+  dialogs += 1
+  const [titleId, textId] = [`dialog-title-${dialogs}`, `dialog-text-${dialogs}`]
   return new Promise((resolve) => {
-    const cancel = button('Cancel', () => dialog.close(), { kind: 'quiet' })
+    let isBusy = false
+    const refusal = h('p', { class: 'alert', role: 'alert', hidden: true })
+    const cancel = button('Cancel', () => isBusy || dialog.close(), { kind: 'quiet' })
+    const second = other && button(other.text, () => attempt(other.act, {}, other.done), { kind: 'quiet' })
     const form = h(
       'form',
       {
         method: 'dialog',
         submit: (event) => {
           event.preventDefault()
-          const values = Object.fromEntries(new FormData(form))
-          dialog.close()
-          resolve(values)
+          attempt(send, Object.fromEntries(new FormData(form)))
         },
       },
-      h('h2', { id: 'dialog-title' }, title),
-      text && h('p', { id: 'dialog-text' }, text),
-      reject && h('p', { class: 'alert', role: 'alert' }, reject),
+      h('h2', { id: titleId }, title),
+      text && h('p', { id: textId, class: 'soft' }, text),
+      refusal,
       fields.map(({ label, hint, ...input }) =>
         h('label', { class: 'field' }, h('span', {}, label), h('input', input), hint && h('small', {}, hint)),
       ),
-      h('div', { class: 'actions' }, cancel, h('button', { type: 'submit', class: kind ?? 'primary' }, action)),
+      h(
+        'div',
+        { class: 'actions' },
+        !isFinal && cancel,
+        second,
+        h('button', { type: 'submit', class: kind ?? 'primary' }, action),
+      ),
     )
     const dialog = h(
       'dialog',
       {
-        'aria-labelledby': 'dialog-title',
-        'aria-describedby': text && 'dialog-text',
+        'aria-labelledby': titleId,
+        'aria-describedby': text && textId,
+        cancel: (event) => isBusy && event.preventDefault(),
         close: () => {
           dialog.remove()
-          resolve(undefined)
+          if (!isBusy) resolve(undefined)
         },
       },
       form,
@@ -104,29 +135,34 @@ export function ask({ title, text, fields = [], action, kind, reject }) {
     dialog.showModal()
     // A careless Enter must not destroy.
     if (fields.length === 0) cancel.focus()
+
+    async function attempt(act, values, done) {
+      if (isBusy) return
+      isBusy = true
+      dialog.setAttribute('aria-busy', 'true')
+      refusal.hidden = true
+      try {
+        await act(values)
+        if (done) {
+          second.textContent = done
+          return
+        }
+        resolve(values)
+        dialog.close()
+      } catch (error) {
+        // The session ended meanwhile, and closed the dialog.
+        if (!dialog.open) return resolve(undefined)
+        refusal.textContent = error.message
+        refusal.hidden = false
+        form.querySelector('input')?.select()
+      } finally {
+        isBusy = false
+        dialog.removeAttribute('aria-busy')
+      }
+    }
   })
 }
 
-/**
- * Asks, sends the answer, and asks again with the reason while it is refused. Returns whether it was accepted.
- *
- * @param isReason whether the person can do something about this error
- */
-export async function askUntilAccepted(question, send, isReason) {
-  let reject
-  for (;;) {
-    const values = await ask({ ...question, reject })
-    if (!values) return false
-    try {
-      await send(values)
-      return true
-    } catch (error) {
-      if (!isReason(error)) throw error
-      reject = error.message
-    }
-  }
-}
-
-/** Asks before an act that cannot be undone. The text says what the act will do. */
-export const confirmAct = async (title, text, action) =>
-  (await ask({ title, text, action, kind: 'danger' })) !== undefined
+/** Asks before an act that cannot be undone, and does it. The text says what the act will do. Returns whether it was done. */
+export const confirmAct = async (title, text, action, send) =>
+  (await ask({ title, text, action, kind: 'danger', send })) !== undefined

@@ -26,7 +26,7 @@ export async function keys(view) {
             ),
           ),
           h('p', { class: 'mono soft' }, key.kid),
-          h('p', { class: 'soft' }, 'This instance read it ', ago(key.known_since), '.'),
+          h('p', { class: 'soft' }, 'This instance read it first ', ago(key.known_since), '.'),
         ),
       ),
     ),

@@ -1,5 +1,9 @@
 import { admin } from './api.js'
-import { ago, askUntilAccepted, button, confirmAct, empty, h, heading, plural, say, span, svg, tag } from './dom.js'
+import { ago, ask, button, confirmAct, empty, h, heading, icon, members, plural, say, span, svg, tag } from './dom.js'
+import { note } from './names.js'
+
+/** Accounts that one request reads, and devices that a person's page shows at first. */
+const [PAGE, DEVICES] = [50, 20]
 
 /** Everybody, or one person: `#people`, `#people/ID`. */
 export function people(view, [id]) {
@@ -9,6 +13,8 @@ export function people(view, [id]) {
 async function list(view) {
   const rows = h('ul', { class: 'rows', 'aria-label': 'People' })
   const more = h('div', { class: 'more' })
+  const found = h('p', { class: 'soft', role: 'status' })
+  const read = () => load().catch(view.fail)
   const search = h('input', {
     type: 'search',
     'aria-label': 'Search people by the begin of their name',
@@ -17,9 +23,18 @@ async function list(view) {
     spellcheck: 'false',
     input: () => {
       clearTimeout(waiting)
-      waiting = setTimeout(() => load().catch(view.fail), 150)
+      waiting = setTimeout(read, 150)
     },
   })
+  const which = h(
+    'select',
+    { 'aria-label': 'Which accounts', change: read },
+    [
+      ['', 'All accounts'],
+      ['false', 'Enabled'],
+      ['true', 'Disabled'],
+    ].map(([value, text]) => h('option', { value }, text)),
+  )
   let waiting
   let latest = 0
 
@@ -28,20 +43,32 @@ async function list(view) {
     const mine = latest
     const prefix = search.value.trim()
     const query = new URLSearchParams({
-      limit: 50,
+      limit: PAGE,
       ...(prefix && { username_prefix: prefix }),
+      ...(which.value && { disabled: which.value }),
       ...(cursor && { cursor }),
     })
     const { users, next } = await admin(`users?${query}`)
     if (mine !== latest) return
+    for (const user of users) note(user)
     const items = users.map(row)
-    if (cursor) rows.append(...items)
-    else rows.replaceChildren(...(items.length > 0 ? items : [h('li', {}, empty('Nobody has such a name.'))]))
+    const nobody =
+      prefix || which.value ? 'No account matches. Search for the begin of a name.' : 'There are no accounts yet.'
+    if (cursor) {
+      rows.append(...items)
+      items[0]?.querySelector('a').focus()
+    } else rows.replaceChildren(...(items.length > 0 ? items : [h('li', { class: 'none' }, empty(nobody))]))
+    const count = rows.querySelectorAll('.row').length
+    found.textContent = next ? `The first ${count.toLocaleString('en')}` : plural(count, 'account')
     more.replaceChildren(...(next ? [button('Show more', () => load(next).catch(view.fail))] : []))
   }
 
   await load()
-  view.show(heading('People', search), h('section', { class: 'card' }, rows), more)
+  view.show(
+    heading('People', h('div', { class: 'filters' }, which, search)),
+    h('section', { class: 'card' }, rows),
+    h('div', { class: 'foot' }, found, more),
+  )
 }
 
 const row = ({ id, username, roles, disabled, created_at: created }) =>
@@ -76,32 +103,31 @@ async function person(view, id) {
     admin(`${path}/factors`),
   ])
   const { username, roles, disabled, claims } = user
+  note(user)
+  view.title(username)
   const ends =
     sessions.length === 0 ? 'No session is open.' : `This ends ${plural(sessions.length, 'session')} at once.`
-  const act = async (title, text, action, call, done) => {
-    if (!(await confirmAct(title, text, action))) return
-    await call()
+  const act = async (title, text, action, call, done, focus) => {
+    if (!(await confirmAct(title, text, action, call))) return
     say(done)
-    await view.reload()
+    await view.reload(focus)
   }
   const run = (task) => () => task().catch(view.fail)
 
-  const device = (session) =>
-    h(
+  const device = (session) => {
+    const name = session.device_name ?? describe(session.user_agent)
+    return h(
       'li',
       { class: 'device' },
+      icon(isPhone(session.user_agent) ? 'phone' : 'computer'),
       h(
         'div',
         { class: 'grow' },
-        h('b', {}, session.device_name ?? describe(session.user_agent)),
+        h('b', {}, name),
         h(
           'p',
           { class: 'soft' },
-          session.ip,
-          ' · signed in ',
-          ago(session.created_at),
-          ' · seen ',
-          ago(session.last_seen_at),
+          members([['seen ', ago(session.last_seen_at)], ['signed in ', ago(session.created_at)], session.ip]),
         ),
         timeline(session),
       ),
@@ -110,34 +136,36 @@ async function person(view, id) {
         run(() =>
           act(
             'End this session?',
-            `This ends 1 session of ${username}, on ${session.device_name ?? describe(session.user_agent)}. Every service refuses its tokens at once.`,
+            `This ends 1 session of ${username}, on ${name}. Every service refuses its tokens at once.`,
             'End 1 session',
             () => admin(`sessions/${session.sid}?${of}`, { method: 'DELETE' }),
             'The session has ended.',
+            '#devices-title',
           ),
         ),
-        { kind: 'danger-quiet', label: `End the session on ${session.device_name ?? describe(session.user_agent)}` },
+        { kind: 'danger-quiet', label: `End the session on ${name}` },
       ),
     )
+  }
 
   const acts = h(
     'section',
     { class: 'card acts', 'aria-labelledby': 'acts-title' },
-    h('h2', { id: 'acts-title' }, 'Account'),
+    h('h2', { id: 'acts-title', tabindex: -1 }, 'Account'),
     disabled
       ? actRow(
-          'Enable',
-          'The person can sign in again.',
+          'Sign-in',
+          'Refused, because the account is disabled.',
           'Enable',
           run(async () => {
             await admin(`${path}/enable`, { method: 'POST' })
             say(`${username} can sign in again.`)
-            await view.reload()
+            await view.reload('#acts-title')
           }),
         )
       : actRow(
-          'Disable',
-          'End every session, and refuse each sign-in.',
+          'Sign-in',
+          'Allowed. Disabling the account ends all sessions.',
           'Disable',
           run(() =>
             act(
@@ -146,6 +174,7 @@ async function person(view, id) {
               'Disable',
               () => admin(`${path}/disable`, { method: 'POST' }),
               `${username} is disabled.`,
+              '#acts-title',
             ),
           ),
           'danger-quiet',
@@ -169,6 +198,7 @@ async function person(view, id) {
             'Remove',
             () => admin(`${path}/factors`, { method: 'DELETE' }),
             'The factors are removed.',
+            '#acts-title',
           ),
         ),
         'danger-quiet',
@@ -178,24 +208,30 @@ async function person(view, id) {
       roles.join(', ') || 'None',
       'Change',
       run(() => changeRoles(path, user, view)),
+      'quiet',
     ),
   )
 
   view.show(
-    h('p', {}, h('a', { href: '#people', class: 'back' }, '← People')),
     h(
       'div',
       {},
+      h('p', { class: 'over' }, h('a', { href: '#people', class: 'back' }, '← People')),
       h(
         'div',
-        { class: 'title' },
-        h('h1', {}, username),
+        { class: 'heading' },
         h(
-          'span',
-          { class: 'tags' },
-          disabled && tag('disabled', 'bad'),
-          roles.map((role) => tag(role)),
+          'div',
+          { class: 'title' },
+          h('h1', {}, username),
+          h(
+            'span',
+            { class: 'tags' },
+            disabled && tag('disabled', 'bad'),
+            roles.map((role) => tag(role)),
+          ),
         ),
+        h('a', { href: `#activity/${encodeURIComponent(id)}` }, 'Activity of the last hour'),
       ),
       h('p', { class: 'soft mono' }, id),
     ),
@@ -208,7 +244,11 @@ async function person(view, id) {
         h(
           'div',
           { class: 'card-head' },
-          h('h2', { id: 'devices-title' }, sessions.length === 0 ? 'Devices' : plural(sessions.length, 'device')),
+          h(
+            'h2',
+            { id: 'devices-title', tabindex: -1 },
+            sessions.length === 0 ? 'Devices' : plural(sessions.length, 'device'),
+          ),
           sessions.length > 1 &&
             button(
               'End all',
@@ -219,12 +259,13 @@ async function person(view, id) {
                   `End ${plural(sessions.length, 'session')}`,
                   () => admin(`sessions?${of}`, { method: 'DELETE' }),
                   `${plural(sessions.length, 'session')} ended.`,
+                  '#devices-title',
                 ),
               ),
               { kind: 'danger-quiet' },
             ),
         ),
-        sessions.length === 0 ? empty('Nobody is signed in.') : h('ul', { class: 'plain' }, sessions.map(device)),
+        sessions.length === 0 ? empty('Nobody is signed in.') : devices(sessions, device),
       ),
       h(
         'div',
@@ -236,11 +277,16 @@ async function person(view, id) {
           h('h2', { id: 'factors-title' }, 'Second factors'),
           factors.length === 0
             ? empty('None: the password alone signs in.')
-            : h(
-                'ul',
-                { class: 'plain' },
-                factors.map(({ type, name }) => h('li', { class: 'pair' }, h('span', {}, name ?? type), tag(type))),
-              ),
+            : [
+                h(
+                  'ul',
+                  { class: 'plain' },
+                  factors.map(({ type, name }) =>
+                    h('li', { class: 'pair' }, h('span', {}, name ?? 'Without a name'), tag(FACTORS[type] ?? type)),
+                  ),
+                ),
+                h('p', { class: 'soft' }, `${plural(codes, 'recovery code')} left.`),
+              ],
         ),
         h(
           'section',
@@ -259,6 +305,23 @@ async function person(view, id) {
   )
 }
 
+const FACTORS = { totp: 'authenticator app', passkey: 'passkey' }
+
+/** The devices that were seen last. A person may have a hundred: the others come when somebody asks for them. */
+function devices(sessions, device) {
+  const sorted = [...sessions].sort((one, other) => other.last_seen_at - one.last_seen_at)
+  const list = h('ul', { class: 'plain' }, sorted.slice(0, DEVICES).map(device))
+  const rest = sorted.slice(DEVICES)
+  if (rest.length === 0) return list
+  const more = button(`Show ${plural(rest.length, 'more device')}`, () => {
+    const items = rest.map(device)
+    list.append(...items)
+    more.parentNode.remove()
+    items[0].querySelector('button').focus()
+  })
+  return [list, h('p', { class: 'more' }, more)]
+}
+
 const actRow = (title, text, action, click, kind) =>
   h(
     'div',
@@ -268,7 +331,7 @@ const actRow = (title, text, action, click, kind) =>
   )
 
 async function resetPassword(path, username, ends, view) {
-  const question = {
+  const values = await ask({
     title: `Reset the password of ${username}?`,
     text: `${ends} Give the new password to the person in a safe way.`,
     fields: [
@@ -283,28 +346,26 @@ async function resetPassword(path, username, ends, view) {
     ],
     action: 'Reset the password',
     kind: 'danger',
-  }
-  const send = (values) => admin(`${path}/password`, { method: 'POST', json: values })
-  if (!(await askUntilAccepted(question, send, isInvalid))) return
+    send: (values) => admin(`${path}/password`, { method: 'POST', json: values }),
+  })
+  if (!values) return
   say('The password is reset.')
-  await view.reload()
+  await view.reload('#acts-title')
 }
 
 async function changeRoles(path, { username, roles }, view) {
-  const question = {
+  const values = await ask({
     title: `Roles of ${username}`,
     text: 'Each session with a removed role ends. An added role counts from the next sign-in.',
     fields: [{ label: 'Roles, with spaces between', name: 'roles', value: roles.join(' '), spellcheck: 'false' }],
     action: 'Set the roles',
-  }
-  const send = (values) =>
-    admin(`${path}/roles`, { method: 'PUT', json: { roles: values.roles.split(/\s+/).filter(Boolean) } })
-  if (!(await askUntilAccepted(question, send, isInvalid))) return
+    send: (values) =>
+      admin(`${path}/roles`, { method: 'PUT', json: { roles: values.roles.split(/\s+/).filter(Boolean) } }),
+  })
+  if (!values) return
   say('The roles are set.')
-  await view.reload()
+  await view.reload('#acts-title')
 }
-
-const isInvalid = (error) => error.status === 400
 
 /** When a device signed in, was seen, and will expire: a line over the life of its session. */
 function timeline({ created_at: created, last_seen_at: seen, expires_at: expires }) {
@@ -320,6 +381,8 @@ function timeline({ created_at: created, last_seen_at: seen, expires_at: expires
     svg('rect', { class: 'today', x: Math.min(99.2, at(now)), y: 0, width: 0.8, height: 6 }),
   )
 }
+
+const isPhone = (agent) => /iPhone|Android|Mobile|okhttp|Darwin/.test(agent ?? '')
 
 /** "Firefox on Linux", from a User-Agent. */
 export function describe(agent) {

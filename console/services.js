@@ -7,7 +7,12 @@ export async function services(view) {
   view.show(
     heading('Services'),
     clients.length === 0
-      ? empty('No service calls this one yet.')
+      ? h(
+          'section',
+          { class: 'card' },
+          empty('No service calls this one yet. Create the first with the command line:'),
+          h('pre', { tabindex: 0 }, 'latchkey clients create NAME --scope introspect'),
+        )
       : h(
           'ul',
           { class: 'plain grid' },
@@ -17,7 +22,8 @@ export async function services(view) {
 }
 
 function card(client, view) {
-  const { id, scopes, audiences, created_at: created, previous_secret_until: until } = client
+  const { id, scopes, audiences, exchange_audiences: exchange, created_at: created } = client
+  const until = client.previous_secret_until
   const proof = [
     client.has_secret && 'a secret',
     client.jwks && 'its own keys',
@@ -26,7 +32,7 @@ function card(client, view) {
   ].filter(Boolean)
   const run = (task) => () => task().catch(view.fail)
   return [
-    h('div', { class: 'card-head' }, h('h2', {}, id), h('span', { class: 'soft' }, 'since ', ago(created))),
+    h('div', { class: 'card-head' }, h('h2', {}, id), h('span', { class: 'soft' }, 'created ', ago(created))),
     h(
       'dl',
       { class: 'pairs' },
@@ -38,12 +44,17 @@ function card(client, view) {
       ),
       h('dt', {}, 'Audiences'),
       h('dd', {}, audiences.join(', ') || 'all'),
+      exchange.length > 0 && [h('dt', {}, 'Exchanges for'), h('dd', {}, exchange.join(', '))],
       h('dt', {}, 'Authenticates with'),
       h('dd', {}, proof.join(', ') || 'nothing'),
       until &&
         until * 1000 > Date.now() && [
           h('dt', {}, 'Old secret'),
-          h('dd', {}, `valid until ${new Date(until * 1000).toLocaleString('en')}`),
+          h(
+            'dd',
+            {},
+            `valid until ${new Date(until * 1000).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' })}`,
+          ),
         ],
     ),
     h(
@@ -51,22 +62,20 @@ function card(client, view) {
       { class: 'actions' },
       client.has_secret &&
         button(
-          'Rotate the secret',
+          'Rotate secret',
           run(() => rotate(id, view)),
-          { label: `Rotate the secret of ${id}` },
+          { label: `Rotate secret of ${id}` },
         ),
       button(
         'Delete',
         run(async () => {
-          if (
-            !(await confirmAct(
-              `Delete ${id}?`,
-              `${id} can no longer authenticate, and the tokens that it got for itself end. You cannot undo this.`,
-              'Delete',
-            ))
+          const isDone = await confirmAct(
+            `Delete ${id}?`,
+            `${id} can no longer authenticate, and the tokens that it got for itself end. You cannot undo this.`,
+            'Delete',
+            () => admin(`clients/${id}`, { method: 'DELETE' }),
           )
-            return
-          await admin(`clients/${id}`, { method: 'DELETE' })
+          if (!isDone) return
           say(`${id} is deleted.`)
           await view.reload()
         }),
@@ -77,6 +86,7 @@ function card(client, view) {
 }
 
 async function rotate(id, view) {
+  let secret
   const values = await ask({
     title: `Rotate the secret of ${id}?`,
     text: 'A new secret appears once. The present one stays valid for the overlap, so that you can deploy the new one.',
@@ -91,14 +101,23 @@ async function rotate(id, view) {
     ],
     action: 'Make a new secret',
     kind: 'danger',
+    send: async (values) => {
+      secret = (await admin(`clients/${id}/secret`, { method: 'POST', json: values })).secret
+    },
   })
   if (!values) return
-  const { secret } = await admin(`clients/${id}/secret`, { method: 'POST', json: values })
   await ask({
     title: `The new secret of ${id}`,
     text: 'Copy it now. Nobody can show it again.',
-    fields: [{ label: 'Secret', name: 'secret', value: secret, readonly: true }],
+    fields: [{ label: 'Secret', name: 'secret', class: 'mono', value: secret, readonly: true }],
+    // Browsers have a clipboard only on https and localhost.
+    other: navigator.clipboard && {
+      text: 'Copy',
+      done: 'Copied',
+      act: () => navigator.clipboard.writeText(secret),
+    },
     action: 'Done',
+    isFinal: true,
   })
   say(`${id} has a new secret.`)
   await view.reload()

@@ -1,5 +1,6 @@
-import { codeOf, demand, keep, post } from './api.js'
+import { admin, codeOf, demand, keep, post, subject } from './api.js'
 import { h } from './dom.js'
+import { canUsePasskeys, provePasskey } from './passkey.js'
 
 /** Shows the form, and calls `done` with a signed-in session. */
 export function showSignIn(main, message, done) {
@@ -22,17 +23,25 @@ export function showSignIn(main, message, done) {
     h('p', { class: 'soft' }, 'For people with the role ', h('code', {}, 'latchkey-admin'), '.'),
     alert,
     fields,
-    h('div', { class: 'stack' }, submit, globalThis.PublicKeyCredential?.parseRequestOptionsFromJSON && passkey),
+    h('div', { class: 'stack' }, submit, canUsePasskeys && passkey),
   )
-  setFields(
-    { label: 'User name', name: 'username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false' },
-    { label: 'Password', name: 'password', type: 'password', autocomplete: 'current-password' },
-  )
+  let mfaToken
+  let name
+  restart()
   main.replaceChildren(form)
   fields.querySelector('input').focus()
 
-  let mfaToken
-  let name
+  function restart() {
+    mfaToken = undefined
+    step = password
+    submit.textContent = 'Sign in'
+    passkey.textContent = 'Use a passkey'
+    passkey.hidden = false
+    setFields(
+      { label: 'User name', name: 'username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false' },
+      { label: 'Password', name: 'password', type: 'password', autocomplete: 'current-password' },
+    )
+  }
 
   function setFields(...inputs) {
     fields.replaceChildren(
@@ -43,55 +52,63 @@ export function showSignIn(main, message, done) {
   }
 
   async function attempt(act) {
-    submit.disabled = true
+    if (form.hasAttribute('aria-busy')) return
+    form.setAttribute('aria-busy', 'true')
     alert.hidden = true
     try {
       await act()
     } catch (error) {
       alert.textContent = error.message
       alert.hidden = false
+      // A ticket lives for minutes. The person starts again with the password.
+      if (mfaToken && error.status === 400 && error.code === 'invalid_grant') restart()
+      form.querySelector('input[type=password], input[name=code]')?.select()
     } finally {
-      submit.disabled = false
+      form.removeAttribute('aria-busy')
     }
   }
 
   async function password({ username, password }) {
     name = username
     try {
-      finish(await post('login', { username, password, ...(await demand()) }))
+      await finish(await post('login', { username, password, ...(await demand()) }))
     } catch (error) {
       if (error.code !== 'mfa_required') throw error
       if (error.body.factors.length === 0) {
         throw new Error('Your account must have a second factor. Enrol one in your application, then sign in here.')
       }
       mfaToken = error.body.mfa_token
-      setFields({ label: 'Code of your app, or a recovery code', name: 'code', autocomplete: 'one-time-code' })
-      fields.querySelector('input').focus()
+      const { factors } = error.body
+      const label = factors.includes('totp') ? 'Code of your app, or a recovery code' : 'Recovery code'
+      setFields({ label, name: 'code', autocomplete: 'one-time-code' })
+      passkey.hidden = !factors.includes('passkey')
+      passkey.textContent = 'Use your passkey'
+      // The passkey is there: one touch, instead of a code from paper.
+      if (factors.includes('totp') || passkey.hidden || !canUsePasskeys) fields.querySelector('input').focus()
+      else passkey.focus()
       submit.textContent = 'Continue'
       step = code
     }
   }
 
   async function code(values) {
-    finish(await post('login/mfa', { mfa_token: mfaToken, ...codeOf(values.code) }))
+    await finish(await post('login/mfa', { mfa_token: mfaToken, ...codeOf(values.code) }))
   }
 
   async function withPasskey() {
     const options = await post('login/passkey/options', mfaToken ? { mfa_token: mfaToken } : {})
-    const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options)
-    const credential = await navigator.credentials.get({ publicKey }).catch(() => {
-      throw new Error('No passkey was used. Try again, or use your password.')
-    })
-    const json = { passkey: credential.toJSON() }
-    finish(
+    const json = { passkey: await provePasskey(options) }
+    await finish(
       await (mfaToken
         ? post('login/mfa', { mfa_token: mfaToken, ...json })
         : post('login/passkey', { ...json, ...(await demand()) })),
     )
   }
 
-  function finish(tokens) {
+  async function finish(tokens) {
     keep(tokens, name ?? 'Signed in')
+    // A person who signs in with a passkey types no name.
+    if (name === undefined) keep(tokens, (await admin(`users/${encodeURIComponent(subject())}`)).username)
     done()
   }
 }

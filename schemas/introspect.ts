@@ -57,7 +57,7 @@ export const Introspect = {
     'For clients with the scope `introspect`, which authenticate with HTTP Basic or with credentials in the body. A ' +
     'client may also send its own token with this scope and `aud` = `ISSUER` as the bearer token.',
   tags: ['services'],
-  security: [{ basic: [] }, {}],
+  security: [{}, { clientToken: [] }, { basic: [] }],
   body: Fields(
     {
       token: Token,

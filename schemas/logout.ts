@@ -12,7 +12,7 @@ export const Logout = {
     'token may have expired. The answer is 204 also if the session has ended before, or if another service issued the ' +
     'token. The answer is 401 if the service does not have the key of the token: refresh, and sign out with the new token.',
   tags: ['sessions'],
-  security: [{}, { bearer: [] }],
+  security: [{}, { refreshToken: [] }, { bearer: [] }],
   body,
   response: { 204: Type.Null({ description: 'The session has ended, everywhere' }), ...commonErrorResponses(401) },
 }
@@ -24,7 +24,7 @@ export const LogoutAll = {
     'Ends every session of the user. The token must be active: a refresh token, or an access token for `ISSUER` or for the ' +
     'default audience.',
   tags: ['sessions'],
-  security: [{}, { bearer: [] }],
+  security: [{}, { refreshToken: [] }, { bearer: [] }],
   body,
   response: { 204: Type.Null({ description: 'Every session has ended' }), ...commonErrorResponses(401) },
 }

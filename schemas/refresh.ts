@@ -21,7 +21,7 @@ export const Refresh = {
     'counts as reuse and ends the session. Send the token in the body or as the bearer token, or in the ' +
     'cookie from a page on `CORS_ORIGINS`. The answer to a cookie sets the cookie again.',
   tags: ['sessions'],
-  security: [{}, { bearer: [] }],
+  security: [{}, { refreshToken: [] }],
   body: Fields(
     {
       refresh_token: Type.Optional(Token),

@@ -52,7 +52,7 @@ export const Revocations = {
     'For services that verify access tokens themselves. For clients with the scope `introspect`, as `/introspect`. ' +
     'Entries are kept for `ACCESS_TTL` and 60 seconds.',
   tags: ['services'],
-  security: [{ basic: [] }, {}],
+  security: [{}, { clientToken: [] }, { basic: [] }],
   querystring: Fields({
     after: Type.Optional(
       Type.String({

@@ -42,13 +42,17 @@ export function createActivity(now: () => number = Date.now): Activity {
   const counts = new Uint32Array(MINUTES * COUNTS.length)
   let newest = Math.floor(now() / MINUTE)
 
-  /** Empties the minutes that passed since the last event. Returns the place of the present one. */
+  /**
+   * Empties the minutes between the last event and now, in either direction. If the clock was set back, the minutes after it
+   * have not happened. Returns the place of the present minute.
+   */
   function advance(minute: number): number {
-    for (let next = Math.max(newest + 1, minute - MINUTES + 1); next <= minute; next += 1) {
-      const place = (next % MINUTES) * COUNTS.length
+    const last = Math.max(newest, minute)
+    for (let each = Math.max(Math.min(newest, minute) + 1, last - MINUTES + 1); each <= last; each += 1) {
+      const place = (each % MINUTES) * COUNTS.length
       counts.fill(0, place, place + COUNTS.length)
     }
-    if (minute > newest) newest = minute
+    newest = minute
     return (minute % MINUTES) * COUNTS.length
   }
 

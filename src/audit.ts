@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import { withoutMapping } from './network.js'
 
 /**
  * An event of an account, a session or a client. Each event is one log line with `"log":"audit"`, at every LOG_LEVEL.
@@ -7,6 +8,7 @@ import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
  */
 export type AuditEvent =
   | ({ event: 'user.created' | 'user.deleted'; sub: string } & Actor)
+  | { event: 'users.imported'; imported: number }
   | ({ event: 'user.disabled' | 'user.enabled' | 'user.password_reset'; sub: string } & Actor)
   | ({ event: 'user.roles_changed'; sub: string; roles: readonly string[] } & Actor)
   | ({ event: 'user.renamed'; sub: string; username: string } & Actor)
@@ -127,7 +129,7 @@ export function createAudit(
     // The session had ended before: that is not an event.
     if (event.event === 'session.ended' && event.sids.length === 0) return
     count(event)
-    const line = { ...event, ip: request.ip, reqId: request.id }
+    const line = { ...event, ip: withoutMapping(request.ip), reqId: request.id }
     record(line)
     log.info(line, event.event)
   }

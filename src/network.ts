@@ -4,8 +4,8 @@
  */
 export function networkOf(addressAndPort: string): string {
   const address = addressAndPort.replace(/^\[(.+)\](?::\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  if (mapped) return mapped
+  const plain = withoutMapping(address)
+  if (plain !== address) return plain
   if (!address.includes(':')) return address
   const [head = '', tail] = address.toLowerCase().split('::')
   const front = head.split(':').filter(Boolean)
@@ -16,4 +16,11 @@ export function networkOf(addressAndPort: string): string {
     .slice(0, 4)
     .map((group) => group.replace(/^0+(?=.)/, ''))
     .join(':')
+}
+
+const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
+
+/** An IPv4 address that a socket of both families (`HOST=::`) reports as `::ffff:192.0.2.1`, as people and log tools know it. */
+export function withoutMapping(address: string): string {
+  return MAPPED.exec(address)?.[1] ?? address
 }

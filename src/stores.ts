@@ -1,3 +1,4 @@
+import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net'
 import type { Logger } from 'pino'
 import { createAddressReader } from './config/address-file.js'
 import { databaseUrl, redisUrls } from './config/addresses.js'
@@ -9,6 +10,12 @@ import type { RedisClient } from './sessions/redis/client.js'
 import { createRegistration, type Registration } from './sessions/registration.js'
 import type { SessionStore } from './sessions/session.js'
 import { createRegistrableDatabase, createSqlSessions, deleteSessions } from './sessions/sql.js'
+
+/**
+ * Node tries the addresses of a host one after the other, by default 250 ms each. A connection to a store has 400 ms in all.
+ * Milliseconds.
+ */
+const ADDRESS_TIMEOUT = 100
 
 /** The database of accounts and clients, and the store of sessions: Redis if the configuration names one. */
 export interface Stores {
@@ -30,6 +37,7 @@ export async function openStores(
   observer?: DatabaseObserver,
   role: 'service' | 'command' = 'command',
 ): Promise<Stores & Pick<Registration, 'confirm'>> {
+  setDefaultAutoSelectFamilyAttemptTimeout(ADDRESS_TIMEOUT)
   const onError = (err: Error) => logger.warn({ err }, 'a database connection failed')
   const onFault = (reason: string) =>
     logger.error({ reason }, 'DATABASE_URL_FILE has a fault: the previous address stays in use')

@@ -18,7 +18,7 @@ export const CredentialsOnly = AdminBody({}, { examples: [{}] })
 /** The common part of all admin routes. A route with a query overrides `querystring` after it. */
 export const adminRoute = {
   tags: ['admin'],
-  security: [{ basic: [] }, { bearer: [] }],
+  security: [{ bearer: [] }, { clientToken: [] }, { basic: [] }],
   querystring: StrictFields({}),
 }
 

@@ -2,10 +2,10 @@ import type { SubjectBinding } from '../clients/client-proof.js'
 import { type ClientPermissions, generateClientSecret, isClientId } from '../clients/clients.js'
 import { duration } from '../config/duration.js'
 import { createClient, deleteClient } from '../lifecycle/clients.js'
-import { isScopeToken } from '../scope.js'
+import { isScopeToken, nearReservedScope } from '../scope.js'
 import { toUnixSeconds } from '../unix-seconds.js'
 import { describeBindingFault, describeProof, parseProofOptions, proofOptions } from './client-proof.js'
-import { CommandError, command, group, table, time } from './command.js'
+import { CommandError, command, group, table, time, UsageError } from './command.js'
 import { withServices } from './services.js'
 
 const permissionOptions = {
@@ -70,8 +70,9 @@ It exchanges tokens for its own audiences. Without audiences it exchanges tokens
           audiences,
           exchange_audiences: exchangeAudiences,
         },
+        audit: [{ event: 'client.created', client: id, scopes, audiences, exchangeAudiences }],
       }
-    })
+    }, 'create')
   },
 })
 
@@ -99,7 +100,7 @@ const update = command({
       }
       const permissions = parsePermissions(options)
       if (Object.keys({ ...change, ...permissions }).length === 0)
-        throw new CommandError('nothing to change: see latchkey clients update --help')
+        throw new UsageError('nothing to change: see latchkey clients update --help')
       const outcome = Object.keys(change).length > 0 ? await clients.changeProof(id, change) : 'changed'
       if (outcome === 'unknown_client') throw new CommandError(`there is no client ${id}`)
       if (outcome === 'no_proof_left') {
@@ -112,6 +113,14 @@ const update = command({
       return {
         text: `The client ${id} is changed.`,
         json: { id, changed: Object.keys({ ...change, ...permissions }) },
+        audit: [
+          ...(Object.keys(change).length > 0
+            ? [{ event: 'client.proof_changed' as const, client: id, proof: Object.keys(change) }]
+            : []),
+          ...(Object.keys(permissions).length > 0
+            ? [{ event: 'client.updated' as const, client: id, ...permissions }]
+            : []),
+        ],
       }
     })
   },
@@ -186,6 +195,7 @@ The old secret is valid until the overlap ends, so that you can update services 
     return {
       text: `The client ${id} has a new secret, which is not shown again. ${old}\n${secret}`,
       json: { id, secret, previous_secret_until: overlap === 0 || until === 0 ? null : toUnixSeconds(until) },
+      audit: [{ event: 'client.secret_rotated', client: id }],
     }
   },
 })
@@ -199,7 +209,11 @@ when it starts.`,
   async run({ names: [id] }) {
     const isDeleted = await withServices((services) => deleteClient(services, id))
     if (!isDeleted) throw new CommandError(`there is no client ${id}`)
-    return { text: `The client ${id} is deleted, and its tokens have ended.`, json: { id, deleted: true } }
+    return {
+      text: `The client ${id} is deleted, and its tokens have ended.`,
+      json: { id, deleted: true },
+      audit: [{ event: 'client.deleted', client: id }],
+    }
   },
 })
 
@@ -222,6 +236,12 @@ function splitValues(given: readonly string[], name: string): string[] {
   const all = given.flatMap((text) => text.split(' ')).filter(Boolean)
   const bad = all.find((value) => !isScopeToken(value))
   if (bad !== undefined) throw new CommandError(`--${name} must be printable ASCII without quotes and backslashes`)
+  const near = name === 'scope' ? all.find(nearReservedScope) : undefined
+  if (near !== undefined) {
+    throw new CommandError(
+      `there is no scope ${near}: write ${nearReservedScope(near)}, or a scope that looks like none of this service`,
+    )
+  }
   return [...new Set(all)]
 }
 

@@ -1,9 +1,13 @@
 import { parseArgs } from 'node:util'
+import type { AuditEvent } from '../audit.js'
+import { writeAudit } from './audit.js'
 
 /** The answer of a command: `text` for people, `json` for programs. */
 export interface Output {
   text: string
   json: unknown
+  /** What the command changed. */
+  audit?: readonly AuditEvent[]
 }
 
 interface Option {
@@ -44,9 +48,17 @@ interface Definition<Names extends readonly string[], Given extends Options> {
   }): Promise<Output | undefined>
 }
 
+/** What may follow a command: a command below it, or an option. */
+export interface Entry {
+  name: string
+  about: string
+  command?: Command
+}
+
 /** A command, or a group of commands. */
 export interface Command {
   about: string
+  entries: readonly Entry[]
   /** Runs the command and returns its answer. `path` is the name it was called by, for the help. */
   run(args: string[], path: string): Promise<string>
 }
@@ -84,6 +96,7 @@ export function command<const Names extends readonly string[] = [], const Given 
 
   return {
     about,
+    entries: Object.entries(all).map(([name, option]) => ({ name: `--${name}`, about: option.about })),
     async run(args, path) {
       const { values, positionals } = parse(args, all, path)
       if (values.help) return help(path)
@@ -104,6 +117,7 @@ export function command<const Names extends readonly string[] = [], const Given 
         json: values.json === true,
       })
       if (!output) return ''
+      if (output.audit) writeAudit(path, output.audit)
       return values.json ? JSON.stringify(output.json) : output.text
     },
   }
@@ -113,14 +127,16 @@ export function command<const Names extends readonly string[] = [], const Given 
 export function group(about: string, commands: Readonly<Record<string, Command>>): Command {
   const help = (path: string) => {
     const abouts = Object.values(commands).map((each) => each.about)
-    return [about, '', columns(Object.keys(commands), abouts), '', `Help for one command: ${path} COMMAND --help`].join(
+    return [about, '', columns(Object.keys(commands), abouts), '', `Help for one command: ${path} help COMMAND`].join(
       '\n',
     )
   }
   return {
     about,
+    entries: Object.entries(commands).map(([name, each]) => ({ name, about: each.about, command: each })),
     async run([name = '--help', ...args], path) {
-      if (name === '--help' || name === '-h') return help(path)
+      if (name === '--help' || name === '-h' || (name === 'help' && args.length === 0)) return help(path)
+      if (name === 'help') return this.run([...args, '--help'], path)
       const chosen = Object.hasOwn(commands, name) ? commands[name] : undefined
       if (!chosen) throw new UsageError(`there is no command ${JSON.stringify(name)}: see ${path} --help`)
       return chosen.run(args, `${path} ${name}`)

@@ -52,9 +52,11 @@ lines. With --json these messages are objects. The exit status is 1 if a line wa
 If an import was interrupted, run it again with the same FILE: it does not change accounts that exist.`,
   async run({ names: [file], options, json }) {
     const rules = { withoutFactors: options['without-factors'] === true, sealing: await openSealing() }
-    const counts = await withServices((services) => importAll(file, services, rules, createReporter(json)))
+    const counts = await withServices((services) => importAll(file, services, rules, createReporter(json)), 'create')
     if (counts.rejected > 0) process.exitCode = 1
-    return { text: describe(counts), json: counts }
+    // One line: a million lines would be as long as the export.
+    const { imported } = counts
+    return { text: describe(counts), json: counts, audit: imported > 0 ? [{ event: 'users.imported', imported }] : [] }
   },
 })
 

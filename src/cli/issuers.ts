@@ -1,6 +1,6 @@
 import { type IssuerDescription, parseIssuer } from '../clients/trusted-issuers.js'
 import { toUnixSeconds } from '../unix-seconds.js'
-import { CommandError, command, group, table, time } from './command.js'
+import { CommandError, command, group, table, time, UsageError } from './command.js'
 import { readJwks } from './read-jwks.js'
 import { withServices } from './services.js'
 
@@ -20,7 +20,7 @@ Without --jwks and --jwks-uri, the service discovers the keys from the issuer. E
     'bearer-file': { type: 'string', value: 'PATH', about: 'a file with the JWT that these addresses ask for' },
   },
   async run({ names: [name], options }) {
-    if (options.issuer === undefined) throw new CommandError('--issuer is missing: see latchkey issuers add --help')
+    if (options.issuer === undefined) throw new UsageError('--issuer is missing: see latchkey issuers add --help')
     const description = {
       name,
       issuer: options.issuer,
@@ -29,11 +29,15 @@ Without --jwks and --jwks-uri, the service discovers the keys from the issuer. E
       caFile: options['ca-file'],
       bearerFile: options['bearer-file'],
     }
-    const isCreated = await withServices(({ issuers, config }) => issuers.create(parse(description, config.production)))
+    const isCreated = await withServices(
+      ({ issuers, config }) => issuers.create(parse(description, config.production)),
+      'create',
+    )
     if (!isCreated) throw new CommandError(`the issuer ${name} exists: remove it first, or choose another name`)
     return {
       text: `The issuer ${name} is trusted. No client is bound to it yet.`,
       json: { name, issuer: options.issuer },
+      audit: [{ event: 'issuer.created', issuer: name }],
     }
   },
 })
@@ -76,7 +80,11 @@ Remove or change the clients that are bound to it first. The service follows wit
     const outcome = await withServices(({ issuers }) => issuers.delete(name))
     if (outcome === 'unknown') throw new CommandError(`there is no issuer ${name}`)
     if (outcome !== 'deleted') throw new CommandError(`clients are bound to ${name}: ${outcome.clients.join(', ')}`)
-    return { text: `The issuer ${name} is not trusted any more.`, json: { name, removed: true } }
+    return {
+      text: `The issuer ${name} is not trusted any more.`,
+      json: { name, removed: true },
+      audit: [{ event: 'issuer.deleted', issuer: name }],
+    }
   },
 })
 

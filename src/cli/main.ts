@@ -3,7 +3,8 @@ import { ConfigError } from '../config/read.js'
 import { Unavailable } from '../unavailable.js'
 import { readVersion } from '../version.js'
 import { clients } from './clients.js'
-import { group, UsageError } from './command.js'
+import { type Command, group, UsageError } from './command.js'
+import { completion } from './completion.js'
 import { hash } from './hash.js'
 import { issuers } from './issuers.js'
 import { keys } from './keys.js'
@@ -13,10 +14,21 @@ import { serve } from './serve.js'
 import { sessions } from './sessions.js'
 import { users } from './users.js'
 
-const latchkey = group(
+const latchkey: Command = group(
   `Latchkey, a token service. Commands use the database and the Redis of the environment (DATABASE_URL, REDIS_URL).
 Run them with the environment of the service.`,
-  { serve, migrate, keys, clients, issuers, users, sessions, secrets, hash },
+  {
+    serve,
+    migrate,
+    keys,
+    clients,
+    issuers,
+    users,
+    sessions,
+    secrets,
+    hash,
+    completion: completion(() => latchkey),
+  },
 )
 
 const hints = {

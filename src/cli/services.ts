@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clients, createClients } from '../clients/clients.js'
 import { createSignerKeys } from '../clients/signer-keys.js'
@@ -28,9 +29,17 @@ export interface Services {
 /** Time limit of the first connection to Redis. Milliseconds. */
 const CONNECT_TIMEOUT = 3000
 
-/** Opens the stores of the environment for one command. */
-export async function withServices<Result>(act: (services: Services) => Promise<Result>): Promise<Result> {
+/**
+ * Opens the stores of the environment for one command.
+ *
+ * @param database `create`: the command may be the first that uses the database, so it makes a missing SQLite file
+ */
+export async function withServices<Result>(
+  act: (services: Services) => Promise<Result>,
+  database: 'create' | 'exists' = 'exists',
+): Promise<Result> {
   const config = readStoresConfig(process.env)
+  if (database === 'exists') requireDatabase(config.databaseUrl)
   // Loaded here and not above: the drivers take 0.5 s of CPU time, and --help and `keys` need none of them.
   const [{ openStores }, { createUsers }, { createFactors }] = await Promise.all([
     import('../stores.js'),
@@ -52,6 +61,16 @@ export async function withServices<Result>(act: (services: Services) => Promise<
   } finally {
     await stores.close()
   }
+}
+
+/** A mistyped path would otherwise make an empty database, and the command would find nothing in it. */
+function requireDatabase(url: string): void {
+  const path = url.slice('sqlite:'.length)
+  if (!url.startsWith('sqlite:') || path === ':memory:' || existsSync(path)) return
+  throw new Unavailable(
+    'database',
+    `cannot open the SQLite database ${path}: it does not exist (latchkey migrate makes it)`,
+  )
 }
 
 /**

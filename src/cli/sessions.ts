@@ -1,5 +1,5 @@
 import { toUnixSeconds } from '../unix-seconds.js'
-import { CommandError, command, group, table, time } from './command.js'
+import { command, group, table, time, UsageError } from './command.js'
 import { findUser } from './find-user.js'
 import { withServices } from './services.js'
 
@@ -47,14 +47,15 @@ const revoke = command({
   details: 'USER is a name or an id. When the command has answered, the tokens of these sessions are refused.',
   options: { all: { type: 'boolean', about: 'end all sessions of the account' } },
   async run({ names: [name], more: sids, options: { all } }) {
-    if (all === sids.length > 0) throw new CommandError('name one or more SID, or use --all')
-    const ended = await withServices(async ({ users, sessions }) => {
+    if (all === sids.length > 0) throw new UsageError('name one or more SID, or use --all')
+    const { sub, ended } = await withServices(async ({ users, sessions }) => {
       const { id } = await findUser(users, name)
-      return all ? sessions.revokeAll(id) : sessions.revoke(id, sids)
+      return { sub: id, ended: await (all ? sessions.revokeAll(id) : sessions.revoke(id, sids)) }
     })
     return {
       text: ended.length === 0 ? 'No such session was alive.' : `Ended: ${ended.join(' ')}`,
       json: { ended },
+      audit: [{ event: 'session.ended', sub, sids: ended, reason: 'ended_by_admin' }],
     }
   },
 })

@@ -1,6 +1,6 @@
 import { requireMfa, resetFactors } from '../lifecycle/accounts.js'
 import { toUnixSeconds } from '../unix-seconds.js'
-import { CommandError, command, table, time } from './command.js'
+import { command, table, time, UsageError } from './command.js'
 import { findUser } from './find-user.js'
 import { withServices } from './services.js'
 
@@ -46,14 +46,17 @@ export const resetUserFactors = command({
   names: ['USER'],
   details: 'USER is a name or an id. For a person who lost their factors: the recovery codes go too.',
   async run({ names: [name] }) {
-    const user = await withServices(async (services) => {
+    const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      await resetFactors(services, found.id)
-      return found
+      return { user: found, sids: (await resetFactors(services, found.id)) ?? [] }
     })
     return {
       text: `The account ${user.username} (${user.id}) has no second factor now, and its sessions have ended.`,
       json: { id: user.id, username: user.username, factors: 0 },
+      audit: [
+        { event: 'factor.reset', sub: user.id },
+        { event: 'session.ended', sub: user.id, sids, reason: 'factors_reset' },
+      ],
     }
   },
 })
@@ -63,16 +66,19 @@ export const requireUserMfa = command({
   names: ['USER', 'ON'],
   details: 'USER is a name or an id. ON is on or off. With on, each session with one factor ends.',
   async run({ names: [name, on] }) {
-    if (on !== 'on' && on !== 'off') throw new CommandError('write on or off after the account')
-    const user = await withServices(async (services) => {
+    if (on !== 'on' && on !== 'off') throw new UsageError('write on or off after the account')
+    const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      await requireMfa(services, found.id, on === 'on')
-      return found
+      return { user: found, sids: (await requireMfa(services, found.id, on === 'on')) ?? [] }
     })
     const what = on === 'on' ? 'must sign in with two factors' : 'may sign in with one factor'
     return {
       text: `The account ${user.username} (${user.id}) ${what}.`,
       json: { id: user.id, username: user.username, mfa_required: on === 'on' },
+      audit: [
+        { event: 'user.mfa_changed', sub: user.id, required: on === 'on' },
+        { event: 'session.ended', sub: user.id, sids, reason: 'mfa_required' },
+      ],
     }
   },
 })

@@ -1,3 +1,4 @@
+import type { AuditEvent } from '../audit.js'
 import {
   changeRoles,
   deleteAccount,
@@ -39,11 +40,11 @@ const create = command({
       const passwordRule = await brokenPasswordRule(password, { username, minLength })
       if (passwordRule) throw new CommandError(passwordRuleText(passwordRule, minLength))
       return users.create({ username, password, roles, id, claims })
-    })
+    }, 'create')
     if (user === 'id_taken') throw new CommandError('there is an account or a client with this id')
     if (user === 'taken')
       throw new CommandError('there is an account with this user name, or with a name that looks like it')
-    return describeChange('is created', user)
+    return describeChange('is created', user, { event: 'user.created', sub: user.id })
   },
 })
 
@@ -113,7 +114,7 @@ const rename = command({
     })
     if (user === 'taken') throw new CommandError('another account has this user name, or one that looks like it')
     if (!user) throw new CommandError('the account was deleted just now')
-    return describeChange('has its new name', user)
+    return describeChange('has its new name', user, { event: 'user.renamed', sub: user.id, username: user.username })
   },
 })
 
@@ -130,7 +131,8 @@ names. A living session has the new claims after its next refresh.`,
       await users.setClaims(found.id, given)
       return { ...found, claims: given }
     })
-    return describeChange(`has the claims ${JSON.stringify(given)}`, user)
+    const event = { event: 'user.claims_changed', sub: user.id, claims: Object.keys(given) } as const
+    return describeChange(`has the claims ${JSON.stringify(given)}`, user, event)
   },
 })
 
@@ -139,12 +141,17 @@ const disable = command({
   names: ['USER'],
   details: USER,
   async run({ names: [name] }) {
-    const user = await withServices(async (services) => {
+    const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      await disableAccount(services, found.id)
-      return { ...found, disabled: true }
+      const sids = (await disableAccount(services, found.id)) ?? []
+      return { user: { ...found, disabled: true }, sids }
     })
-    return describeChange('is disabled, and its sessions have ended', user)
+    return describeChange(
+      'is disabled, and its sessions have ended',
+      user,
+      { event: 'user.disabled', sub: user.id },
+      { event: 'session.ended', sub: user.id, sids, reason: 'user_disabled' },
+    )
   },
 })
 
@@ -158,7 +165,7 @@ const enable = command({
       await users.enable(found.id)
       return { ...found, disabled: false }
     })
-    return describeChange('is enabled', user)
+    return describeChange('is enabled', user, { event: 'user.enabled', sub: user.id })
   },
 })
 
@@ -167,14 +174,21 @@ const remove = command({
   names: ['USER'],
   details: `${USER} You cannot undo this.`,
   async run({ names: [name] }) {
+    const ended = new Set<string>()
     const user = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      await deleteAccount(services.users, found.id, () => services.sessions.revokeAll(found.id))
+      await deleteAccount(services.users, found.id, async () => {
+        for (const sid of await services.sessions.revokeAll(found.id)) ended.add(sid)
+      })
       return found
     })
     return {
       text: `The account ${user.username} (${user.id}) is deleted, and its sessions have ended.`,
       json: { id: user.id, username: user.username, deleted: true },
+      audit: [
+        { event: 'user.deleted', sub: user.id },
+        { event: 'session.ended', sub: user.id, sids: [...ended], reason: 'user_deleted' },
+      ],
     }
   },
 })
@@ -185,15 +199,19 @@ const resetPassword = command({
   details: USER,
   async run({ names: [name] }) {
     const password = await readPassword()
-    const user = await withServices(async (services) => {
+    const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
       const { passwordMinLength: minLength } = services.config
       const rule = await brokenPasswordRule(password, { username: found.username, minLength })
       if (rule) throw new CommandError(passwordRuleText(rule, minLength))
-      await setPassword(services, found.id, { password })
-      return found
+      return { user: found, sids: (await setPassword(services, found.id, { password })) ?? [] }
     })
-    return describeChange('has its new password, and its sessions have ended', user)
+    return describeChange(
+      'has its new password, and its sessions have ended',
+      user,
+      { event: 'user.password_reset', sub: user.id },
+      { event: 'session.ended', sub: user.id, sids, reason: 'password_reset' },
+    )
   },
 })
 
@@ -206,12 +224,17 @@ ${USER} Sessions with a removed role end. An added role is in the tokens of the 
 the command removes all roles.`,
   async run({ names: [name], more }) {
     const given = parseRoles(more)
-    const user = await withServices(async (services) => {
+    const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      await changeRoles(services, found.id, given)
-      return { ...found, roles: given }
+      const sids = (await changeRoles(services, found.id, given)) ?? []
+      return { user: { ...found, roles: given }, sids }
     })
-    return describeChange(given.length === 0 ? 'has no role' : `has the roles ${given.join(' ')}`, user)
+    return describeChange(
+      given.length === 0 ? 'has no role' : `has the roles ${given.join(' ')}`,
+      user,
+      { event: 'user.roles_changed', sub: user.id, roles: given },
+      { event: 'session.ended', sub: user.id, sids, reason: 'roles_changed' },
+    )
   },
 })
 
@@ -233,8 +256,8 @@ function parseRoles(given: readonly string[]): string[] {
   return unique
 }
 
-function describeChange(what: string, user: User): Output {
-  return { text: `The account ${user.username} (${user.id}) ${what}.`, json: toJson(user) }
+function describeChange(what: string, user: User, ...audit: AuditEvent[]): Output {
+  return { text: `The account ${user.username} (${user.id}) ${what}.`, json: toJson(user), audit }
 }
 
 function toJson({ id, username, roles, disabled, createdAt, claims }: User) {

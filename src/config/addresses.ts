@@ -1,3 +1,4 @@
+import { authorityOf, hostsOf, parsePostgresAddress } from '../database/postgres-address.js'
 import { list } from './list.js'
 
 /** An `http:` or `https:` address that the service publishes or sends requests to. */
@@ -9,8 +10,14 @@ export function httpUrl(text: string): string {
   return text
 }
 
-/** The addresses of one or several nodes, comma-separated. */
+/** What Kubernetes puts into the environment for each service: `REDIS_PORT=tcp://10.0.0.1:6379`. */
+const serviceLink = (protocol: string) =>
+  `tcp:// is the link of a Kubernetes service: write ${protocol}://, with the name and the port of the service`
+
+/** The addresses of one or several nodes, comma-separated. `unix://` is the path of a socket. */
 export function redisUrls(text: string): [string, ...string[]] {
+  if (text.startsWith('tcp://')) throw new Error(serviceLink('redis'))
+  if (text.startsWith('unix:')) return [redisSocket(text)]
   const items = list(text)
   if (items.slice(1).some((item) => !item.includes('://'))) {
     throw new Error('a comma separates addresses: in a user name or a password, write %2C')
@@ -30,14 +37,33 @@ export function redisUrls(text: string): [string, ...string[]] {
   return items
 }
 
+/** `unix://USER:PASSWORD@/PATH?db=1`. Credentials and the number of the database may be left out. */
+function redisSocket(text: string): string {
+  const { pathname, search, searchParams } = parseStoreUrl(text, 'unix:')
+  if (hostOf(text) !== '' || pathname.length < 2) {
+    throw new Error('write the path of the socket after three slashes, such as unix:///run/redis/redis.sock')
+  }
+  if (search !== '' && !/^\d{1,4}$/.test(searchParams.get('db') ?? '')) {
+    throw new Error('a socket takes only the parameter db, the number of a database, such as ?db=1')
+  }
+  if (searchParams.size > 1) throw new Error('a socket takes only the parameter db, once')
+  return text
+}
+
 /** `sqlite:PATH`, or an address for node-postgres without the parts that node-postgres would misread or ignore. */
 export function databaseUrl(text: string): string {
   if (text.startsWith('sqlite:')) {
     if (text === 'sqlite:') throw new Error('name a file, such as sqlite:data/latchkey.db')
     return text
   }
+  if (text.startsWith('tcp://')) throw new Error(serviceLink('postgres'))
   if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('write sqlite:PATH or postgres://user:password@host/database')
-  if (hostOf(text).includes(',')) throw new Error(SEVERAL_HOSTS)
+  for (const url of parsePostgresAddress(text).urls) checkPostgresHost(url)
+  return text
+}
+
+/** Checks the address of one host. */
+function checkPostgresHost(text: string): void {
   const { searchParams } = parseStoreUrl(text, 'postgres:', 'postgresql:')
   const parameters = [...searchParams]
   for (const [index, [name, value]] of parameters.entries()) {
@@ -47,6 +73,9 @@ export function databaseUrl(text: string): string {
     const accepts = Object.hasOwn(POSTGRES_PARAMETERS, name)
       ? POSTGRES_PARAMETERS[name as keyof typeof POSTGRES_PARAMETERS]
       : undefined
+    if (SCHEMA_PARAMETERS.includes(name)) {
+      throw new Error(`${shown} would have no effect: write options=-c%20search_path%3DSCHEMA instead`)
+    }
     if (!accepts) {
       const names = Object.keys(POSTGRES_PARAMETERS).join(', ')
       throw new Error(`${shown} would have no effect: remove it. These parameters have an effect: ${names}`)
@@ -54,17 +83,16 @@ export function databaseUrl(text: string): string {
     if (!accepts.test(value)) throw new Error(`${shown} must be ${describeValues(accepts)}`)
   }
   const host = searchParams.get('host')
-  if (host?.includes(',')) throw new Error(SEVERAL_HOSTS)
   if (host !== null && hostOf(text) !== '')
     throw new Error('names a host twice, also in the parameter host: keep one of them')
-  return text
 }
 
-const SEVERAL_HOSTS = 'names several hosts: write one address that leads to the primary, such as that of a proxy'
+/** The names of other clients for the schema. */
+const SCHEMA_PARAMETERS = ['schema', 'currentSchema', 'search_path']
 
 /**
- * The parameters that node-postgres reads, and their values. It ignores other parameters, so a time limit, a schema or a security
- * option would silently have no effect. The service sets its own time limits.
+ * The parameters that node-postgres or this service reads, and their values. Other parameters are ignored, so a time limit, a
+ * schema or a security option would silently have no effect. The service sets its own time limits.
  */
 const POSTGRES_PARAMETERS = {
   host: /^.+$/,
@@ -80,6 +108,9 @@ const POSTGRES_PARAMETERS = {
   uselibpqcompat: /^(true)$/,
   options: /^.+$/,
   application_name: /^.+$/,
+  // The service writes, so it needs the primary.
+  target_session_attrs: /^(read-write|primary)$/,
+  pgbouncer: /^(true)$/,
 }
 
 function describeValues({ source }: RegExp): string {
@@ -119,15 +150,8 @@ function parseStoreUrl(text: string, ...protocols: string[]): URL {
 
 /** The host and the port as written. Empty without a host. */
 function hostOf(text: string): string {
-  const { start, end } = authorityOf(text)
-  return text.slice(Math.max(start, text.lastIndexOf('@', end - 1) + 1), end)
-}
-
-/** The position of the user name, password, host and port. */
-function authorityOf(text: string): { start: number; end: number } {
-  const start = text.indexOf('//') + 2
-  const length = text.slice(start).search(/[/?#]/)
-  return { start, end: length < 0 ? text.length : start + length }
+  const { start, end } = hostsOf(text)
+  return text.slice(start, end)
 }
 
 function isPercentEncoded(text: string): boolean {

@@ -17,6 +17,12 @@ export function text(value: string): string {
   return value
 }
 
+/** A host name or an address. */
+export function listenHost(value: string): string {
+  if (value.includes('[')) throw new Error('write an IPv6 address without brackets, such as ::')
+  return value
+}
+
 export function positive(parse: (text: string) => number) {
   return (text: string): number => {
     const value = parse(text)

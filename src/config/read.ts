@@ -256,7 +256,9 @@ function readRedis(read: Read, env: Environment, faults: string[]): RedisConfig 
   if (mode === 'single' && urls.length > 1) {
     faults.push('REDIS_URL: names several nodes: set REDIS_MODE to sentinel or cluster, or keep one')
   }
-  if (mode === 'cluster' && urls.some((each) => Number(new URL(each).pathname.slice(1)) > 0)) {
+  if (mode !== 'single' && urls.some((each) => each.startsWith('unix:'))) {
+    faults.push(`REDIS_URL: a socket is a single Redis: write redis:// addresses when REDIS_MODE is ${mode}`)
+  } else if (mode === 'cluster' && urls.some((each) => Number(new URL(each).pathname.slice(1)) > 0)) {
     faults.push('REDIS_URL: a cluster has only database 0: leave the number out')
   }
   if (mode === 'sentinel' && !sentinelMaster?.replace(/^.*@/, '')) {

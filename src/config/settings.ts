@@ -8,6 +8,7 @@ import {
   corsOrigins,
   domain,
   keyFile,
+  listenHost,
   macKeys,
   oneOf,
   positive,
@@ -53,7 +54,7 @@ export const settings = {
     'development',
     oneOf(...NODE_ENVS),
   ),
-  HOST: setting('The address that both ports listen on', '127.0.0.1', text),
+  HOST: setting('The address that both ports listen on; :: is every address of IPv6 and IPv4', '127.0.0.1', listenHost),
   PORT: setting('The port of the service', '3000', wholeNumber(0, 65_535)),
   MANAGEMENT_PORT: setting('The port of health checks and metrics, for the cluster', '9000', wholeNumber(0, 65_535)),
   TLS_CERT_FILE: optional(

@@ -6,11 +6,13 @@ import type { Tables } from './schema.js'
  * Runs the migrations that the tables have not had.
  *
  * @param executed returns the names of the migrations that the tables have had
+ * @param schema the schema of the tables. Undefined: the database has one
  */
 export async function migrateToLatest(
   db: Kysely<Tables>,
   executed: () => Promise<string[]>,
   disableTransactions: boolean,
+  schema?: string,
 ): Promise<void> {
   const migrator = new Migrator({
     db,
@@ -23,6 +25,7 @@ export async function migrateToLatest(
       },
     },
     disableTransactions,
+    ...(schema !== undefined && { migrationTableSchema: schema }),
   })
   const { error } = await migrator.migrateToLatest()
   if (error) throw error

@@ -1,7 +1,9 @@
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely'
 import pg from 'pg'
 import type { DatabaseObserver, MigratableDatabase } from './database.js'
-import { executedMigrations, migrateToLatest } from './migrate.js'
+import { parsePostgresAddress } from './postgres-address.js'
+import { MigrationDialect, migratePostgres } from './postgres-migration.js'
+import { openPrimaryPool } from './postgres-primary.js'
 import type { Tables } from './schema.js'
 import { withPing, withUnavailable } from './with-unavailable.js'
 
@@ -16,6 +18,7 @@ export function openPostgres(
   onError: (error: Error) => void,
   observer: DatabaseObserver | undefined,
 ): MigratableDatabase {
+  const { pooler } = parsePostgresAddress(readUrl())
   const pool = openPool(
     readUrl,
     {
@@ -26,7 +29,8 @@ export function openPostgres(
       // A caller gets a row or a 503 within 1 s, the wait for a connection included. Milliseconds.
       connectionTimeoutMillis: 400,
       query_timeout: 550,
-      statement_timeout: 550,
+      // A pooler refuses this setting. Then a statement may run on after the service has given up.
+      ...(!pooler && { statement_timeout: 550 }),
     },
     onError,
   )
@@ -39,17 +43,15 @@ export function openPostgres(
     forUpdate: sql`FOR UPDATE`,
     byCodePoint: sql`COLLATE "C"`,
     async migrate() {
-      // A separate pool without the time limits: a second starting process waits here for Kysely's advisory lock.
+      // A separate pool without the time limits: a second starting process waits here for the first. Two connections: one holds
+      // the lock while the other migrates.
       const migrationDatabase = new Kysely<Tables>({
         dialect: withUnavailable(
-          new PostgresDialect({
-            // Two connections: one holds the lock while the other reads the executed migrations.
-            pool: openPool(readUrl, { max: 2, connectionTimeoutMillis: 5000 }, onError),
-          }),
+          new MigrationDialect({ pool: openPool(readUrl, { max: 2, connectionTimeoutMillis: 5000 }, onError) }),
         ),
       })
       try {
-        await migrateToLatest(migrationDatabase, () => executedMigrations(migrationDatabase), false)
+        await migratePostgres(migrationDatabase)
       } finally {
         await migrationDatabase.destroy()
       }
@@ -60,11 +62,23 @@ export function openPostgres(
 /** SQLSTATE read_only_sql_transaction. */
 const READ_ONLY = '25006'
 
+/** Connections to the primary. @param readUrl returns the address for each new connection */
+function openPool(
+  readUrl: () => string,
+  config: pg.PoolConfig,
+  onError: (error: Error) => void,
+): Pick<pg.Pool, 'connect' | 'end'> {
+  const { urls, primaryOnly } = parsePostgresAddress(readUrl())
+  const open = (index: number, verify: pg.PoolConfig = {}) =>
+    openHostPool(() => parsePostgresAddress(readUrl()).urls[index] as string, { ...config, ...verify }, onError)
+  return primaryOnly ? openPrimaryPool(urls, open) : open(0)
+}
+
 /**
  * A pool that survives the loss of its connections. A lost connection emits `error`, which ends the process when nothing
  * listens. pg's pool listens only while a connection is idle.
  */
-function openPool(readUrl: () => string, config: pg.PoolConfig, onError: (error: Error) => void): pg.Pool {
+function openHostPool(readUrl: () => string, config: pg.PoolConfig, onError: (error: Error) => void): pg.Pool {
   // The pool creates a client for each new connection. Its user name and password may have changed since the last one.
   class Client extends pg.Client {
     constructor(options?: pg.ClientConfig) {
@@ -78,7 +92,7 @@ function openPool(readUrl: () => string, config: pg.PoolConfig, onError: (error:
  * Discards connections that timed out or became read-only. pg would return them to the pool, and the next query would fail
  * too: on a half-open connection for hours.
  */
-function evictingPool(pool: pg.Pool): PostgresPool {
+function evictingPool(pool: Pick<pg.Pool, 'connect' | 'end'>): PostgresPool {
   return {
     end: () => pool.end(),
     async connect() {

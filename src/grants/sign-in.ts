@@ -3,6 +3,7 @@ import type { TokenResponse } from '../../schemas/token-response.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../http/errors.js'
 import type { RefreshCookie } from '../http/refresh-cookie.js'
+import { withoutMapping } from '../network.js'
 import { parseScope } from '../scope.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import { newSid, type Session, type SessionStore } from '../sessions/session.js'
@@ -43,7 +44,7 @@ export async function beginSession(
     sub: user.id,
     username: user.username,
     roles: user.roles,
-    ip: request.ip,
+    ip: withoutMapping(request.ip),
     userAgent: request.headers['user-agent']?.slice(0, 256) ?? null,
   })
   // Somebody may have disabled the account or changed its password or its factors since this request read the account. That

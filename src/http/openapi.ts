@@ -1,8 +1,7 @@
-import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { readVersion } from '../version.js'
+import { registerApiPage } from './api-page.js'
 import { collectAddresses } from './other-methods.js'
 
 /** The members of an OpenAPI operation that this file uses. */
@@ -33,7 +32,14 @@ export async function registerOpenapi(app: FastifyInstance, issuer: string): Pro
       ],
       components: {
         securitySchemes: {
-          bearer: { type: 'http', scheme: 'bearer', description: 'An access token; at `/refresh`, the refresh token' },
+          bearer: { type: 'http', scheme: 'bearer', description: 'The access token of a person' },
+          refreshToken: { type: 'http', scheme: 'bearer', description: 'The refresh token of a person' },
+          clientToken: {
+            type: 'http',
+            scheme: 'bearer',
+            description:
+              'The own access token of a client, from `/token`. Most routes take it only where a private key signs tokens',
+          },
           basic: { type: 'http', scheme: 'basic', description: 'The id and secret of a client' },
         },
       },
@@ -54,40 +60,9 @@ export async function registerOpenapi(app: FastifyInstance, issuer: string): Pro
   })
   await app.register(async (docs) => {
     const refuseOtherMethods = collectAddresses(docs)
-    await registerDocs(docs)
+    await registerApiPage(docs)
     refuseOtherMethods()
   })
-}
-
-/** `GET /openapi.json`, and `GET /docs`, the page that shows the document. */
-async function registerDocs(app: FastifyInstance): Promise<void> {
-  // Only this page needs Helmet: browsers render no other answer of this service.
-  await app.register(helmet, {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: {
-        defaultSrc: ["'none'"],
-        scriptSrc: ["'self'"],
-        // Swagger UI sets inline styles.
-        styleSrc: ["'self'", "'unsafe-inline'"],
-        imgSrc: ["'self'", 'data:'],
-        // Swagger UI's "Try it out" calls this service.
-        connectSrc: ["'self'"],
-        formAction: ["'none'"],
-        baseUri: ["'none'"],
-        frameAncestors: ["'none'"],
-      },
-    },
-    // Only the gateway knows whether callers use TLS.
-    strictTransportSecurity: false,
-  })
-  // All answers share one buffer: the document has 200 KB.
-  let document: Buffer | undefined
-  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
-    document ??= Buffer.from(JSON.stringify(app.swagger()))
-    return reply.type('application/json; charset=utf-8').send(document)
-  })
-  await app.register(swaggerUi, { routePrefix: '/docs' })
 }
 
 /**

@@ -1,7 +1,13 @@
 import { test } from 'tap'
 import type { Api } from '../support/api.js'
 import { basicAuthorization, type Credentials } from '../support/clients.js'
-import { environmentOf, latchkey, operatorEnvironment, storeCombinations } from '../support/latchkey.js'
+import {
+  environmentOf,
+  latchkey,
+  latchkeyProcess,
+  operatorEnvironment,
+  storeCombinations,
+} from '../support/latchkey.js'
 import { CLIENT, startServiceWith } from '../support/service.js'
 
 const introspectAs = async (api: Api, client: Credentials) =>
@@ -58,8 +64,13 @@ for (const setting of storeCombinations) {
 test('clients create shows the secret once, and an existing client keeps its secret', async (t) => {
   const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
   const made = await latchkey(['clients', 'create', 'backend'], env)
-  t.match(made, { code: 0, stderr: '', stdout: /^The client backend is created\..*\n[\w-]{43}\n$/ })
+  t.match(made, {
+    code: 0,
+    stderr: /^\{.*"event":"client\.created".*\}\n$/,
+    stdout: /^The client backend is created\..*\n[\w-]{43}\n$/,
+  })
   const secret = made.stdout.split('\n')[1] as string
+  t.notOk(made.stderr.includes(secret))
 
   t.match(await latchkey(['clients', 'create', 'backend'], env), {
     code: 1,
@@ -76,19 +87,20 @@ test('clients create shows the secret once, and an existing client keeps its sec
 
 test('clients commands refuse invalid arguments', async (t) => {
   const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
-  for (const [args, said] of [
+  await latchkeyProcess(['migrate'], env)
+  for (const [args, said, code = 1] of [
     [['create', 'latchkey'], /not latchkey/],
     [['create', 'a b'], /ID must be 1 to 64 letters/],
     [['create', 'a', '--scope', 'a"b'], /--scope must be printable ASCII/],
     [['create', 'a', '--audience', 'ü'], /--audience must be printable ASCII/],
     [['create', 'a', '--exchange-audiences', 'ü'], /--exchange-audiences must be printable ASCII/],
     [['update', 'nobody', '--scope', 'a'], /there is no client nobody/],
-    [['update', 'nobody'], /nothing to change/],
+    [['update', 'nobody'], /nothing to change/, 2],
     [['rotate', 'nobody'], /there is no client nobody/],
     [['rotate', 'nobody', '--overlap', 'soon'], /--overlap: write a duration/],
     [['delete', 'nobody'], /there is no client nobody/],
-  ] as [string[], RegExp][]) {
-    t.match(await latchkey(['clients', ...args], env), { code: 1, stdout: '', stderr: said }, args.join(' '))
+  ] as [string[], RegExp, number?][]) {
+    t.match(await latchkey(['clients', ...args], env), { code, stdout: '', stderr: said }, args.join(' '))
   }
   t.equal((await latchkey(['clients', 'list'], env)).stdout, 'There are no clients.\n')
 })

@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { latchkey, latchkeyProcess, operatorEnvironment } from '../support/latchkey.js'
 import { freePort } from '../support/servers/ports.js'
-import { environment } from '../support/service.js'
+import { environment, temporaryFolder } from '../support/service.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const commands = {
@@ -16,6 +16,7 @@ const commands = {
   clients: ['create', 'list', 'rotate', 'delete'],
   users: ['create', 'list', 'reset-password', 'roles', 'disable', 'enable', 'delete', 'import'],
   sessions: ['list', 'revoke'],
+  completion: [],
 }
 
 /** A group of its own, the exit of a real process, and the server, which sets up its process. */
@@ -28,7 +29,7 @@ test('every command has its own --help, and the help of its group names it', asy
     t.match(top.stdout, new RegExp(`^  ${name} +\\S`, 'm'))
     const help = await latchkey([name, '--help'])
     t.equal(help.code, 0)
-    if (below.length === 0) t.match(help.stdout, new RegExp(`^  latchkey ${name} \\[OPTIONS\\]$`, 'm'))
+    if (below.length === 0) t.match(help.stdout, new RegExp(`^  latchkey ${name} (SHELL )?\\[OPTIONS\\]$`, 'm'))
     for (const each of below) t.match(help.stdout, new RegExp(`^  ${each} +\\S`, 'm'))
   }
   const [short, long] = [
@@ -37,10 +38,65 @@ test('every command has its own --help, and the help of its group names it', asy
   ]
   t.match(short.stdout, /latchkey users create NAME \[OPTIONS\]\n(.*\n)*.*--role ROLE +\S.*\n(.*\n)*.*--json +\S/)
   t.equal(long.stdout, short.stdout)
+  for (const args of [
+    ['help', 'users', 'create'],
+    ['users', 'help', 'create'],
+  ]) {
+    t.match(await latchkey(args), { code: 0, stdout: short.stdout }, args.join(' '))
+  }
+  t.equal((await latchkey(['help'])).stdout, top.stdout)
+  t.match(await latchkey(['help', 'nothing']), { code: 1, stderr: /there is no command "nothing"/ })
+})
+
+test('bash completes commands and options with the script of completion bash', async (t) => {
+  const { stdout: script } = await latchkey(['completion', 'bash'])
+  const complete = (...words: string[]) =>
+    execFileSync(
+      'bash',
+      [
+        '-c',
+        `${script}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _latchkey; echo "\${COMPREPLY[*]}"`,
+        'bash',
+        ...words,
+      ],
+      { encoding: 'utf8' },
+    ).trim()
+  t.equal(complete('latchkey', 'us'), 'users')
+  t.equal(complete('latchkey', 'users', 're'), 'rename reset-password reset-factors')
+  t.equal(complete('latchkey', 'users', 'create', 'ada', '--r'), '--role')
+  t.equal(complete('latchkey', 'keys', 'generate', '--al'), '--alg')
+  t.equal(complete('latchkey', 'completion', '--'), '--json --help')
+  for (const shell of ['zsh', 'fish']) t.match((await latchkey(['completion', shell])).stdout, /reset-password/)
+  t.match(await latchkey(['completion', 'tcsh']), { code: 1, stderr: /SHELL must be one of bash, zsh, fish/ })
+})
+
+test('a command that only looks makes no folder and no database', async (t) => {
+  const folder = temporaryFolder(t)
+  const env = { DATABASE_URL: `sqlite:${folder}/mistyped/latchkey.db` }
+  for (const args of [
+    ['users', 'list'],
+    ['users', 'disable', 'ada'],
+    ['users', 'export', '-'],
+    ['clients', 'list'],
+    ['clients', 'delete', 'todo'],
+    ['issuers', 'list'],
+    ['sessions', 'list', 'ada'],
+  ]) {
+    const ran = await latchkey(args, env)
+    t.match(
+      ran,
+      { code: 1, stdout: '', stderr: /it does not exist \(latchkey migrate makes it\): check DATABASE_URL/ },
+      args.join(' '),
+    )
+  }
+  t.strictSame(readdirSync(folder), [])
+  t.match(await latchkey(['clients', 'create', 'todo', '--scope', 'introspect'], env), { code: 0 })
+  t.match(await latchkey(['clients', 'list', '--json'], env), { code: 0, json: { clients: [{ id: 'todo' }] } })
 })
 
 test('a mistake is reported in one line on standard error, with status 1, and without a stack trace', async (t) => {
   const env = operatorEnvironment(await environment(t, 'sqlite'))
+  await latchkeyProcess(['migrate'], env)
   for (const [args, said, more] of [
     [['serv'], /there is no command "serv": see latchkey --help/],
     [['users', 'crate'], /there is no command "crate": see latchkey users --help/],
@@ -49,6 +105,9 @@ test('a mistake is reported in one line on standard error, with status 1, and wi
     [['clients', 'create', 'a', 'b'], /unexpected argument "b": see/],
     [['clients', 'list', '--jason'], /Unknown option '--jason': see latchkey clients list --help/],
     [['clients', 'create', 'a', '--scope'], /'--scope <value>' argument missing/],
+    [['issuers', 'add', 'a'], /--issuer is missing: see latchkey issuers add --help/],
+    [['sessions', 'revoke', 'ada'], /name one or more SID, or use --all/],
+    [['users', 'mfa', 'ada', 'yes'], /write on or off after the account/],
     [['users', 'list'], /DATABASE_URL: write sqlite:PATH.*; REFRESH_TTL: /, { DATABASE_URL: 'x', REFRESH_TTL: 'x' }],
     [['users', 'list'], /cannot open the SQLite database.*check DATABASE_URL/, { DATABASE_URL: 'sqlite:/dev/null/x' }],
     [['migrate'], /ECONNREFUSED.*check DATABASE_URL/, { DATABASE_URL: 'postgres://u:canary@127.0.0.1:1/x' }],
@@ -64,8 +123,9 @@ test('a mistake is reported in one line on standard error, with status 1, and wi
   }
 })
 
-test('with --json an error is one JSON object on standard error, with the same status', async (t) => {
+test('with --json an error is one JSON object on standard error, with status 1', async (t) => {
   const env = operatorEnvironment(await environment(t, 'sqlite'))
+  await latchkeyProcess(['migrate'], env)
   for (const [args, error, said] of [
     [['users', 'show', 'nobody', '--json'], 'failed', 'there is no account "nobody"'],
     [['users', 'show', '--json'], 'usage', 'USER is missing: see latchkey users show --help'],

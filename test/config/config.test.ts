@@ -185,6 +185,7 @@ test('each fault says what to write', async (t) => {
     ['BOOTSTRAP_CLIENT', `todo:${'ü'.repeat(32)}`, /printable ASCII/],
     ['PASSWORD_MIN_LENGTH', '7', /from 8 to 64/],
     ['HASH_CONCURRENCY', '0', /from 1 to/],
+    ['HOST', '[::]', /without brackets, such as ::/],
     ['TRUST_PROXY', '10.0.0.0/33', /addresses or ranges/],
     ['TRUST_PROXY', '10.0.0.0/8/8', /addresses or ranges/],
     ['TRUST_PROXY', '0.0.0.0/0', /would trust every caller/],

@@ -2,10 +2,12 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import pg from 'pg'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { eventually } from '../support/eventually.js'
 import { startPostgres } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
+import { startRedisCluster } from '../support/servers/redis-cluster.js'
+import { startSentinels } from '../support/servers/redis-sentinel.js'
 import { environment, PASSWORD, startReady, temporaryFolder } from '../support/service.js'
 
 test('a rotated password or user of Postgres and of Redis reaches each new connection, without a restart and without an error', async (t) => {
@@ -70,3 +72,49 @@ test('a rotated password or user of Postgres and of Redis reaches each new conne
   )
   t.notMatch(JSON.stringify(log), /first|second|third/)
 })
+
+/** The servers of a mode, the sentinels among them, and its settings. */
+const modes = {
+  sentinel: async (t: Test) => {
+    const { servers, sentinels, environment } = await startSentinels(t, { replicas: 1 })
+    return { servers: [...servers, ...sentinels], environment }
+  },
+  cluster: async (t: Test) => {
+    const { nodes, environment } = await startRedisCluster(t, 0)
+    return { servers: nodes, environment }
+  },
+}
+
+for (const [mode, start] of Object.entries(modes)) {
+  test(`O6: ${mode}: each new connection to every node has the rotated password of REDIS_URL_FILE`, async (t) => {
+    const { servers, environment: settings } = await start(t)
+    const admins = servers.map(({ url }) => new Redis(url))
+    t.teardown(() => {
+      for (const admin of admins) admin.disconnect()
+    })
+    const setPassword = (password: string) =>
+      Promise.all(
+        admins.map((admin) => admin.acl('SETUSER', 'latchkey', 'reset', 'on', `>${password}`, '~*', '&*', '+@all')),
+      )
+    const file = join(temporaryFolder(t), 'redis')
+    const write = (password: string) =>
+      writeFileSync(file, settings.REDIS_URL.replaceAll('redis://', `redis://latchkey:${password}@`))
+    await setPassword('first')
+    write('first')
+    const { REDIS_URL: _, ...others } = settings
+    const env = { ...(await environment(t, 'sqlite')), ...others, REDIS_URL_FILE: file }
+    const { api, log } = await startReady(t, env)
+    await api.signUp('ada', PASSWORD)
+    for (const password of ['second', 'third']) {
+      await setPassword(password)
+      write(password)
+      for (const admin of admins) await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+      // Sessions of several people are on several nodes of the cluster.
+      for (const name of ['ada', 'eve', 'bob', 'zoe']) {
+        await api.signUp(name, PASSWORD)
+        await eventually(async () => (await api.login(name, PASSWORD)).status === 200)
+      }
+    }
+    t.notMatch(JSON.stringify(log), /WRONGPASS|first|second|third/)
+  })
+}

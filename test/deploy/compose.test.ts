@@ -50,7 +50,9 @@ test('compose.yaml follows the Compose specification, and the check finds a wron
 
 test('the image starts Node with the options of npm start', async (t) => {
   const entrypoint = JSON.parse(/^ENTRYPOINT (\[.*main\.js"\])$/m.exec(read('Dockerfile'))?.[1] ?? '[]')
-  t.strictSame(entrypoint.slice(0, -1), JSON.parse(read('package.json')).scripts.start.split(' ').slice(0, -1))
+  const [exec, ...start] = JSON.parse(read('package.json')).scripts.start.split(' ')
+  t.equal(exec, 'exec')
+  t.strictSame(entrypoint.slice(0, -1), start.slice(0, -1))
 })
 
 test('every service, volume, network, image and setting that compose.yaml refers to exists', async (t) => {

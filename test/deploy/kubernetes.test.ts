@@ -205,3 +205,31 @@ test('k8s/components/sidecar adds the sidecar to the pods of an application, and
   await eventually(() => output.includes('is not ready'))
   t.match(output, /listens on/)
 })
+
+test('k8s/components/tls: the service has HTTPS, and so have its probes and its metrics', async (t) => {
+  const overlay = join(folder, 'overlays', 'tls')
+  mkdirSync(overlay)
+  writeFileSync(
+    join(overlay, 'kustomization.yaml'),
+    'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../production]\n' +
+      'components: [../../components/tls]\n',
+  )
+  const manifests = render(overlay)
+  t.strictSame(manifestFaults(manifests), [])
+  for (const { owner, spec } of pods(manifests)) t.strictSame(podSecurityFaults(spec), [], owner)
+  const { spec } = (named(manifests, 'Deployment', 'latchkey') as Any).spec.template
+  const [container] = spec.containers
+  for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe']) {
+    t.match(container[probe].httpGet, { scheme: 'HTTPS', path: /z/, port: 'management' }, probe)
+  }
+  const { secret } = spec.volumes.find(({ name }: Any) => name === 'tls')
+  const mount = container.volumeMounts.find(({ name }: Any) => name === 'tls')
+  t.equal(secret.secretName, 'latchkey-tls')
+  for (const name of ['TLS_CERT_FILE', 'TLS_KEY_FILE']) {
+    const { value } = container.env.find((each: Any) => each.name === name)
+    t.ok(value.startsWith(`${mount.mountPath}/tls.`), name)
+  }
+  t.match((named(manifests, 'ServiceMonitor', 'latchkey') as Any).spec.endpoints, [
+    { scheme: 'https', path: '/metrics' },
+  ])
+})

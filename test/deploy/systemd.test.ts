@@ -34,7 +34,7 @@ test('the settings of docs/bare-metal.md are a production configuration without 
 test('systemd accepts the unit, and its program is the one of npm start', async (t) => {
   const unit = readFileSync(`${root}examples/systemd/latchkey.service`, 'utf8')
   const { scripts } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
-  t.match(unit, `ExecStart=/usr/bin/${scripts.start}\n`)
+  t.match(unit, `ExecStart=/usr/bin/${scripts.start.replace('exec ', '')}\n`)
   if (!locate('systemd-analyze', [])) return t.comment('systemd-analyze is not installed: the unit is not verified')
   const path = join(temporaryFolder(t), 'latchkey.service')
   writeFileSync(path, unit.replace('/usr/bin/node', process.execPath))

@@ -55,8 +55,8 @@ test('docs/audit.md lists each reason for the end of sessions, and no other', as
   t.strictSame(Object.keys(rows('Why sessions end')), [...SESSION_ENDS])
 })
 
-test('a route writes each event, and the page lists every reason for a refusal', async (t) => {
-  const code = ['routes', 'grants']
+test('a route or a command writes each event, and the page lists every reason for a refusal', async (t) => {
+  const code = ['routes', 'grants', 'cli']
     .flatMap((room) =>
       readdirSync(source + room, { recursive: true, encoding: 'utf8' }).map((name) => `${room}/${name}`),
     )

@@ -1,5 +1,8 @@
-import { test } from 'tap'
-import { browser } from '../support/browser.js'
+import { readFileSync } from 'node:fs'
+import type { Locator, Page } from 'playwright-core'
+import { type Test, test } from 'tap'
+import { browser, openDevice, watchPrompts } from '../support/browser.js'
+import { basicAuthorization } from '../support/clients.js'
 import { startService } from '../support/service.js'
 
 test('/docs works in a browser under its own policy: only its own scripts, no frame, no other host', async (t) => {
@@ -49,4 +52,151 @@ test('without CORS a page of another origin reads no answer', async (t) => {
       `${method} ${path}`,
     )
   }
+})
+
+interface Operation {
+  security?: object[]
+  parameters?: { name: string; required?: boolean; schema: { enum?: unknown } }[]
+}
+
+/** Every credential that the page can hold. Each value shows which one a request carries. */
+const CREDENTIALS = { bearer: 'of-a-person', refreshToken: 'lkr_of-a-person', clientToken: 'of-a-client' }
+const BASIC = basicAuthorization({ id: 'demo', secret: 'of-demo' }).authorization
+
+async function openPage(t: Test, url: string): Promise<Page> {
+  const page = await openDevice(t, `${url}/docs`)
+  await page.locator('.opblock').first().waitFor()
+  return page
+}
+
+/**
+ * Opens an operation of the page, fills in the parameters that it requires, and sends it. The clicks are events: a real click first
+ * waits until the page stands still, which takes seconds with 60 operations.
+ */
+async function execute(operation: Locator, { parameters = [] }: Operation = {}): Promise<void> {
+  await operation.locator('.opblock-summary-control').dispatchEvent('click')
+  await operation.getByRole('button', { name: 'Try it out' }).dispatchEvent('click')
+  for (const { name, required, schema } of parameters) {
+    // The page has chosen the only value already.
+    if (!required || schema.enum !== undefined) continue
+    const field = operation.locator(`tr[data-param-name="${name}"] input`)
+    await field.fill('x')
+    // The page takes a value over 350 ms after the last key, or at once when the field loses the focus.
+    await field.blur()
+  }
+  await operation.getByRole('button', { name: 'Execute' }).dispatchEvent('click')
+}
+
+test('/docs has the name and the mark of Latchkey, and no name or mark of its libraries', async (t) => {
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
+  const page = await openPage(t, api.url)
+  t.equal(await page.title(), 'API · Latchkey')
+  const mark = readFileSync(new URL('../../../console/icon.svg', import.meta.url), 'utf8')
+  const images = await page.locator('img').all()
+  t.equal(images.length, 1)
+  const source = await page.locator('.topbar img').getAttribute('src')
+  t.equal(Buffer.from(String(source?.split(',')[1]), 'base64').toString(), mark)
+  const icons = await page
+    .locator('link[rel~=icon]')
+    .evaluateAll((links) => links.map((link) => (link as unknown as { href: string }).href))
+  t.equal(icons.length, 1)
+  const icon = await page.request.get(String(icons[0]))
+  t.equal(await icon.text(), mark)
+  t.equal(icon.headers()['content-type'], 'image/svg+xml')
+  t.notMatch(await page.locator('body').innerText(), /swagger|smartbear|fastify/i)
+  t.equal(await page.getByRole('button', { name: 'Explore' }).isVisible(), false, 'no field for other documents')
+})
+
+test('Execute without credentials, or with wrong ones, shows the 401, and the browser shows no login prompt', async (t) => {
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
+  const page = await openPage(t, api.url)
+  const prompts = await watchPrompts(page)
+  for (const isAuthorised of [false, true]) {
+    if (isAuthorised) await authorise(page)
+    for (const path of ['/introspect', '/admin/clients']) {
+      const operation = page.locator('.opblock', { has: page.locator(`[data-path="${path}"]`) }).first()
+      await execute(operation)
+      const answer = operation.locator('.live-responses-table .response').first()
+      await answer.waitFor()
+      t.match(await answer.innerText(), /401/, path)
+      t.match(await answer.innerText(), /www-authenticate: Basic/i, `${path} names the scheme, as RFC 6749 demands`)
+      await operation
+        .getByRole('button', { name: 'Cancel' })
+        .or(operation.getByRole('button', { name: 'Reset' }))
+        .first()
+        .click()
+      await operation.locator('.opblock-summary-control').click()
+    }
+  }
+  t.strictSame(prompts, [])
+
+  await page.evaluate(`fetch('/introspect', { method: 'POST', body: new URLSearchParams({ token: 'x' }) })`)
+  t.strictSame(prompts, ['/introspect'], 'a request of another kind would get the prompt')
+})
+
+/** Authorises the page with every credential at once. */
+async function authorise(page: Page): Promise<void> {
+  await page.locator('.scheme-container').getByRole('button', { name: 'Authorize' }).click()
+  const dialog = page.locator('.modal-ux')
+  for (const [name, value] of Object.entries(CREDENTIALS)) {
+    const form = dialog.locator('.auth-container', { has: page.getByText(name, { exact: true }) })
+    await form.locator('input').fill(value)
+    await form.getByRole('button', { name: 'Apply credentials' }).click()
+  }
+  const form = dialog.locator('.auth-container', { has: page.getByText('basic', { exact: true }) })
+  await form.locator('input').first().fill('demo')
+  await form.locator('input').last().fill('of-demo')
+  await form.getByRole('button', { name: 'Apply credentials' }).click()
+  await dialog.getByRole('button', { name: 'Close' }).last().click()
+}
+
+test('with every credential authorised, each operation of /docs sends one that it documents, or none, and no cookie', async (t) => {
+  // The page is open at an address that is not ISSUER.
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on', ISSUER: 'http://elsewhere.test' })
+  const page = await openPage(t, api.url)
+  await page.context().addCookies([{ name: 'session', value: 'of-a-gateway', url: api.url }])
+  await authorise(page)
+  await page.route('**', (route) => route.fulfill({ status: 204 }))
+  const values: Record<string, string> = { basic: BASIC }
+  for (const [name, value] of Object.entries(CREDENTIALS)) values[name] = `Bearer ${value}`
+  const { paths }: { paths: Record<string, Record<string, Operation>> } = (await api.call('/openapi.json')).body
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, documented]) => ({ method, path, documented })),
+  )
+  t.ok(operations.length > 50)
+  for (const { method, path, documented } of operations) {
+    const operation = page.locator(`.opblock-${method}`, { has: page.locator(`[data-path="${path}"]`) })
+    const name = `${method.toUpperCase()} ${path}`
+    const [sent] = await Promise.all([
+      page.waitForRequest((request) => request.resourceType() === 'fetch'),
+      execute(operation, documented),
+    ])
+    t.equal(sent.method(), method.toUpperCase(), sent.url())
+    t.ok(sent.url().startsWith(`${api.url}/`), `${name} asks the address of the page`)
+    const { authorization, cookie } = await sent.allHeaders()
+    const accepted = (documented.security ?? []).flatMap(Object.keys).map((scheme) => values[scheme])
+    t.ok(
+      accepted.length === 0 ? authorization === undefined : accepted.includes(authorization),
+      `${name} sends ${authorization}`,
+    )
+    t.equal(cookie, undefined, name)
+    await operation.locator('.opblock-summary-control').dispatchEvent('click')
+  }
+})
+
+test('/docs has a field for each demand of /verify', async (t) => {
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
+  const page = await openPage(t, api.url)
+  await page.route('**/verify?**', (route) => route.fulfill({ status: 200 }))
+  const operation = page.locator('.opblock', { has: page.locator('[data-path="/verify"]') })
+  await operation.locator('.opblock-summary-control').click()
+  await operation.getByRole('button', { name: 'Try it out' }).click()
+  const field = (name: string) => operation.locator(`tr[data-param-name="${name}"]`)
+  for (const name of ['aud', 'scope', 'role', 'max_age']) await field(name).locator('input').fill('1')
+  const [asked] = await Promise.all([
+    page.waitForRequest('**/verify?**'),
+    operation.getByRole('button', { name: 'Execute' }).click(),
+  ])
+  t.strictSame([...new URL(asked.url()).searchParams.keys()].sort(), ['aud', 'max_age', 'role', 'scope'])
+  t.equal(await field('acr').count(), 1)
 })

@@ -2,23 +2,22 @@ import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
-import { addTodo, browser, openDevice, PHONE, signIn, signUp, todoCheckbox } from '../support/browser.js'
+import { addTodo, openDevice, PHONE, signIn, signUp, todoCheckbox } from '../support/browser.js'
+import { compose, SCALE, PICTURE_SIZE as SIZE } from '../support/picture.js'
 import { startTodo } from '../support/todo-service.js'
 
 const picture = fileURLToPath(new URL('../../../docs/todo.png', import.meta.url))
-const SIZE = { width: 1040, height: 500 }
-const SCALE = 1.35
 
-// Taken only on request, so that a test run changes no file. The fonts are those of this machine; fonts-inter looks
+// `npm run pictures` takes it, so that a test run changes no file. The fonts are those of this machine; fonts-inter looks
 // best.
 const shouldDraw = process.env.LATCHKEY_PICTURE !== undefined
 
 test('docs/todo.png shows two devices of one person', {
-  skip: !shouldDraw && 'set LATCHKEY_PICTURE=1 to draw it',
+  skip: !shouldDraw && 'npm run pictures draws it',
 }, async (t) => {
   const { url } = await startTodo(t, 'sqlite', { ACCESS_TTL: '1m' })
   const laptop = await openDevice(t, 'about:blank', {
-    viewport: { width: 1060, height: 625 },
+    viewport: { width: 1060, height: 600 },
     deviceScaleFactor: SCALE,
     reducedMotion: 'reduce',
     userAgent: 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 Chrome/150.0.0.0 Safari/537.36',
@@ -68,17 +67,3 @@ test('docs/todo.png exists, has its documented size, and loads fast', async (t) 
   t.equal(file.readUInt32BE(20), SIZE.height * SCALE)
   t.ok(file.length < 200_000, `${file.length} bytes`)
 })
-
-async function compose(laptop: Buffer, phone: Buffer): Promise<Buffer> {
-  const page = await browser.newPage({ viewport: SIZE, deviceScaleFactor: SCALE })
-  const source = (image: Buffer) => `data:image/png;base64,${image.toString('base64')}`
-  await page.setContent(`
-    <style>
-      body { margin: 0; height: 100vh; background: transparent }
-      img { position: absolute; display: block; }
-      .laptop { left: 12px; top: 12px; width: 770px; border: 1px solid #d5d1c6; border-radius: 14px; box-shadow: 0 10px 30px -12px #0006 }
-      .phone { right: 14px; bottom: 16px; width: 226px; border: 5px solid #0a0d0c; border-radius: 30px; box-shadow: 0 16px 36px -10px #000a }
-    </style>
-    <img class="laptop" src="${source(laptop)}" alt=""><img class="phone" src="${source(phone)}" alt="">`)
-  return page.screenshot({ omitBackground: true })
-}

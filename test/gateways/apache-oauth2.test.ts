@@ -2,10 +2,12 @@ import { test } from 'tap'
 import { countAcceptedLate } from '../support/eventually.js'
 import { startApacheOauth2 } from '../support/gateways/apache.js'
 import { headerValues } from '../support/gateways/app.js'
+import { edgeContract } from '../support/gateways/edges.js'
 import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 
 // mod_oauth2 always waits 15 s for an answer.
 gatewayContract({ name: 'Apache, mod_oauth2', start: startApacheOauth2, givesUpWithin: 20, passesClaims: true })
+edgeContract({ name: 'Apache, mod_oauth2', start: startApacheOauth2, preflight: 'gateway' })
 
 test('with the cache of mod_oauth2 a revoked token is valid until the cache entry expires', async (t) => {
   const { call, token, service } = await startBehindGateway(t, {

@@ -3,10 +3,12 @@ import { claimsOf } from '../support/decode.js'
 import { countAcceptedLate } from '../support/eventually.js'
 import { startApacheOpenidc } from '../support/gateways/apache.js'
 import { headerValues } from '../support/gateways/app.js'
+import { edgeContract } from '../support/gateways/edges.js'
 import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 import { unixSeconds, withClaims } from '../support/gateways/tokens.js'
 
 gatewayContract({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5, passesClaims: true })
+edgeContract({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, preflight: 'gateway' })
 
 test('with the cache of mod_auth_openidc a revoked token is valid until it expires', async (t) => {
   const { call, token, service } = await startBehindGateway(t, {

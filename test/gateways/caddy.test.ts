@@ -1,9 +1,11 @@
 import { test } from 'tap'
 import { headerValues } from '../support/gateways/app.js'
 import { startCaddy } from '../support/gateways/caddy.js'
+import { edgeContract } from '../support/gateways/edges.js'
 import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 
 gatewayContract({ name: 'Caddy', start: startCaddy, givesUpWithin: 5 })
+edgeContract({ name: 'Caddy', start: startCaddy, pool: ['keepalive 30s', 'keepalive 200ms'], preflight: 'app' })
 
 test('without the recommended line Caddy lets a caller remove the header with the user name', async (t) => {
   const { call, token, app } = await startBehindGateway(t, {

@@ -1,9 +1,11 @@
 import { test } from 'tap'
+import { edgeContract } from '../support/gateways/edges.js'
 import { startHaproxy } from '../support/gateways/haproxy.js'
 import { gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
 import { unixSeconds, withClaims } from '../support/gateways/tokens.js'
 
 gatewayContract({ name: 'HAProxy', start: startHaproxy, givesUpWithin: 5 })
+edgeContract({ name: 'HAProxy', start: startHaproxy, preflight: 'app' })
 
 test('HAProxy refuses forged and expired tokens by itself, and admits nobody while the service is down', async (t) => {
   const { call, token, service } = await startBehindGateway(t, { start: startHaproxy })

@@ -1,10 +1,22 @@
 import { randomBytes } from 'node:crypto'
 import { test } from 'tap'
+import { readPage } from '../pages.js'
+import { eventually } from '../support/eventually.js'
 import { headerValues } from '../support/gateways/app.js'
+import { startNameServer } from '../support/gateways/dns.js'
+import { edgeContract } from '../support/gateways/edges.js'
+import { startForwarder } from '../support/gateways/forwarder.js'
 import { startNginx } from '../support/gateways/nginx.js'
 import { GATEWAY_CLIENT, gatewayContract, startBehindGateway } from '../support/gateways/rules.js'
+import { freePort } from '../support/servers/ports.js'
 
 gatewayContract({ name: 'nginx', start: startNginx, givesUpWithin: 5, unknown: /^503$/ })
+edgeContract({
+  name: 'nginx',
+  start: startNginx,
+  pool: ['keepalive_timeout 30s', 'keepalive_timeout 200ms'],
+  preflight: 'app',
+})
 
 test('F31: while the service cannot tell, or is down, nginx answers 503 and when to try again; a 500 of the application stays', async (t) => {
   const { call, token, service, app, stopRedis } = await startBehindGateway(t, { start: startNginx })
@@ -72,4 +84,39 @@ test('a location with its own proxy_set_header loses the inherited ones: there a
   t.equal((await call('/notes', { bearer: await token(), headers: { 'x-auth-sub': 'root' } })).status, 200)
   const [arrival] = app.arrivals
   t.strictSame(arrival && headerValues('x-auth-sub', arrival), ['root'])
+})
+
+test('with a resolver nginx follows a name to its new address', async (t) => {
+  const [resolver = '', set = ''] =
+    /resolver .*;\n +set \$latchkey .*;/.exec(readPage('docs/gateways.md'))?.[0].split('\n') ?? []
+  const port = await freePort()
+  const names = await startNameServer(t, '127.0.0.2')
+  let target = ''
+  const { call, token, app } = await startBehindGateway(t, {
+    start: (t, surroundings) => {
+      target = surroundings.latchkey
+      const lines = [
+        resolver.replace(/resolver \S+ valid=\S+/, `resolver 127.0.0.1:${names.port} valid=1s`),
+        set.replace(/latchkey\.auth\S+:3000/, `latchkey.test:${port}`),
+      ]
+      return startNginx(t, surroundings, (site) =>
+        site
+          .replace(/listen .*;/, `$&\n${lines.join('\n').replaceAll('$', '$$$$')}`)
+          .replaceAll('http://latchkey/', 'http://$latchkey/'),
+      )
+    },
+  })
+  const first = await startForwarder(t, '127.0.0.2', port, target)
+  const bearer = await token()
+  t.equal((await call('/notes', { bearer })).status, 200)
+  t.equal((await call('/admin/x', { bearer })).status, 403, 'the question has its query')
+  t.equal((await call('/notes?role=admin', { bearer })).status, 200, 'and not the query of the caller')
+
+  await first.stop()
+  t.equal((await call('/notes', { bearer })).status, 503)
+  await startForwarder(t, '127.0.0.3', port, target)
+  names.point('127.0.0.3')
+  await eventually(async () => (await call('/notes', { bearer })).status === 200)
+  t.equal((await call('/notes')).status, 401)
+  t.equal(app.arrivals.length, 3)
 })

@@ -140,6 +140,17 @@ test('a misspelled parameter is refused: the check never fails open', async (t) 
     t.strictSame(await answer(`scope=todo:read&${name}=`), [403], `${name}, and one that is right`)
     t.strictSame(await answer(`${'a=b&'.repeat(1500)}${name}`), [403], `${name}, behind 1,500 others`)
   }
+  for (const query of [
+    'roles',
+    'roles=',
+    'roles=&roles=admin',
+    'role=&roles=',
+    'roles=&role=',
+    'role&roles',
+    'x=1&roles=',
+  ]) {
+    t.strictSame(await answer(query), [403], query)
+  }
   const { text } = await exchange(
     url,
     Buffer.from(`GET /verify?roles=admin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${authorization}\r\n`),

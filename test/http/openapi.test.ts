@@ -18,6 +18,7 @@ interface Media {
 interface Operation {
   summary?: string
   security?: Record<string, string[]>[]
+  parameters?: { name: string; in: string; required?: boolean; description?: string; schema: Record<string, unknown> }[]
   requestBody?: { required: boolean; content: Record<string, Media> }
   responses: Record<string, { description: string; content?: Record<string, Media> }>
 }
@@ -370,6 +371,40 @@ test('real answers match the document', async (t) => {
     [],
     'every success has been seen',
   )
+})
+
+test('/verify documents each demand of its query, and enforces each', async (t) => {
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
+  await api.signUp('ada', PASSWORD)
+  const { access_token: bearer } = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
+  // What this token has, and what it lacks.
+  const values: Record<string, [had: string, lacked: string]> = {
+    aud: ['http://latchkey.test', 'todo'],
+    scope: ['todo:read', 'todo:read todo:write'],
+    role: ['', 'admin'],
+    acr: ['1', '2'],
+    max_age: ['600', '0'],
+  }
+  const { paths }: Document = (await api.call('/openapi.json')).body
+  for (const path of ['/verify', '/verify/{*}']) {
+    const { parameters = [] } = paths[path]?.get ?? {}
+    const query = parameters.filter((each) => each.in === 'query')
+    t.strictSame(
+      query.map(({ name }) => name),
+      Object.keys(values),
+      path,
+    )
+    for (const { name, required, schema, description } of query) {
+      t.notOk(required, name)
+      t.ok(description, name)
+      const [had = '', lacked = ''] = values[name] ?? []
+      const ask = async (value: string) =>
+        (await api.call(`${path}?${new URLSearchParams({ [name]: value })}`, { bearer })).status
+      for (const value of [had, lacked]) check(t, schema, value, `${name}=${value}`)
+      t.equal(await ask(had), 200, `${name}=${had}`)
+      t.ok([401, 403].includes(await ask(lacked)), `${name}=${lacked}`)
+    }
+  }
 })
 
 test('the page loads the document', async (t) => {

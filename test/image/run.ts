@@ -135,6 +135,7 @@ async function checkService(): Promise<void> {
     REFRESH_SECRET,
     BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,
     SIGNUP: 'open',
+    CONSOLE: 'on',
   }
   try {
     const { config, root } = image
@@ -171,6 +172,10 @@ async function checkService(): Promise<void> {
       expect('and refreshes', (await api.refresh(tokens.refresh_token)).status === 200)
       expect('and signs out', (await api.logout(tokens.access_token)).status === 204)
       expect('and the token is dead', !(await api.isActive(tokens.access_token)))
+      expect('it has the console', (await api.call('/console/')).text.includes('<title>Console'))
+      for (const name of ['console.js', 'console.css', 'icon.svg']) {
+        expect(`and its ${name}`, (await api.call(`/console/${name}`)).status === 200)
+      }
       const metrics = await (await fetch(`http://127.0.0.1:${managementPort}/metrics`)).text()
       expect('it has metrics', metrics.includes('latchkey_sign_ins_total{result="accepted"} 1'))
       const [kind, ...probe] = config.Healthcheck?.Test ?? []

@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import { test } from 'tap'
 import { eventually } from '../support/eventually.js'
 import { freePort } from '../support/servers/ports.js'
@@ -33,6 +34,30 @@ test('O8: outside loopback a service that is not in production warns loudly, mak
   t.notMatch(output(), /secret [\w-]{20}|curl -u|A client for your services/)
   const body = new URLSearchParams({ token: 'x', client_id: 'demo', client_secret: 'x' })
   t.equal((await fetch(`${api.url}/introspect`, { method: 'POST', body })).status, 401)
+})
+
+test('an outage of Redis logs a line each minute, until Redis answers', async (t) => {
+  const port = await freePort()
+  const env = await environment(t, 'sqlite', { REDIS_URL: `redis://127.0.0.1:${port}` })
+  // Bends the clock of everything that repeats. What the service waits for once goes on.
+  mock.timers.enable({ apis: ['setInterval'] })
+  t.teardown(() => mock.timers.reset())
+  const { log } = await startServiceWith(t, env)
+  const said = (text: RegExp) => log.filter(({ msg }) => text.test(String(msg)))
+  await eventually(() => said(/connection to Redis failed/).length > 0)
+  const repeated = /Redis still does not answer/
+  mock.timers.tick(59_000)
+  t.equal(said(repeated).length, 0)
+  mock.timers.tick(1000)
+  t.match(said(repeated), [{ level: 40, reason: /ECONNREFUSED/, seconds: Number }])
+  mock.timers.tick(60_000)
+  t.equal(said(repeated).length, 2)
+
+  const redis = await startRedis({ port })
+  t.teardown(() => redis.stop())
+  await eventually(() => said(/Redis answers again/).length > 0)
+  mock.timers.tick(180_000)
+  t.equal(said(repeated).length, 2)
 })
 
 test('an outage of Redis logs a line when it begins and a line when it ends, in our words', async (t) => {

@@ -21,7 +21,7 @@ interface FirstRun {
 /** Runs the program of `npm start` like a first-time user: in an empty folder, with only free ports set. */
 async function startForTheFirstTime(t: Test): Promise<FirstRun> {
   const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'))
-  const [program, ...options] = scripts.start.split(' ')
+  const [program, ...options] = scripts.start.replace(/^exec /, '').split(' ')
   const script = options.pop()
   t.equal(program, 'node')
   const folder = temporaryFolder(t)

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { Agent, get } from 'node:https'
 import { join } from 'node:path'
@@ -53,4 +55,20 @@ test('both ports speak TLS, a renewed certificate needs no restart, and connecti
   await eventually(async () => (await askNew()).every(({ fingerprint }, i) => fingerprint !== before[i]?.fingerprint))
   t.strictSame(await askOpen(), before, 'the open connections go on')
   t.equal(log.filter(({ msg }) => /TLS files have a fault/.test(String(msg))).length, 1, 'one line for one fault')
+})
+
+test('the health check of the image knows whether the service speaks TLS', async (t) => {
+  const [, command = ''] =
+    /^ {2}CMD (\[.*\])$/m.exec(readFileSync(new URL('../../../Dockerfile', import.meta.url), 'utf8')) ?? []
+  const [, ...args] = JSON.parse(command) as string[]
+  const { certificate, key } = makeCertificates(temporaryFolder(t))
+  const tls = { TLS_CERT_FILE: certificate, TLS_KEY_FILE: key }
+  for (const settings of [tls, {}] as Record<string, string>[]) {
+    const { managementUrl } = await startServiceWith(t, await environment(t, 'sqlite', settings))
+    const env = { MANAGEMENT_PORT: new URL(managementUrl).port }
+    const exitCode = async (more: Record<string, string>) =>
+      (await once(spawn(process.execPath, args, { env: { ...env, ...more }, stdio: 'inherit' }), 'exit'))[0]
+    t.equal(await exitCode(settings), 0)
+    t.equal(await exitCode(settings === tls ? {} : tls), 1, 'the other protocol gets no answer')
+  }
 })

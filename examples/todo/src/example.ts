@@ -1,13 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { seed } from './seed.js'
 
 /**
  * `npm run example` starts the token service and the todo service, each as a process, with generated secrets. All their files
- * are in one folder. Delete the folder to start from nothing.
+ * are in one folder. Delete the folder to start from nothing. A new folder gets people, devices and an hour of activity, so that
+ * the console has something to show.
  */
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const folder = process.env.EXAMPLE_DATA || `${root}data/example`
@@ -15,6 +17,7 @@ mkdirSync(folder, { recursive: true })
 
 /** The client that this script administers the token service with. */
 const OPERATOR = 'example'
+const PAST_CLOCK = new URL('./past-clock.js', import.meta.url).href
 const children: ChildProcess[] = []
 let isStopping = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(0))
@@ -25,6 +28,9 @@ const [tokenPort, managementPort, todoPort] = [
   await portNear(Number(process.env.PORT) || 4000),
 ]
 const secrets = keptSecrets()
+const database = `${folder}/latchkey.db`
+// Redis has a clock of its own, and no file that could get the times of the hour.
+const isSeeded = !existsSync(database) && !process.env.REDIS_URL
 const shared = {
   NODE_ENV: 'development',
   HOST: '127.0.0.1',
@@ -32,11 +38,11 @@ const shared = {
   JWT_SECRET: secrets.jwt,
 }
 
-start('token-service', `${root}dist/src/server.js`, {
+const tokenService = start('token-service', `${root}dist/src/server.js`, {
   ...shared,
   PORT: String(tokenPort),
   MANAGEMENT_PORT: String(managementPort),
-  DATABASE_URL: `sqlite:${folder}/latchkey.db`,
+  DATABASE_URL: `sqlite:${database}`,
   REFRESH_SECRET: secrets.refresh,
   AUDIENCE: 'todo',
   DATA_SECRET: secrets.data,
@@ -50,6 +56,15 @@ start('token-service', `${root}dist/src/server.js`, {
   ACCESS_TTL: process.env.ACCESS_TTL || '1m',
 })
 await answers(`http://127.0.0.1:${managementPort}/readyz`)
+if (isSeeded) {
+  process.stdout.write('\n  The first start of this folder makes people, devices and an hour of activity …\n')
+  await seed({
+    url: `http://127.0.0.1:${tokenPort}`,
+    authorization: operatorAuthorization(),
+    database,
+    process: tokenService,
+  })
+}
 start('todo-service', fileURLToPath(new URL('./server.js', import.meta.url)), {
   ...shared,
   PORT: String(todoPort),
@@ -64,7 +79,9 @@ await createOperator()
 process.stdout.write(`
   The todo example is ready:   http://localhost:${todoPort}
   The token service beside it: http://localhost:${tokenPort}/docs
-  Its console:                 http://localhost:${tokenPort}/console/ (user name operator, password ${secrets.operator})
+  Its console:                 http://localhost:${tokenPort}/console/
+    user name  operator
+    password   ${secrets.operator}
 
   Tokens are checked ${process.env.REDIS_URL ? 'in memory, by following the revocations in Redis' : 'by introspection (set REDIS_URL, and they are checked in memory)'}.
   Mails to people who forgot their password are printed here.
@@ -74,12 +91,13 @@ process.stdout.write(`
 
 `)
 
-function start(name: string, script: string, env: Record<string, string>): void {
+function start(name: string, script: string, env: Record<string, string>): ChildProcess {
   const log = openSync(`${folder}/${name}.log`, 'a')
-  const child = spawn(process.execPath, [script], {
+  const hasPast = name === 'token-service' && isSeeded
+  const child = spawn(process.execPath, [...(hasPast ? ['--import', PAST_CLOCK] : []), script], {
     cwd: root,
     env: { ...process.env, ...env },
-    stdio: ['ignore', log, 'inherit'],
+    stdio: ['ignore', log, 'inherit', ...(hasPast ? (['ipc'] as const) : [])],
     // An own process group: Ctrl-C reaches only this process, which then stops the others once.
     detached: true,
   })
@@ -89,6 +107,7 @@ function start(name: string, script: string, env: Record<string, string>): void 
     process.stderr.write(`The ${name.replace('-', ' ')} has stopped (exit code ${code}): see ${folder}/${name}.log\n`)
     void stop(1)
   })
+  return child
 }
 
 async function stop(exitCode: number): Promise<void> {
@@ -134,7 +153,7 @@ function portNear(wanted: number): Promise<number> {
 /** The client of the todo service, with the two scopes that it needs. Each start makes it again, so its secret is stored nowhere. */
 async function createTodoClient(): Promise<string> {
   const clients = `http://127.0.0.1:${tokenPort}/admin/clients`
-  const authorization = `Basic ${Buffer.from(`${OPERATOR}:${secrets.client}`).toString('base64')}`
+  const authorization = operatorAuthorization()
   await fetch(`${clients}/todo`, { method: 'DELETE', headers: { authorization } })
   const response = await fetch(clients, {
     method: 'POST',
@@ -145,12 +164,16 @@ async function createTodoClient(): Promise<string> {
   return ((await response.json()) as { secret: string }).secret
 }
 
+function operatorAuthorization(): string {
+  return `Basic ${Buffer.from(`${OPERATOR}:${secrets.client}`).toString('base64')}`
+}
+
 /** The person who signs in to the console. Only the first start of a folder creates the account. */
 async function createOperator(): Promise<void> {
   const response = await fetch(`http://127.0.0.1:${tokenPort}/admin/users`, {
     method: 'POST',
     headers: {
-      authorization: `Basic ${Buffer.from(`${OPERATOR}:${secrets.client}`).toString('base64')}`,
+      authorization: operatorAuthorization(),
       'content-type': 'application/json',
     },
     body: JSON.stringify({ username: 'operator', password: secrets.operator, roles: ['latchkey-admin'] }),

@@ -59,8 +59,8 @@ export function connectRedis(location: RedisLocation, onError: (error: Error) =>
 }
 
 /**
- * Makes each new connection read its credentials. ioredis takes them from these options when it connects. The connections of a
- * cluster take them from the options of its pool, which ioredis does not publish.
+ * Makes each new connection read its credentials. ioredis takes them from these options when it connects. A cluster makes a
+ * client for each node, and reports it before that client connects.
  */
 function followCredentials(
   client: RedisClient,
@@ -70,10 +70,7 @@ function followCredentials(
   const get = (name: 'username' | 'password') => ({ get: () => parse(readUrls()[0])[name], enumerable: true })
   const own = { username: get('username'), password: get('password') }
   if (isCluster(client)) {
-    const { connectionPool } = client as unknown as { connectionPool: { redisOptions: RedisOptions } }
-    for (const options of [client.options.redisOptions, connectionPool.redisOptions]) {
-      Object.defineProperties(options, own)
-    }
+    client.on('+node', (node: Redis) => Object.defineProperties(node.options, own))
     return
   }
   const sentinels = { sentinelUsername: own.username, sentinelPassword: own.password }
@@ -99,6 +96,8 @@ function reconnectAfterEnd(client: Redis): void {
 
 function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {
   const [{ username, password, db, tls }] = urls.map(parse) as [Address]
+  // Only in this mode: a sentinel and a cluster name their nodes by host and port.
+  const path = mode === 'single' ? parse(urls[0]).path : undefined
   const addresses = urls
     .map(parse)
     .map(({ host, port }) => ({ host, port: port ?? (mode === 'sentinel' ? 26379 : 6379) }))
@@ -106,7 +105,7 @@ function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {
   const access = { ...OPTIONS, ...credentials, ...(tls && { tls: {} }) }
   switch (mode) {
     case 'single':
-      return new Redis({ ...access, ...addresses[0], db, retryStrategy: retry })
+      return new Redis({ ...access, ...(path === undefined ? addresses[0] : { path }), db, retryStrategy: retry })
     case 'sentinel': {
       const { name, ...own } = parseSentinelMaster(sentinelMaster)
       return new Redis({
@@ -144,6 +143,8 @@ function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {
 }
 
 interface Address {
+  /** Of a Unix socket, in the place of host and port. */
+  path?: string
   host: string
   port: number | undefined
   username: string | undefined
@@ -153,14 +154,19 @@ interface Address {
 }
 
 function parse(url: string): Address {
-  const { protocol, hostname, port, username, password, pathname } = new URL(url)
+  // The URL parser refuses credentials without a host.
+  const { protocol, hostname, port, username, password, pathname, searchParams } = new URL(
+    url.replace(/^(unix:\/\/[^/]*@)\//, '$1localhost/'),
+  )
+  const isSocket = protocol === 'unix:'
   return {
+    ...(isSocket && { path: decodeURIComponent(pathname) }),
     // A URL has brackets around an IPv6 address; a socket address has none.
     host: hostname.replace(/^\[(.*)\]$/, '$1') || '127.0.0.1',
     port: port === '' ? undefined : Number(port),
     username: decodeURIComponent(username) || undefined,
     password: decodeURIComponent(password) || undefined,
-    db: Number(pathname.slice(1)),
+    db: Number(isSocket ? searchParams.get('db') : pathname.slice(1)),
     tls: protocol === 'rediss:',
   }
 }

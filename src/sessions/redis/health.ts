@@ -2,6 +2,8 @@ import { epochKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import { isCluster, type RedisClient } from './client.js'
 
+const MIN_VERSION = 7
+
 /**
  * Returns what makes this Redis unfit for sessions although it answers, or undefined.
  *
@@ -26,6 +28,11 @@ async function faultOf(node: Redis): Promise<string | undefined> {
     throw error
   })
   const value = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1]
+  // Valkey reports the version of Redis that it is compatible with. PEXPIRETIME came with 7.0.
+  const version = value('redis_version') ?? `${MIN_VERSION}.0`
+  if (Number.parseInt(version, 10) < MIN_VERSION) {
+    return `this Redis has version ${version}: sessions need Redis ${MIN_VERSION}.0 or later, or Valkey`
+  }
   const policy = value('maxmemory_policy')
   if (policy !== undefined && policy !== 'noeviction') {
     // Redis might evict a session, or the revocation of a client: then revoked tokens would be accepted again.

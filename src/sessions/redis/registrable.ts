@@ -67,6 +67,7 @@ async function deleteSessions(node: Redis): Promise<void> {
 /** REDIS_URL without credentials. With Sentinel, the name of the primary stands before it. */
 function addressOf({ mode, urls, sentinelMaster = '' }: RedisLocation): string {
   const plain = urls.map((url) => {
+    if (url.startsWith('unix:')) return url.replace(/^unix:\/\/[^/]*@/, 'unix://')
     const { protocol, host, pathname } = new URL(url)
     return `${protocol}//${host || 'localhost'}${pathname}`
   })

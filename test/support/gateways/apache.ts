@@ -51,7 +51,17 @@ const listening = (port: number) => ({
   '*:8000': `127.0.0.1:${port}`,
 })
 
-const MODULES = ['mpm_event', 'authn_core', 'authz_core', 'authz_user', 'setenvif', 'headers', 'proxy', 'proxy_http']
+const MODULES = [
+  'mpm_event',
+  'authn_core',
+  'authz_core',
+  'authz_user',
+  'setenvif',
+  'headers',
+  'rewrite',
+  'proxy',
+  'proxy_http',
+]
 
 async function runApache(
   t: Test,

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Test } from 'tap'
 
 /** A request as the application behind the gateway received it. */
@@ -20,7 +21,10 @@ export interface TestApp {
   arrivals: ReceivedRequest[]
 }
 
-/** The application that a gateway protects. It accepts every request, and answers with the status in `X-Answer`, or 200. */
+/**
+ * The application that a gateway protects. It accepts every request, and answers with the status in `X-Answer`, or 200. It opens
+ * every WebSocket, and sends back what it receives.
+ */
 export async function startApp(t: Test): Promise<TestApp> {
   const arrivals: ReceivedRequest[] = []
   const server = createServer({ maxHeaderSize: 64 * 1024 }, async (request, response) => {
@@ -30,18 +34,35 @@ export async function startApp(t: Test): Promise<TestApp> {
       body.update(chunk)
       length += chunk.length
     }
-    const headers = request.rawHeaders.flatMap((name, index, all): [string, string][] =>
-      index % 2 === 0 ? [[name, all[index + 1] ?? '']] : [],
-    )
-    arrivals.push({ method: request.method ?? '', url: request.url ?? '', headers, length, sha256: body.digest('hex') })
+    arrivals.push({ ...describe(request), length, sha256: body.digest('hex') })
     response.writeHead(Number(request.headers['x-answer'] ?? 200)).end()
+  })
+  const sockets = new Set<Duplex>()
+  server.on('upgrade', (request, socket) => {
+    arrivals.push({ ...describe(request), length: 0, sha256: '' })
+    sockets.add(socket.on('error', () => {}))
+    // RFC 6455 §1.3
+    const accept = createHash('sha1').update(
+      `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`,
+    )
+    const lines = ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${accept.digest('base64')}`]
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('\r\n')}\r\n\r\n`)
+    socket.pipe(socket)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
     server.closeAllConnections()
     server.close()
   })
   return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, arrivals }
+}
+
+function describe({ method = '', url = '', rawHeaders }: IncomingMessage): Omit<ReceivedRequest, 'length' | 'sha256'> {
+  const headers = rawHeaders.flatMap((name, index, all): [string, string][] =>
+    index % 2 === 0 ? [[name, all[index + 1] ?? '']] : [],
+  )
+  return { method, url, headers }
 }
 
 /** The values of every header that an application may read under this name. CGI and its successors read `_` as `-`. */

@@ -31,7 +31,7 @@ export interface Gateway {
 }
 
 /** What the application learns about the caller. */
-const IDENTITY = [
+export const IDENTITY = [
   'x-auth-sub',
   'x-auth-sid',
   'x-auth-client-id',
@@ -60,6 +60,8 @@ const SPELLINGS = [
 ]
 
 interface World {
+  /** The address of the gateway. */
+  url: string
   service: SpawnedService
   app: TestApp
   stopRedis(): Promise<void>
@@ -284,6 +286,7 @@ export async function startBehindGateway(t: Test, { start }: Pick<Gateway, 'star
   const url = await start(t, { latchkey: new URL(service.api.url).host, app: app.address })
   await service.api.signUp('ada', PASSWORD)
   return {
+    url,
     service,
     app,
     stopRedis: () => redis.stop(),

@@ -17,6 +17,8 @@ const STORES = [{ program: 'redis-server', package: 'redis-server', folders: [] 
 /** The additional programs for `npm run test:all`. */
 const OTHERS = [
   { program: 'chromium', package: 'chromium', folders: [] },
+  // It reads the scripts of the workflows.
+  { program: 'shellcheck', package: 'shellcheck', folders: [] },
   // The commands of docs/accounts.md.
   { program: 'jq', package: 'jq', folders: [] },
   {
@@ -28,6 +30,7 @@ const OTHERS = [
   { program: 'go', package: 'golang-go', folders: [] },
   { program: 'python3', package: 'python3', folders: ['/usr/bin'] },
   { program: 'cryptography', package: 'python3-cryptography', folders: ['/usr/lib/python3/dist-packages'] },
+  { program: 'pgbouncer', package: 'pgbouncer', folders: ['/usr/sbin'] },
   // The recipes of docs/other-languages.md.
   { program: 'jwt/api_jwt.py', package: 'python3-jwt', folders: ['/usr/lib/python3/dist-packages'] },
   {

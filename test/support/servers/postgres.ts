@@ -13,6 +13,8 @@ export interface PostgresServer {
   port: number
   /** The folder of its data. */
   directory: string
+  /** Makes a standby the primary. */
+  promote(): void
   stop(): void
 }
 
@@ -23,13 +25,14 @@ const NOT_DURABLE = ' -c fsync=off -c synchronous_commit=off -c full_page_writes
  */
 interface PostgresOptions {
   durable?: boolean
+  /** The server that this one follows, read-only. */
+  standbyOf?: PostgresServer
 }
 
 /** Starts a Postgres on a free port. Its data is in a folder that `stop` deletes. */
-export async function startPostgres({ durable = true }: PostgresOptions = {}): Promise<PostgresServer> {
+export async function startPostgres({ durable = true, standbyOf }: PostgresOptions = {}): Promise<PostgresServer> {
   const directory = mkdtempSync(join(tmpdir(), 'latchkey-postgres-'))
-  // Postgres refuses to run as root.
-  const identity = process.getuid?.() === 0 ? postgresUser() : undefined
+  const identity = serverIdentity()
   if (identity) chownSync(directory, identity.uid, identity.gid)
   const run = (program: string, ...args: string[]) =>
     execFileSync(postgresProgram(program), args, {
@@ -40,7 +43,12 @@ export async function startPostgres({ durable = true }: PostgresOptions = {}): P
 
   const data = join(directory, 'data')
   const port = await freePort()
-  run('initdb', '-D', data, '-U', 'latchkey', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync')
+  if (standbyOf) {
+    const primary = `host=127.0.0.1 port=${standbyOf.port} user=latchkey`
+    run('pg_basebackup', '-D', data, '-d', primary, '--write-recovery-conf', '--checkpoint=fast', '--no-sync')
+  } else {
+    run('initdb', '-D', data, '-U', 'latchkey', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync')
+  }
   run(
     'pg_ctl',
     '-D',
@@ -57,6 +65,7 @@ export async function startPostgres({ durable = true }: PostgresOptions = {}): P
     url: `postgres://latchkey@127.0.0.1:${port}/postgres`,
     port,
     directory: data,
+    promote: () => run('pg_ctl', '-D', data, '-w', 'promote'),
     stop() {
       if (!isRunning) return
       isRunning = false
@@ -66,7 +75,9 @@ export async function startPostgres({ durable = true }: PostgresOptions = {}): P
   }
 }
 
-function postgresUser(): { uid: number; gid: number } {
+/** Postgres and PgBouncer refuse to run as root. */
+export function serverIdentity(): { uid: number; gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }))
   return { uid: id('-u'), gid: id('-g') }
 }

@@ -32,7 +32,8 @@ export async function startRedis({
   const directory = mkdtempSync(join(tmpdir(), 'latchkey-redis-'))
   const chosen = port ?? (await freePort())
   const server = spawn(
-    'redis-server',
+    // Valkey, in the place of Redis.
+    process.env.LATCHKEY_TEST_REDIS ?? 'redis-server',
     [
       ...(config ? [config] : []),
       '--port',
