@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import type { Server as TlsServer } from 'node:tls'
+import { createSecureContext, type Server as TlsServer } from 'node:tls'
 import type { Logger } from 'pino'
 
 /** The paths of a certificate chain and its private key, both PEM. */
@@ -44,9 +44,14 @@ export function openTls(files: TlsFiles, logger: Logger): Tls {
   let settled = textOf(pair)
   let previous = settled
   let timer: NodeJS.Timeout | undefined
+  let isReading = false
 
   async function readAgain(servers: TlsServer[]): Promise<void> {
+    // If a read hangs, the disk hangs. More reads would take the threads that hash passwords.
+    if (isReading) return
+    isReading = true
     const [cert, key] = await Promise.all([readText(files.certFile), readText(files.keyFile)])
+    isReading = false
     const found = textOf({ cert, key })
     const isComplete = found === previous
     previous = found
@@ -80,6 +85,10 @@ function check({ cert, key }: TlsPair): TlsPair {
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new Error('TLS_KEY_FILE: the key does not fit the first certificate of TLS_CERT_FILE')
   }
+  // OpenSSL also reads the certificates after the first.
+  parseOrExplain('TLS_CERT_FILE: a certificate of the chain is broken: write the whole chain as PEM', () =>
+    createSecureContext({ cert, key }),
+  )
   return { cert, key }
 }
 

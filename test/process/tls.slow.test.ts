@@ -1,4 +1,6 @@
-import { copyFileSync, readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { closeSync, copyFileSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { Agent, request } from 'node:https'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'node:tls'
@@ -6,7 +8,7 @@ import pg from 'pg'
 import { test } from 'tap'
 import { eventually } from '../support/eventually.js'
 import { makeCertificates } from '../support/servers/certificates.js'
-import { environment, startServiceWith, temporaryFolder } from '../support/service.js'
+import { environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
 
 /** Kysely's lock of migrations: a process that starts waits here for another one. */
 const MIGRATION_LOCK = '3853314791062309107'
@@ -58,3 +60,49 @@ test('O10: a certificate that is renewed while the service starts is in use, on 
   )
   t.equal(readFileSync(certFile, 'utf8'), readFileSync(second.certificate, 'utf8'))
 })
+
+test('O11: half of a chain and a read that hangs leave the certificate as it is, and sign-ins go on', async (t) => {
+  const pair = makeCertificates(temporaryFolder(t))
+  const folder = temporaryFolder(t)
+  const [certFile, keyFile, pipe] = [join(folder, 'tls.crt'), join(folder, 'tls.key'), join(folder, 'pipe')]
+  copyFileSync(pair.certificate, certFile)
+  copyFileSync(pair.key, keyFile)
+  const env = await environment(t, 'sqlite', { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile })
+  const { api, log } = await startServiceWith(t, env)
+  const before = await fingerprintOf(api.url)
+  const half = readFileSync(pair.certificate, 'utf8') + readFileSync(pair.ca, 'utf8').slice(0, 400)
+
+  writeFileSync(certFile, half)
+  await eventually(() => log.some(({ reason }) => /certificate of the chain is broken: write/.test(String(reason))))
+  t.equal(await fingerprintOf(api.url), before)
+  await t.rejects(startServiceWith(t, env), { message: /TLS_CERT_FILE: a certificate of the chain is broken/ })
+
+  // Nobody writes to this pipe, so each read of it takes a thread until the end of the test.
+  execFileSync('mkfifo', [pipe])
+  for (const file of [certFile, keyFile]) {
+    execFileSync('ln', ['-f', pipe, `${file}.new`])
+    renameSync(`${file}.new`, file)
+  }
+  t.teardown(() => closeSync(openSync(pipe, 'r+')))
+  // Four reads, as many as there are threads.
+  await sleep(4500)
+  t.equal(await signUpAt(api.url), 201)
+  t.equal(await fingerprintOf(api.url), before)
+})
+
+/** Needs a thread for the hash of the password. Returns the status. */
+function signUpAt(url: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const options = { method: 'POST', agent: new Agent({ rejectUnauthorized: false }), timeout: 20_000 }
+    const outgoing = request(
+      `${url}/users`,
+      { ...options, headers: { 'content-type': 'application/json' } },
+      (answer) => {
+        answer.resume()
+        resolve(answer.statusCode)
+      },
+    )
+    outgoing.on('timeout', () => outgoing.destroy(new Error('no answer'))).on('error', reject)
+    outgoing.end(JSON.stringify({ username: 'ada', password: PASSWORD }))
+  })
+}
