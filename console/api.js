@@ -35,7 +35,9 @@ async function send(path, { method = 'GET', json, bearer } = {}) {
     ...(json && { 'content-type': 'application/json' }),
     ...(bearer && { authorization: `Bearer ${bearer}` }),
   }
-  const answer = await fetch(new URL(path, BASE), { method, headers, body: json && JSON.stringify(json) }).catch(() => {
+  // `omit`: a browser answers the Basic challenge of /admin, which every expired token gets, by its own login prompt.
+  const init = { method, headers, body: json && JSON.stringify(json), credentials: 'omit' }
+  const answer = await fetch(new URL(path, BASE), init).catch(() => {
     throw new Refused(0, { error_description: 'the service does not answer: try again' })
   })
   const body = answer.status === 204 ? undefined : await answer.json().catch(() => undefined)

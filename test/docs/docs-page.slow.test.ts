@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Locator, Page } from 'playwright-core'
 import { type Test, test } from 'tap'
-import { browser, openDevice } from '../support/browser.js'
+import { browser, openDevice, watchPrompts } from '../support/browser.js'
 import { basicAuthorization } from '../support/clients.js'
 import { startService } from '../support/service.js'
 
@@ -110,19 +110,7 @@ test('/docs has the name and the mark of Latchkey, and no name or mark of its li
 test('Execute without credentials, or with wrong ones, shows the 401, and the browser shows no login prompt', async (t) => {
   const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const page = await openPage(t, api.url)
-  // DevTools tells of the challenges that the browser would show its prompt for.
-  const prompts: string[] = []
-  const devTools = await page.context().newCDPSession(page)
-  await devTools.send('Fetch.enable', { handleAuthRequests: true })
-  devTools.on('Fetch.requestPaused', ({ requestId }) =>
-    devTools.send('Fetch.continueRequest', { requestId }).catch(() => {}),
-  )
-  devTools.on('Fetch.authRequired', ({ requestId, request }) => {
-    prompts.push(new URL(request.url).pathname)
-    const authChallengeResponse = { response: 'CancelAuth' } as const
-    devTools.send('Fetch.continueWithAuth', { requestId, authChallengeResponse }).catch(() => {})
-  })
-
+  const prompts = await watchPrompts(page)
   for (const isAuthorised of [false, true]) {
     if (isAuthorised) await authorise(page)
     for (const path of ['/introspect', '/admin/clients']) {

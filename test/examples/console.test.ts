@@ -10,6 +10,7 @@ import {
   signInHeading,
   signIn as signInTodo,
   signUp,
+  watchPrompts,
 } from '../support/browser.js'
 import { createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
@@ -167,6 +168,23 @@ test('P1: the console ends with its session, at once', async (t) => {
   await api.call('/logout-all', { method: 'POST', bearer })
   await page.getByRole('link', { name: 'Now' }).click()
   await page.getByText('Your session has ended. Sign in again.').waitFor()
+})
+
+test('a token that is not valid any more is renewed, and the browser opens no login prompt of its own', async (t) => {
+  const { url } = await start(t)
+  const page = await open(t, url)
+  await signIn(page)
+  await heading(page, 'People').waitFor()
+  const prompts = await watchPrompts(page)
+  // An expired token and a wrong signature get the same answer.
+  await page.evaluate(
+    `sessionStorage['latchkey-console'] = sessionStorage['latchkey-console'].replace(/\\w{9}","refresh"/, 'AAAAAAAAA","refresh"')`,
+  )
+  const isRefused = page.waitForResponse((response) => response.status() === 401)
+  await page.reload()
+  await isRefused
+  await page.getByRole('link', { name: 'root' }).first().waitFor()
+  t.strictSame(prompts, [])
 })
 
 const SIZES = [

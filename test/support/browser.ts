@@ -37,6 +37,26 @@ export async function openDevice(t: Test, url: string, options: BrowserContextOp
   return openTab(context, url)
 }
 
+/**
+ * The paths of the requests for which the browser would open its own login prompt. DevTools tell them, and cancel the prompt.
+ */
+export async function watchPrompts(page: Page): Promise<string[]> {
+  const prompts: string[] = []
+  const devTools = await page.context().newCDPSession(page)
+  await devTools.send('Fetch.enable', { handleAuthRequests: true })
+  // A page that closes takes its requests with it.
+  const ignore = () => {}
+  devTools.on('Fetch.requestPaused', ({ requestId }) => {
+    devTools.send('Fetch.continueRequest', { requestId }).catch(ignore)
+  })
+  devTools.on('Fetch.authRequired', ({ requestId, request }) => {
+    prompts.push(new URL(request.url).pathname)
+    const authChallengeResponse = { response: 'CancelAuth' } as const
+    devTools.send('Fetch.continueWithAuth', { requestId, authChallengeResponse }).catch(ignore)
+  })
+  return prompts
+}
+
 export async function openTab(context: BrowserContext, url: string): Promise<Page> {
   const page = await context.newPage()
   await page.goto(url)
