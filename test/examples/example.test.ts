@@ -44,6 +44,10 @@ test('npm run example starts both services and prints the addresses; a new folde
   for (const { created_at: created, last_seen_at: seen, expires_at: expires } of sessions) {
     t.ok(created <= seen && seen <= seconds && expires > seconds, `${created} ${seen} ${expires}`)
   }
+  t.ok(
+    sessions.some(({ created_at: created }: { created_at: number }) => created < seconds - 86_400),
+    'for days',
+  )
 
   t.strictSame(await example.stop(), [0, null])
   for (const address of [page, docs]) await t.rejects(fetch(address))
