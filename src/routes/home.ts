@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Config } from '../config/config.js'
+import { refusal } from '../http/errors.js'
 
 export interface HomeDependencies {
   /** Also says whether the service serves the API page and the console. */
@@ -69,7 +70,9 @@ export const home: FastifyPluginAsync<HomeDependencies> = async (app, { config }
     }),
   )
   const page = Buffer.from(render(links))
-  app.get('/', { schema: { hide: true } }, async ({ headers }, reply) => {
+  app.get('/', { schema: { hide: true } }, async ({ headers, url }, reply) => {
+    // The router takes `GET *` for `/`. Only OPTIONS has this target (RFC 9112 §3.2.4).
+    if (url === '*') throw refusal.notFound()
     reply.headers({ 'cache-control': 'no-cache', vary: 'accept', 'x-content-type-options': 'nosniff' })
     if (!wantsPage(headers.accept)) return reply.type('application/json; charset=utf-8').send(json)
     return reply
