@@ -17,7 +17,7 @@ export const IntrospectResponse = Type.Object(
     jti: Type.Optional(Type.String()),
     sid: Type.Optional(SessionId),
     token_type: Type.Optional(Type.Literal('Bearer')),
-    roles: Type.Optional(Type.Array(Type.String())),
+    roles: Type.Optional(Type.Array(Type.String(), { description: 'Empty if the token has none' })),
     auth_time: Type.Optional(Time),
     amr: Type.Optional(Type.Array(Type.String(), { description: 'RFC 8176: `pwd`, `otp`, `hwk`, `swk`, `mfa`' })),
     acr: Type.Optional(Type.String({ description: '`1`: one factor. `2`: two factors' })),
@@ -39,6 +39,7 @@ export const IntrospectResponse = Type.Object(
         jti: 'h2Jx0V5mT8a1qZcR4yWb7g',
         sid: example.session,
         token_type: 'Bearer',
+        roles: [],
         auth_time: example.time,
         amr: ['pwd'],
         acr: '1',
@@ -53,8 +54,8 @@ export type IntrospectResponse = Static<typeof IntrospectResponse>
 export const Introspect = {
   summary: 'Ask whether an access token is active',
   description:
-    'For clients with the scope `introspect`, which authenticate with HTTP Basic or with credentials in the body. When a ' +
-    'private key signs tokens, a client may also send its own token with this scope and `aud` = `ISSUER`.',
+    'For clients with the scope `introspect`, which authenticate with HTTP Basic or with credentials in the body. A ' +
+    'client may also send its own token with this scope and `aud` = `ISSUER` as the bearer token.',
   tags: ['services'],
   security: [{}, { clientToken: [] }, { basic: [] }],
   body: Fields(

@@ -56,7 +56,7 @@ export const Revocations = {
   querystring: Fields({
     after: Type.Optional(
       Type.String({
-        pattern: '^\\d{1,15}-\\d{1,15}-[\\w-]{0,8}(\\.[\\w-]{8})?$',
+        pattern: '^\\d{1,15}-\\d{1,15}(-[\\w-]{0,8}(\\.[\\w-]{8})?)?$',
         description: '`cursor` of the previous answer. Without it, the answer begins with the oldest entry',
         'x-rule': 'must be cursor of the previous answer',
       }),

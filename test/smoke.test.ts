@@ -26,6 +26,7 @@ for (const store of stores) {
       iss: 'http://latchkey.test',
       sid: laptop.sid,
       token_type: 'Bearer',
+      roles: [],
     })
 
     t.equal((await api.logout(refreshed.body.access_token)).status, 204)

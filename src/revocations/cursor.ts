@@ -14,11 +14,11 @@ export interface Cursor {
 }
 
 /** The schema of the route has the same pattern. */
-const CURSOR = /^((\d{1,15}-\d{1,15})-[\w-]{0,8})(\.[\w-]{8})?$/
+const CURSOR = /^((\d{1,15}-\d{1,15})(?:-[\w-]{0,8})?)(\.[\w-]{8})?$/
 
 export const keyOf = ({ id, mark }: FeedEntry): string => `${id}-${mark}`
 
-/** Undefined if no answer of this service can have given the cursor. */
+/** A cursor without a mark is one that was lost: no entry has its key. Undefined if the text cannot be a cursor. */
 export function parseCursor(text: string): Cursor | undefined {
   const [, key, id, restart = ''] = CURSOR.exec(text) ?? []
   return key === undefined || id === undefined ? undefined : { id, key, restart }

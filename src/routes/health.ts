@@ -7,6 +7,11 @@ interface Dependencies {
   isDraining: () => boolean
 }
 
+const REASONS = {
+  draining: 'this instance is about to stop: send requests to another one',
+  unavailable: 'a dependency is not ready: checks names it',
+}
+
 /** `GET /livez`, `GET /readyz`, on the management port. */
 export const health: FastifyPluginAsyncTypebox<Dependencies> = async (app, { checks, isDraining }) => {
   // Checks no dependency: a restart does not repair a store.
@@ -18,7 +23,8 @@ export const health: FastifyPluginAsyncTypebox<Dependencies> = async (app, { che
     const results = await runChecks(Object.fromEntries(included))
     const isReady = Object.values(results).every((result) => result === 'ok')
     const status = isDraining() ? 'draining' : isReady ? 'ok' : 'unavailable'
-    if (status !== 'ok') reply.code(503).header('retry-after', '1')
-    return { status, checks: results }
+    if (status === 'ok') return { status, checks: results }
+    reply.code(503).header('retry-after', '1')
+    return { error: 'temporarily_unavailable', error_description: REASONS[status], status, checks: results }
   })
 }

@@ -12,6 +12,8 @@ interface Dependencies extends LiveTokenDependencies {
   audit: Audit
 }
 
+const NO_ROLES: string[] = []
+
 /** `POST /introspect` (RFC 7662): whether an access token is live now. A refresh token is never active here. */
 export const introspect: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const preValidation = requireClient('introspect', dependencies)
@@ -27,8 +29,9 @@ export const introspect: FastifyPluginAsyncTypebox<Dependencies> = async (app, d
     if (!live || !maySee(client, live.claims.aud)) return { active: false }
 
     const username = live.username === undefined ? {} : { username: live.username }
+    const { roles = NO_ROLES } = live.claims
     // The claims come first, so that no claim can overwrite `active`.
-    return { ...live.claims, active: true, ...username, token_type: 'Bearer' as const }
+    return { ...live.claims, active: true, ...username, token_type: 'Bearer' as const, roles }
   })
 }
 

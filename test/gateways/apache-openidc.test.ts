@@ -8,7 +8,12 @@ import { gatewayContract, startBehindGateway } from '../support/gateways/rules.j
 import { unixSeconds, withClaims } from '../support/gateways/tokens.js'
 
 gatewayContract({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, givesUpWithin: 5, passesClaims: true })
-edgeContract({ name: 'Apache, mod_auth_openidc', start: startApacheOpenidc, preflight: 'gateway' })
+edgeContract({
+  name: 'Apache, mod_auth_openidc',
+  start: startApacheOpenidc,
+  preflight: 'gateway',
+  asksOverTls: true,
+})
 
 test('with the cache of mod_auth_openidc a revoked token is valid until it expires', async (t) => {
   const { call, token, service } = await startBehindGateway(t, {

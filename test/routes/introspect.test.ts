@@ -36,6 +36,7 @@ for (const store of stores) {
       iss: 'http://latchkey.test',
       sid,
       token_type: 'Bearer',
+      roles: [],
       amr: ['pwd'],
       acr: '1',
     })

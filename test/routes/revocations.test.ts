@@ -68,6 +68,7 @@ for (const store of stores) {
       'ahead of the store': `${Number(milliseconds) + 60_000}-${Number(number) + 1000}-${mark}`,
       'older than all': '1-0-abcdefgh',
       'another entry with this id': `${milliseconds}-${number}-abcdefgh`,
+      'without a mark': '1795290012345-0',
       'another time': `1-${number}-${mark}`,
     }
     for (const [what, after] of Object.entries(unknown)) {
@@ -119,7 +120,7 @@ for (const store of anyStore) {
     const { api } = await startService(t, store)
     const { cursor } = (await getRevocations(api)).body
     const refused = {
-      after: ['', 'x', '1-2', '-1-2-abc', `${cursor}x`.padEnd(60, 'x'), '1e3-0-a', `${cursor} `],
+      after: ['', 'x', '1', '-1-2-abc', `${cursor}x`.padEnd(60, 'x'), '1e3-0-a', `${cursor} `],
       wait: ['', '-1', '1001', '1.5', '01', '1e2', 'true', '99999999999999999999'],
     }
     for (const [name, values] of Object.entries(refused)) {

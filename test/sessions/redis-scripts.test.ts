@@ -368,11 +368,12 @@ test('epoch: returns 1 when it sets the epoch, and afterwards 0 without a change
   const key = 'lk1:epoch:test'
   const before = Math.floor((await redisTime(client)) / 1000)
 
-  t.equal(await run('epoch', [key]), 1)
+  t.equal(await run('epoch', [key], 60), 1)
   const noted = Number(await client.get(key))
   t.ok(noted >= before && noted <= before + 5)
+  t.ok((await client.ttl(key)) > 50)
   await client.set(key, '12345')
-  t.equal(await run('epoch', [key]), 0)
+  t.equal(await run('epoch', [key], 60), 0)
   t.equal(await client.get(key), '12345')
 })
 

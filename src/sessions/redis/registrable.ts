@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { epochKey, feedKey, storeIdKey } from '@latchkey/verifier/redis-keys'
 import type { Redis } from 'ioredis'
 import type { RegistrableStore } from '../registrable-store.js'
 import { connectRedis, isCluster, type RedisClient, type RedisLocation } from './client.js'
+import { STORE_TTL, scripts } from './scripts.js'
 
 /** Milliseconds for which a starting process waits for the first connection. */
 const CONNECT_TIMEOUT = 1000
@@ -12,15 +12,13 @@ const SCAN_COUNT = 500
 /** Milliseconds. Longer than the interval of heartbeats: a feed that is silent for this time has no writer. */
 const HEARTBEAT_WAIT = 600
 
-const epochLua = readFileSync(new URL('./epoch.lua', import.meta.url), 'utf8')
-
 /** Redis as a session store that the database can register. */
 export function createRegistrableRedis(client: RedisClient, location: RedisLocation): RegistrableStore {
   const lastEntry = async () => (await client.xrevrange(feedKey, '+', '-', 'COUNT', 1))[0]?.[0]
 
   async function writeId(id: string): Promise<void> {
-    await client.eval(epochLua, 1, epochKey)
-    await client.set(storeIdKey, id)
+    await client.eval(scripts.lkEpoch.lua, 1, epochKey, STORE_TTL)
+    await client.set(storeIdKey, id, 'EX', STORE_TTL)
   }
 
   return {

@@ -3,6 +3,12 @@ import type { RedisClient } from './client.js'
 
 const lua = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta.url), 'utf8')
 
+/**
+ * Seconds for which the epoch and the id of the store stay in a Redis that no service uses. Every key carries a TTL. This one is
+ * longer than a session lives: without these keys, a service that starts again takes the Redis for an emptied one.
+ */
+export const STORE_TTL = 10 * 365 * 86_400
+
 /** The source of each script. Its header documents KEYS, ARGV and the reply. */
 export const scripts = {
   lkCreate: { lua: lua('create'), numberOfKeys: 2 },
@@ -35,7 +41,7 @@ interface ScriptCommands {
   lkPublishRevocation(feed: string, retention: string, kept: number, ...fields: string[]): Promise<string>
   lkUseOnce(key: string, deadline: number, kept: number): Promise<number>
   lkRevokeClient(key: string, notBefore: number, kept: number): Promise<number>
-  lkEpoch(epoch: string): Promise<number>
+  lkEpoch(epoch: string, ttl: number): Promise<number>
   lkReadFeed(feed: string, retention: string, from: string, limit: number): Promise<FeedReply>
   lkHeartbeat(feed: string, retention: string, interval: number, kept: number, word: string): Promise<number>
 }

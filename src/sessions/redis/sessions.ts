@@ -9,6 +9,7 @@ import {
   parseWholeNumber,
   sessionIndexKey,
   sessionKey,
+  storeIdKey,
 } from '@latchkey/verifier/redis-keys'
 import { Unavailable } from '../../unavailable.js'
 import type { RefreshTokenPayload } from '../refresh-token.js'
@@ -26,7 +27,7 @@ import { readRedisFeed } from './feed.js'
 import { toFields, toRotation, toSession, toUsernameFields } from './fields.js'
 import { findFault } from './health.js'
 import type { Replicated } from './replicated.js'
-import { defineScripts, scripts } from './scripts.js'
+import { defineScripts, STORE_TTL, scripts } from './scripts.js'
 import { useOnce } from './use-once.js'
 
 /** Milliseconds. A follower of the feed is stale after 1 s by default, so it can miss three heartbeats in a row. */
@@ -99,9 +100,12 @@ export function createRedisSessions(
     }),
   )
 
+  let isRenewed = false
   async function heartbeat(): Promise<void> {
     // A Redis that lost its data has lost its epoch too. A new epoch makes followers refuse tokens issued before it.
-    await redis.lkEpoch(epochKey)
+    await redis.lkEpoch(epochKey, STORE_TTL)
+    if (!isRenewed) await Promise.all([epochKey, storeIdKey].map((key) => redis.expire(key, STORE_TTL)))
+    isRenewed = true
     // Less than the interval: if the timer fires early, the script must still write the heartbeat.
     const word = randomBytes(6).toString('base64url')
     await redis.lkHeartbeat(feedKey, feedRetentionKey, HEARTBEAT_INTERVAL * 0.8, feedRetention, word)
@@ -166,7 +170,7 @@ export function createRedisSessions(
     create: (session) =>
       mapErrors(async () => {
         // Set the epoch before the first session and not with the next heartbeat: followers refuse tokens older than it.
-        await redis.lkEpoch(epochKey)
+        await redis.lkEpoch(epochKey, STORE_TTL)
         const [now, expiresAt, ...excess] = await redis.lkCreate(
           sessionKey(session.sub, session.sid),
           sessionIndexKey(session.sub),
@@ -235,7 +239,7 @@ export function createRedisSessions(
         const read = () => askWithin(timeout, () => Promise.all([redis.get(key), redis.get(epochKey)]), systemClock)
         let [notBefore, epoch] = await read()
         if (epoch === null) {
-          await redis.lkEpoch(epochKey)
+          await redis.lkEpoch(epochKey, STORE_TTL)
           ;[notBefore, epoch] = await read()
         }
         // A Redis that lost its data has lost the revocations too. So every token issued before its epoch counts as ended.

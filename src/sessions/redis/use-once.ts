@@ -1,7 +1,7 @@
 import { epochKey, parseWholeNumber, usedOnceKey } from '@latchkey/verifier/redis-keys'
 import { type SingleUse, USE_RETENTION } from '../session.js'
 import type { Replicated } from './replicated.js'
-import { type defineScripts, scripts } from './scripts.js'
+import { type defineScripts, STORE_TTL, scripts } from './scripts.js'
 
 /**
  * Records a use, and returns whether it is the first one.
@@ -21,7 +21,7 @@ export async function useOnce(
   // Read the epoch after the write: a Redis that was emptied before the write has another epoch now, or none.
   let epoch = parseWholeNumber(await redis.get(epochKey))
   if (epoch === undefined) {
-    await redis.lkEpoch(epochKey)
+    await redis.lkEpoch(epochKey, STORE_TTL)
     epoch = parseWholeNumber(await redis.get(epochKey))
   }
   if (epoch !== undefined && notBefore >= epoch * 1000) return true
