@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { feedKey, sessionIndexKey } from '@latchkey/verifier/redis-keys'
 import { Cluster, Command } from 'ioredis'
@@ -104,4 +106,27 @@ test('F5, F11: a primary of a cluster dies under load: no acknowledged revocatio
   t.equal(revived, 0)
   t.strictSame(ledger.wrong, [])
   t.ok(back < scaledLimit(3000), `back after ${back} ms`)
+})
+
+test('F11: a process that closes its client of a cluster during a refresh of the slots ends', async (t) => {
+  const { nodes, environment } = await startRedisCluster(t, 0)
+  const client = new URL('../../src/sessions/redis/client.js', import.meta.url)
+  const script = `
+    import { connectRedis } from '${client}'
+    const client = connectRedis({ mode: 'cluster', urls: process.argv[1].split(',') }, () => {})
+    client.once('ready', () => console.log('ready'))
+    const timer = setInterval(() => {
+      if (!client.isRefreshing || client.status !== 'ready') return
+      clearInterval(timer)
+      client.disconnect()
+    }, 1)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, environment.REDIS_URL], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  // Each refresh now takes as long as its timeout.
+  for (const node of nodes) node.process.kill('SIGSTOP')
+  await eventually(() => child.exitCode !== null)
+  t.equal(child.exitCode, 0)
 })

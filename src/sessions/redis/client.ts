@@ -55,6 +55,7 @@ export function connectRedis(location: RedisLocation, onError: (error: Error) =>
   if (location.readUrls) followCredentials(client, location.readUrls, location.sentinelMaster)
   client.on('error', onError)
   if (client instanceof Redis) reconnectAfterEnd(client)
+  else endRefreshes(client)
   return client
 }
 
@@ -92,6 +93,18 @@ function reconnectAfterEnd(client: Redis): void {
   client.on('end', () => {
     if (!isClosed) setTimeout(() => isClosed || client.connect().catch(() => {}), 50).unref()
   })
+}
+
+/**
+ * Ends the refreshes of the slots with the connection. ioredis starts its timer again when a refresh ends after the disconnect.
+ * That timer would keep the process alive for good.
+ */
+function endRefreshes(client: Cluster): void {
+  const disconnect = client.disconnect.bind(client)
+  client.disconnect = (reconnect) => {
+    if (!reconnect) client.refreshSlotsCache = () => {}
+    disconnect(reconnect)
+  }
 }
 
 function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {
