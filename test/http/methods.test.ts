@@ -105,7 +105,7 @@ for (const store of anyStore) {
     const { api } = await startService(t, store)
     const unknownMethod = await api.call('/nope', { method: 'PROPFIND' })
     t.match(unknownMethod, { status: 501, body: { error: 'invalid_request', error_description: String } })
-    for (const path of ['/', '/nope', '/login/', '/Login', '/users/1', '/users/me/', '/.env', '/livez', '/metrics']) {
+    for (const path of ['/nope', '/login/', '/Login', '/users/1', '/users/me/', '/.env', '/livez', '/metrics']) {
       const { status, headers, body } = await api.call(path)
       t.match({ status, body }, { status: 404, body: { error: 'not_found', error_description: String } }, path)
       t.equal(headers['content-type'], 'application/json; charset=utf-8')
