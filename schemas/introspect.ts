@@ -54,8 +54,8 @@ export type IntrospectResponse = Static<typeof IntrospectResponse>
 export const Introspect = {
   summary: 'Ask whether an access token is active',
   description:
-    'For clients with the scope `introspect`, which authenticate with HTTP Basic or with credentials in the body. A ' +
-    'client may also send its own token with this scope and `aud` = `ISSUER` as the bearer token.',
+    'For clients with the scope `introspect`, which authenticate with HTTP Basic or with credentials in the body. When a ' +
+    'private key signs tokens, a client may also send its own token with this scope and `aud` = `ISSUER`.',
   tags: ['services'],
   security: [{}, { clientToken: [] }, { basic: [] }],
   body: Fields(

@@ -63,8 +63,8 @@ export const TokenRequest = {
     '`client_credentials`: the client’s own token. `refresh_token`: the successor of a refresh token, whose session was ' +
     `begun through this client or by a person directly. \`${TOKEN_EXCHANGE}\`: a token for one service in the place of a ` +
     'person’s token, for clients with exchange audiences (docs/delegation.md). The scopes `introspect`, `admin` and ' +
-    '`recovery` must be requested by name, with `audience` = `ISSUER`. Such a token is accepted at `/introspect`, ' +
-    '`/revocations`, `/admin` or `/recovery` as the bearer token.',
+    '`recovery` must be requested by name, with `audience` = `ISSUER`. Such a token is accepted at `/introspect`, `/admin` or ' +
+    '`/recovery` if a private key signs tokens.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
   body: Fields(

@@ -68,7 +68,7 @@ export class CommandError extends Error {
   override readonly name: string = 'CommandError'
 }
 
-/** The command was called wrongly: an argument or an option that does not exist, or is missing. */
+/** The command was called wrongly: an argument or an option that does not exist, or is missing. The exit status is 2. */
 export class UsageError extends CommandError {
   override readonly name: string = 'UsageError'
 }

@@ -53,7 +53,7 @@ try {
   const text = describe(error)
   const json = { error: isUsage ? 'usage' : 'failed', error_description: text }
   process.stderr.write(args.includes('--json') ? `${JSON.stringify(json)}\n` : `latchkey: ${text}\n`)
-  process.exitCode = 1
+  process.exitCode = isUsage ? 2 : 1
 }
 
 /** One line for the person at the terminal, without a stack trace. */

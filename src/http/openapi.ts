@@ -38,7 +38,7 @@ export async function registerOpenapi(app: FastifyInstance, issuer: string): Pro
             type: 'http',
             scheme: 'bearer',
             description:
-              'The own access token of a client, from `/token`, with the scope of the route and `aud` = `ISSUER`',
+              'The own access token of a client, from `/token`. Most routes take it only where a private key signs tokens',
           },
           basic: { type: 'http', scheme: 'basic', description: 'The id and secret of a client' },
         },

@@ -75,6 +75,8 @@ export interface AccessTokens {
    * (RFC 9068 §4). A token that another service signed with a shared key does not pass. The check says nothing about revocation.
    */
   check(token: string): CheckedToken
+  /** Whether other services also have the key that signed this token. Call it only with a token that passed `check`. */
+  hasSharedKey(token: string): boolean
   /**
    * The claims of a genuine token, even if it has expired or has another audience. Use them only to end its session.
    * Returns `unknown_key` if the token names this issuer but no loaded key made it. Returns undefined for any other token.
@@ -152,6 +154,12 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         if (error instanceof TokenError) return { valid: false, reason: error.code }
         throw error
       }
+    },
+
+    hasSharedKey(token) {
+      // `check` has verified that `alg` is the algorithm of the key.
+      const header = Buffer.from(token.slice(0, token.indexOf('.')), 'base64url').toString()
+      return (JSON.parse(header) as { alg: unknown }).alg === 'HS256'
     },
 
     readForRevocation(token) {

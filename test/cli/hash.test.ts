@@ -23,7 +23,7 @@ test('hash refuses an empty password and more than one line', async (t) => {
   t.match(await latchkey(['hash'], {}, '\n'), { code: 1, stdout: '', stderr: /^latchkey: the password is empty.*\n$/ })
   t.match(await latchkey(['hash'], {}, 'one\ntwo\n'), { code: 1, stdout: '', stderr: /^latchkey: .*one line.*\n$/ })
   t.match(await latchkey(['hash', 'pass phrase'], {}), {
-    code: 1,
+    code: 2,
     stderr: /^latchkey: unexpected argument "pass phrase": .*\n$/,
   })
 })

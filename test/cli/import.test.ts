@@ -181,12 +181,12 @@ test('users import reads standard input, and a running service is not disturbed'
 
 test('users import says why it cannot start', async (t) => {
   const env = operatorEnvironment(await environmentOf(t, 'sqlite'))
-  for (const [args, said] of [
-    [['/nowhere.ndjson'], /^latchkey: \/nowhere\.ndjson cannot be read: ENOENT\n$/],
-    [['/'], /^latchkey: \/ cannot be read: EISDIR\n$/],
-    [[], /^latchkey: FILE is missing/],
-  ] as [string[], RegExp][]) {
-    t.match(await latchkey(['users', 'import', ...args], env), { code: 1, stdout: '', stderr: said })
+  for (const [args, code, said] of [
+    [['/nowhere.ndjson'], 1, /^latchkey: \/nowhere\.ndjson cannot be read: ENOENT\n$/],
+    [['/'], 1, /^latchkey: \/ cannot be read: EISDIR\n$/],
+    [[], 2, /^latchkey: FILE is missing/],
+  ] as [string[], number, RegExp][]) {
+    t.match(await latchkey(['users', 'import', ...args], env), { code, stdout: '', stderr: said })
   }
   t.match(await latchkey(['users', 'import', '-'], env), { code: 0, stdout: /^0 lines: 0 imported/ })
 })

@@ -263,7 +263,7 @@ test('users export writes a file that only its owner reads, and overwrites none'
   t.match(line.password_hash, /^\$argon2id\$/)
   t.match(await latchkey(['users', 'export', file], env), { code: 1, stderr: /cannot be created: EEXIST\n$/ })
   t.match(await latchkey(['users', 'export', '/nowhere/users'], env), { code: 1, stderr: /ENOENT\n$/ })
-  t.match(await latchkey(['users', 'export'], env), { code: 1, stderr: /FILE is missing/ })
+  t.match(await latchkey(['users', 'export'], env), { code: 2, stderr: /FILE is missing/ })
 })
 
 // The full size: LATCHKEY_TEST_IMPORT=1000000.

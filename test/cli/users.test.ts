@@ -66,7 +66,7 @@ for (const setting of storeCombinations) {
     t.match(await latchkey(['secrets', 'reseal'], without), { code: 1, stderr: /DATA_SECRET: is not set/ })
 
     t.match(await latchkey(['users', 'mfa', 'ada', 'on', '--json'], shell), { code: 0, json: { mfa_required: true } })
-    t.match(await latchkey(['users', 'mfa', 'ada', 'yes'], shell), { code: 1, stderr: /write on or off/ })
+    t.match(await latchkey(['users', 'mfa', 'ada', 'yes'], shell), { code: 2, stderr: /write on or off/ })
     t.match(await latchkey(['users', 'reset-factors', sub], shell), { code: 0, stdout: /has no second factor now/ })
     t.notOk(await after.api.isActive(tokens.access_token))
     t.match(await after.api.login('ada', PASSWORD), { status: 403, body: { factors: [] } })

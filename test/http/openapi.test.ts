@@ -172,6 +172,7 @@ test('every operation that needs credentials according to the document refuses a
 })
 
 test('real answers match the document', async (t) => {
+  // The calls also use a client's own token, which gives access only where a private key signs.
   const keys = keyFileSettings(writeKeyFile(t, await makeKey('ES256')))
   const { api, env } = await startService(t, 'sqlite', {
     DOCS: 'on',

@@ -1,12 +1,14 @@
 import { type Test, test } from 'tap'
 import { basicAuthorization, type Credentials, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
+import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { type Environment, PASSWORD, startService } from '../support/service.js'
 
 const ISSUER = 'http://latchkey.test'
 
 async function start(t: Test, overrides: Environment = { AUDIENCE: 'web,todo' }) {
-  const { api, env } = await startService(t, 'sqlite', overrides)
+  const keys = keyFileSettings(writeKeyFile(t, await makeKey('ES256')))
+  const { api, env } = await startService(t, 'sqlite', { ...keys, ...overrides })
   const ask = (client: Credentials, form: Record<string, string> = {}) =>
     api.call('/token', { form: { grant_type: 'client_credentials', ...form }, headers: basicAuthorization(client) })
   return { api, env, ask }

@@ -121,19 +121,13 @@ for (const store of stores) {
   })
 }
 
-test("W12: JWT_SECRET_MODE=audience: a client's own token opens /admin and /introspect, and the key of ISSUER forges none", async (t) => {
+test('W12: JWT_SECRET_MODE=audience: /admin and /introspect take credentials alone, as with every shared key', async (t) => {
   const { api } = await startService(t, 'sqlite', SETTINGS)
   const form = { grant_type: 'client_credentials', scope: 'admin introspect', audience: ISSUER }
   const bearer = (await api.call('/token', { form, headers: basicAuthorization(api.client) })).body.access_token
   t.equal(await api.isActive(bearer), true)
-  t.match(await api.call('/admin/users', { bearer }), { status: 200 })
-  t.match(await api.call('/introspect', { form: { token: bearer }, bearer }), { status: 200, body: { active: true } })
-
-  const claims = { ...claimsOf(bearer), exp: claimsOf(bearer).exp + 60 }
-  const input = [decodeHeader(bearer), claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
-  const signature = createHmac('sha256', keyOf(ISSUER)).update(input.join('.')).digest('base64url')
-  const forged = [...input, signature].join('.')
-  t.match(await api.call('/admin/users', { bearer: forged }), { status: 401, body: { error: 'invalid_client' } })
+  t.match(await api.call('/admin/users', { bearer }), { status: 401, body: { error: 'invalid_client' } })
+  t.match(await api.call('/introspect', { form: { token: bearer }, bearer }), { status: 401 })
 })
 
 test('JWT_SECRET_MODE=audience: of several secrets the first signs and all verify, from the environment and from a file', async (t) => {

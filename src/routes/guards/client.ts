@@ -56,8 +56,8 @@ export function checkClientSecret(dependencies: Dependencies): Hook {
  * the bearer token may be an assertion too (JWT-SVID §5.2 sends it in this way).
  *
  * The token's audience must be this service. A service that received a token for another audience could otherwise act as the
- * client. The services that verify tokens know a shared secret, but cannot forge a token with it: `findLiveToken` accepts only
- * claims whose `jti` is a MAC under REFRESH_SECRET.
+ * client. A private key must have signed the token. The verifying services know a shared secret, and must not open these
+ * endpoints with it.
  */
 async function findClient(request: FastifyRequest, scope: string, dependencies: Dependencies): Promise<Client> {
   const token = bearerToken(request)
@@ -74,10 +74,12 @@ async function findClient(request: FastifyRequest, scope: string, dependencies: 
     dependencies.audit(request, { event: 'client.refused' })
     throw refusal.invalidClient()
   }
-  if (live.claims.aud !== dependencies.tokens.issuer) {
+  if (dependencies.tokens.hasSharedKey(token) || live.claims.aud !== dependencies.tokens.issuer) {
     dependencies.audit(request, { event: 'client.refused' })
     throw refusal.unusableClientToken(
-      `the token is for another audience: ask /token for one with audience=${dependencies.tokens.issuer}`,
+      dependencies.tokens.hasSharedKey(token)
+        ? 'a bearer token opens this only where a private key signs tokens: send id and secret by HTTP Basic'
+        : `the token is for another audience: ask /token for one with audience=${dependencies.tokens.issuer}`,
     )
   }
   // The client may have lost the scope after the token was issued.
