@@ -51,7 +51,8 @@ for (const [name, start] of Object.entries(clients)) {
     for (let i = 0; i < QUESTIONS; i += 1) verdicts.push(await ask(server.issue().token))
     t.equal(verdicts.filter((each) => each === 'good').length, QUESTIONS, [...new Set(verdicts)].join())
     t.ok(server.introspections - before >= QUESTIONS, 'each token was introspected')
-    t.ok(server.closed > 0, `${server.closed} connections were closed`)
+    // The client in Python opens a connection for each question, so the service has none to close.
+    if (name !== 'the client in python') t.ok(server.closed > 0, `${server.closed} connections were closed`)
     t.comment(`${server.closed} connections were closed under ${QUESTIONS} questions`)
   })
 }
