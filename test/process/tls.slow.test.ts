@@ -10,7 +10,7 @@ import { eventually } from '../support/eventually.js'
 import { makeCertificates } from '../support/servers/certificates.js'
 import { environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
 
-/** Kysely's lock of migrations: a process that starts waits here for another one. */
+/** The lock of migrations. A process that starts asks for it until it is free. */
 const MIGRATION_LOCK = '3853314791062309107'
 
 /** The fingerprint of the certificate on this address. */
@@ -46,9 +46,8 @@ test('O10: a certificate that is renewed while the service starts is in use, on 
   await other.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK])
 
   const starting = startServiceWith(t, env)
-  const waiting = `SELECT 1 FROM pg_locks JOIN pg_database ON oid = database
-    WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()`
-  await eventually(async () => (await other.query(waiting)).rowCount === 1)
+  const sessions = 'SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()'
+  await eventually(async () => ((await other.query(sessions)).rowCount ?? 0) > 0)
   install(second)
   // Longer than two reads of the files, which come each second. Nothing says that a file was not read.
   await sleep(3000)

@@ -91,7 +91,17 @@ test('npm would publish both archives, and a dry run of this step of the workflo
   t.teardown(() => registry.close())
   const { port } = registry.address() as AddressInfo
   for (const archive of archives) {
-    const options = ['--dry-run', '--access', 'public', '--tag', 'latest', '--registry', `http://127.0.0.1:${port}`]
+    const options = [
+      '--dry-run',
+      '--loglevel',
+      'notice',
+      '--access',
+      'public',
+      '--tag',
+      'latest',
+      '--registry',
+      `http://127.0.0.1:${port}`,
+    ]
     const { stdout, stderr } = await run('npm', ['publish', ...options, join(assets, archive)])
     t.match(stdout + stderr, archive)
   }
