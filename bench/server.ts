@@ -11,7 +11,7 @@ const TICKS = 100
 /** Node's options of `npm start`. All compared servers get them. */
 const OPTIONS: string[] = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
   .scripts.start.split(' ')
-  .slice(1, -1)
+  .filter((word: string) => word.startsWith('--'))
 
 /** A server in its own process, by default on core 0. Load and stores are on core 1. */
 export interface Server {
