@@ -4,6 +4,7 @@ import { claimsOf } from '../decode.js'
 import { eventually } from '../eventually.js'
 import { startRedis } from '../servers/redis.js'
 import { environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
+import { scaledLimit } from '../time-limits.js'
 import { headerValues, startApp, type TestApp } from './app.js'
 import { type Sent, send } from './send.js'
 import { unixSeconds, withClaims } from './tokens.js'
@@ -151,7 +152,8 @@ export function gatewayContract(gateway: Gateway): void {
     await t.test('an expired token is refused', async (t) => {
       const token = withClaims(await world.token(), { exp: unixSeconds() + 3 })
       let status = (await call('/notes', { bearer: token })).status
-      t.equal(status, 200)
+      // On a busy machine the token may have expired before the answer.
+      if (unixSeconds() < Number(claimsOf(token).exp)) t.equal(status, 200)
       await eventually(async () => {
         const asked = unixSeconds()
         status = (await call('/notes', { bearer: token })).status
@@ -257,7 +259,7 @@ export function gatewayContract(gateway: Gateway): void {
       const status = await refused(t, '/notes', { bearer }, 'hanging')
       service.process.kill('SIGCONT')
       t.match(String(status), unknown)
-      t.ok(Date.now() - since < gateway.givesUpWithin * 1000, `gives up after ${Date.now() - since} ms`)
+      t.ok(Date.now() - since < scaledLimit(gateway.givesUpWithin * 1000), `gives up after ${Date.now() - since} ms`)
       t.equal((await call('/notes', { bearer: await world.token() })).status, 200)
     })
 
