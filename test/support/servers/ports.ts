@@ -17,14 +17,17 @@ const BLOCK_SIZE = Math.floor((END - FIRST) / PORT_BLOCKS)
 const block = process.env.LATCHKEY_TEST_PORT_BLOCK
 const from = FIRST + Number(block ?? 0) * BLOCK_SIZE
 const size = block === undefined ? END - FIRST : BLOCK_SIZE
+/** The latest ports. A server that was stopped may start again on its port. */
 const given = new Set<number>()
 
-/** A free port, which this process has not chosen before. */
+/** A free port that this process has not chosen lately. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = from + randomInt(size)
     if (given.has(port)) continue
     given.add(port)
+    const [oldest = port] = given
+    if (given.size > size / 2) given.delete(oldest)
     const server = createServer()
     try {
       await once(server.listen(port, '127.0.0.1'), 'listening')
