@@ -1,3 +1,4 @@
+import type { UsableTicket } from '../tickets/tickets.js'
 import type { StoredPasskey } from './passkeys.js'
 
 export const FACTOR_TYPES = ['totp', 'passkey', 'recovery_code'] as const
@@ -36,6 +37,9 @@ export type FactorChange<Success> =
 /** Recovery codes come with the first factor only. */
 export type AddedFactor = { factor: Factor; recoveryCodes: string[] | undefined }
 
+/** `ticket_used`: the ticket that came with the code was used before, and the code is still good. */
+export type CodeOutcome = 'used' | 'wrong' | 'ticket_used'
+
 /** A passkey that an account registered. */
 export interface OwnedPasskey extends StoredPasskey {
   id: string
@@ -70,10 +74,10 @@ export interface Factors {
   /** Removes every factor and recovery code. Returns whether the account exists. */
   reset(sub: string): Promise<boolean>
 
-  // Each use succeeds exactly once, over all replicas.
+  // Each use succeeds exactly once, over all replicas. With a ticket, one transaction uses both the ticket and the code.
   /** A code of TOTP is good once, and ends the codes of earlier steps. */
-  useTotp(sub: string, code: string): Promise<boolean>
-  useRecoveryCode(sub: string, code: string): Promise<boolean>
+  useTotp(sub: string, code: string, ticket?: UsableTicket): Promise<CodeOutcome>
+  useRecoveryCode(sub: string, code: string, ticket?: UsableTicket): Promise<CodeOutcome>
   /** Records the counter of a verified signature. False: the passkey is gone, or its counter is not higher than before. */
   usePasskey(id: string, counter: number): Promise<boolean>
 

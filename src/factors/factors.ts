@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { type Kysely, type SqlBool, sql } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { FactorRow, Tables } from '../database/schema.js'
+import type { Tickets, UsableTicket } from '../tickets/tickets.js'
 import { Unavailable } from '../unavailable.js'
 import {
+  type CodeOutcome,
   FACTOR_TYPES,
   type Factor,
   type FactorChange,
@@ -26,10 +28,14 @@ const PAGE = 500
 /** The place of a TOTP secret, so that it opens nowhere else. */
 export const totpContext = ({ id, sub }: { id: string; sub: string }): string => `totp\0${sub}\0${id}`
 
-/** @param now Unix milliseconds. Codes count by the clock of this process, as phones do: the database's may be another */
+/**
+ * @param tickets without them, no ticket can come with a code
+ * @param now Unix milliseconds. Codes count by the clock of this process, as phones do: the database's may be another
+ */
 export function createFactors(
   { db, now: databaseNow }: Database,
   sealing: Sealing | undefined,
+  tickets?: Pick<Tickets, 'use'>,
   now: () => number = Date.now,
 ): Factors {
   const rows = (sub: string) => db.selectFrom('factors').selectAll().where('sub', '=', sub)
@@ -70,6 +76,29 @@ export function createFactors(
       })
     } catch (error) {
       if (error instanceof NothingChanged) return { outcome: 'not_found' }
+      throw error
+    }
+  }
+
+  /**
+   * Uses a code, and the ticket that came with the code. Either both are used, or none.
+   *
+   * @param useCode returns whether the code was good
+   */
+  async function useWith(
+    ticket: UsableTicket | undefined,
+    useCode: (transaction: Kysely<Tables>) => Promise<boolean>,
+  ): Promise<CodeOutcome> {
+    if (!ticket) return (await useCode(db)) ? 'used' : 'wrong'
+    try {
+      return await db.transaction().execute(async (transaction) => {
+        // The ticket comes first: with a used ticket, the answer must not depend on the code.
+        if (!(await tickets?.use(ticket, transaction))) return 'ticket_used'
+        if (!(await useCode(transaction))) throw new NothingChanged()
+        return 'used'
+      })
+    } catch (error) {
+      if (error instanceof NothingChanged) return 'wrong'
       throw error
     }
   }
@@ -222,28 +251,32 @@ export function createFactors(
       return outcome === 'changed'
     },
 
-    async useTotp(sub, code) {
+    async useTotp(sub, code, ticket) {
       const row = await rows(sub).where('type', '=', 'totp').where('confirmed_at', 'is not', null).executeTakeFirst()
-      if (!row) return false
+      if (!row) return 'wrong'
       const { findTotpStep } = await loadTotp()
       const step = findTotpStep(requireSealing().open(row.secret, totpContext(row)), code, now())
-      if (step === undefined) return false
-      const { numUpdatedRows } = await db
-        .updateTable('factors')
-        .set({ counter: step, last_used_at: databaseNow })
-        .where('id', '=', row.id)
-        .where('counter', '<', step)
-        .executeTakeFirst()
-      return numUpdatedRows > 0n
+      if (step === undefined) return 'wrong'
+      return useWith(ticket, async (transaction) => {
+        const { numUpdatedRows } = await transaction
+          .updateTable('factors')
+          .set({ counter: step, last_used_at: databaseNow })
+          .where('id', '=', row.id)
+          .where('counter', '<', step)
+          .executeTakeFirst()
+        return numUpdatedRows > 0n
+      })
     },
 
-    async useRecoveryCode(sub, code) {
-      const { numDeletedRows } = await db
-        .deleteFrom('recovery_codes')
-        .where('sub', '=', sub)
-        .where('hash', '=', recoveryCodeHash(sub, code))
-        .executeTakeFirst()
-      return numDeletedRows > 0n
+    async useRecoveryCode(sub, code, ticket) {
+      return useWith(ticket, async (transaction) => {
+        const { numDeletedRows } = await transaction
+          .deleteFrom('recovery_codes')
+          .where('sub', '=', sub)
+          .where('hash', '=', recoveryCodeHash(sub, code))
+          .executeTakeFirst()
+        return numDeletedRows > 0n
+      })
     },
 
     async usePasskey(id, counter) {

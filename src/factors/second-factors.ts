@@ -25,8 +25,8 @@ export function createSecondFactors(
   database: Database,
   { issuer, refreshSecrets, dataSecrets: [first, ...others], relyingParty }: SecondFactorOptions,
 ): SecondFactors {
-  const factors = createFactors(database, first === undefined ? undefined : createSealing([first, ...others]))
   const tickets = createTickets(refreshSecrets, issuer, database)
+  const factors = createFactors(database, first === undefined ? undefined : createSealing([first, ...others]), tickets)
   const passkeyCeremonies = createPasskeyCeremonies(factors, createPasskeys(relyingParty), tickets)
   return { factors, passkeyCeremonies, tickets }
 }

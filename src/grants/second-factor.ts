@@ -1,11 +1,11 @@
 import type { FastifyRequest } from 'fastify'
 import type { MfaRequired } from '../../schemas/mfa-required.js'
 import type { Audit } from '../audit.js'
-import type { Factors } from '../factors/factor.js'
+import type { CodeOutcome, Factors } from '../factors/factor.js'
 import type { PasskeyCeremonies } from '../factors/passkey-ceremonies.js'
 import { refusal } from '../http/errors.js'
-import type { CodeThrottle, CodeUse } from '../throttle/codes.js'
-import type { SignInTicket, Tickets } from '../tickets/tickets.js'
+import type { CodeThrottle } from '../throttle/codes.js'
+import type { SignInTicket, Tickets, UsableTicket } from '../tickets/tickets.js'
 import type { User } from '../users/users.js'
 
 export interface SecondFactorDependencies {
@@ -24,6 +24,9 @@ export interface PresentedFactor {
   recovery_code?: string | undefined
   passkey?: unknown
 }
+
+/** What the proof is for. A sign-in uses its ticket together with the factor. */
+export type FactorUse = { at: 'sign-in'; ticket: UsableTicket } | { at: 'step-up'; ticket?: undefined }
 
 /** Seconds between the password and the second factor. */
 const MFA_TOKEN_LIFETIME = 300
@@ -67,16 +70,17 @@ export async function askForFactor(
 /**
  * The person proves one second factor of the account, exactly once.
  *
- * @param at what the proof is for
+ * A ticket that was used never costs a code. It gets the same answer for a right and a wrong factor, and counts nothing.
+ *
  * @returns the methods of the proof (RFC 8176)
- * @throws 400 for none or several factors, 401 for a wrong one, 429 after too many wrong ones
+ * @throws 400 for none or several factors and for a used ticket, 401 for a wrong factor, 429 after too many wrong ones
  */
 export async function proveFactor(
   request: FastifyRequest,
   sub: string,
-  at: CodeUse,
+  { at, ticket }: FactorUse,
   presented: PresentedFactor,
-  { factors, passkeyCeremonies, throttle, audit }: SecondFactorDependencies,
+  { factors, passkeyCeremonies, tickets, throttle, audit }: SecondFactorDependencies,
 ): Promise<string[]> {
   const { totp, recovery_code: recoveryCode, passkey } = presented
   const given = Object.entries({ totp, recovery_code: recoveryCode, passkey }).filter(
@@ -86,6 +90,7 @@ export async function proveFactor(
   if (type === undefined || given.length > 1) {
     throw refusal.invalidRequest('send one of totp, recovery_code and passkey')
   }
+  if (ticket && (await tickets.isUsed(ticket))) throw refuseTicket()
   const attempt = await throttle.beginCode(sub, at)
   if ('wait' in attempt) {
     audit(request, { event: 'factor.refused', reason: 'throttled', sub, type })
@@ -94,25 +99,39 @@ export async function proveFactor(
   let result: 'success' | 'failure' | 'not_compared' = 'not_compared'
   try {
     const proof = await check()
-    result = 'amr' in proof ? 'success' : 'failure'
     if ('amr' in proof) {
+      result = 'success'
       audit(request, { event: 'factor.used', sub, type })
       return [...proof.amr, 'mfa']
     }
+    // Another request used the ticket since this request began.
+    if (proof.fault === 'ticket_used') throw refuseTicket()
+    result = 'failure'
     audit(request, { event: 'factor.refused', reason: proof.fault, sub, type })
     throw refusal.wrongFactor()
   } finally {
     await throttle.finishCode(attempt, result)
   }
 
-  async function check(): Promise<{ amr: string[] } | { fault: string }> {
-    if (totp !== undefined) return (await factors.useTotp(sub, totp)) ? { amr: ['otp'] } : { fault: 'wrong_code' }
-    if (recoveryCode !== undefined) {
-      return (await factors.useRecoveryCode(sub, recoveryCode)) ? { amr: ['otp'] } : { fault: 'wrong_code' }
-    }
-    const proof = await passkeyCeremonies.authenticate(passkey, sub)
-    return proof.isValid ? { amr: [passkeyMethod(proof.passkey)] } : { fault: proof.fault }
+  function refuseTicket(): Error {
+    audit(request, { event: 'login.refused', reason: 'mfa_token', sub })
+    return refusal.invalidMfaToken()
   }
+
+  async function check(): Promise<{ amr: string[] } | { fault: string }> {
+    if (totp !== undefined) return codeProof(await factors.useTotp(sub, totp, ticket))
+    if (recoveryCode !== undefined) return codeProof(await factors.useRecoveryCode(sub, recoveryCode, ticket))
+    const proof = await passkeyCeremonies.authenticate(passkey, sub)
+    if (!proof.isValid) return { fault: proof.fault }
+    // A lost race costs the person only a challenge.
+    if (ticket && !(await tickets.use(ticket))) return { fault: 'ticket_used' }
+    return { amr: [passkeyMethod(proof.passkey)] }
+  }
+}
+
+function codeProof(outcome: CodeOutcome): { amr: string[] } | { fault: string } {
+  if (outcome === 'used') return { amr: ['otp'] }
+  return { fault: outcome === 'wrong' ? 'wrong_code' : outcome }
 }
 
 /** RFC 8176 §2: the proof of a key in hardware, or in software that synchronises it. */

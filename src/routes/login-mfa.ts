@@ -28,11 +28,8 @@ export const loginMfa: FastifyPluginAsyncTypebox<Dependencies> = async (app, dep
     }
 
     refreshCookie.choose(request, ticket.refreshIn)
-    const amr = ['pwd', ...(await proveFactor(request, user.id, 'sign-in', presented, dependencies))]
-    if (!(await tickets.use(ticket))) {
-      audit(request, { event: 'login.refused', reason: 'mfa_token', sub: user.id })
-      throw refusal.invalidMfaToken()
-    }
+    const proved = await proveFactor(request, user.id, { at: 'sign-in', ticket }, presented, dependencies)
+    const amr = ['pwd', ...proved]
     reply.header('cache-control', 'no-store')
     return beginSession(request, user, { ...ticket.session, amr }, dependencies)
   })

@@ -32,7 +32,7 @@ export const stepUp: FastifyPluginAsyncTypebox<Dependencies> = async (app, depen
     let amr: string[]
     if (password === undefined) {
       // The session began with a password or a passkey, and the factor adds to that.
-      amr = [...new Set([...before, ...(await proveFactor(request, sub, 'step-up', presented, dependencies))])]
+      amr = [...new Set([...before, ...(await proveFactor(request, sub, { at: 'step-up' }, presented, dependencies))])]
     } else {
       await requireOwnPassword(request, sub, password, dependencies)
       // Not more than was proved now: otherwise a password would renew the time of a second factor.

@@ -3,6 +3,7 @@ import type { Cluster, Redis } from 'ioredis'
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
 import { networkOf } from '../network.js'
 import { Unavailable } from '../unavailable.js'
+import { createMemoryCodeCounts, createRedisCodeCounts } from './code-counts.js'
 import { type CodeThrottle, createCodeThrottle } from './codes.js'
 
 /** Limits how often callers may try a password, and how often they may sign up. */
@@ -162,12 +163,15 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
     await Promise.all([failures.delete(pair), trustedFor < TRUSTED_FOR / 2 && trusted.set(home, 1, TRUSTED_FOR)])
   }
 
-  const codes = createCodeThrottle(counter, readSecondsLeft, {
+  const codeLimits = {
     free: FREE_FAILURES,
-    firstWait: FIRST_WAIT,
-    longestWait: LONGEST_WAIT,
-    forgottenAfter: FORGOTTEN_AFTER,
-  })
+    firstWait: FIRST_WAIT * 1000,
+    longestWait: LONGEST_WAIT * 1000,
+    forgottenAfter: FORGOTTEN_AFTER * 1000,
+  }
+  const codes = createCodeThrottle(
+    redis ? createRedisCodeCounts(redis, codeLimits) : createMemoryCodeCounts(codeLimits),
+  )
 
   return {
     beginCode: (sub, at) => withUnavailable(() => codes.beginCode(sub, at)),

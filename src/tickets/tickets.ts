@@ -1,5 +1,7 @@
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Kysely } from 'kysely'
 import type { Database } from '../database/database.js'
+import type { Tables } from '../database/schema.js'
 
 /** What a ticket carries for each purpose. A ticket of one purpose is never valid for another. */
 export interface TicketContents {
@@ -27,12 +29,14 @@ export interface SignInTicket {
 
 export type TicketPurpose = keyof TicketContents
 
-export type Ticket<Purpose extends TicketPurpose> = TicketContents[Purpose] & {
+export interface UsableTicket {
   /** 128 random bits. */
   id: string
   /** Unix milliseconds. */
   expiresAt: number
 }
+
+export type Ticket<Purpose extends TicketPurpose> = TicketContents[Purpose] & UsableTicket
 
 /**
  * A ticket is a proof that this service gave to a caller, and that the caller brings back within minutes. No store holds it.
@@ -43,8 +47,14 @@ export interface Tickets {
   issue<Purpose extends TicketPurpose>(purpose: Purpose, contents: TicketContents[Purpose], lifetime: number): string
   /** The contents of a genuine ticket of this purpose that has not expired, or undefined. */
   read<Purpose extends TicketPurpose>(purpose: Purpose, ticket: string): Ticket<Purpose> | undefined
-  /** Records the use. Of all calls with one ticket, on any replica, exactly one returns true. */
-  use(ticket: { id: string; expiresAt: number }): Promise<boolean>
+  /**
+   * Records the use. Of all calls with one ticket, on any replica, exactly one returns true.
+   *
+   * @param transaction the use counts if this transaction commits
+   */
+  use(ticket: UsableTicket, transaction?: Kysely<Tables>): Promise<boolean>
+  /** Whether the ticket was used. A ticket that was not used may be used before this call returns. */
+  isUsed(ticket: UsableTicket): Promise<boolean>
 }
 
 /** The prefix never changes, so that secret scanners find a leaked ticket. */
@@ -100,15 +110,19 @@ export function createTickets(
       return now() < contents.expiresAt ? contents : undefined
     },
 
-    async use({ id, expiresAt }) {
+    async use({ id, expiresAt }, transaction = db) {
       sweep()
-      const { numInsertedOrUpdatedRows } = await db
+      const { numInsertedOrUpdatedRows } = await transaction
         .insertInto('used_tickets')
         // A minute more than the ticket lives: the clocks of replicas and of the database may differ.
         .values({ id, expires_at: Math.ceil(expiresAt) + 60_000 })
         .onConflict((conflict) => conflict.column('id').doNothing())
         .executeTakeFirst()
       return (numInsertedOrUpdatedRows ?? 0n) > 0n
+    },
+
+    async isUsed({ id }) {
+      return (await db.selectFrom('used_tickets').select('id').where('id', '=', id).executeTakeFirst()) !== undefined
     },
   }
 }

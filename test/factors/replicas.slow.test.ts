@@ -36,6 +36,18 @@ test('three processes: what is good once is good once over all of them', async (
     t.equal(won(answers, 200) + won(answers, 401) + won(answers, 429), 50)
   })
 
+  await t.test('M5 one mfa_token × 10 recovery codes: one wins, and nine codes are left', async (t) => {
+    for (let round = 0; round < 5; round += 1) {
+      const { codes } = await enrolled(`dan${round}`)
+      const token = await mfaToken(first, `dan${round}`)
+      const answers = await Promise.all(codes.map((code) => loginMfa(token, { recovery_code: code })))
+      t.equal(won(answers, 200), 1)
+      t.equal(won(answers, 200) + won(answers, 400) + won(answers, 429), 10)
+      const bearer = answers.find(({ status }) => status === 200)?.body.access_token
+      t.equal((await next().call('/users/me/factors', { bearer })).body.recovery_codes_left, 9)
+    }
+  })
+
   await t.test('M3 wrong codes × 100: five are compared', async (t) => {
     await enrolled('cy')
     const token = await mfaToken(first, 'cy')

@@ -5,7 +5,7 @@ import { basicAuthorization } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { untilNextSecond } from '../support/eventually.js'
 import { enrolPasskey, enrolTotp, loginMfa, mfaToken, newPerson, passkeyOptions } from '../support/factors.js'
-import { anyStore, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
+import { anyStore, PASSWORD, type RunningService, startReady, startService, stores } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
 const factorsOf = (api: Api, bearer: string) => api.call('/users/me/factors', { bearer })
@@ -123,6 +123,43 @@ for (const store of stores) {
     t.equal((await use(disabled, 5)).status, 400, 'of a disabled account')
     t.equal((await loginMfa(api, token, {})).status, 400)
     t.equal(service.audited('login.refused').filter(({ reason }) => reason === 'mfa_token').length, 8)
+  })
+
+  test(`${store}: M5 a used mfa_token costs no code, whatever the code is, also at once on two replicas`, async (t) => {
+    const service = await shared()
+    const { api } = service
+    const replica = await startReady(t, service.env)
+    const { tokens } = await newPerson(api, 'ada13')
+    const { app, answer } = await enrolTotp(api, tokens.access_token)
+    const [first, second, ...codes]: string[] = answer.body.recovery_codes
+    const left = async () => (await factorsOf(api, tokens.access_token)).body.recovery_codes_left
+
+    const token = await mfaToken(api, 'ada13')
+    t.equal((await loginMfa(api, token, { recovery_code: first })).status, 200)
+    const right = [{ recovery_code: second }, { totp: await app.next() }]
+    const wrong = Array.from({ length: 6 }, (_, i) => ({ totp: `00000${i}` }))
+    const refused = await Promise.all(
+      [...right, { recovery_code: first }, ...wrong].map((factor) =>
+        untilAvailable(() => loginMfa(api, token, factor)),
+      ),
+    )
+    for (const { status, text } of refused) t.match({ status, text }, { status: 400, text: refused[0]?.text })
+    t.equal(await left(), 9)
+    const fresh = await loginMfa(api, await mfaToken(api, 'ada13'), { totp: right[1]?.totp })
+    t.equal(fresh.status, 200, 'the code of the app is still good, and nobody waits')
+
+    const raced = await mfaToken(api, 'ada13')
+    const answers = await Promise.all(
+      codes.map((code, i) => untilAvailable(() => loginMfa(i % 2 ? api : replica.api, raced, { recovery_code: code }))),
+    )
+    const statuses = answers.map(({ status }) => status)
+    t.equal(statuses.filter((status) => status === 200).length, 1, String(statuses))
+    t.ok(
+      statuses.every((status) => [200, 400, 429].includes(status)),
+      String(statuses),
+    )
+    t.equal(await left(), 8, 'one sign-in cost one code')
+    t.equal((await loginMfa(api, await mfaToken(api, 'ada13'), { recovery_code: second })).status, 200)
   })
 
   test(`${store}: M3 guesses at a second factor: five are compared, over all addresses, then waits as for passwords`, async (t) => {

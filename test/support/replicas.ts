@@ -80,8 +80,9 @@ class PersistentApi extends Api {
       const answer = await super.call(path, call)
       if (answer.status < 500) return answer
       this.unavailable += 1
-      if (answer.status !== 503) throw new Error(`${path} answered ${answer.status} ${answer.text}`)
-      await sleep(Number(answer.headers['retry-after']) * 1000 * (0.5 + Math.random()))
+      const seconds = Number(answer.headers['retry-after'])
+      if (answer.status !== 503 || !(seconds > 0)) throw new Error(`${path} answered ${answer.status} ${answer.text}`)
+      await sleep(seconds * 1000 * (0.5 + Math.random()))
     }
   }
 }
