@@ -13,6 +13,7 @@ import { readConfig } from '../../src/config/read.js'
 import { createLogger } from '../../src/log.js'
 import { Api } from './api.js'
 import { eventually } from './eventually.js'
+import { wasConnectionLate } from './ready-database.js'
 import { freePort } from './servers/ports.js'
 import { createPostgresDatabase } from './servers/postgres.js'
 import { type RedisServer, startRedis } from './servers/redis.js'
@@ -147,12 +148,27 @@ export interface SpawnedService {
   end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
 }
 
-/** Starts the service as its own process, like `npm start`. The end of the test kills it. */
+/** Starts the service as its own process, like `npm start`, and again as a supervisor does. The end of the test kills it. */
 export async function spawnService(
   t: Test,
   env: Environment,
   ports?: [number, number],
   until: 'ready' | 'live' = 'ready',
+): Promise<SpawnedService> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await spawnOnce(t, env, ports, until)
+    } catch (error) {
+      if (tries === 3 || !wasConnectionLate(String(error))) throw error
+    }
+  }
+}
+
+async function spawnOnce(
+  t: Test,
+  env: Environment,
+  ports: [number, number] | undefined,
+  until: 'ready' | 'live',
 ): Promise<SpawnedService> {
   const [port, managementPort] = ports ?? [await freePort(), await freePort()]
   const child = spawn(process.execPath, [fileURLToPath(new URL('../../src/server.js', import.meta.url))], {
