@@ -66,7 +66,7 @@ export function createSignerKeys({ plainHttp, onFailure, clock = systemClock }: 
     const url = checkKeyUrl(uri, 'the address of the keys', plainHttp)
     return ca !== undefined && url.startsWith('https:')
       ? getJsonTrusting(url, { headers, ca }, KEY_FETCH_LIMITS, clock)
-      : fetchJson(url, { headers }, KEY_FETCH_LIMITS, clock)
+      : fetchJson(url, () => ({ headers }), KEY_FETCH_LIMITS, clock)
   }
 
   return {

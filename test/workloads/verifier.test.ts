@@ -1,7 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createVerifier, type ServiceOptions } from '@latchkey/verifier'
-import { test } from 'tap'
+import { type Test, test } from 'tap'
 import { assertion, ISSUER, jwksOf, makeKeyClient, makeSigner, secondsNow, sign } from '../support/assertions.js'
 import { basicAuthorization } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
@@ -119,4 +121,63 @@ test('a verifier whose assertion cannot be made, or is refused, accepts nothing'
   const both = { ...base, clientSecret: 'x', clientAssertion: () => 'x' }
   t.throws(() => createVerifier(both), { name: 'TypeError', message: /exclude each other/ })
   t.throws(() => createVerifier({ ...base, clientAssertion: 'token' as never }), /clientAssertion must be a function/)
+})
+
+/**
+ * A gateway that passes every second request to the service, and then closes the connection instead of answering. So the
+ * service has used the assertion, and the client knows nothing.
+ */
+async function startCuttingGateway(t: Test, target: string): Promise<{ url: string; cut(): string[] }> {
+  const cut: string[] = []
+  let turn = 0
+  const server = createServer((incoming: IncomingMessage, response) => {
+    const isCut = incoming.headers.authorization !== undefined && turn++ % 2 === 0
+    const { method, headers, url } = incoming
+    const outgoing = httpRequest(new URL(url ?? '', target), { method, headers }, (answer) => {
+      if (isCut) {
+        cut.push(`${answer.statusCode} ${url?.split('?')[0]}`)
+        answer.resume()
+        incoming.socket.destroy()
+      } else {
+        response.writeHead(answer.statusCode ?? 500, answer.headers)
+        answer.pipe(response)
+      }
+    })
+    outgoing.on('error', () => incoming.socket.destroy())
+    incoming.pipe(outgoing)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, cut: () => cut }
+}
+
+test('W1 a request that is sent again has its own assertion: the service has used the first one', async (t) => {
+  const { api, env } = await startService(t, 'sqlite')
+  const signer = await makeSigner()
+  await makeKeyClient(env, 'own', { jwks: jwksOf(signer) })
+  await api.signUp('ada', PASSWORD)
+  const gateway = await startCuttingGateway(t, api.url)
+  const credentials = { clientId: 'own', clientAssertion: () => assertion(signer, 'own') }
+  const endpoint = `${gateway.url}/introspect`
+  const introspection = createVerifier({
+    issuer: ISSUER,
+    audience: ISSUER,
+    revocation: { mode: 'introspect', endpoint, ...credentials, cacheSeconds: 0 },
+  })
+  t.teardown(() => introspection.close())
+  const { access_token: token } = await api.tokens('ada', PASSWORD)
+  for (let i = 0; i < 3; i += 1) t.equal(await verdict(introspection, token), 'good')
+  t.strictSame(gateway.cut(), Array(3).fill('200 /introspect'), 'the service answered each request that was cut')
+
+  const follower = createVerifier({ service: gateway.url, issuer: ISSUER, audience: ISSUER, ...credentials })
+  t.teardown(() => follower.close())
+  await follower.ready()
+  t.equal(await verdict(follower, token), 'good')
+  const [first] = gateway.cut().filter((each) => each.endsWith('/revocations'))
+  t.equal(first, '200 /revocations')
+  await api.logout(token)
+  await eventually(async () => (await verdict(follower, token)) === 'revoked')
 })

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { askWithin, type Clock } from './clock.js'
+import { askWithin, type Clock, type Moment } from './clock.js'
 
 /** An HTTP response. `body` is the parsed JSON, or undefined if the body is not JSON. */
 export interface JsonResponse {
@@ -15,6 +15,9 @@ export interface FetchLimits {
   /** The most bytes of the body. */
   size: number
 }
+
+/** Makes the request, each time that the request is sent: an assertion of a client is good once. */
+export type MakeRequest = () => RequestInit | Promise<RequestInit>
 
 export interface GetOptions {
   headers: Record<string, string>
@@ -39,31 +42,54 @@ export function requireHttpUrl(url: unknown, name: string): asserts url is strin
  * because it may be sent again. It follows no redirect, because credentials and trust in keys belong to the configured URL. If the response is older than the timeout when it is read, the request is sent
  * a second time.
  *
- * @throws Error if the request fails, or if the response is late or too long
+ * @throws Error if the request cannot be made or fails, or if the response is late or too long
  */
-export function fetchJson(url: string, request: RequestInit, limits: FetchLimits, clock: Clock): Promise<JsonResponse> {
-  return askWithin(limits.timeout, () => fetchJsonOnce(url, request, limits), clock)
+export function fetchJson(
+  url: string,
+  makeRequest: MakeRequest,
+  limits: FetchLimits,
+  clock: Clock,
+): Promise<JsonResponse> {
+  return askWithin(
+    limits.timeout,
+    () => fetchJsonOnce(url, makeRequest, limits, clock),
+    clock,
+    ({ sent }) => sent,
+  )
 }
 
-/** Like {@link fetchJson}, but without the second request: the caller judges the age of the response. */
+/**
+ * Like {@link fetchJson}, but without the second request: the caller judges the age of the response by the moment before its
+ * request was sent.
+ *
+ * @param signal aborts the request
+ */
 export async function fetchJsonOnce(
   url: string,
-  request: RequestInit,
+  makeRequest: MakeRequest,
   { timeout, size }: FetchLimits,
-): Promise<JsonResponse> {
+  clock: Clock,
+  signal?: AbortSignal,
+): Promise<JsonResponse & { sent: Moment }> {
   const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(new Error(`no answer within ${timeout} ms`)), timeout)
-  const abortToo = () => abort.abort(request.signal?.reason)
+  let timer: NodeJS.Timeout | undefined
+  const abortToo = () => abort.abort(signal?.reason)
   // Not AbortSignal.any: in Node 20 it keeps memory for each request as long as the caller's signal lives.
-  request.signal?.addEventListener('abort', abortToo)
+  signal?.addEventListener('abort', abortToo)
   try {
-    const response = await sendAgainIfClosed(() => fetch(url, { ...request, redirect: 'error', signal: abort.signal }))
+    const { response, sent } = await sendAgainIfClosed(async () => {
+      const request = await makeRequest()
+      // The time that it takes to make the first request has its own limit.
+      timer ??= setTimeout(() => abort.abort(new Error(`no answer within ${timeout} ms`)), timeout)
+      const sent = clock.now()
+      return { sent, response: await fetch(url, { ...request, redirect: 'error', signal: abort.signal }) }
+    })
     const { status, headers } = response
     const body = Buffer.concat(await readChunks(response, size)).toString('utf8')
-    return { status, headers, body: parseJson(body) }
+    return { status, headers, body: parseJson(body), sent }
   } finally {
     clearTimeout(timer)
-    request.signal?.removeEventListener('abort', abortToo)
+    signal?.removeEventListener('abort', abortToo)
   }
 }
 

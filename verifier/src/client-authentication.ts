@@ -17,7 +17,8 @@ export interface ClientCredentials {
   clientSecret?: string | undefined
   /**
    * Returns a JWT instead of a secret: the token of a Kubernetes service account, a SPIFFE JWT-SVID, or an assertion that the client
-   * signs. It is called for each request. An assertion of the client's own is good once, so make a new one each time.
+   * signs. The function is called each time that a request is sent, also when a request is repeated. An assertion of the client's own is
+   * good once, so make a new one each time.
    */
   clientAssertion?: (() => string | Promise<string>) | undefined
 }

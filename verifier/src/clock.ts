@@ -43,13 +43,19 @@ export class LateAnswer extends Error {
  * A timer cannot see to that. When a stopped process wakes, it may read the socket before it runs its timers: then an
  * answer of before the stop passes for an answer of now. Use this for questions that change nothing.
  *
+ * @param askedAt the moment when the question of an answer was sent. By default the moment before `ask` was called
  * @throws LateAnswer if the second answer is too old as well
  */
-export async function askWithin<Answer>(limit: number, ask: () => Promise<Answer>, clock: Clock): Promise<Answer> {
+export async function askWithin<Answer>(
+  limit: number,
+  ask: () => Promise<Answer>,
+  clock: Clock,
+  askedAt?: (answer: Answer) => Moment,
+): Promise<Answer> {
   for (let attempt = 0; attempt < 2; attempt += 1) {
     const asked = clock.now()
     const answer = await ask()
-    if (clock.elapsedSince(asked) <= limit) return answer
+    if (clock.elapsedSince(askedAt?.(answer) ?? asked) <= limit) return answer
   }
   throw new LateAnswer(`two answers in a row were older than ${limit} ms when they were read`)
 }

@@ -56,7 +56,12 @@ async function fetchMetadata(addresses: readonly string[], clock: Clock): Promis
   let failure = ''
   for (const address of new Set(addresses)) {
     try {
-      const { status, body } = await fetchJson(address, { headers: { accept: 'application/json' } }, LIMITS, clock)
+      const { status, body } = await fetchJson(
+        address,
+        () => ({ headers: { accept: 'application/json' } }),
+        LIMITS,
+        clock,
+      )
       if (status === 200 && typeof body === 'object' && body !== null) return body as Record<string, unknown>
       failure = `${address} answered ${status === 200 ? 'something other than JSON' : status}`
     } catch (error) {

@@ -82,9 +82,7 @@ export function createHttpFeed(
 
   /** Reads one answer. Returns the milliseconds to wait before the next request. */
   async function readNext(): Promise<number> {
-    const own = await options.authentication.headers(limits.timeout)
-    const sent = clock.now()
-    const { status, headers, body } = await fetchJsonOnce(address(), request(own), limits)
+    const { status, headers, body, sent } = await fetchJsonOnce(address(), makeRequest, limits, clock, closing.signal)
     const received = clock.now()
     if (status !== 200) throw new Error(`the service answered ${status}`)
     const answer = parseFeedAnswer(body)
@@ -152,11 +150,10 @@ export function createHttpFeed(
     return url.href
   }
 
-  function request(own: Record<string, string>): RequestInit {
+  async function makeRequest(): Promise<RequestInit> {
     return {
-      signal: closing.signal,
       headers: {
-        ...own,
+        ...(await options.authentication.headers(limits.timeout)),
         accept: 'application/json',
         'accept-encoding': 'identity',
         'cache-control': 'no-cache, no-store',

@@ -31,10 +31,12 @@ export function createIntrospection(options: IntrospectionOptions, clock: Clock)
 
   async function post(token: string): Promise<unknown> {
     let response: JsonResponse
-    try {
+    const makeRequest = async () => {
       const headers = { ...(await authentication.headers(LIMITS.timeout)), accept: 'application/json' }
-      const request = { method: 'POST', headers, body: new URLSearchParams({ token }) }
-      response = await fetchJson(endpoint, request, LIMITS, clock)
+      return { method: 'POST', headers, body: new URLSearchParams({ token }) }
+    }
+    try {
+      response = await fetchJson(endpoint, makeRequest, LIMITS, clock)
     } catch (error) {
       throw new TokenError('unavailable', `introspection failed: ${fetchFailure(error)}`)
     }

@@ -107,7 +107,7 @@ const COOL_DOWN_AFTER_FAILURE = 1000
 const MAX_KEYS = 100
 
 function keysFromUrl(url: string, mayBeEmpty: boolean, clock: Clock): KeySource {
-  const fetch = () => fetchJson(url, { headers: { accept: 'application/json' } }, KEY_FETCH_LIMITS, clock)
+  const fetch = () => fetchJson(url, () => ({ headers: { accept: 'application/json' } }), KEY_FETCH_LIMITS, clock)
   return createFetchedKeys(fetch, (jwk) => [verificationKeyFromJwk(jwk)], clock, mayBeEmpty)
 }
 
