@@ -156,7 +156,7 @@ export async function untilAnswered<Result>(round: () => Promise<Result>): Promi
     try {
       return await round()
     } catch (error) {
-      // A deadlock is no fault of the machine.
+      // The machine causes no deadlock.
       if (!(error instanceof Unavailable) || error.message.includes('deadlock')) throw error
     }
   }
