@@ -1,6 +1,6 @@
 import { setDefaultAutoSelectFamilyAttemptTimeout } from 'node:net'
 import type { Logger } from 'pino'
-import { createAddressReader } from './config/address-file.js'
+import { followAddress } from './config/address-file.js'
 import { databaseUrl, redisUrls } from './config/addresses.js'
 import type { StoresConfig } from './config/config.js'
 import type { Database, DatabaseObserver } from './database/database.js'
@@ -41,8 +41,9 @@ export async function openStores(
   const onError = (err: Error) => logger.warn({ err }, 'a database connection failed')
   const onFault = (reason: string) =>
     logger.error({ reason }, 'DATABASE_URL_FILE has a fault: the previous address stays in use')
-  const readUrl = createAddressReader(config.databaseUrl, config.databaseUrlFile, databaseUrl, onFault)
-  const database = await openDatabase(config.databaseUrl, onError, observer, readUrl)
+  const { databaseUrlFile: file } = config
+  const address = file === undefined ? undefined : followAddress(config.databaseUrl, file, databaseUrl, onFault)
+  const database = await openDatabase(config.databaseUrl, onError, observer, address)
   const { sessions, redis, registrable } = await openSessions(config, database, logger, () =>
     registration.isConfirmed(),
   )
@@ -77,7 +78,7 @@ async function openSessions(config: StoresConfig, database: Database, logger: Lo
   const { urls, urlFile } = config.redis
   const onFault = (reason: string) =>
     logger.error({ reason }, 'REDIS_URL_FILE has a fault: the previous address stays in use')
-  const readUrls = urlFile === undefined ? undefined : createAddressReader(urls, urlFile, redisUrls, onFault)
-  const { client, sessions, registrable } = openRedis({ ...config.redis, readUrls }, config, logger, isConfirmed)
+  const followed = urlFile === undefined ? undefined : followAddress(urls, urlFile, redisUrls, onFault)
+  const { client, sessions, registrable } = openRedis({ ...config.redis, followed }, config, logger, isConfirmed)
   return { sessions, redis: client, registrable }
 }

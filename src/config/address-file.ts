@@ -1,34 +1,72 @@
-import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+
+/** The address of a store, whose credentials may change while the service runs. */
+export interface StoreAddress<Address> {
+  /** The last address that was read. */
+  current(): Address
+  /**
+   * Reads the file again. Resolves when {@link current} is new, or when the file hangs: then the last address stays. Never
+   * rejects.
+   */
+  read(): Promise<void>
+}
+
+/** Milliseconds. A connection to a store waits no longer for its file. */
+const READ_TIMEOUT = 100
 
 /**
- * The address of a store, for each new connection. With a file, each call reads the file again, because a vault or an operator
- * may have changed the credentials. A file with a fault keeps the last address. A new host or database needs a restart:
- * otherwise one process would work on two stores.
+ * Follows the file of an address, because a vault or an operator may change the credentials. A file with a fault keeps the last
+ * address. A new host or database needs a restart: otherwise one process would work on two stores.
  *
  * @param onFault is called with each new fault once
  */
-export function createAddressReader<Address>(
+export function followAddress<Address>(
   start: Address,
-  file: string | undefined,
+  file: string,
   parse: (text: string) => Address,
   onFault: (reason: string) => void,
-): () => Address {
-  if (file === undefined) return () => start
+): StoreAddress<Address> {
   let current = start
   let reported = ''
-  return () => {
+  let reading: Promise<void> | undefined
+
+  async function readNow(path: string): Promise<void> {
     try {
-      const found = parse(readFileSync(file, 'utf8').trim())
+      const found = parse((await readFile(path, 'utf8')).trim())
       if (withoutCredentials(found) !== withoutCredentials(start)) throw new Error('it names another store: restart')
       current = found
       reported = ''
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
-      const reason = code ?? message
-      if (reason !== reported) onFault(reason)
-      reported = reason
+      report(code ?? message)
     }
-    return current
+  }
+
+  function report(reason: string): void {
+    if (reason !== reported) onFault(reason)
+    reported = reason
+  }
+
+  return {
+    current: () => current,
+
+    read() {
+      // If a read hangs, the disk hangs. More reads would take the threads that hash passwords.
+      reading ??= readNow(file).finally(() => {
+        reading = undefined
+      })
+      const isRead = reading
+      return new Promise((resolve) => {
+        const timer = setTimeout(() => {
+          report(`the file could not be read within ${READ_TIMEOUT} ms`)
+          resolve()
+        }, READ_TIMEOUT)
+        isRead.finally(() => {
+          clearTimeout(timer)
+          resolve()
+        })
+      })
+    },
   }
 }
 

@@ -25,3 +25,10 @@ export interface DatabaseObserver {
 export interface MigratableDatabase extends Database {
   migrate(): Promise<void>
 }
+
+/** The address of a database whose credentials may change. */
+export interface FollowedUrl {
+  current(): string
+  /** Brings {@link current} up to date. Undefined: the address never changes. */
+  read?(): Promise<void>
+}

@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely'
 import pg from 'pg'
-import type { DatabaseObserver, MigratableDatabase } from './database.js'
+import type { DatabaseObserver, FollowedUrl, MigratableDatabase } from './database.js'
 import { parsePostgresAddress } from './postgres-address.js'
 import { MigrationDialect, migratePostgres } from './postgres-migration.js'
 import { openPrimaryPool } from './postgres-primary.js'
@@ -14,13 +14,13 @@ const types: pg.CustomTypesConfig = {
 }
 
 export function openPostgres(
-  readUrl: () => string,
+  address: FollowedUrl,
   onError: (error: Error) => void,
   observer: DatabaseObserver | undefined,
 ): MigratableDatabase {
-  const { pooler } = parsePostgresAddress(readUrl())
+  const { pooler } = parsePostgresAddress(address.current())
   const pool = openPool(
-    readUrl,
+    address,
     {
       types,
       max: 10,
@@ -47,7 +47,7 @@ export function openPostgres(
       // the lock while the other migrates.
       const migrationDatabase = new Kysely<Tables>({
         dialect: withUnavailable(
-          new MigrationDialect({ pool: openPool(readUrl, { max: 2, connectionTimeoutMillis: 5000 }, onError) }),
+          new MigrationDialect({ pool: openPool(address, { max: 2, connectionTimeoutMillis: 5000 }, onError) }),
         ),
       })
       try {
@@ -62,15 +62,19 @@ export function openPostgres(
 /** SQLSTATE read_only_sql_transaction. */
 const READ_ONLY = '25006'
 
-/** Connections to the primary. @param readUrl returns the address for each new connection */
+/** Connections to the primary. @param address is read again for each new connection */
 function openPool(
-  readUrl: () => string,
+  address: FollowedUrl,
   config: pg.PoolConfig,
   onError: (error: Error) => void,
 ): Pick<pg.Pool, 'connect' | 'end'> {
-  const { urls, primaryOnly } = parsePostgresAddress(readUrl())
+  const { urls, primaryOnly } = parsePostgresAddress(address.current())
   const open = (index: number, verify: pg.PoolConfig = {}) =>
-    openHostPool(() => parsePostgresAddress(readUrl()).urls[index] as string, { ...config, ...verify }, onError)
+    openHostPool(
+      { ...address, current: () => parsePostgresAddress(address.current()).urls[index] as string },
+      { ...config, ...verify },
+      onError,
+    )
   return primaryOnly ? openPrimaryPool(urls, open) : open(0)
 }
 
@@ -78,14 +82,29 @@ function openPool(
  * A pool that survives the loss of its connections. A lost connection emits `error`, which ends the process when nothing
  * listens. pg's pool listens only while a connection is idle.
  */
-function openHostPool(readUrl: () => string, config: pg.PoolConfig, onError: (error: Error) => void): pg.Pool {
+function openHostPool(
+  { current, read }: FollowedUrl,
+  config: pg.PoolConfig,
+  onError: (error: Error) => void,
+): Pick<pg.Pool, 'connect' | 'end'> {
   // The pool creates a client for each new connection. Its user name and password may have changed since the last one.
   class Client extends pg.Client {
     constructor(options?: pg.ClientConfig) {
-      super({ ...options, connectionString: readUrl() })
+      super({ ...options, connectionString: current() })
     }
   }
-  return new pg.Pool({ ...config, Client }).on('connect', (client) => client.on('error', onError)).on('error', () => {})
+  const pool = new pg.Pool({ ...config, Client })
+    .on('connect', (client) => client.on('error', onError))
+    .on('error', () => {})
+  if (!read) return pool
+
+  // The constructor of a client cannot wait, and pg has an asynchronous option for the password but none for the user. So the
+  // file is read when the pool has fewer idle connections than callers.
+  async function connect(): Promise<pg.PoolClient> {
+    if (pool.idleCount <= pool.waitingCount && pool.totalCount < pool.options.max) await read?.()
+    return pool.connect()
+  }
+  return { connect: connect as pg.Pool['connect'], end: pool.end.bind(pool) as pg.Pool['end'] }
 }
 
 /**

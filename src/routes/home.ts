@@ -70,16 +70,27 @@ export const home: FastifyPluginAsync<HomeDependencies> = async (app, { config }
     }),
   )
   const page = Buffer.from(render(links))
-  app.get('/', { schema: { hide: true } }, async ({ headers, url }, reply) => {
+  app.get('/', { schema: { hide: true } }, async ({ headers, url, originalUrl }, reply) => {
     // The router takes `GET *` for `/`. Only OPTIONS has this target (RFC 9112 §3.2.4).
     if (url === '*') throw refusal.notFound()
     reply.headers({ 'cache-control': 'no-cache', vary: 'accept', 'x-content-type-options': 'nosniff' })
     if (!wantsPage(headers.accept)) return reply.type('application/json; charset=utf-8').send(json)
+    const name = nameWithoutSlash(originalUrl)
+    if (name !== undefined) return reply.redirect(`${name}/`)
     return reply
       .headers({ 'content-security-policy': CONTENT_SECURITY_POLICY, 'referrer-policy': 'no-referrer' })
       .type('text/html; charset=utf-8')
       .send(page)
   })
+}
+
+/**
+ * The last word of an address such as `/auth`, the issuer's path without a slash. The relative links of the page would leave that
+ * path. Undefined if the address ends with a slash.
+ */
+function nameWithoutSlash(address: string): string | undefined {
+  const [path = ''] = address.split('?')
+  return path.slice(path.lastIndexOf('/') + 1) || undefined
 }
 
 /** Browsers name `text/html`. A caller that also names JSON is a program. */

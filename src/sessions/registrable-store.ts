@@ -32,6 +32,9 @@ export function describeMismatch(
   if (!registered) return 'the database has no registered session store yet'
   const fault = `the database says that the sessions are in ${placeOf(registered)}`
   const same = 'as it is set for the running service'
+  if (role === 'command' && registered.kind === 'redis' && placeOf(registered) === placeOf(configured)) {
+    return `${fault}, but this Redis does not hold them: if it was emptied, start the service first, otherwise set REDIS_URL ${same}`
+  }
   const remedy =
     registered.kind === 'database'
       ? 'REDIS_URL is set: unset it, because the running service does not use it'

@@ -188,12 +188,14 @@ export function createRegistration(
       : await registrationRow.insert(registered)
     if (!isWritten) return
     pending = { id, isEmptied }
+    const hasMoved = !isEmptied && before !== undefined && placeOf(before) !== placeOf(store)
     if (before) {
-      const why = isEmptied ? 'Redis was emptied' : `before, they were in ${placeOf(before)}`
+      const lost = held === undefined ? 'Redis was emptied' : 'Redis held other data'
+      const why = hasMoved ? `before, they were in ${placeOf(before)}` : lost
       log.warn(`sessions are now in ${placeOf(store)}: ${why}. Every user must sign in again`)
     }
     await initialize(pending)
-    if (!before || isEmptied) return
+    if (!hasMoved) return
     await emptyPrevious(before).catch((error: Error) => {
       log.warn(
         `the previous session store, ${placeOf(before)}, could not be emptied: ${error.message}. Services that look up sessions there still find them: set those services to the new store, and empty the previous store`,

@@ -1,6 +1,7 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { latchkey, latchkeyProcess, operatorEnvironment } from '../support/latchkey.js'
@@ -157,6 +158,19 @@ test('serve is the default command; --version prints the version of package.json
     child.kill('SIGTERM')
     t.strictSame(await once(child, 'exit'), [0, null])
   }
+})
+
+test('the program that npm links works with a build, and says in one line how to make one', async (t) => {
+  const manifest = readFileSync(`${root}package.json`, 'utf8')
+  const { bin, version } = JSON.parse(manifest)
+  t.equal(execFileSync(join(root, bin.latchkey), ['--version'], { encoding: 'utf8' }), `${version}\n`)
+
+  // A clone after `npm ci`.
+  const clone = temporaryFolder(t)
+  writeFileSync(join(clone, 'package.json'), manifest)
+  cpSync(join(root, bin.latchkey), join(clone, bin.latchkey))
+  const ran = spawnSync(join(clone, bin.latchkey), ['--help'], { encoding: 'utf8' })
+  t.match(ran, { status: 1, stdout: '', stderr: 'latchkey: the command line is not built: run npm run build\n' })
 })
 
 test('migrate creates the tables, and can run again', async (t) => {

@@ -1,6 +1,8 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { test } from 'tap'
 import type { Config } from '../../src/config/config.js'
 import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
@@ -96,9 +98,7 @@ test('processes that start at the same time use the same secrets', async (t) => 
   for (let round = 0; round < 3; round += 1) {
     const folder = temporaryFolder(t)
     const env = { DATABASE_URL: `sqlite:${folder}/latchkey.db` }
-    // All processes wait for the same moment, so that each looks for the file before another has created it.
-    const at = Date.now() + 1500
-    const found = await Promise.all(Array.from({ length: 4 }, () => readInProcess(env, at)))
+    const found = await readAtOnce(env, 4)
     t.equal(new Set(found).size, 1, 'all have the same')
     t.equal(found[0], JSON.stringify(secretsOf(completeConfig(env))))
     t.strictSame(readdirSync(folder), [FILE])
@@ -107,18 +107,31 @@ test('processes that start at the same time use the same secrets', async (t) => 
 
 const moduleUrl = (name: string) => JSON.stringify(new URL(`../../src/config/${name}.js`, import.meta.url).href)
 
-async function readInProcess(env: Environment, at: number): Promise<string> {
+/** All processes wait for one another, so that each looks for the file before another has created it. */
+async function readAtOnce(env: Environment, count: number): Promise<string[]> {
+  const children = Array.from({ length: count }, () => startReader(env))
+  await Promise.all(children.map(({ stdout }) => once(stdout as Readable, 'data')))
+  return Promise.all(
+    children.map(async (child) => {
+      let output = ''
+      child.stdout?.on('data', (chunk) => (output += chunk))
+      const closed = once(child, 'close')
+      child.stdin?.end()
+      await closed
+      return output.trim()
+    }),
+  )
+}
+
+/** Writes a line when everything is loaded, and reads the secrets when its standard input ends. */
+function startReader(env: Environment): ChildProcess {
   const program = `
+    import { readFileSync } from 'node:fs'
     const { readConfig } = await import(${moduleUrl('read')})
     const { addDevelopmentSecrets } = await import(${moduleUrl('development-secrets')})
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${at} - Date.now())
+    console.log('ready')
+    readFileSync(0)
     const { jwtSecrets, refreshSecrets, bootstrapClient } = addDevelopmentSecrets(readConfig(process.env))
     console.log(JSON.stringify({ jwtSecrets, refreshSecrets, bootstrapClient }))`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let output = ''
-  for await (const chunk of child.stdout) output += chunk
-  return output.trim()
+  return spawn(process.execPath, ['--input-type=module', '-e', program], { env, stdio: ['pipe', 'pipe', 'inherit'] })
 }

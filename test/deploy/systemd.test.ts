@@ -6,7 +6,7 @@ import { test } from 'tap'
 import { readConfig } from '../../src/config/read.js'
 import { makeCertificates } from '../support/servers/certificates.js'
 import { locate } from '../support/servers/install.js'
-import { JWT_SECRET, REFRESH_SECRET, temporaryFolder } from '../support/service.js'
+import { DATA_SECRET, JWT_SECRET, REFRESH_SECRET, temporaryFolder } from '../support/service.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const page = readFileSync(`${root}docs/bare-metal.md`, 'utf8')
@@ -15,7 +15,7 @@ test('the settings of docs/bare-metal.md are a production configuration without 
   const folder = temporaryFolder(t)
   const { certificate, key } = makeCertificates(folder)
   const files: Record<string, string> = { tls_cert: certificate, tls_key: key }
-  for (const [name, text] of Object.entries({ jwt: JWT_SECRET, refresh: REFRESH_SECRET })) {
+  for (const [name, text] of Object.entries({ jwt: JWT_SECRET, refresh: REFRESH_SECRET, data: DATA_SECRET })) {
     writeFileSync(join(folder, name), text)
   }
   for (const [, text, name] of page.matchAll(/echo '(.*)' > \/etc\/latchkey\/(\w+)/g)) {

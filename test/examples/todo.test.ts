@@ -11,6 +11,7 @@ import {
   signUp,
   todoCheckbox,
 } from '../support/browser.js'
+import { scaledLimit } from '../support/time-limits.js'
 import { startTodo } from '../support/todo-service.js'
 
 test('todo page: a user signs up, adds, ticks, edits and deletes todos, and a reload shows the same list', async (t) => {
@@ -101,6 +102,7 @@ for (const [store, mode] of [
     await signUp(laptop, 'ada')
     await addTodo(laptop, 'written on the laptop')
     const seenAfter: number[] = []
+    const second = scaledLimit(1000)
 
     // The machine may be busy. So the best of five tries counts.
     do {
@@ -113,9 +115,9 @@ for (const [store, mode] of [
       await phone.getByText('This device was signed out').waitFor()
       seenAfter.push(performance.now() - begun)
       await laptop.getByText('This is your only device.').waitFor()
-    } while (Math.min(...seenAfter) >= 1000 && seenAfter.length < 5)
+    } while (Math.min(...seenAfter) >= second && seenAfter.length < 5)
 
-    t.ok(Math.min(...seenAfter) < 1000, `seen after ${seenAfter.map(Math.round)} ms`)
+    t.ok(Math.min(...seenAfter) < second, `seen after ${seenAfter.map(Math.round)} ms`)
     t.ok(await signedInHeading(laptop).isVisible())
     t.equal(await phone.evaluate(`localStorage.getItem('latchkey-todo')`), '{"goodbye":"elsewhere"}')
     await phone.reload()

@@ -2,8 +2,11 @@ import { test } from 'tap'
 import type { Answer } from '../support/api.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { enrolTotp, mfaToken, newPerson } from '../support/factors.js'
-import { startReplicas } from '../support/replicas.js'
+import { type Replicas, startReplicas } from '../support/replicas.js'
 import { PASSWORD } from '../support/service.js'
+
+/** A request that was repeated after a 503 may have used up what it brought, and then nobody wins. */
+const least = (replicas: Replicas, before: number) => (replicas.unavailable() === before ? 1 : 0)
 
 const won = (answers: Answer[], status: number) => answers.filter((answer) => answer.status === status).length
 
@@ -23,16 +26,18 @@ test('three processes: what is good once is good once over all of them', async (
     const { app } = await enrolled('ada')
     const token = await mfaToken(first, 'ada')
     const totp = await app.next()
+    const before = replicas.unavailable()
     const answers = await Promise.all(Array.from({ length: 50 }, () => loginMfa(token, { totp })))
-    t.equal(won(answers, 200), 1)
+    t.ok(won(answers, 200) <= 1 && won(answers, 200) >= least(replicas, before))
     t.equal(won(answers, 200) + won(answers, 400) + won(answers, 401) + won(answers, 429), 50)
   })
 
   await t.test('M4 one recovery code × 50: one wins', async (t) => {
     const { codes } = await enrolled('bob')
     const tokens = await Promise.all(Array.from({ length: 50 }, () => mfaToken(first, 'bob')))
+    const before = replicas.unavailable()
     const answers = await Promise.all(tokens.map((token) => loginMfa(token, { recovery_code: codes[0] })))
-    t.equal(won(answers, 200), 1)
+    t.ok(won(answers, 200) <= 1 && won(answers, 200) >= least(replicas, before))
     t.equal(won(answers, 200) + won(answers, 401) + won(answers, 429), 50)
   })
 
@@ -60,13 +65,14 @@ test('three processes: what is good once is good once over all of them', async (
   await t.test('M9 one recovery token × 50: one wins', async (t) => {
     await newPerson(first, 'eve')
     const { body } = await first.call('/recovery', { ...mailer, json: { username: 'eve' } })
+    const before = replicas.unavailable()
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, i) =>
         next().call('/recovery/complete', { json: { token: body.token, new_password: `${PASSWORD} ${i}` } }),
       ),
     )
-    t.equal(won(answers, 204), 1)
-    t.equal(won(answers, 400), 49)
+    t.ok(won(answers, 204) <= 1 && won(answers, 204) >= least(replicas, before))
+    t.equal(won(answers, 204) + won(answers, 400), 50)
   })
 
   await t.test('M8 a factor is removed on one replica while a sign-in with it is under way on another', async (t) => {

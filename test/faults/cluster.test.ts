@@ -124,7 +124,7 @@ test('F11: a process that closes its client of a cluster during a refresh of the
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   t.teardown(() => child.kill('SIGKILL'))
-  await once(child.stdout, 'data')
+  await Promise.race([once(child.stdout, 'data'), once(child, 'exit')])
   // Each refresh now takes as long as its timeout.
   for (const node of nodes) node.process.kill('SIGSTOP')
   await eventually(() => child.exitCode !== null)

@@ -6,7 +6,7 @@ import type { Api, Tokens } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
 import { countAccepted, Ledger, signUpLanes, startLoad, untilAccepted } from '../support/load.js'
 import { type RedisServer, startRedis } from '../support/servers/redis.js'
-import { startReplica, startSentinels } from '../support/servers/redis-sentinel.js'
+import { SOON, startReplica, startSentinels } from '../support/servers/redis-sentinel.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { environment, PASSWORD, startService, startServiceWith } from '../support/service.js'
 import { scaledLimit } from '../support/time-limits.js'
@@ -100,7 +100,7 @@ const ways: Record<string, (old: RedisServer, sentinel: RedisServer) => Promise<
  */
 test(`F5, F9: sentinels replace a killed, stalled or demoted primary under load, × ${FAILOVERS}: no revocation is lost`, async (t) => {
   const names = Object.keys(ways)
-  const setting = await startSentinels(t)
+  const setting = await startSentinels(t, { downAfter: SOON })
   const service = await startService(t, 'sqlite', { ...setting.environment, REDIS_WAIT_REPLICAS: '2' })
   await signUpLanes(service.api, LANES)
   const next = (): Api => service.api

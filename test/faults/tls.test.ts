@@ -3,6 +3,7 @@ import { chmodSync, chownSync, copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { test } from 'tap'
+import { eventually } from '../support/eventually.js'
 import { latchkeyProcess } from '../support/latchkey.js'
 import { makeCertificates } from '../support/servers/certificates.js'
 import { freePort } from '../support/servers/ports.js'
@@ -38,6 +39,7 @@ test('the service uses Redis and Postgres over TLS with a private CA, and refuse
   await admin.connect()
   await admin.query('ALTER SYSTEM SET ssl = on')
   await admin.query('SELECT pg_reload_conf()')
+  await eventually(async () => (await admin.query('SHOW ssl')).rows[0].ssl === 'on')
   await admin.end()
   const env = await environment(t, 'sqlite', {
     REDIS_URL: `rediss://localhost:${tlsPort}`,
@@ -61,5 +63,5 @@ test('the service uses Redis and Postgres over TLS with a private CA, and refuse
 
   const distrusting = await spawnService(t, { ...env, DATABASE_URL: env.DATABASE_URL as string }, undefined, 'live')
   t.equal((await distrusting.api.login('ada', PASSWORD)).status, 503)
-  t.match(distrusting.output(), /self-signed certificate|unable to verify/)
+  await eventually(() => /self-signed certificate|unable to verify/.test(distrusting.output()))
 })

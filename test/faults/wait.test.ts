@@ -177,15 +177,22 @@ test('only revocations wait for replicas; other requests do not wait behind them
   const { mine, other } = await newPerson(api, 'ada')
   fallBehind()
 
+  // When this process was paused, both answers are there at once, and their order says nothing. So there are several rounds.
+  let wasFirst = false
+  for (let round = 0; round < 10 && !wasFirst; round += 1) {
+    let isEnding = true
+    const ending = api.logout(other.access_token).finally(() => {
+      isEnding = false
+    })
+    t.equal(await api.isActive(mine.access_token), true)
+    wasFirst = isEnding
+    t.equal((await ending).status, 503)
+  }
+  t.equal(wasFirst, true, 'introspection does not stand behind WAIT')
+
   const ending = api.logout(other.access_token)
-  let isEnding = true
-  void ending.finally(() => {
-    isEnding = false
-  })
-  t.equal(await api.isActive(mine.access_token), true)
-  t.equal(isEnding, true, 'introspection does not stand behind WAIT')
-  t.equal((await api.refresh(mine.refresh_token)).status, 200)
-  t.equal((await api.login('ada', PASSWORD)).status, 200)
+  t.equal((await untilAvailable(() => api.refresh(mine.refresh_token))).status, 200)
+  t.ok(await api.tokens('ada', PASSWORD))
   t.equal((await ending).status, 503)
 })
 

@@ -15,8 +15,8 @@ edgeContract({
   asksOverTls: true,
 })
 
-test('with the cache of mod_auth_openidc a revoked token is valid until it expires', async (t) => {
-  const { call, token, service } = await startBehindGateway(t, {
+test('with the cache of mod_auth_openidc a revoked token is valid until it expires', { buffered: true }, async (t) => {
+  const { call, admit, token, service } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startApacheOpenidc(t, surroundings, (site) => site.replace('OIDCOAuthTokenIntrospectionInterval -1', '')),
   })
@@ -24,21 +24,23 @@ test('with the cache of mod_auth_openidc a revoked token is valid until it expir
   const short = { auth_time: undefined, amr: undefined, acr: undefined }
   const bearer = withClaims(await token(), { ...short, exp: unixSeconds() + 5 })
   t.ok(bearer.length <= 512)
-  t.equal((await call('/notes', { bearer })).status, 200)
+  t.equal((await admit('/notes', { bearer })).status, 200)
   t.equal((await service.api.logout(bearer)).status, 204)
-  t.equal((await call('/notes', { bearer })).status, 200)
+  t.equal((await admit('/notes', { bearer })).status, 200)
   const left = Number(claimsOf(bearer).exp) * 1000 - Date.now()
   t.equal(await countAcceptedLate(async () => (await call('/notes', { bearer })).status !== 200, left + 1000), 0)
 })
 
-test('with valid-user alone mod_auth_openidc admits OPTIONS without a token, under any name', async (t) => {
-  const { call, app } = await startBehindGateway(t, {
+test('with valid-user alone mod_auth_openidc admits OPTIONS without a token, under any name', {
+  buffered: true,
+}, async (t) => {
+  const { admit, app } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startApacheOpenidc(t, surroundings, (site) =>
         site.replace('Require expr "-n %{REMOTE_USER}"', 'Require valid-user'),
       ),
   })
-  t.equal((await call('/notes', { method: 'OPTIONS', headers: { 'x-auth-sub': 'root' } })).status, 200)
+  t.equal((await admit('/notes', { method: 'OPTIONS', headers: { 'x-auth-sub': 'root' } })).status, 200)
   const [arrival] = app.arrivals
   t.strictSame(arrival && headerValues('x-auth-sub', arrival), ['root'])
 })

@@ -18,7 +18,9 @@ edgeContract({
   preflight: 'app',
 })
 
-test('F31: while the service cannot tell, or is down, nginx answers 503 and when to try again; a 500 of the application stays', async (t) => {
+test('F31: while the service cannot tell, or is down, nginx answers 503 and when to try again; a 500 of the application stays', {
+  buffered: true,
+}, async (t) => {
   const { call, token, service, app, stopRedis } = await startBehindGateway(t, { start: startNginx })
   const bearer = await token()
   t.equal((await call('/notes', { bearer, headers: { 'x-answer': 500 } })).status, 500)
@@ -32,9 +34,11 @@ test('F31: while the service cannot tell, or is down, nginx answers 503 and when
   t.equal(app.arrivals.length, 1, 'the application hears nothing more')
 })
 
-test('auth_request at /introspect would admit everyone, because it reads only the status', async (t) => {
+test('auth_request at /introspect would admit everyone, because it reads only the status', {
+  buffered: true,
+}, async (t) => {
   const basic = Buffer.from(Object.values(GATEWAY_CLIENT).join(':')).toString('base64')
-  const { call, token, service, app } = await startBehindGateway(t, {
+  const { admit, token, service, app } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startNginx(t, surroundings, (site) =>
         site
@@ -51,13 +55,15 @@ test('auth_request at /introspect would admit everyone, because it reads only th
   await service.api.logout(revoked)
   const headers = { 'x-type': 'application/x-www-form-urlencoded' }
   for (const each of ['garbage', revoked]) {
-    t.equal((await call('/notes', { headers: { ...headers, 'x-token': each } })).status, 200)
+    t.equal((await admit('/notes', { headers: { ...headers, 'x-token': each } })).status, 200)
   }
   t.equal(app.arrivals.length, 2, 'the application hears from nobody knows whom')
 })
 
-test('bodies that nginx announces and never sends do not consume the requests behind them', async (t) => {
-  const { call, token, app } = await startBehindGateway(t, {
+test('bodies that nginx announces and never sends do not consume the requests behind them', {
+  buffered: true,
+}, async (t) => {
+  const { call, admit, token, app } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startNginx(t, surroundings, (site) =>
         // Most auth_request configurations forward the caller's own Content-Length.
@@ -66,33 +72,35 @@ test('bodies that nginx announces and never sends do not consume the requests be
   })
   const bearer = await token()
   for (let round = 0; round < 20; round++) {
-    t.equal((await call('/notes', { bearer, body: randomBytes(200) })).status, 200)
+    t.equal((await admit('/notes', { bearer, body: randomBytes(200) })).status, 200)
     t.equal(app.arrivals.at(-1)?.length, 200)
     t.equal((await call('/notes', { body: randomBytes(200) })).status, 401)
-    t.equal((await call('/notes', { bearer })).status, 200)
+    t.equal((await admit('/notes', { bearer })).status, 200)
     t.equal((await call('/notes')).status, 401)
   }
 })
 
-test('a location with its own proxy_set_header loses the inherited ones: there a caller can set the user name', async (t) => {
-  const { call, token, app } = await startBehindGateway(t, {
+test('a location with its own proxy_set_header loses the inherited ones: there a caller can set the user name', {
+  buffered: true,
+}, async (t) => {
+  const { admit, token, app } = await startBehindGateway(t, {
     start: (t, surroundings) =>
       startNginx(t, surroundings, (site) =>
         site.replace('auth_request /latchkey/signed-in;', '$& proxy_set_header X-Own own;'),
       ),
   })
-  t.equal((await call('/notes', { bearer: await token(), headers: { 'x-auth-sub': 'root' } })).status, 200)
+  t.equal((await admit('/notes', { bearer: await token(), headers: { 'x-auth-sub': 'root' } })).status, 200)
   const [arrival] = app.arrivals
   t.strictSame(arrival && headerValues('x-auth-sub', arrival), ['root'])
 })
 
-test('with a resolver nginx follows a name to its new address', async (t) => {
+test('with a resolver nginx follows a name to its new address', { buffered: true }, async (t) => {
   const [resolver = '', set = ''] =
     /resolver .*;\n +set \$latchkey .*;/.exec(readPage('docs/gateways.md'))?.[0].split('\n') ?? []
   const port = await freePort()
   const names = await startNameServer(t, '127.0.0.2')
   let target = ''
-  const { call, token, app } = await startBehindGateway(t, {
+  const { call, admit, token, app } = await startBehindGateway(t, {
     start: (t, surroundings) => {
       target = surroundings.latchkey
       const lines = [
@@ -108,9 +116,9 @@ test('with a resolver nginx follows a name to its new address', async (t) => {
   })
   const first = await startForwarder(t, '127.0.0.2', port, target)
   const bearer = await token()
-  t.equal((await call('/notes', { bearer })).status, 200)
+  t.equal((await admit('/notes', { bearer })).status, 200)
   t.equal((await call('/admin/x', { bearer })).status, 403, 'the question has its query')
-  t.equal((await call('/notes?role=admin', { bearer })).status, 200, 'and not the query of the caller')
+  t.equal((await admit('/notes?role=admin', { bearer })).status, 200, 'and not the query of the caller')
 
   await first.stop()
   t.equal((await call('/notes', { bearer })).status, 503)

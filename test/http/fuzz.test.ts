@@ -43,8 +43,8 @@ for (const store of STORES) {
         seen.set(name, (seen.get(name) ?? 0) + 1)
         if (fault === undefined) return
         const reasons = log.flatMap(({ reason }) => reason ?? []).slice(-3)
-        // On a busy machine Redis may exceed its timeout of 200 ms.
-        if (status === 503 && reasons.at(-1) === 'Redis failed: Command timed out') return
+        // On a busy machine a store may exceed its timeout.
+        if (status === 503 && /timed out|timeout/.test(String(reasons.at(-1)))) return
         throw new Error(`${method} ${path} answered ${fault} ${reasons.join('; ')}`)
       }),
       { numRuns: COUNT, endOnFailure: true, ...(process.env.FUZZ_SEED && { seed: Number(process.env.FUZZ_SEED) }) },

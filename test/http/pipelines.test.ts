@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Test, test } from 'tap'
+import t, { type Test, test } from 'tap'
 import { eventually } from '../support/eventually.js'
 import { environment, PASSWORD, type SpawnedService, spawnService, startService } from '../support/service.js'
 import { isAll } from '../support/size.js'
@@ -54,8 +54,13 @@ const FLOODS = [
   ['the metrics', 40, '/metrics', 'management'],
 ] as const
 
+// These tests wait for the timeouts of the service, so they run side by side.
+t.jobs = FLOODS.length
+
 for (const [what, count, path, port] of isAll ? FLOODS : []) {
-  test(`endless requests for ${what} with unread answers take bounded memory, and the service closes the connections`, async (t) => {
+  test(`endless requests for ${what} with unread answers take bounded memory, and the service closes the connections`, {
+    buffered: true,
+  }, async (t) => {
     // Past this heap limit the process would end. Without the limit, uncollected garbage would count too.
     const options = { DOCS: 'on', LOG_LEVEL: 'error', NODE_OPTIONS: '--max-old-space-size=160' }
     const service = await spawnService(t, await environment(t, 'sqlite', options))
@@ -72,7 +77,7 @@ for (const [what, count, path, port] of isAll ? FLOODS : []) {
   })
 }
 
-test('a caller that reads slowly gets all answers, also to pipelined requests', async (t) => {
+test('a caller that reads slowly gets all answers, also to pipelined requests', { buffered: true }, async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
   const { hostname, port } = new URL(service.api.url)
   const document = (await service.api.call('/openapi.json')).text.length
@@ -119,7 +124,7 @@ test('a request behind an answer that closes the connection is never started, in
   }
   const [refused, behind] = [login('Host: x\r\nHost: y\r\n'), login('Host: x\r\n')]
   for (const segments of [[refused + behind], ...Array.from({ length: 20 }, () => [refused, behind])]) {
-    const { text, isClosed } = await converse(api.url, (write) => segments.forEach(write), 10_000)
+    const { text, isClosed } = await converse(api.url, (write) => segments.forEach(write))
     t.equal(isClosed, true)
     t.equal(parseAnswer(text).status, 400)
   }
@@ -140,9 +145,6 @@ test('pipelined requests with bodies are answered in order, each with its own bo
   const { text } = await exchange(
     service.api.url,
     `${requests}GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
-    {
-      patience: 10_000,
-    },
   )
   const missing = [...text.matchAll(/"error_description":"(\w+) is missing"/g)].map(([, name]) => name)
   t.strictSame(

@@ -1,11 +1,13 @@
 import { test } from 'tap'
 import { PASSWORD, startService } from '../support/service.js'
 import { converse, exchange, parseAnswer } from '../support/socket.js'
+import { scaledLimit } from '../support/time-limits.js'
 
 const FORM = 'Content-Type: application/x-www-form-urlencoded\r\n'
 
 test('H7: slow headers and slow bodies are cut off within 10 s', async (t) => {
   const { api } = await startService(t, 'sqlite')
+  const patience = scaledLimit(10_000)
   /** Sends the beginning, then one byte of the rest twice a second. */
   const drip = (begin: string, rest: string) =>
     converse(
@@ -16,14 +18,14 @@ test('H7: slow headers and slow bodies are cut off within 10 s', async (t) => {
         const timer = setInterval(() => write(rest.charAt(sent++ % rest.length)), 500)
         return () => clearInterval(timer)
       },
-      10_000,
+      patience,
     )
   const slow = await Promise.all([
     drip('GET /sessions HTTP/1.1\r\nHost: x\r\nX-Slow: ', 'a'),
     drip('', 'GET /sessions HTTP/1.1'),
     drip(`POST /login HTTP/1.1\r\nHost: x\r\n${FORM}Content-Length: 1000\r\n\r\n`, 'a'),
     drip(`POST /login HTTP/1.1\r\nHost: x\r\n${FORM}Transfer-Encoding: chunked\r\n\r\n`, '1\r\na\r\n'),
-    exchange(api.url, 'POST /login HTTP/1.1\r\nHost: x\r\n', { patience: 10_000 }),
+    exchange(api.url, 'POST /login HTTP/1.1\r\nHost: x\r\n', { patience }),
   ])
   for (const { text, isClosed } of slow) {
     t.equal(isClosed, true)
@@ -80,7 +82,7 @@ test('H10: a request with an ambiguous length gets 400 and closes the connection
   }
   const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n'
   for (const [name, request] of Object.entries(requests)) {
-    const { text, isClosed } = await exchange(api.url, request + smuggled, { patience: 3000 })
+    const { text, isClosed } = await exchange(api.url, request + smuggled)
     t.equal(isClosed, true, `${name}: closed`)
     const { status, headers, body } = parseAnswer(text)
     t.match({ status, type: headers['content-type'] }, { status: 400, type: 'application/json; charset=utf-8' }, name)

@@ -22,6 +22,7 @@ async function moved({ managementUrl }: RunningService, act: () => Promise<unkno
 test('each request is counted and timed under its route pattern', async (t) => {
   const { service, tokens } = await signedIn(t)
   const { api } = service
+  const began = performance.now()
   const by = await moved(service, async () => {
     await api.introspect(tokens.access_token)
     await api.introspect(tokens.access_token)
@@ -43,11 +44,11 @@ test('each request is counted and timed under its route pattern', async (t) => {
   t.equal(by('latchkey_http_request_duration_seconds_count', labels), 2)
   t.equal(by('latchkey_http_request_duration_seconds_bucket', { ...labels, le: '+Inf' }), 2)
   const seconds = by('latchkey_http_request_duration_seconds_sum', labels)
-  t.ok(seconds > 0 && seconds < 2, `two of them took ${seconds} s`)
+  t.ok(seconds > 0 && seconds < (performance.now() - began) / 1000, `two of them took ${seconds} s`)
 })
 
 test('sign-ins are counted by result, rotations by outcome, and ended sessions by reason', async (t) => {
-  const { service, tokens } = await signedIn(t, { REFRESH_GRACE: '1s' })
+  const { service, tokens } = await signedIn(t)
   const { api } = service
   const by = await moved(service, async () => {
     const laptop = await api.tokens('ada', PASSWORD)
@@ -105,7 +106,10 @@ for (const store of stores) {
     let seen = await scrape(managementUrl)
     await eventually(async () => {
       seen = await scrape(managementUrl)
-      return store !== 'redis' || seen.value('latchkey_feed_age_seconds') !== undefined
+      // A gauge that cannot be read in time is absent, and on a busy machine a heartbeat may be late.
+      const isUp = seen.value('latchkey_dependency_up', { dependency: 'database' }) === 1
+      const isFresh = store !== 'redis' || (seen.value('latchkey_feed_age_seconds') ?? 9) < 2
+      return isUp && isFresh && seen.value('latchkey_sessions_live') !== undefined
     })
     t.equal(seen.value('latchkey_sessions_live'), 2)
     t.equal(seen.value('latchkey_session_store_duration_seconds_count', { operation: 'create' }), 2)
@@ -200,10 +204,13 @@ test('the followers that wait for news are counted, until the news comes', async
   const feed = await new Feed(service.api).readAll()
   const waiting = async () => (await scrape(service.managementUrl)).value('latchkey_followers_waiting')
   t.equal(await waiting(), 0)
-  const held = Array.from({ length: 3 }, () =>
-    getRevocations(service.api, { after: feed.cursor as string, wait: 1000 }),
-  )
+  let isSeen = false
+  // On a busy machine all three may get their answer before the metrics are read. So they ask again.
+  const held = Array.from({ length: 3 }, async () => {
+    while (!isSeen) await getRevocations(service.api, { after: feed.cursor as string, wait: 1000 })
+  })
   await eventually(async () => (await waiting()) === 3)
+  isSeen = true
   await service.api.logout(tokens.access_token)
   await Promise.all(held)
   t.equal(await waiting(), 0)

@@ -8,6 +8,7 @@ import { environment, spawnService, startServiceWith } from '../support/service.
 test('a start logs one line with its version, stores, issuer, sign-up, keys and ports', async (t) => {
   const env = await environment(t, 'sqlite')
   const { output, api } = await spawnService(t, env)
+  await eventually(() => /"started".*\n/.test(output()))
   const line = output()
     .split('\n')
     .find((each) => each.includes('"started"')) as string

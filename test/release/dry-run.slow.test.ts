@@ -34,7 +34,7 @@ const packed = (async () => {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-release-'))
   suite.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const files = ['package.json', 'package-lock.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'tsconfig.base.json']
-  for (const name of [...files, 'dist', 'console', 'verifier', 'examples/todo/package.json']) {
+  for (const name of [...files, 'bin', 'dist', 'console', 'verifier', 'examples/todo/package.json']) {
     cpSync(join(ROOT, name), join(folder, name), { recursive: true })
   }
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
@@ -74,7 +74,8 @@ test('each package has the files that it needs, its repository and its licence, 
     .map((file) => `dist/src/${file.replace(/\.ts$/, '.js')}`)
   for (const file of wanted) t.ok(files.includes(file), file)
   const others = files.filter(
-    (file) => !/^(dist|dist\/(src|schemas)(\/.*)?|console(\/.*)?|[A-Z]+(\.md)?|package\.json)$/.test(file),
+    (file) =>
+      !/^(bin(\/latchkey\.js)?|dist|dist\/(src|schemas)(\/.*)?|console(\/.*)?|[A-Z]+(\.md)?|package\.json)$/.test(file),
   )
   t.strictSame(others, [])
 })

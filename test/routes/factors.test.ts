@@ -177,10 +177,13 @@ for (const store of stores) {
         }),
       )
 
+    const begin = performance.now()
     const answers = await Promise.all(Array.from({ length: guesses }, (_, i) => guess(i)))
 
     const compared = answers.filter(({ status }) => status === 401).length
-    t.ok(compared <= 5, `${compared} were compared`)
+    // The first wait is 5 s. A busy machine may need longer for all guesses, and one more is compared after the wait.
+    const waited = Math.floor((performance.now() - begin) / 5000)
+    t.ok(compared <= 5 + waited, `${compared} were compared`)
     t.equal(answers.filter(({ status }) => status === 429).length, guesses - compared)
     for (const { status, headers } of answers) if (status === 429) t.ok(Number(headers['retry-after']) >= 1)
     const waits = await loginMfa(api, token, { totp: await app.code() })

@@ -55,3 +55,24 @@ test('/ answers JSON to every caller that is not a browser, and 405 to other met
   t.match({ status: other.status, allow: other.headers.allow }, { status: 405, allow: 'GET, HEAD' })
   t.equal(other.headers['content-type'], 'application/json; charset=utf-8')
 })
+
+test('/ below the path of an issuer: its links stay below the path, with and without a slash at the end', async (t) => {
+  const { api } = await startService(t, 'sqlite', { ISSUER: 'https://example.com/id/auth', DOCS: 'off' })
+  for (const address of ['/id/auth', '/id/auth?next=1', '/id/auth/', '/id/auth/?next=1', '/']) {
+    // A gateway in front may add a path, so a redirect must be relative.
+    const landed = await fetch(`${api.url}${address}`, { headers: BROWSER })
+    t.equal(landed.status, 200, address)
+    const path = new URL(landed.url).pathname
+    t.equal(path, address === '/' ? '/' : '/id/auth/')
+    for (const [, href = ''] of (await landed.text()).matchAll(/<a href="([^"]*)"/g)) {
+      t.ok(new URL(href, landed.url).pathname.startsWith(path), href)
+    }
+  }
+  const { status, headers } = await api.call('/id/auth', { headers: BROWSER })
+  t.match(
+    { status, headers },
+    { status: 302, headers: { location: 'auth/', vary: 'accept', 'cache-control': 'no-cache' } },
+  )
+  t.equal((await api.call('/id/auth')).body.service, 'latchkey', 'a program is not redirected')
+  t.equal((await api.call('/id/authx', { headers: BROWSER })).status, 404)
+})

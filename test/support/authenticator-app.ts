@@ -22,6 +22,11 @@ export class AuthenticatorApp {
     return this.#codeOf(this.#last)
   }
 
+  /** The code that this app has shown last. */
+  last(): string {
+    return this.#codeOf(this.#last)
+  }
+
   /** A step does not end between a code and its use. */
   async #settle(): Promise<void> {
     await eventually(async () => PERIOD - (Date.now() % PERIOD) > 3000)

@@ -5,6 +5,7 @@ import { PASSWORD } from './service.js'
 
 /** Each test file has one Chromium. Each device is a browser context. */
 export const browser = await chromium.launch({
+  timeout: 120_000,
   executablePath: locate('chromium', ['/usr/bin']) ?? 'chromium',
   args: [
     '--headless',
@@ -28,10 +29,13 @@ export const PHONE = {
     'Version/18.0 Mobile/15E148 Safari/604.1',
 } satisfies BrowserContextOptions
 
+/** Milliseconds until the page shows something. Only a failing test waits this long. */
+export const PATIENCE = 60_000
+
 /** Opens a tab on a new device. A script error on the page fails the test. */
 export async function openDevice(t: Test, url: string, options: BrowserContextOptions = {}): Promise<Page> {
   const context = await browser.newContext(options)
-  context.setDefaultTimeout(15_000)
+  context.setDefaultTimeout(PATIENCE)
   t.teardown(() => context.close())
   context.on('weberror', (error) => t.fail(`the page's script threw ${error.error()}`))
   return openTab(context, url)

@@ -143,7 +143,7 @@ export interface SpawnedService {
   process: ChildProcess
   /** The whole output so far. */
   output(): string
-  /** Sends the signal and waits for the exit. Returns the exit code or the signal that ended the process. */
+  /** Sends the signal, and waits for the exit and the last output. Returns the exit code or the signal that ended the process. */
   end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
 }
 
@@ -161,18 +161,20 @@ export async function spawnService(
   })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
+  // Unlike `exit`, this event comes after the last output.
+  const closed = once(child, 'close')
   const end = async (signal: NodeJS.Signals) => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, 'exit')
-      child.kill(signal)
-      await exited
-    }
+    child.kill(signal)
+    await closed
     return child.exitCode ?? child.signalCode
   }
   t.teardown(() => end('SIGKILL'))
   const managementUrl = `http://127.0.0.1:${managementPort}`
   await eventually(async () => {
-    if (child.exitCode !== null) throw new Error(`the service did not start:\n${output}`)
+    if (child.exitCode !== null || child.signalCode !== null) {
+      await closed
+      throw new Error(`the service did not start:\n${output}`)
+    }
     return fetch(`${managementUrl}/${until}z`).then(
       ({ ok }) => ok,
       () => false,

@@ -98,6 +98,8 @@ export async function soak(t: Test, seconds: number, tell: (line: string) => voi
   api.close()
   // The service closes idle connections of callers after a while.
   for (let i = 0; i < 100 && handlesNow() > handles; i += 1) await sleep(100)
+  // Some keys live as long as an access token.
+  for (let i = 0; i < 100 && (await keysNow()).length > keys.length; i += 1) await sleep(100)
   const all = await admin.keys('*')
   const ttls = await Promise.all(all.map((key) => admin.pttl(key)))
   return {

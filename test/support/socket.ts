@@ -11,14 +11,17 @@ export interface Exchange {
   endedAfter: number
 }
 
+/** Milliseconds. Only a failing test waits this long. */
+const PATIENCE = 60_000
+
 /**
- * Writes bytes to a TCP connection. Reads until the server closes it, for `patience` milliseconds, or until the first
+ * Writes bytes to a TCP connection. Reads until the server closes it, for `patience` milliseconds at most, or until the first
  * answer if `until` says so.
  */
 export function exchange(
   url: string,
   bytes: string | Buffer,
-  { patience = 1000, until = 'closed' }: { patience?: number; until?: 'closed' | 'answered' } = {},
+  { patience = PATIENCE, until = 'closed' }: { patience?: number; until?: 'closed' | 'answered' } = {},
 ): Promise<Exchange> {
   return converse(url, (write) => write(bytes), patience, until)
 }
@@ -30,7 +33,7 @@ export function exchange(
 export function converse(
   url: string,
   speak: (write: (bytes: string | Buffer) => void) => unknown,
-  patience: number,
+  patience = PATIENCE,
   until: 'closed' | 'answered' = 'closed',
 ): Promise<Exchange> {
   return new Promise((resolve) => {

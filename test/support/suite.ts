@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import pLimit from 'p-limit'
+import { PORT_BLOCKS } from './servers/ports.js'
 import type { Summary } from './summary.js'
 
 export interface SuiteOptions {
@@ -25,13 +27,18 @@ export interface SuiteOptions {
  */
 export async function runSuite(files: string[], options: SuiteOptions): Promise<void> {
   const [jobs, one] = [pLimit(options.jobs), pLimit(1)]
+  // Another run on the same machine probably begins at another block.
+  const first = randomInt(PORT_BLOCKS)
+  const portBlocks = Array.from({ length: PORT_BLOCKS }, (_, i) => String((first + i) % PORT_BLOCKS))
   let count = 0
   await Promise.all(
     files.map((file) =>
       (options.hasTimeLimits(file) ? one : jobs)(async () => {
         if (options.signal.aborted) return
         const began = performance.now()
-        const { lines, isOk } = await runFile(file, options)
+        const portBlock = portBlocks.pop()
+        const { lines, isOk } = await runFile(file, options, portBlock)
+        if (portBlock !== undefined) portBlocks.push(portBlock)
         count += 1
         const end = `${isOk ? 'ok' : 'not ok'} ${count} - ${file} # time=${(performance.now() - began).toFixed()}ms`
         options.print(`# Subtest: ${file}\n${lines.map((line) => `    ${line}\n`).join('')}${end}\n`, isOk)
@@ -43,10 +50,11 @@ export async function runSuite(files: string[], options: SuiteOptions): Promise<
 async function runFile(
   file: string,
   { timeout, env, summary, signal }: SuiteOptions,
+  portBlock: string | undefined,
 ): Promise<{ lines: string[]; isOk: boolean }> {
   const child = spawn(process.execPath, ['--enable-source-maps', file], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...env, TAP: '1', TAP_TIMEOUT: String(timeout) },
+    env: { ...env, TAP: '1', TAP_TIMEOUT: String(timeout), LATCHKEY_TEST_PORT_BLOCK: portBlock },
   })
   const interrupt = () => child.kill()
   signal.addEventListener('abort', interrupt)

@@ -5,10 +5,17 @@ export interface RedisLocation {
   mode: 'single' | 'sentinel' | 'cluster'
   /** The address of the single Redis, or of the sentinels, or of some nodes of the cluster. */
   urls: readonly [string, ...string[]]
-  /** The same addresses, with the credentials for a new connection. */
-  readUrls?: (() => readonly [string, ...string[]]) | undefined
+  /** The same addresses, if their credentials may change. */
+  followed?: FollowedUrls | undefined
   /** `NAME` or `USER:PASSWORD@NAME`. */
   sentinelMaster?: string | undefined
+}
+
+/** Addresses whose credentials may change. */
+export interface FollowedUrls {
+  current(): readonly [string, ...string[]]
+  /** Brings {@link current} up to date. */
+  read(): Promise<void>
 }
 
 export type RedisClient = Redis | Cluster
@@ -52,7 +59,7 @@ const retry = (attempt: number) => Math.min(attempt * 50, 500)
 
 export function connectRedis(location: RedisLocation, onError: (error: Error) => void): RedisClient {
   const client = open(location)
-  if (location.readUrls) followCredentials(client, location.readUrls, location.sentinelMaster)
+  if (location.followed) followCredentials(client, location.followed, location.sentinelMaster)
   client.on('error', onError)
   if (client instanceof Redis) reconnectAfterEnd(client)
   else endRefreshes(client)
@@ -60,18 +67,26 @@ export function connectRedis(location: RedisLocation, onError: (error: Error) =>
 }
 
 /**
- * Makes each new connection read its credentials. ioredis takes them from these options when it connects. A cluster makes a
- * client for each node, and reports it before that client connects.
+ * Gives each new connection the present credentials. ioredis takes them from these options when it begins to connect, and cannot
+ * wait for them. So the file is read when a connection ends, at least 50 ms before the next attempt. It is also read with each
+ * attempt, and the next attempt has what was found. A cluster makes a client for each node, and reports it before that client connects.
  */
-function followCredentials(
-  client: RedisClient,
-  readUrls: () => readonly [string, ...string[]],
-  sentinelMaster = '',
-): void {
-  const get = (name: 'username' | 'password') => ({ get: () => parse(readUrls()[0])[name], enumerable: true })
+function followCredentials(client: RedisClient, { current, read }: FollowedUrls, sentinelMaster = ''): void {
+  const get = (name: 'username' | 'password') => ({
+    get: () => {
+      void read()
+      return parse(current()[0])[name]
+    },
+    enumerable: true,
+  })
   const own = { username: get('username'), password: get('password') }
+  client.on('close', read)
   if (isCluster(client)) {
-    client.on('+node', (node: Redis) => Object.defineProperties(node.options, own))
+    client.on('-node', read)
+    client.on('+node', (node: Redis) => {
+      Object.defineProperties(node.options, own)
+      node.on('close', read)
+    })
     return
   }
   const sentinels = { sentinelUsername: own.username, sentinelPassword: own.password }

@@ -35,9 +35,9 @@ export function uncomment(text: string): string {
 
 /** WebSockets, long headers, idle connections and preflights, with the gateway's own program. */
 export function edgeContract(gateway: EdgeGateway): void {
-  test(`${gateway.name}, at its edges`, async (t) => {
+  test(`${gateway.name}, at its edges`, { buffered: true }, async (t) => {
     let idle: IdleLimit | undefined
-    const { service, app, call, url, token } = await startBehindGateway(t, {
+    const { service, app, call, admit, url, token } = await startBehindGateway(t, {
       start: async (t, targets) => {
         idle = await startIdleLimit(t, targets.latchkey, gateway.pool ? IDLE_LIMIT : SERVICE_IDLE_LIMIT)
         return gateway.start(t, { ...targets, latchkey: idle.address }, (text) => {
@@ -74,11 +74,11 @@ export function edgeContract(gateway: EdgeGateway): void {
       const roles = Array.from({ length: 32 }, (_, index) => `role-${index}-`.padEnd(64, 'r'))
       const scope = Array.from({ length: 40 }, (_, index) => `scope:${index}:`.padEnd(24, 's')).join(' ')
       const bearer = withClaims(await token(), { roles, scope })
-      t.equal((await call('/notes', { bearer })).status, 200)
+      t.equal((await admit('/notes', { bearer })).status, 200)
       const arrival = app.arrivals.at(-1)
       t.strictSame(arrival && headerValues('x-auth-roles', arrival), [roles.join(' ')])
       t.strictSame(arrival && headerValues('x-auth-scope', arrival), [scope])
-      t.equal((await call('/notes', { bearer: await token() })).status, 200, 'the next request on the connection')
+      t.equal((await admit('/notes', { bearer: await token() })).status, 200, 'the next request on the connection')
     })
 
     if (!gateway.asksOverTls) {
@@ -87,7 +87,7 @@ export function edgeContract(gateway: EdgeGateway): void {
         const before = idle?.connections() ?? 0
         let asked = 0
         const ask = async () => {
-          t.equal((await call('/notes', { bearer })).status, 200)
+          t.equal((await admit('/notes', { bearer })).status, 200)
           asked += 1
         }
         if (!gateway.pool) {
@@ -115,8 +115,10 @@ export function edgeContract(gateway: EdgeGateway): void {
     })
   })
 
-  test(`${gateway.name}, with the lines for preflights: a preflight passes without a token, and nothing else does`, async (t) => {
-    const { app, call, url, token } = await startBehindGateway(t, {
+  test(`${gateway.name}, with the lines for preflights: a preflight passes without a token, and nothing else does`, {
+    buffered: true,
+  }, async (t) => {
+    const { app, call, admit, url, token } = await startBehindGateway(t, {
       start: (t, targets) => gateway.start(t, targets, uncomment),
     })
     const spelled = (name: string) => [name, name.toUpperCase(), name.replaceAll('-', '_'), name.replace('x-', 'x_')]
@@ -154,10 +156,10 @@ export function edgeContract(gateway: EdgeGateway): void {
     t.equal(app.arrivals.length, before, 'the application hears nothing')
 
     const bearer = await token()
-    t.equal((await call('/notes', { bearer, headers: PREFLIGHT })).status, 200)
+    t.equal((await admit('/notes', { bearer, headers: PREFLIGHT })).status, 200)
     const arrival = app.arrivals.at(-1)
     t.strictSame(arrival && headerValues('x-auth-sub', arrival), [claimsOf(bearer).sub])
-    const options = await call('/notes', { bearer, method: 'OPTIONS' })
+    const options = await admit('/notes', { bearer, method: 'OPTIONS' })
     t.equal(options.status, 200, 'OPTIONS with a token is a request like others')
   })
 }

@@ -68,7 +68,7 @@ export async function startProgram(
   await eventually(async () => {
     if (child.exitCode !== null) throw new Error(`${program} did not start:\n${output}`)
     return accepts(port)
-  }, 20_000)
+  })
   return { output: () => output }
 }
 

@@ -1,9 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { type Test, test } from 'tap'
+import { setTimeout as sleep } from 'node:timers/promises'
+import root, { type Test, test } from 'tap'
 import { claimsOf } from '../decode.js'
 import { eventually } from '../eventually.js'
 import { startRedis } from '../servers/redis.js'
 import { environment, PASSWORD, type SpawnedService, spawnService } from '../service.js'
+import { scaledLimit } from '../time-limits.js'
 import { headerValues, startApp, type TestApp } from './app.js'
 import { type Sent, send } from './send.js'
 import { unixSeconds, withClaims } from './tokens.js'
@@ -59,6 +61,12 @@ const SPELLINGS = [
   '/admin?role=admin',
 ]
 
+/**
+ * On a busy machine the service may exceed a timeout of its store, and then the gateway denies. How often a request is repeated
+ * then, after so many milliseconds.
+ */
+const [TRIES, PAUSE] = [20, 50]
+
 interface World {
   /** The address of the gateway. */
   url: string
@@ -66,19 +74,28 @@ interface World {
   app: TestApp
   stopRedis(): Promise<void>
   call(path: string, sent?: Sent): ReturnType<typeof send>
+  /** The same for a request that the gateway must admit. Repeats the request for a second at most until its status is 200. */
+  admit(path: string, sent?: Sent): ReturnType<typeof send>
   /** A new user's tokens. */
   token(): Promise<string>
 }
 
+// The tests wait for timeouts and for the end of tokens, so they run side by side.
+root.jobs = 3
+
 /** What every gateway must do, with its own program before the service and an application. */
 export function gatewayContract(gateway: Gateway): void {
   const { unknown = /^(401|5\d\d)$/ } = gateway
-  test(gateway.name, async (t) => {
+  test(gateway.name, { buffered: true }, async (t) => {
     const world = await startBehindGateway(t, gateway)
-    const { service, app, call } = world
-    const refused = async (t: Test, path: string, sent: Sent, what: string) => {
+    const { service, app, call, admit } = world
+    const refused = async (t: Test, path: string, sent: Sent, what: string, isKnown = true) => {
       const before = app.arrivals.length
-      const { status } = await call(path, sent)
+      let { status } = await call(path, sent)
+      for (let i = 0; isKnown && status >= 500 && i < TRIES; i += 1) {
+        await sleep(PAUSE)
+        status = (await call(path, sent)).status
+      }
       t.equal(app.arrivals.length, before, `${what}: the application hears nothing`)
       return status
     }
@@ -87,7 +104,7 @@ export function gatewayContract(gateway: Gateway): void {
       const act = { sub: 'todo-api', act: { sub: 'gateway' } }
       const token = withClaims(await world.token(), { roles: ['admin', 'audit'], act })
       const { sub, sid } = claimsOf(token)
-      const { status } = await call('/notes/7?sort=up&q=%C3%BC', { bearer: token })
+      const { status } = await admit('/notes/7?sort=up&q=%C3%BC', { bearer: token })
       t.equal(status, 200)
       const arrival = app.arrivals.at(-1)
       t.match(arrival, { method: 'GET', url: '/notes/7?sort=up&q=%C3%BC' })
@@ -141,8 +158,8 @@ export function gatewayContract(gateway: Gateway): void {
     await t.test('a revoked token is refused at once', async (t) => {
       for (let round = 0; round < 10; round++) {
         const token = await world.token()
-        t.equal((await call('/notes', { bearer: token })).status, 200)
-        t.equal((await call('/notes', { bearer: token })).status, 200)
+        t.equal((await admit('/notes', { bearer: token })).status, 200)
+        t.equal((await admit('/notes', { bearer: token })).status, 200)
         t.equal((await service.api.logout(token)).status, 204)
         t.equal(await refused(t, '/notes', { bearer: token }, 'revoked'), 401)
       }
@@ -151,7 +168,8 @@ export function gatewayContract(gateway: Gateway): void {
     await t.test('an expired token is refused', async (t) => {
       const token = withClaims(await world.token(), { exp: unixSeconds() + 3 })
       let status = (await call('/notes', { bearer: token })).status
-      t.equal(status, 200)
+      // On a busy machine the token may have expired before the answer.
+      if (unixSeconds() < Number(claimsOf(token).exp)) t.equal(status, 200)
       await eventually(async () => {
         const asked = unixSeconds()
         status = (await call('/notes', { bearer: token })).status
@@ -167,7 +185,7 @@ export function gatewayContract(gateway: Gateway): void {
       for (const name of IDENTITY) {
         const spellings = [name, name.toUpperCase(), name.replaceAll('-', '_'), name.replace('x-', 'x_')]
         const forged = [...spellings, name.replace(/-(?!.*-)/, '_')].map((each) => [each, ['admin', 'root']])
-        const { status } = await call('/notes', { bearer: token, headers: Object.fromEntries(forged) })
+        const { status } = await admit('/notes', { bearer: token, headers: Object.fromEntries(forged) })
         t.equal(status, 200)
         const arrival = app.arrivals.at(-1)
         const told = arrival ? IDENTITY.map((name) => headerValues(name, arrival).join()) : []
@@ -196,7 +214,7 @@ export function gatewayContract(gateway: Gateway): void {
         'the role': { ...enough, roles: ['administrator'] },
         'any role': { ...enough, roles: undefined },
       }
-      t.equal((await call('/admin/x', { bearer: withClaims(token, enough) })).status, 200)
+      t.equal((await admit('/admin/x', { bearer: withClaims(token, enough) })).status, 200)
       t.equal(app.arrivals.at(-1)?.url, '/admin/x')
       for (const [what, claims] of Object.entries(lacking)) {
         const bearer = withClaims(token, { ...claims })
@@ -204,7 +222,7 @@ export function gatewayContract(gateway: Gateway): void {
         // The caller's own query cannot change the requirements.
         const loosened = '/admin/x?scope=&role=&aud=&scope=todo:read&role=user&aud=http://latchkey.test'
         t.equal(await refused(t, loosened, { bearer }, what), 403, what)
-        t.equal((await call('/notes', { bearer })).status, 200, 'and elsewhere it is good')
+        t.equal((await admit('/notes', { bearer })).status, 200, 'and elsewhere it is good')
       }
       t.equal(await refused(t, '/admin/x', {}, 'none'), 401)
     })
@@ -227,7 +245,7 @@ export function gatewayContract(gateway: Gateway): void {
         [20_000, { 'content-type': 'application/json', 'content-encoding': 'gzip' }],
       ] as const) {
         const body = randomBytes(length)
-        t.equal((await call('/notes', { bearer, headers, body })).status, 200)
+        t.equal((await admit('/notes', { bearer, headers, body })).status, 200)
         const sha256 = createHash('sha256').update(body).digest('hex')
         t.match(app.arrivals.at(-1), { method: 'POST', length, sha256 })
       }
@@ -237,7 +255,7 @@ export function gatewayContract(gateway: Gateway): void {
     await t.test('every method is forwarded', async (t) => {
       const bearer = await world.token()
       for (const method of ['HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'REPORT', 'PURGE', 'M-SEARCH']) {
-        t.equal((await call('/notes', { bearer, method })).status, 200, method)
+        t.equal((await admit('/notes', { bearer, method })).status, 200, method)
         t.equal(app.arrivals.at(-1)?.method, method)
         t.equal(await refused(t, '/notes', { method, headers: { 'x-auth-sub': 'root' } }, method), 401, method)
       }
@@ -245,7 +263,7 @@ export function gatewayContract(gateway: Gateway): void {
 
     await t.test('a caller with long cookies is admitted', async (t) => {
       const cookie = `a=${'b'.repeat(7000)}`
-      const { status } = await call('/notes', { bearer: await world.token(), headers: { cookie } })
+      const { status } = await admit('/notes', { bearer: await world.token(), headers: { cookie } })
       t.equal(status, 200)
       t.strictSame(app.arrivals.at(-1)?.headers.filter(([name]) => /^cookie$/i.test(name))[0]?.[1], cookie)
     })
@@ -254,20 +272,20 @@ export function gatewayContract(gateway: Gateway): void {
       const bearer = await world.token()
       service.process.kill('SIGSTOP')
       const since = Date.now()
-      const status = await refused(t, '/notes', { bearer }, 'hanging')
+      const status = await refused(t, '/notes', { bearer }, 'hanging', false)
       service.process.kill('SIGCONT')
       t.match(String(status), unknown)
-      t.ok(Date.now() - since < gateway.givesUpWithin * 1000, `gives up after ${Date.now() - since} ms`)
-      t.equal((await call('/notes', { bearer: await world.token() })).status, 200)
+      t.ok(Date.now() - since < scaledLimit(gateway.givesUpWithin * 1000), `gives up after ${Date.now() - since} ms`)
+      t.equal((await admit('/notes', { bearer: await world.token() })).status, 200)
     })
 
     await t.test('F31: neither a service without its store nor a stopped service admits anybody', async (t) => {
       const bearer = await world.token()
-      t.equal((await call('/notes', { bearer })).status, 200)
+      t.equal((await admit('/notes', { bearer })).status, 200)
       await world.stopRedis()
-      t.match(String(await refused(t, '/notes', { bearer }, 'no store')), unknown)
+      t.match(String(await refused(t, '/notes', { bearer }, 'no store', false)), unknown)
       await service.end('SIGKILL')
-      t.match(String(await refused(t, '/notes', { bearer }, 'no service')), unknown)
+      t.match(String(await refused(t, '/notes', { bearer }, 'no service', false)), unknown)
     })
   })
 }
@@ -291,6 +309,13 @@ export async function startBehindGateway(t: Test, { start }: Pick<Gateway, 'star
     app,
     stopRedis: () => redis.stop(),
     call: (path, sent) => send(url, path, sent),
+    async admit(path, sent) {
+      for (let i = 1; ; i += 1) {
+        const answer = await send(url, path, sent)
+        if (answer.status === 200 || i > TRIES) return answer
+        await sleep(PAUSE)
+      }
+    },
     token: async () => (await service.api.tokens('ada', PASSWORD, { scope: 'todo:read todo:write' })).access_token,
   }
 }

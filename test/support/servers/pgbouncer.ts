@@ -36,7 +36,11 @@ default_pool_size = ${SERVER_CONNECTIONS}
   if (!program) throw new Error('pgbouncer is not installed')
   const server = spawn(program, [settings], { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory, ...identity })
   // PgBouncer writes its log there.
-  for await (const chunk of server.stderr) if (String(chunk).includes('process up')) break
+  let output = ''
+  for await (const chunk of server.stderr) {
+    output += chunk
+    if (output.includes('process up')) break
+  }
   server.stderr.resume()
   return {
     port,

@@ -82,8 +82,7 @@ export async function startRedisCluster(t: Test, replicas = 1): Promise<RedisClu
   }
 }
 
-/** Another test may have taken a free port meanwhile. Then the cluster starts again on other ports. */
-async function startNode(t: Test, tries = 3): Promise<ClusterNode> {
+async function startNode(t: Test): Promise<ClusterNode> {
   const [port, busPort] = [await freePort(), await freePort()]
   const server = await startRedis({
     port,
@@ -96,10 +95,5 @@ async function startNode(t: Test, tries = 3): Promise<ClusterNode> {
   const admin = new Redis(server.url, { retryStrategy: () => 100, maxRetriesPerRequest: 0 })
   admin.on('error', () => {})
   t.teardown(() => admin.disconnect())
-  try {
-    return Object.assign(server, { admin, busPort, id: String(await admin.cluster('MYID')) })
-  } catch (error) {
-    if (tries <= 1) throw error
-    return startNode(t, tries - 1)
-  }
+  return Object.assign(server, { admin, busPort, id: String(await admin.cluster('MYID')) })
 }

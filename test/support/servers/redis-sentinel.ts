@@ -24,8 +24,10 @@ export interface SentinelSetup {
 }
 
 const MASTER = 'latchkey'
-/** Sentinels replace a primary that is silent for this many milliseconds. */
-const DOWN_AFTER = 500
+/** Sentinels replace a primary that is silent for this many milliseconds, in a test that waits for that. */
+export const SOON = 500
+/** In the other tests a pause of a busy machine is not the end of a primary. */
+const LATE = 60_000
 
 /** Starts a Redis that follows another, and waits until it has caught up. */
 export async function startReplica(
@@ -44,13 +46,16 @@ export async function startReplica(
   return replica
 }
 
-export async function startSentinels(t: Test, { replicas = 2, args = [] as string[] } = {}): Promise<SentinelSetup> {
+export async function startSentinels(
+  t: Test,
+  { replicas = 2, args = [] as string[], downAfter = LATE } = {},
+): Promise<SentinelSetup> {
   const fast = ['--repl-diskless-sync-delay', '0', ...args]
   const first = await startRedis({ args: fast })
   t.teardown(() => first.stop())
   const others = await Promise.all(Array.from({ length: replicas }, () => startReplica(t, first, { args })))
   const servers = [first, ...others]
-  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(t, first)))
+  const sentinels = await Promise.all([1, 2, 3].map(() => startSentinel(t, first, downAfter)))
   const [asked] = sentinels as [RedisServer]
   const admin = new Redis(asked.url, { retryStrategy: () => 100, maxRetriesPerRequest: null })
   admin.on('error', () => {})
@@ -89,7 +94,7 @@ export async function startSentinels(t: Test, { replicas = 2, args = [] as strin
   }
 }
 
-async function startSentinel(t: Test, primary: RedisServer): Promise<RedisServer> {
+async function startSentinel(t: Test, primary: RedisServer, downAfter: number): Promise<RedisServer> {
   const port = await freePort()
   // A sentinel writes its knowledge into its configuration.
   const file = join(temporaryFolder(t), 'sentinel.conf')
@@ -97,7 +102,7 @@ async function startSentinel(t: Test, primary: RedisServer): Promise<RedisServer
     file,
     [
       `sentinel monitor ${MASTER} 127.0.0.1 ${primary.port} 2`,
-      `sentinel down-after-milliseconds ${MASTER} ${DOWN_AFTER}`,
+      `sentinel down-after-milliseconds ${MASTER} ${downAfter}`,
       `sentinel failover-timeout ${MASTER} 3000`,
       `sentinel parallel-syncs ${MASTER} 5`,
     ].join('\n'),

@@ -47,7 +47,12 @@ export async function startRedis({
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
-  for await (const chunk of server.stdout) if (String(chunk).includes(ready)) break
+  let output = ''
+  for await (const chunk of server.stdout) {
+    output += chunk
+    if (output.includes(ready)) break
+  }
+  if (!output.includes(ready)) throw new Error(`Redis did not start:\n${output}`)
   server.stdout.resume()
   return {
     url: `redis://127.0.0.1:${chosen}`,
