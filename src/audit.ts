@@ -34,7 +34,7 @@ export type AuditEvent =
   | { event: 'refresh.refused'; reason: string; sub?: string | undefined; sid?: string | undefined }
   | ({ event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd } & ByAdministrator)
   | ({ event: 'client.created'; client: string } & Permissions & ByAdministrator)
-  | ({ event: 'client.updated'; client: string } & Partial<Permissions> & ByAdministrator)
+  | ({ event: 'client.updated'; client: string } & ChangedPermissions & ByAdministrator)
   | ({ event: 'client.secret_rotated' | 'client.deleted'; client: string } & ByAdministrator)
   | { event: 'token.exchanged'; sub: string; sid: string; actors: readonly string[]; audience: string }
   | {
@@ -62,6 +62,13 @@ interface Permissions {
   scopes: readonly string[]
   audiences: readonly string[]
   exchangeAudiences: readonly string[]
+}
+
+/** Only what was changed. */
+interface ChangedPermissions {
+  scopes?: readonly string[]
+  audiences?: readonly string[]
+  exchangeAudiences?: readonly string[]
 }
 
 interface ByAdministrator {
