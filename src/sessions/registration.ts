@@ -189,7 +189,8 @@ export function createRegistration(
     if (!isWritten) return
     pending = { id, isEmptied }
     const hasMoved = !isEmptied && before !== undefined && placeOf(before) !== placeOf(store)
-    if (before) {
+    // A store that never became ready held no session.
+    if (before && (hasMoved || before.ready === 1)) {
       const lost = held === undefined ? 'Redis was emptied' : 'Redis held other data'
       const why = hasMoved ? `before, they were in ${placeOf(before)}` : lost
       log.warn(`sessions are now in ${placeOf(store)}: ${why}. Every user must sign in again`)

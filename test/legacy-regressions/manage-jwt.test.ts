@@ -122,7 +122,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
     const setInterval = globalThis.setInterval
     const hurried = (act: () => void, ms?: number) => setInterval(act, ms === 60_000 ? 100 : ms)
     t.intercept(globalThis, 'setInterval', { value: hurried })
-    const env = await environment(t, store, { REFRESH_TTL: '2s', ACCESS_TTL: '1s' })
+    const env = await environment(t, store)
     const { api } = await startServiceWith(t, env)
     await api.signUp('ada', PASSWORD)
 
@@ -134,6 +134,7 @@ for (const store of ['sqlite', 'postgres'] as const) {
     await api.tokens('ada', PASSWORD)
     await api.tokens('ada', PASSWORD)
     t.equal(await countSessionRows(env), 2)
+    await withAccounts(env, (_users, { db }) => db.updateTable('sessions').set({ expires_at: 1 }).execute())
     await eventually(async () => (await countSessionRows(env)) === 0)
     t.equal(await countSessionRows(env), 0, 'one that has expired is swept')
     t.equal((await api.login('ada', PASSWORD)).status, 200)

@@ -51,8 +51,12 @@ for (const store of stores) {
     t.ok(empty.read_after_ms > 100 && empty.read_after_ms < took, 'the store was read at the end of the wait')
 
     const held = feed.read(1000)
+    const sent = performance.now()
     await api.logout(token)
-    const news = await held
+    const isSlow = performance.now() - sent > 900
+    let news = await held
+    // The sign-out took longer than the wait: the next answer has it.
+    if (isSlow && news.revocations.length === 0) news = await feed.read(1000)
     t.strictSame(news.revocations, [{ sids: [sid] }])
     t.ok(news.read_after_ms < 1000, 'the news did not wait for the end of the request')
   })

@@ -22,7 +22,7 @@ for (const store of stores) {
     t.equal(expiry(tokens), end, 'the access token does not outlive it')
     t.ok(tokens.expires_in <= 3)
     await isAliveUntil(t, api, tokens, end)
-    t.equal((await api.refresh(tokens.refresh_token)).status, 400)
+    t.equal((await untilAvailable(() => api.refresh(tokens.refresh_token))).status, 400)
   })
 
   test(`${store}: R9: a refresh extends an idle session; a replay and a look-up do not`, {
@@ -44,30 +44,35 @@ for (const store of stores) {
     t.equal((await current(api, replayed)).expires_at, end)
     t.ok(expiry(replayed) <= end)
     await isAliveUntil(t, api, replayed, end)
-    t.equal((await api.refresh(replayed.refresh_token)).status, 400)
+    t.equal((await untilAvailable(() => api.refresh(replayed.refresh_token))).status, 400)
   })
 
   test(`${store}: R9: a session in constant use ends at its maximum age, on its second`, {
     buffered: true,
   }, async (t) => {
-    const { api } = await startService(t, store, { REFRESH_TTL: '3s', SESSION_MAX_AGE: '5s' })
+    const { api } = await startService(t, store, { REFRESH_TTL: '4s', SESSION_MAX_AGE: '6s' })
     await api.signUp('ada', PASSWORD)
     let tokens = await api.tokens('ada', PASSWORD)
-    const end = (await current(api, tokens)).created_at + 5
-
-    while (Date.now() < (end - 1) * 1000) {
+    const end = (await current(api, tokens)).created_at + 6
+    const refresh = async () => {
       const answer = await untilAvailable(() => api.refresh(tokens.refresh_token))
       if (answer.status !== 200) throw new Error(`refresh answered ${answer.text}`)
       tokens = answer.body
       t.ok(expiry(tokens) <= end)
-      t.ok(tokens.refresh_expires_in <= 3)
+      t.ok(tokens.refresh_expires_in <= 4)
+    }
+
+    // The last use is well before the end, because a slow machine still has to look.
+    while (Date.now() < (end - 3) * 1000) {
+      await refresh()
       await sleep(400)
     }
+    await refresh()
 
     t.equal((await current(api, tokens)).expires_at, end)
     t.equal(expiry(tokens), end)
     await isAliveUntil(t, api, tokens, end)
-    t.equal((await api.refresh(tokens.refresh_token)).status, 400)
+    t.equal((await untilAvailable(() => api.refresh(tokens.refresh_token))).status, 400)
   })
 }
 

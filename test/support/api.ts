@@ -77,8 +77,9 @@ export class Api {
     this.#agent.destroy()
   }
 
+  /** Signs up, and repeats the request after a 503: nearly every test begins with a sign-up. */
   signUp(username: string, password: string): Promise<Answer> {
-    return this.call('/users', { json: { username, password } })
+    return untilAvailable(() => this.call('/users', { json: { username, password } }))
   }
 
   login(username: string, password: string, more: Record<string, string> = {}): Promise<Answer> {

@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import type { Logger } from 'pino'
 import type { TAP, Test } from 'tap'
-import { createService } from '../../src/app.js'
+import { createService, type Service } from '../../src/app.js'
 import type { Config } from '../../src/config/config.js'
 import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
 import { readConfig } from '../../src/config/read.js'
 import { createLogger } from '../../src/log.js'
+import { Unavailable } from '../../src/unavailable.js'
 import { Api } from './api.js'
 import { eventually } from './eventually.js'
 import { freePort } from './servers/ports.js'
@@ -116,7 +118,7 @@ export async function startServiceWith(t: Test | TAP, env: Environment): Promise
       done()
     },
   })
-  const service = await createService(config, createLogger(env.LOG_LEVEL ?? 'debug', sink))
+  const service = await createPatiently(config, createLogger(env.LOG_LEVEL ?? 'debug', sink))
   const url = await service.app.listen({ host: '127.0.0.1', port: 0 })
   const managementUrl = await service.management.listen({ host: '127.0.0.1', port: 0 })
   let closed: Promise<void> | undefined
@@ -134,6 +136,17 @@ export async function startServiceWith(t: Test | TAP, env: Environment): Promise
     audited: (event) => log.filter((line) => line.log === 'audit' && line.event === event),
     managementUrl,
     close,
+  }
+}
+
+/** Starts again when its first connection exceeded a timeout, as on a busy machine. A supervisor starts a process again too. */
+async function createPatiently(config: Config, logger: Logger): Promise<Service> {
+  for (;;) {
+    try {
+      return await createService(config, logger)
+    } catch (error) {
+      if (!(error instanceof Unavailable) || !/connection timeout|trying to connect/.test(error.message)) throw error
+    }
   }
 }
 

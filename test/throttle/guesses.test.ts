@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import { untilAvailable } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
 import {
   addressOf,
@@ -40,29 +41,36 @@ for (const store of ['sqlite', 'redis'] as const) {
       const asked = Date.now()
       answer = await api.login('ada', PASSWORD)
       if (answer.status === 429 && asked > told + seconds * 1000) t.fail(`refused ${asked - told} ms later`)
-      return answer.status !== 429
+      return answer.status !== 429 && answer.status !== 503
     })
 
     t.equal(answer.status, 200)
-    for (let i = 0; i < 4; i += 1) t.equal((await api.login('ada', 'wrong')).status, 401, 'the count starts again')
-    t.equal((await api.login('ada', PASSWORD)).status, 200)
+    const again = (password: string) => untilAvailable(() => api.login('ada', password))
+    for (let i = 0; i < 4; i += 1) t.equal((await again('wrong')).status, 401, 'the count starts again')
+    t.equal((await again(PASSWORD)).status, 200)
   })
 
   test(`${store}: L12: an attacker cannot lock the victim out of a trusted address`, async (t) => {
     const { api } = await startService(t, store, PROXIED)
     await api.signUp('ada', PASSWORD)
     const home = '198.51.100.7'
-    t.equal((await loginFrom(api, home, 'ada', PASSWORD)).status, 200)
+    const signIn = (address: string, password: string) => untilAvailable(() => loginFrom(api, address, 'ada', password))
+    t.equal((await signIn(home, PASSWORD)).status, 200)
 
     const guesses = await inParallel(300, 50, (i) => loginFrom(api, addressOf(i), 'ada', 'wrong'))
 
-    t.ok(
-      guesses.filter(({ status }) => status === 429).length >= 200,
-      'the account stops the guesses, because each guess has its own address',
-    )
-    t.equal((await loginFrom(api, home, 'ada', PASSWORD)).status, 200, 'she signs in where she always does')
-    t.equal((await loginFrom(api, home, 'ada', 'mistyped')).status, 401)
-    t.equal((await loginFrom(api, home, 'ada', PASSWORD)).status, 200, 'also after a mistake')
-    t.equal((await loginFrom(api, '198.51.100.8', 'ada', PASSWORD)).status, 429, 'elsewhere it has to wait')
+    // On a busy machine some guesses get 503. They are not compared and do not count, so a few more may be needed.
+    let more = 300
+    await eventually(async () => {
+      const guess = await loginFrom(api, addressOf(more++), 'ada', 'wrong')
+      guesses.push(guess)
+      return guess.status === 429
+    })
+    const compared = guesses.filter(({ status }) => status === 401).length
+    t.ok(compared <= 100, `the account stops the guesses, because each guess has its own address: ${compared} compared`)
+    t.equal((await signIn(home, PASSWORD)).status, 200, 'she signs in where she always does')
+    t.equal((await signIn(home, 'mistyped')).status, 401)
+    t.equal((await signIn(home, PASSWORD)).status, 200, 'also after a mistake')
+    t.equal((await signIn('198.51.100.8', PASSWORD)).status, 429, 'elsewhere it has to wait')
   })
 }

@@ -50,7 +50,7 @@ test('a malformed entry of the feed is skipped and counted, and makes no revoked
   const { redis, admin, service, signIn } = setting
   const [one, other] = [await signIn(), await signIn()]
   const ofClient = await clientToken(setting)
-  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url })
+  const verifier = await startVerifier(t, { mode: 'follow', redis: redis.url, maxStaleness: 10_000 })
   await service.api.call('/revoke', { form: { token: ofClient } })
   await service.api.logout(one.access_token)
   await eventually(async () => (await verdict(verifier, ofClient)) === 'revoked')

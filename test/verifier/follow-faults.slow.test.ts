@@ -20,16 +20,17 @@ test('F6: after Redis is emptied no revoked token is accepted, whether the follo
   await eventually(async () => (await verdict(verifier, other.access_token)) === 'revoked')
   const deadline = Date.now() + 2000
   while (Date.now() < deadline) {
+    if ((await verdict(verifier, known.access_token)) !== 'revoked') t.fail('a known revocation was forgotten')
     for (const follower of [verifier, late]) {
       for (const { access_token } of [known, other]) {
-        if ((await verdict(follower, access_token)) !== 'revoked') t.fail('a token came back to life')
+        if (!REFUSALS.includes(await verdict(follower, access_token))) t.fail('a token came back to life')
       }
     }
     await sleep(5)
   }
   const fresh = await signIn()
-  t.equal(await verdict(verifier, fresh.access_token), 'good')
-  t.equal(await verdict(late, fresh.access_token), 'good')
+  await eventually(async () => (await verdict(verifier, fresh.access_token)) === 'good')
+  await eventually(async () => (await verdict(late, fresh.access_token)) === 'good')
 })
 
 test('F6: after Redis restarts empty no revoked token is accepted', async (t) => {

@@ -67,9 +67,9 @@ test('the tokens that a client got for itself end up to the second of the revoca
   const now = Math.floor(Date.now() / 1000)
   const client = { sub: 'billing', client_id: 'billing', sid: undefined }
   const before = server.issue({ ...client, iat: now - 1 })
-  const after = server.issue({ ...client, iat: now + 2 })
   t.equal(await verdict(verifier, before.token), 'good')
   server.revokeClient('billing')
+  const after = server.issue({ ...client, iat: Math.floor(Date.now() / 1000) + 2 })
   await eventually(async () => (await verdict(verifier, before.token)) === 'revoked')
   t.equal(await verdict(verifier, after.token), 'good')
 })
@@ -240,14 +240,14 @@ test('S5: suspended, or with a wall clock that was set: nothing is accepted from
     await verifier.ready()
     const now = Math.floor(Date.now() / 1000)
     const { token } = server.issue({ iat: now - 600, exp: now + 23 * 3600 })
-    t.equal(await verdict(verifier, token), 'good')
-    t.equal(server.introspections, 0, 'from memory')
+    await untilFresh(server, verifier, token)
+    const before = server.introspections
 
     // From here on no answer comes.
     server.intercept(() => {})
     bend(clock)
     const answer = await verdict(verifier, token)
-    t.ok(answer === 'not_yet_valid' || server.introspections === 1, `${what}: ${answer} without asking`)
+    t.ok(answer === 'not_yet_valid' || server.introspections === before + 1, `${what}: ${answer} without asking`)
     await verifier.close()
   }
 })

@@ -22,7 +22,7 @@ import { CLIENT, PASSWORD, startReady, startService, stores } from '../support/s
 import { isAll } from '../support/size.js'
 
 /** Racing pairs on each store. */
-const PAIRS = Number(process.env.LATCHKEY_TEST_ROUNDS ?? (isAll ? 2000 : 60))
+const PAIRS = Number(process.env.LATCHKEY_TEST_ROUNDS ?? (isAll ? 600 : 60))
 
 for (const store of stores) {
   test(`W1 ${store}: an assertion is good once, on this replica and on another one`, async (t) => {
