@@ -32,9 +32,6 @@ import {
 
 export type { Client, ClientPermissions, ListedClient } from './client-row.js'
 
-/** Scopes for endpoints of this service. Only clients can have them, and only in tokens for this service. */
-export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin', 'recovery'])
-
 /** A new client. Without a secret it has another proof. */
 export interface NewClient extends Partial<ClientProof> {
   id: string

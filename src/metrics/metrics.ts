@@ -18,7 +18,7 @@ import {
   observedCounter,
 } from './series.js'
 
-export interface Metrics {
+interface Metrics {
   /** Counts and times every route that is registered later, under its pattern. */
   watchRoutes(app: FastifyInstance): void
   /** Counts an answer that no route gave. */
