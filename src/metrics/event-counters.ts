@@ -1,4 +1,4 @@
-import { type AuditEvent, EXCHANGE_REFUSALS, SESSION_ENDS } from '../audit.js'
+import { type AuditEvent, EXCHANGE_REFUSALS, SESSION_ENDS, SIGN_IN_REFUSALS } from '../audit.js'
 import { counter, type Metric } from './series.js'
 
 export interface EventCounters {
@@ -8,16 +8,7 @@ export interface EventCounters {
 }
 
 // These series exist from the start, at 0: Prometheus does not see the increase of a series that begins at 1.
-const SIGN_IN_RESULTS = [
-  'accepted',
-  'unknown_user',
-  'wrong_password',
-  'disabled',
-  'throttled',
-  'factor_required',
-  'passkey',
-  'mfa_token',
-]
+const SIGN_IN_RESULTS = ['accepted', 'factor_required', ...SIGN_IN_REFUSALS]
 const FACTOR_RESULTS = ['accepted', 'refused', 'throttled']
 const ASSERTION_METHODS = ['private_key_jwt', 'trusted_issuer']
 const ASSERTION_OUTCOMES = ['accepted', 'refused', 'replayed']
