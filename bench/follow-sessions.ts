@@ -6,12 +6,8 @@ import { addDevelopmentSecrets } from '../src/config/development-secrets.js'
 import { readConfig } from '../src/config/read.js'
 import { connectRedis } from '../src/sessions/redis/client.js'
 import { createRedisSessions } from '../src/sessions/redis/sessions.js'
-
-import { createAccessTokens } from '../src/tokens/access-tokens.js'
-import { createJtiMac } from '../src/tokens/jti-mac.js'
-import { createSecretKeyRing } from '../src/tokens/key-ring.js'
-import { signAccessToken } from './seed.js'
-import { environment, ISSUER, JWT_SECRET } from './setting.js'
+import { createBenchTokens } from './seed.js'
+import { environment, ISSUER } from './setting.js'
 
 /** Fills the feed as an hour of use would. A follower looks up the tokens of a feed's first seconds. */
 export async function seedFeed(redisUrl: string): Promise<void> {
@@ -28,14 +24,7 @@ export async function openSessions(redisUrl: string) {
   const connection = connectRedis({ mode: 'single', urls: [redisUrl] }, () => {})
   if (connection.status !== 'ready') await new Promise((resolve) => connection.once('ready', resolve))
   const sessions = createRedisSessions(connection, config)
-  const tokens = createAccessTokens({
-    issuer: config.issuer,
-    audiences: config.audiences,
-    ring: createSecretKeyRing(config.jwtSecrets),
-    jtiMac: createJtiMac(config.refreshSecrets),
-    accessTtl: config.accessTtl,
-    sign: (claims, { kid }) => signAccessToken(claims, kid, JWT_SECRET),
-  })
+  const tokens = createBenchTokens(config)
   return {
     async begin(): Promise<string> {
       const { session } = await sessions.create({

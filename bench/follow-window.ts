@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
-import type { BenchRedis } from './follow.js'
+import type { BenchRedis } from './bench-redis.js'
 import { openSessions, seedFeed } from './follow-sessions.js'
 import type { FollowerStart } from './follow-start.js'
 

@@ -21,7 +21,7 @@ export interface Growth {
   processes: Processes[]
 }
 
-export interface Processes {
+interface Processes {
   count: number
   /** Introspections in a second, of all processes. */
   throughput: number

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createAccounts, PASSWORD, writeSignIns } from './accounts.js'
 import { killOnExit } from './kill-on-exit.js'
 import { BASIC_CREDENTIALS, startSetting } from './setting.js'
+import { startChild } from './start-child.js'
 
 /**
  * Measures the harm of a storm of sign-ins on 100 connections, from one address or from 100. One measure is the 99th percentile
@@ -15,6 +15,7 @@ import { BASIC_CREDENTIALS, startSetting } from './setting.js'
  */
 const SECONDS = 5
 const STORM = 100
+const STORM_SCRIPT = fileURLToPath(new URL('../../bench/wrk/storm.lua', import.meta.url))
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3)
 
 const setting = await startSetting()
@@ -30,25 +31,18 @@ try {
       headers: { 'x-forwarded-for': address },
     })
   const { access_token: TOKEN } = (await (await signIn(names[0], '192.0.2.2')).json()) as { access_token: string }
-  const script = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-  const probe = killOnExit(
-    spawn(process.execPath, [script('./probe.js')], {
-      env: { URL_TO_ASK: `${url}/introspect`, BASIC_CREDENTIALS, TOKEN },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    }),
-  )
-  const answers = createInterface({ input: probe.stdout })[Symbol.asyncIterator]()
+  const probe = startChild('./probe.js', { URL_TO_ASK: `${url}/introspect`, BASIC_CREDENTIALS, TOKEN })
   let others = 0
 
   async function measure(): Promise<string> {
     const statuses: Promise<number>[] = []
-    probe.stdin.write(`${SECONDS}\n`)
+    const probed = probe.ask(String(SECONDS))
     for (let i = 0; i < SECONDS * 4; i += 1) {
       others += 1
       statuses.push(signIn(names.at(-1), `10.1.${others >> 8}.${others & 255}`).then(({ status }) => status))
       await sleep(250)
     }
-    const { p99 } = JSON.parse((await answers.next()).value)
+    const { p99 } = await probed
     const accepted = (await Promise.all(statuses)).filter((status) => status === 200).length
     return `introspection's p99 ${p99.toFixed(1)} ms, ${accepted} of ${statuses.length} others signed in`
   }
@@ -56,7 +50,7 @@ try {
   for (let round = 0; round <= ROUNDS; round += 1) {
     const told = [`no storm: ${await measure()}`]
     for (const from of ['one', 'many']) {
-      const args = ['-t1', `-c${STORM}`, `-d${SECONDS + 1}s`, '-s', script('../../bench/wrk/storm.lua'), `${url}/login`]
+      const args = ['-t1', `-c${STORM}`, `-d${SECONDS + 1}s`, '-s', STORM_SCRIPT, `${url}/login`]
       const storm = killOnExit(spawn('wrk', [...args, '--', bodies, from], { stdio: ['ignore', 'pipe', 'inherit'] }))
       let printed = ''
       storm.stdout.on('data', (chunk) => {
@@ -71,7 +65,7 @@ try {
     // The first round does not count, because the JIT compiler still works.
     if (round > 0) process.stdout.write(`${told.join('\n')}\n\n`)
   }
-  probe.stdin.end()
+  probe.end()
 } finally {
   await setting.stop()
 }

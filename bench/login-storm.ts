@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { createAccounts, PASSWORD, writeSignIns } from './accounts.js'
 import { killOnExit } from './kill-on-exit.js'
 import { type Comparison, measurePair } from './measure.js'
 import { BASIC_CREDENTIALS, type Setting } from './setting.js'
+import { startChild } from './start-child.js'
 
 const SECONDS = 5
 const STORM = 100
+const STORM_SCRIPT = fileURLToPath(new URL('../../bench/wrk/storm.lua', import.meta.url))
 
 export interface Storm extends Comparison {
   /** Introspections that failed, and all introspections. */
@@ -33,26 +34,18 @@ export async function measureStorm(setting: Setting, rounds: number): Promise<St
     body: new URLSearchParams({ username: names[0] as string, password: PASSWORD }),
   })
   const { access_token: TOKEN } = (await signedIn.json()) as { access_token: string }
-  const script = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-  const probe = killOnExit(
-    spawn(process.execPath, [script('./probe.js')], {
-      env: { URL_TO_ASK: `${url}/introspect`, BASIC_CREDENTIALS, TOKEN },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    }),
-  )
-  const answers = createInterface({ input: probe.stdout })[Symbol.asyncIterator]()
+  const probe = startChild('./probe.js', { URL_TO_ASK: `${url}/introspect`, BASIC_CREDENTIALS, TOKEN })
   let [asked, failed, accepted, busy] = [0, 0, 0, 0]
 
   async function p99(): Promise<number> {
-    probe.stdin.write(`${SECONDS}\n`)
-    const measured = JSON.parse((await answers.next()).value)
+    const measured = await probe.ask(String(SECONDS))
     asked += measured.asked
     failed += measured.failed
     return measured.p99
   }
 
   async function p99InStorm(): Promise<number> {
-    const wrk = ['-t1', `-c${STORM}`, `-d${SECONDS}s`, '-s', script('../../bench/wrk/storm.lua'), `${url}/login`]
+    const wrk = ['-t1', `-c${STORM}`, `-d${SECONDS}s`, '-s', STORM_SCRIPT, `${url}/login`]
     const storm = killOnExit(spawn('wrk', [...wrk, '--', bodies], { stdio: ['ignore', 'pipe', 'inherit'] }))
     let printed = ''
     storm.stdout.on('data', (chunk) => {
@@ -73,7 +66,7 @@ export async function measureStorm(setting: Setting, rounds: number): Promise<St
   // A sign-in runs about a hundred times a second, so the JIT compiler needs a while.
   await p99InStorm()
   const pair = await measurePair(rounds, p99InStorm, p99)
-  probe.stdin.end()
+  probe.end()
   await stop()
   return { ...pair, failed, asked, accepted, busy }
 }

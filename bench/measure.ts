@@ -22,7 +22,7 @@ export function summarise(values: readonly number[]): Summary {
 }
 
 /** Two measurements to compare in turns. */
-export type Contest = readonly [ours: () => Promise<number>, theirs: () => Promise<number>]
+type Contest = readonly [ours: () => Promise<number>, theirs: () => Promise<number>]
 
 /**
  * Measures A B A B … for each contest, and repeats all of them in rounds. A machine that is slow for a minute then slows all

@@ -1,8 +1,7 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -15,14 +14,16 @@ import { Feed, seedRevocations } from '../test/support/feed.js'
 import { freePort } from '../test/support/servers/ports.js'
 import { startPostgres } from '../test/support/servers/postgres.js'
 import type { FollowerStart } from './follow-start.js'
-import { killOnExit } from './kill-on-exit.js'
 import { seedSessions } from './seed.js'
 import { type Server, startServer } from './server.js'
 import { BASIC_CREDENTIALS, CLIENT, type Setting } from './setting.js'
+import { startChild } from './start-child.js'
 
 /** Followers of one instance, when its cost is measured. */
 const FOLLOWERS = Number(process.env.BENCH_FOLLOWERS ?? 1000)
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 8)
+/** The core of the probe and of the followers. The service has the other. */
+const CORE = '1'
 /** Entries of a long feed. */
 const WINDOW = Number(process.env.BENCH_WINDOW ?? 1_000_000)
 /** Followers and revocations, when the time of a revocation to its followers is measured. */
@@ -32,7 +33,7 @@ const A_MINUTE = 1000
 const STORES = (process.env.BENCH_STORES ?? 'sqlite redis postgres').split(' ')
 
 /** Milliseconds from the 204 of a sign-out until a follower has it. */
-export interface Latency {
+interface Latency {
   followers: number
   arrivals: number
   p50: number
@@ -40,7 +41,7 @@ export interface Latency {
   max: number
 }
 
-export interface FollowerLoad {
+interface FollowerLoad {
   followers: number
   pollsPerSecond: number
   failed: number
@@ -72,7 +73,7 @@ export interface Revocations {
   window: Window | undefined
 }
 
-export type Part = 'latency' | 'load' | 'window'
+type Part = 'latency' | 'load' | 'window'
 
 interface Bench {
   env: Record<string, string>
@@ -163,7 +164,11 @@ async function measureLatency(bench: Bench): Promise<Latency> {
 async function measureLoad(bench: Bench): Promise<FollowerLoad> {
   const { service } = bench
   const [{ token } = { token: '' }] = await tokensOf(bench, 1)
-  const probe = startChild('./probe.js', { URL_TO_ASK: `${service.url}/introspect`, BASIC_CREDENTIALS, TOKEN: token })
+  const probe = startChild(
+    './probe.js',
+    { URL_TO_ASK: `${service.url}/introspect`, BASIC_CREDENTIALS, TOKEN: token },
+    CORE,
+  )
   await probe.ask('4')
   const idle = await probe.ask(String(SECONDS))
   const load = startChild('./follower-load.js', {
@@ -240,22 +245,4 @@ async function tokensOf({ env, folder }: Bench, count: number): Promise<{ token:
     token,
     sid: JSON.parse(Buffer.from(token.split('.')[1] as string, 'base64url').toString()).sid,
   }))
-}
-
-function startChild(script: string, env: Record<string, string>) {
-  const child: ChildProcess = killOnExit(
-    spawn('taskset', ['-c', '1', process.execPath, fileURLToPath(new URL(script, import.meta.url))], {
-      env: { PATH: process.env.PATH, ...env },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    }),
-  )
-  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]()
-  return {
-    // biome-ignore lint/suspicious/noExplicitAny: each script answers its own JSON
-    async ask(line: string): Promise<any> {
-      child.stdin?.write(`${line}\n`)
-      return JSON.parse(String((await lines.next()).value))
-    },
-    end: () => void child.kill(),
-  }
 }

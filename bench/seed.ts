@@ -6,11 +6,11 @@ import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import type { Config } from '../src/config/config.js'
 import { createRefreshTokens } from '../src/sessions/refresh-token.js'
 import type { SessionStore } from '../src/sessions/session.js'
-import { createAccessTokens } from '../src/tokens/access-tokens.js'
+import { type AccessTokens, createAccessTokens } from '../src/tokens/access-tokens.js'
 import { createJtiMac } from '../src/tokens/jti-mac.js'
 import { createSecretKeyRing } from '../src/tokens/key-ring.js'
 
-export interface Seeded {
+interface Seeded {
   /** Files with one token on each line. */
   accessTokens: string
   refreshTokens: string
@@ -23,14 +23,7 @@ export async function seedSessions(
   { users, each, folder, name }: { users: number; each: number; folder: string; name: string },
 ): Promise<Seeded> {
   const refreshTokens = createRefreshTokens(config.refreshSecrets, config.issuer)
-  const tokens = createAccessTokens({
-    issuer: config.issuer,
-    audiences: config.audiences,
-    ring: createSecretKeyRing(config.jwtSecrets),
-    jtiMac: createJtiMac(config.refreshSecrets),
-    accessTtl: config.accessTtl,
-    sign: (claims, { kid }) => signAccessToken(claims, kid, config.jwtSecrets[0]),
-  })
+  const tokens = createBenchTokens(config)
   const [access, refresh]: string[][] = [[], []]
   for (let user = 0; user < users; user += 1) {
     const sub = randomUUID()
@@ -64,8 +57,20 @@ export async function seedSessions(
   return { accessTokens: write('access', access), refreshTokens: write('refresh', refresh) }
 }
 
+/** Issues access tokens without a service. */
+export function createBenchTokens(config: Config): AccessTokens {
+  return createAccessTokens({
+    issuer: config.issuer,
+    audiences: config.audiences,
+    ring: createSecretKeyRing(config.jwtSecrets),
+    jtiMac: createJtiMac(config.refreshSecrets),
+    accessTtl: config.accessTtl,
+    sign: (claims, { kid }) => signAccessToken(claims, kid, config.jwtSecrets[0]),
+  })
+}
+
 /** Signs an access token without the service. */
-export function signAccessToken(claims: AccessTokenClaims, kid: string, secret: string): string {
+function signAccessToken(claims: AccessTokenClaims, kid: string, secret: string): string {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const input = `${encode({ alg: 'HS256', typ: 'at+jwt', kid })}.${encode(claims)}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`

@@ -93,7 +93,7 @@ const errors = {
   },
 }
 
-export type ErrorStatus = keyof typeof errors
+type ErrorStatus = keyof typeof errors
 
 /** The `response` schemas of the errors that every route with a body can give, and of more statuses. */
 export const commonErrorResponses = (...also: ErrorStatus[]) => errorResponses(400, ...also, 405, 413, 415, 500, 503)

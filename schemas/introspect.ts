@@ -1,9 +1,9 @@
-import { type Static, Type } from 'typebox'
+import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { Act, example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
 
 /** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
-export const IntrospectResponse = Type.Object(
+const IntrospectResponse = Type.Object(
   {
     active: Type.Boolean(),
     sub: Type.Optional(Type.String()),
@@ -48,10 +48,9 @@ export const IntrospectResponse = Type.Object(
     ],
   },
 )
-export type IntrospectResponse = Static<typeof IntrospectResponse>
 
 /** `POST /introspect` (RFC 7662) */
-export const Introspect = {
+const Introspect = {
   summary: 'Ask whether an access token is active',
   description:
     'For clients with the scope `introspect`, which authenticate with HTTP Basic or with credentials in the body. When a ' +

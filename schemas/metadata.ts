@@ -43,13 +43,13 @@ const example = {
 }
 
 /** RFC 8414 §2 */
-export const MetadataResponse = Type.Object(members, {
+const MetadataResponse = Type.Object(members, {
   description: 'The endpoints and what they support',
   examples: [example],
 })
 
 /** OpenID Connect Discovery §3 */
-export const OpenIdMetadataResponse = Type.Object(
+const OpenIdMetadataResponse = Type.Object(
   {
     ...members,
     subject_types_supported: texts,

@@ -3,11 +3,11 @@ import { commonErrorResponses } from './error.js'
 import { example, Fields, Resource, Scope, Token } from './fields.js'
 import { TokenResponse } from './token-response.js'
 
-export const NarrowedScope = Type.String({
+const NarrowedScope = Type.String({
   ...Scope,
   description: 'A part of the session’s scope, for this access token only',
 })
-export const SessionAudience = Type.String({
+const SessionAudience = Type.String({
   minLength: 1,
   maxLength: 256,
   description: 'If sent, it must be the audience of the session',

@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { example, Fields, SessionId, Time } from './fields.js'
 
@@ -10,7 +10,7 @@ const Revocation = Type.Union([
   ),
 ])
 
-export const RevocationsResponse = Type.Object(
+const RevocationsResponse = Type.Object(
   {
     feed: Type.String({
       description:
@@ -43,7 +43,6 @@ export const RevocationsResponse = Type.Object(
     ],
   },
 )
-export type RevocationsResponse = Static<typeof RevocationsResponse>
 
 /** `GET /revocations` */
 export const Revocations = {

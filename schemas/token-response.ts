@@ -1,6 +1,17 @@
 import { type Static, Type } from 'typebox'
 import { AccessToken, example, RefreshToken, Scope, SessionId } from './fields.js'
 
+/** An example: the tokens of a session. */
+export const sessionTokens = {
+  access_token: example.accessToken,
+  token_type: 'Bearer',
+  expires_in: 900,
+  refresh_token: example.refreshToken,
+  refresh_expires_in: 604_800,
+  scope: example.scope,
+  sid: example.session,
+}
+
 /** RFC 6749 §5.1, with the session id and the lifetime of the refresh token. */
 export const TokenResponse = Type.Object(
   {
@@ -14,17 +25,7 @@ export const TokenResponse = Type.Object(
   },
   {
     description: 'The two tokens of a session. With `refresh_in=cookie` the refresh token is in the cookie instead',
-    examples: [
-      {
-        access_token: example.accessToken,
-        token_type: 'Bearer',
-        expires_in: 900,
-        refresh_token: example.refreshToken,
-        refresh_expires_in: 604_800,
-        scope: example.scope,
-        sid: example.session,
-      },
-    ],
+    examples: [sessionTokens],
   },
 )
 export type TokenResponse = Static<typeof TokenResponse>

@@ -11,6 +11,7 @@ import {
   SessionId,
   Token,
 } from './fields.js'
+import { sessionTokens } from './token-response.js'
 
 /** RFC 8693 §2.1 */
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
@@ -35,15 +36,7 @@ export const ClientTokenResponse = Type.Object(
     description: 'The token, or the two tokens of a session',
     examples: [
       { access_token: example.accessToken, token_type: 'Bearer', expires_in: 900, scope: 'introspect' },
-      {
-        access_token: example.accessToken,
-        token_type: 'Bearer',
-        expires_in: 900,
-        refresh_token: example.refreshToken,
-        refresh_expires_in: 604_800,
-        scope: example.scope,
-        sid: example.session,
-      },
+      sessionTokens,
       {
         access_token: example.accessToken,
         issued_token_type: ACCESS_TOKEN_TYPE,

@@ -16,7 +16,7 @@ export const FactorName = Type.Optional(
   Type.String({ minLength: 1, maxLength: 100, pattern: '^\\P{Cc}*$', description: 'A name for the list' }),
 )
 
-export const Factor = Type.Object({
+const Factor = Type.Object({
   id: Type.String(),
   type: Type.String({ description: '`totp` or `passkey`' }),
   name: Type.Union([Type.String(), Type.Null()]),
@@ -31,7 +31,7 @@ const factorExample = {
   last_used_at: null,
 }
 
-export const RecoveryCodes = Type.Array(Type.String(), {
+const RecoveryCodes = Type.Array(Type.String(), {
   description: 'Ten codes, each good once. They are shown only now',
   examples: [['k7f2-9xqd-m3ta-04rw']],
 })

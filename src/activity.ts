@@ -1,7 +1,7 @@
 import type { AuditLine } from './audit.js'
 
 /** What happened in one minute. */
-export interface Minute {
+interface Minute {
   /** The begin, in Unix milliseconds. */
   time: number
   signIns: number

@@ -7,35 +7,35 @@ import { withoutMapping } from './network.js'
  * either, because people type their password into the wrong field.
  */
 export type AuditEvent =
-  | ({ event: 'user.created' | 'user.deleted'; sub: string } & Actor)
+  | ({ event: 'user.created' | 'user.deleted'; sub: string } & ByAdministrator)
   | { event: 'users.imported'; imported: number }
-  | ({ event: 'user.disabled' | 'user.enabled' | 'user.password_reset'; sub: string } & Actor)
-  | ({ event: 'user.roles_changed'; sub: string; roles: readonly string[] } & Actor)
-  | ({ event: 'user.renamed'; sub: string; username: string } & Actor)
-  | ({ event: 'user.claims_changed'; sub: string; claims: readonly string[] } & Actor)
+  | ({ event: 'user.disabled' | 'user.enabled' | 'user.password_reset'; sub: string } & ByAdministrator)
+  | ({ event: 'user.roles_changed'; sub: string; roles: readonly string[] } & ByAdministrator)
+  | ({ event: 'user.renamed'; sub: string; username: string } & ByAdministrator)
+  | ({ event: 'user.claims_changed'; sub: string; claims: readonly string[] } & ByAdministrator)
   | { event: 'user.password_changed'; sub: string }
   | { event: 'user.password_refused'; reason: string; sub: string }
   | { event: 'user.create_refused'; reason: string }
   | { event: 'login.accepted' | 'login.stepped_up'; sub: string; sid: string; amr: readonly string[] }
   | { event: 'login.factor_required'; sub: string; factors: readonly string[] }
-  | { event: 'login.refused'; reason: string; sub?: string | undefined }
+  | { event: 'login.refused'; reason: (typeof SIGN_IN_REFUSALS)[number]; sub?: string | undefined }
   | { event: 'factor.added' | 'factor.removed'; sub: string; factor: string; type: string }
   | { event: 'factor.recovery_codes_renewed'; sub: string }
-  | ({ event: 'factor.reset'; sub: string } & Actor)
+  | ({ event: 'factor.reset'; sub: string } & ByAdministrator)
   | { event: 'factor.used'; sub: string; type: string }
   | { event: 'factor.refused'; reason: string; sub?: string | undefined; type: string }
-  | ({ event: 'user.mfa_changed'; sub: string; required: boolean } & Actor)
-  | ({ event: 'recovery.requested'; sub: string } & Actor)
+  | ({ event: 'user.mfa_changed'; sub: string; required: boolean } & ByAdministrator)
+  | ({ event: 'recovery.requested'; sub: string } & ByAdministrator)
   | { event: 'recovery.completed'; sub: string }
   | { event: 'recovery.refused'; reason: string; sub?: string | undefined; by?: string | undefined }
   | { event: 'refresh.rotated'; sub: string; sid: string; generation: number }
   | { event: 'refresh.replayed'; sub: string; sid: string; generation: number }
   | { event: 'refresh.reused'; sub: string; sid: string; generation: number; successor: 'unused' | 'used' }
   | { event: 'refresh.refused'; reason: string; sub?: string | undefined; sid?: string | undefined }
-  | ({ event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd } & Actor)
-  | ({ event: 'client.created'; client: string } & Permissions & Actor)
-  | ({ event: 'client.updated'; client: string } & ChangedPermissions & Actor)
-  | ({ event: 'client.secret_rotated' | 'client.deleted'; client: string } & Actor)
+  | ({ event: 'session.ended'; sub: string; sids: readonly string[]; reason: SessionEnd } & ByAdministrator)
+  | ({ event: 'client.created'; client: string } & Permissions & ByAdministrator)
+  | ({ event: 'client.updated'; client: string } & ChangedPermissions & ByAdministrator)
+  | ({ event: 'client.secret_rotated' | 'client.deleted'; client: string } & ByAdministrator)
   | { event: 'token.exchanged'; sub: string; sid: string; actors: readonly string[]; audience: string }
   | {
       event: 'token.exchange_refused'
@@ -45,8 +45,8 @@ export type AuditEvent =
       sid?: string | undefined
     }
   | ({ event: 'client.refused' } & RefusedAssertion)
-  | ({ event: 'client.proof_changed'; client: string; proof: readonly string[] } & Actor)
-  | ({ event: 'issuer.created' | 'issuer.deleted'; issuer: string } & Actor)
+  | ({ event: 'client.proof_changed'; client: string; proof: readonly string[] } & ByAdministrator)
+  | ({ event: 'issuer.created' | 'issuer.deleted'; issuer: string } & ByAdministrator)
   | { event: 'client.token_issued'; sub: string }
   | { event: 'client.tokens_revoked'; sub: string; nbf: number }
 
@@ -71,10 +71,20 @@ interface ChangedPermissions {
   exchangeAudiences?: readonly string[]
 }
 
-interface Actor {
-  /** The id of the client or of the account that did it as an administrator. */
+interface ByAdministrator {
+  /** The id of the client, or of the account, that administrates. Absent if the person acts on their own account. */
   by?: string
 }
+
+/** The reasons why a sign-in is refused. */
+export const SIGN_IN_REFUSALS = [
+  'unknown_user',
+  'wrong_password',
+  'disabled',
+  'throttled',
+  'passkey',
+  'mfa_token',
+] as const
 
 /** The reasons why a token exchange is refused. */
 export const EXCHANGE_REFUSALS = [
@@ -107,7 +117,7 @@ export const SESSION_ENDS = [
   'mfa_required',
   'password_recovered',
 ] as const
-export type SessionEnd = (typeof SESSION_ENDS)[number]
+type SessionEnd = (typeof SESSION_ENDS)[number]
 
 /** An event as the log has it. */
 export type AuditLine = AuditEvent & { ip: string; reqId: string }

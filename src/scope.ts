@@ -1,13 +1,16 @@
 /** One scope (RFC 6749 §3.3): printable ASCII without space, quote and backslash. Audiences obey the same rule. */
 export const isScopeToken = (text: string): boolean => /^[!#-[\]-~]+$/.test(text)
 
-/** Scopes that mean something to this service. */
-export const RESERVED_SCOPES = ['introspect', 'admin', 'recovery'] as const
+/**
+ * Scopes for endpoints of this service, only in tokens for this service. Clients may have them. A person may have `admin` only,
+ * and asks for it at sign-in.
+ */
+export const RESERVED_SCOPES: ReadonlySet<string> = new Set(['introspect', 'admin', 'recovery'])
 
 /** The reserved scope that a text probably means: in another case, with an ending, or with one letter wrong. */
 export function nearReservedScope(text: string): string | undefined {
   const given = text.toLowerCase()
-  return RESERVED_SCOPES.find((scope) => text !== scope && (given.startsWith(scope) || isOneEdit(given, scope)))
+  return [...RESERVED_SCOPES].find((scope) => text !== scope && (given.startsWith(scope) || isOneEdit(given, scope)))
 }
 
 /** Whether one letter was added, left out, changed or swapped with its neighbour. */
@@ -30,5 +33,5 @@ function isOneEdit(one: string, other: string): boolean {
   )
 }
 
-/** The scopes of a space-separated list. */
+/** The items of a space-separated list: scopes, roles or audiences. */
 export const parseScope = (text: string): string[] => text.split(' ').filter(Boolean)

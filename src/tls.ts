@@ -5,17 +5,17 @@ import { createSecureContext, type Server as TlsServer } from 'node:tls'
 import type { Logger } from 'pino'
 
 /** The paths of a certificate chain and its private key, both PEM. */
-export interface TlsFiles {
+interface TlsFiles {
   readonly certFile: string
   readonly keyFile: string
 }
 
-export interface TlsPair {
+interface TlsPair {
   readonly cert: string
   readonly key: string
 }
 
-export interface Tls {
+interface Tls {
   /** The pair of the start. */
   readonly pair: TlsPair
   /**

@@ -1,4 +1,4 @@
-export type Dependency = 'redis' | 'database' | 'hashing' | 'data_secret'
+type Dependency = 'redis' | 'database' | 'hashing' | 'data_secret'
 
 /**
  * A dependency of a request does not answer, or its queue is full. The request is correct, and the caller may retry it.

@@ -127,7 +127,8 @@ test('the schemas import no package except typebox, and the rooms import nothing
   const packages = imports.filter(({ isPackage }) => isPackage)
   const ofSchemas = packages.filter(({ from, to }) => roomOf(from) === 'schemas' && to !== 'typebox')
   t.strictSame(ofSchemas.map(write), [])
-  const rooms = ['sessions', 'tokens', 'users', 'clients', 'throttle', 'database']
+  const accounts = ['users', 'clients', 'factors', 'tickets', 'throttle', 'lifecycle']
+  const rooms = [...accounts, 'sessions', 'revocations', 'tokens', 'database']
   const http = packages.filter(({ from, to }) => rooms.includes(roomOf(from)) && /fastify|^node:http/.test(to))
   t.strictSame(http.map(write), [])
 })

@@ -9,13 +9,13 @@ import {
 } from '@latchkey/verifier/assertion'
 
 /** Seconds that `exp` of a client's own assertion may lie ahead. */
-const MAX_AHEAD = 5 * 60
+const MAX_EXPIRY_AHEAD = 5 * 60
 
 /** RFC 7523 names no type. Its revision names the second one, so that no other JWT of the client passes for an assertion. */
 const TYPES = new Set([undefined, 'JWT', 'client-authentication+jwt', 'application/client-authentication+jwt'])
 
 /** What a client's own assertion says, with valid claims. */
-export interface ClientAssertion {
+interface ClientAssertion {
   clientId: string
   jti: string
   /** Unix milliseconds. */
@@ -46,14 +46,14 @@ export function checkClientAssertion(
   }
   if (!isId(jti)) throw new TokenError('bad_claims', 'jti is missing or invalid')
   checkTime(timesOf(claims), now)
-  if (exp > now / 1000 + MAX_AHEAD + CLOCK_LEEWAY) {
+  if (exp > now / 1000 + MAX_EXPIRY_AHEAD + CLOCK_LEEWAY) {
     throw new TokenError('bad_claims', 'exp lies more than 5 minutes ahead')
   }
   return {
     clientId: sub,
     jti,
     expiresAt: exp * 1000,
-    notBefore: Math.max(iat ?? 0, exp - MAX_AHEAD - CLOCK_LEEWAY) * 1000,
+    notBefore: Math.max(iat ?? 0, exp - MAX_EXPIRY_AHEAD - CLOCK_LEEWAY) * 1000,
   }
 }
 

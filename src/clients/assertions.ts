@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { parseAssertion, TokenError, type UnverifiedAssertion } from '@latchkey/verifier/assertion'
 import { type Clock, systemClock } from '@latchkey/verifier/clock'
+import type { SingleUse } from '../sessions/session.js'
 import { checkClientAssertion, checkIssuerToken } from './assertion-claims.js'
 import type { PresentedAssertion } from './client-authentication.js'
 import type { Client, Clients } from './clients.js'
@@ -12,14 +13,7 @@ export type AssertionMethod = 'private_key_jwt' | 'trusted_issuer'
 
 export type AssertionOutcome = 'accepted' | 'refused' | 'replayed'
 
-/** The use of an assertion. Unix milliseconds. */
-export interface SingleUse {
-  id: string
-  notBefore: number
-  deadline: number
-}
-
-export type AssertionResult =
+type AssertionResult =
   | { outcome: 'accepted'; method: AssertionMethod; client: Client }
   | {
       outcome: 'refused'

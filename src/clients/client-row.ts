@@ -2,6 +2,7 @@ import type { Moment } from '@latchkey/verifier/clock'
 import type { Selectable } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { ClientRow } from '../database/schema.js'
+import { parseScope } from '../scope.js'
 import { type ClientProof, NO_SECRET_HASH, proofOf } from './client-proof.js'
 
 /** Another service or a gateway that calls this service (RFC 6749 §1.1). */
@@ -41,15 +42,14 @@ export interface CachedClient {
 }
 
 /** `now` is Unix milliseconds on the clock of the database. */
-type ReadRow = Selectable<ClientRow> & { now: number }
+export type ReadRow = Selectable<ClientRow> & { now: number }
 
 function toClient(row: Selectable<ClientRow>): Client {
-  const parseList = (text: string) => new Set(text.split(' ').filter(Boolean))
   return {
     id: row.id,
-    scopes: parseList(row.scopes),
-    audiences: parseList(row.audiences),
-    exchangeAudiences: parseList(row.exchange_audiences),
+    scopes: new Set(parseScope(row.scopes)),
+    audiences: new Set(parseScope(row.audiences)),
+    exchangeAudiences: new Set(parseScope(row.exchange_audiences)),
     ...proofOf(row),
   }
 }

@@ -1,10 +1,10 @@
 import type { Database } from '../database/database.js'
+import type { SingleUse } from '../sessions/session.js'
 import {
   type AssertionAuthentication,
   type AssertionMethod,
   type AssertionOutcome,
   createAssertionAuthentication,
-  type SingleUse,
 } from './assertions.js'
 import { type Clients, createClients } from './clients.js'
 import { createSignerKeys } from './signer-keys.js'

@@ -13,7 +13,7 @@ import { checkKeyUrl, parseJwks } from './client-proof.js'
 import type { Client } from './client-row.js'
 import type { TrustedIssuer } from './trusted-issuers.js'
 
-export interface SignerKeysOptions {
+interface SignerKeysOptions {
   /** Whether keys may be fetched over HTTP from any host, as in development. */
   plainHttp: boolean
   /** Called when keys cannot be fetched, once for each new reason. */

@@ -54,7 +54,7 @@ const MAX_PATH_LENGTH = 1000
 const CACHE_MAX_AGE = 5000
 
 /** Whether an issuer may have this name. */
-export function isIssuerName(name: string): boolean {
+function isIssuerName(name: string): boolean {
   return /^[A-Za-z0-9._-]{1,64}$/.test(name)
 }
 

@@ -3,10 +3,14 @@ import { availableParallelism } from 'node:os'
 import { MAX_LIFETIME } from '@latchkey/verifier/access-token'
 import { readTlsPair } from '../tls.js'
 import type { Config, RedisConfig, StoresConfig } from './config.js'
-import { findLifetimeConflicts, isExposed } from './conflicts.js'
-import { MAKE_KEY, MAKE_SECRET } from './parsers.js'
+import {
+  findLifetimeConflicts,
+  findOriginConflicts,
+  findSecretConflicts,
+  findWeakSecrets,
+  isExposed,
+} from './conflicts.js'
 import { type Context, NODE_ENVS, type SettingName, secretSettings, settings } from './settings.js'
-import { findWeakness, weaknessOf } from './weak-secrets.js'
 
 /** Every fault of the environment, one line each. */
 export class ConfigError extends Error {
@@ -79,51 +83,19 @@ export function readConfig(env: Environment): EnvironmentConfig {
   if (port !== 0 && port === managementPort) faults.push('MANAGEMENT_PORT: must differ from PORT')
   // A setting with a fault is not missing: its fault is reported, and no generated secret takes its place.
   const isMissing = (name: string) => !env[name]?.trim() && !env[`${name}_FILE`]
-  if (!isMissing('JWT_SECRET') && !isMissing('JWT_KEYS_FILE')) {
-    faults.push('JWT_KEYS_FILE: is set, and so is JWT_SECRET: keep one of them')
-  }
   faults.push(...findLifetimeConflicts(stores, nodeEnv === 'test'))
   if (stores.accessTtl > MAX_LIFETIME * 1000) faults.push('ACCESS_TTL: verifiers refuse a lifetime of more than 24h')
-  if (jwtSecrets?.some((secret) => refreshSecrets?.includes(secret))) {
-    faults.push('REFRESH_SECRET: must differ from JWT_SECRET, which other services know')
-  }
-  if (keyFile?.secrets.some((key) => refreshSecrets?.some((secret) => key.equals(Buffer.from(secret))))) {
-    faults.push('REFRESH_SECRET: must differ from the secrets of JWT_KEYS_FILE, which other services know')
-  }
-
-  if (dataSecrets?.some((secret) => jwtSecrets?.includes(secret) || refreshSecrets?.includes(secret))) {
-    faults.push('DATA_SECRET: must differ from JWT_SECRET and REFRESH_SECRET')
-  }
+  const secrets = { jwtSecrets, refreshSecrets, dataSecrets, keyFile, bootstrapClient }
+  faults.push(...findSecretConflicts(secrets, isMissing))
   if (values.cookieOrigins && isMissing('CORS_ORIGINS')) {
     faults.push(
       'REFRESH_COOKIE: is on without CORS_ORIGINS: name the origins of your pages there, also the origin of ISSUER',
     )
   }
-  const { relyingParty } = values
-  for (const origin of relyingParty.origins) {
-    const { hostname } = new URL(origin)
-    if (hostname === relyingParty.id || hostname.endsWith(`.${relyingParty.id}`)) continue
-    faults.push(`WEBAUTHN_ORIGINS: each origin must be in the domain of WEBAUTHN_RP_ID, ${relyingParty.id}`)
-    break
-  }
-
+  faults.push(...findOriginConflicts(values.relyingParty))
   if (production) {
-    for (const [name, secrets] of Object.entries({
-      JWT_SECRET: jwtSecrets,
-      REFRESH_SECRET: refreshSecrets,
-      DATA_SECRET: dataSecrets,
-    })) {
-      if (name !== 'DATA_SECRET' && isMissing(name) && !(name === 'JWT_SECRET' && !isMissing('JWT_KEYS_FILE'))) {
-        faults.push(`${name}: must be set in production: ${MAKE_SECRET}`)
-      }
-      const weakness = findWeakness(secrets ?? [])
-      if (weakness) faults.push(`${name}: a secret can be guessed: ${weakness}: ${MAKE_SECRET}`)
-    }
+    faults.push(...findWeakSecrets(secrets, isMissing))
     if (values.hashCost === 'test') faults.push('HASH_COST: test is refused in production: set full, or leave it out')
-    const keyWeakness = findWeakness(keyFile?.secrets ?? [])
-    if (keyWeakness) faults.push(`JWT_KEYS_FILE: a shared secret can be guessed: ${keyWeakness}: ${MAKE_KEY}`)
-    const clientWeakness = bootstrapClient && weaknessOf(bootstrapClient.secret)
-    if (clientWeakness) faults.push(`BOOTSTRAP_CLIENT: the secret can be guessed: ${clientWeakness}: ${MAKE_SECRET}`)
   }
   if (faults.length > 0) throw new ConfigError(faults)
 

@@ -1,5 +1,5 @@
 /** DATABASE_URL for Postgres. node-postgres knows one host, so each host gets an address of its own. */
-export interface PostgresAddress {
+interface PostgresAddress {
   urls: readonly [string, ...string[]]
   /** A connection to a standby is refused: the address has several hosts, or `target_session_attrs`. */
   primaryOnly: boolean

@@ -89,7 +89,7 @@ export interface TrustedIssuerRow {
 }
 
 /** Something that was used, and may be used once. Used only without Redis. */
-export interface SingleUseRow {
+interface SingleUseRow {
   id: string
   expires_at: number
 }
@@ -121,7 +121,7 @@ export interface SessionRow {
 }
 
 /** Ends the tokens that a client got for itself: they have no session. */
-export interface ClientRevocationRow {
+interface ClientRevocationRow {
   client_id: string
   /** Unix seconds. Tokens issued at or before this time have ended. */
   not_before: number
@@ -145,7 +145,7 @@ export interface SessionStoreRow {
 }
 
 /** The only row describes the feed of revocations. Used only without Redis. */
-export interface RevocationFeedRow {
+interface RevocationFeedRow {
   /** Always 1. */
   one: number
   /** Random. Changes when the database becomes the session store again. */
@@ -167,7 +167,7 @@ export interface RevocationRow {
 }
 
 /** How long the feed must keep entries, for the instances with this lifetime of access tokens. */
-export interface RevocationRetentionRow {
+interface RevocationRetentionRow {
   /** Milliseconds. */
   kept: number
   needed_until: number
@@ -202,7 +202,7 @@ export interface RecoveryCodeRow {
 }
 
 /** A ticket that is good once and was used. */
-export interface UsedTicketRow {
+interface UsedTicketRow {
   id: string
   expires_at: number
 }

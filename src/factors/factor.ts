@@ -24,7 +24,7 @@ export interface FactorList {
 }
 
 /** An account, and the version of its factors that the caller saw. */
-export interface FactorOwner {
+interface FactorOwner {
   id: string
   factorsVersion: number
 }

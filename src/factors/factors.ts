@@ -2,13 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { type Kysely, type SqlBool, sql } from 'kysely'
 import type { Database } from '../database/database.js'
 import type { FactorRow, Tables } from '../database/schema.js'
-import type { Tickets, UsableTicket } from '../tickets/tickets.js'
+import type { Tickets } from '../tickets/tickets.js'
 import { Unavailable } from '../unavailable.js'
 import {
-  type CodeOutcome,
   FACTOR_TYPES,
   type Factor,
-  type FactorChange,
   type FactorList,
   type Factors,
   type FactorType,
@@ -16,6 +14,7 @@ import {
 } from './factor.js'
 import { newRecoveryCode, RECOVERY_CODES, recoveryCodeHash } from './recovery-codes.js'
 import type { Sealing } from './sealing.js'
+import { changeFactors, useWithTicket } from './transactions.js'
 
 /** Loaded with the first code: otpauth takes 7 ms and 4 MB, and most sign-ins need none of it. */
 const loadTotp = () => import('./totp.js')
@@ -43,64 +42,6 @@ export function createFactors(
     if (!sealing)
       throw new Unavailable('data_secret', 'an account has TOTP: set DATA_SECRET to the secret that sealed it')
     return sealing
-  }
-
-  /**
-   * Runs a change in a transaction that holds the account's row, and then writes the number of factors into it.
-   *
-   * @param act returns undefined if it found nothing to change: then nothing changes
-   */
-  async function change<Success extends object>(
-    owner: { id: string; factorsVersion?: number },
-    act: (transaction: Kysely<Tables>, factors: number) => Promise<Success | undefined>,
-  ): Promise<FactorChange<Success>> {
-    try {
-      return await db.transaction().execute(async (transaction) => {
-        let lock = transaction
-          .updateTable('users')
-          .set({ factors_version: sql<number>`factors_version + 1` })
-          .where('id', '=', owner.id)
-        if (owner.factorsVersion !== undefined) lock = lock.where('factors_version', '=', owner.factorsVersion)
-        const locked = await lock.returning('factors').executeTakeFirst()
-        if (!locked) return { outcome: 'conflict' }
-        const success = await act(transaction, locked.factors)
-        if (!success) throw new NothingChanged()
-        await transaction
-          .updateTable('users')
-          .set({
-            factors: sql<number>`(SELECT count(*) FROM factors WHERE sub = ${owner.id} AND confirmed_at IS NOT NULL)`,
-          })
-          .where('id', '=', owner.id)
-          .execute()
-        return { outcome: 'changed', ...success }
-      })
-    } catch (error) {
-      if (error instanceof NothingChanged) return { outcome: 'not_found' }
-      throw error
-    }
-  }
-
-  /**
-   * Uses a code, and the ticket that came with the code. Either both are used, or none.
-   *
-   * @param useCode returns whether the code was good
-   */
-  async function useWith(
-    ticket: UsableTicket | undefined,
-    useCode: (transaction: Kysely<Tables>) => Promise<boolean>,
-  ): Promise<CodeOutcome> {
-    if (!ticket) return (await useCode(db)) ? 'used' : 'wrong'
-    try {
-      return await db.transaction().execute(async (transaction) => {
-        // The ticket comes first: with a used ticket, the answer must not depend on the code.
-        if (!(await tickets?.use(ticket, transaction))) return 'ticket_used'
-        if (!(await useCode(transaction))) throw new NothingChanged()
-        return 'used'
-      })
-    } catch (error) {
-      if (error instanceof NothingChanged) return 'wrong'
-      throw error
-    }
   }
 
   async function writeRecoveryCodes(transaction: Kysely<Tables>, sub: string): Promise<string[]> {
@@ -161,7 +102,7 @@ export function createFactors(
         .executeTakeFirst()
       const step = pending && findTotpStep(requireSealing().open(pending.secret, totpContext(pending)), code, now())
       if (!pending || step === undefined) return { outcome: 'not_found' }
-      return change(owner, async (transaction, before) => {
+      return changeFactors(db, owner, async (transaction, before) => {
         await transaction
           .deleteFrom('factors')
           .where('sub', '=', owner.id)
@@ -197,7 +138,7 @@ export function createFactors(
     },
 
     async addPasskey(owner, { credentialId, publicKey, counter, transports, isSynced }, name) {
-      return change(owner, async (transaction, before) => {
+      return changeFactors(db, owner, async (transaction, before) => {
         const row = await transaction
           .insertInto('factors')
           .values({
@@ -223,7 +164,7 @@ export function createFactors(
     },
 
     async remove(owner, id) {
-      return change(owner, async (transaction, before) => {
+      return changeFactors(db, owner, async (transaction, before) => {
         const { numDeletedRows } = await transaction
           .deleteFrom('factors')
           .where('id', '=', id)
@@ -237,13 +178,13 @@ export function createFactors(
     },
 
     async renewRecoveryCodes(owner) {
-      return change(owner, async (transaction, before) =>
+      return changeFactors(db, owner, async (transaction, before) =>
         before === 0 ? undefined : { recoveryCodes: await writeRecoveryCodes(transaction, owner.id) },
       )
     },
 
     async reset(sub) {
-      const { outcome } = await change({ id: sub }, async (transaction) => {
+      const { outcome } = await changeFactors(db, { id: sub }, async (transaction) => {
         await transaction.deleteFrom('factors').where('sub', '=', sub).execute()
         await transaction.deleteFrom('recovery_codes').where('sub', '=', sub).execute()
         return {}
@@ -257,7 +198,7 @@ export function createFactors(
       const { findTotpStep } = await loadTotp()
       const step = findTotpStep(requireSealing().open(row.secret, totpContext(row)), code, now())
       if (step === undefined) return 'wrong'
-      return useWith(ticket, async (transaction) => {
+      return useWithTicket(db, tickets, ticket, async (transaction) => {
         const { numUpdatedRows } = await transaction
           .updateTable('factors')
           .set({ counter: step, last_used_at: databaseNow })
@@ -269,7 +210,7 @@ export function createFactors(
     },
 
     async useRecoveryCode(sub, code, ticket) {
-      return useWith(ticket, async (transaction) => {
+      return useWithTicket(db, tickets, ticket, async (transaction) => {
         const { numDeletedRows } = await transaction
           .deleteFrom('recovery_codes')
           .where('sub', '=', sub)
@@ -315,9 +256,6 @@ export function createFactors(
     },
   }
 }
-
-/** Rolls a transaction back that found nothing to change. */
-class NothingChanged extends Error {}
 
 /** The columns that a new row leaves empty. */
 const EMPTY = { name: null, credential_id: null, counter: 0, details: null, confirmed_at: null, last_used_at: null }

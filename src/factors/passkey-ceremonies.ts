@@ -7,9 +7,9 @@ import type { Factors, OwnedPasskey } from './factor.js'
 import type { PasskeyFault, Passkeys, StoredPasskey } from './passkeys.js'
 
 /** `unknown`: no account has the passkey, or another account has it. `used`: the challenge was answered before. */
-export type CeremonyFault = PasskeyFault | 'unknown' | 'used'
+type CeremonyFault = PasskeyFault | 'unknown' | 'used'
 
-export type PasskeyProof =
+type PasskeyProof =
   | { isValid: true; passkey: OwnedPasskey; isUserVerified: boolean; fault?: undefined }
   /** `sub` is the account of the passkey, if it is known. */
   | { isValid: false; fault: CeremonyFault; sub: string | undefined }

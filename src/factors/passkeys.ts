@@ -36,7 +36,7 @@ export type PasskeyFault =
   | 'signature'
   | 'malformed'
 
-export type PasskeyResult<Success> = ({ isValid: true } & Success) | { isValid: false; fault: PasskeyFault }
+type PasskeyResult<Success> = ({ isValid: true } & Success) | { isValid: false; fault: PasskeyFault }
 
 /** The ceremonies of WebAuthn Level 3 (§7.1, §7.2) for one relying party. */
 export interface Passkeys {

@@ -6,7 +6,7 @@ import { createPasskeyCeremonies, type PasskeyCeremonies } from './passkey-cerem
 import { createPasskeys, type RelyingParty } from './passkeys.js'
 import { createSealing } from './sealing.js'
 
-export interface SecondFactorOptions {
+interface SecondFactorOptions {
   issuer: string
   refreshSecrets: readonly [string, ...string[]]
   /** Empty: nobody can enrol TOTP. */
@@ -14,7 +14,7 @@ export interface SecondFactorOptions {
   relyingParty: RelyingParty
 }
 
-export interface SecondFactors {
+interface SecondFactors {
   factors: Factors
   passkeyCeremonies: PasskeyCeremonies
   tickets: Tickets

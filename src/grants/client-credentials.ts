@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify'
 import type { ClientTokenResponse } from '../../schemas/token.js'
 import type { Audit } from '../audit.js'
-import { type Client, RESERVED_SCOPES } from '../clients/clients.js'
+import type { Client } from '../clients/clients.js'
 import { refusal } from '../http/errors.js'
-import { parseScope } from '../scope.js'
+import { parseScope, RESERVED_SCOPES } from '../scope.js'
 import type { SessionStore } from '../sessions/session.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 import { type AudienceParameters, requestedAudience } from './requested-audience.js'
@@ -15,7 +15,7 @@ interface Dependencies {
 }
 
 /** How far in the future `iat` may lie, in seconds: less than verifiers allow for clocks that differ. */
-const MAX_AHEAD = 1
+const MAX_ISSUED_AHEAD = 1
 
 /**
  * A client's token for itself (RFC 6749 §4.4). Without `scope` the token has every scope of the client except the reserved
@@ -44,7 +44,7 @@ export async function issueClientToken(
   // A revocation ends all tokens up to its second, that second included. So `iat` is at least one second later.
   const issuedAfter = await sessions.clientNotBefore(client.id)
   // A revocation further ahead means that the client is being deleted, and this process still has the client in its cache.
-  if (issuedAfter > Date.now() / 1000 + MAX_AHEAD) throw refusal.unavailable()
+  if (issuedAfter > Date.now() / 1000 + MAX_ISSUED_AHEAD) throw refusal.unavailable()
   const { token, expiresIn } = tokens.issue({
     sub: client.id,
     clientId: client.id,

@@ -14,15 +14,13 @@ export interface RevocationDependencies {
 
 /**
  * How far in the future a revocation of a client's own tokens may lie, in seconds. The feed keeps an entry for a minute longer
- * than a token lives. This limit is
- * less than that minute: otherwise followers would forget the revocation while the token lives.
+ * than a token lives. With a limit above that minute, followers would forget the revocation while the token lives.
  */
-const MAX_AHEAD = 30
+const MAX_REVOCATION_AHEAD = 30
 
 /**
  * Ends the grant behind a token, whatever the token's time and audience (RFC 7009 §2.1). For a person this is the session. For
- * a client this is every token of its own up to the `iat` of this one. Every other
- * token has nothing to end.
+ * a client this is every token of its own up to the `iat` of this one. Every other token has nothing to end.
  *
  * @returns false when no key here can check a token that names this issuer: nothing was ended
  */
@@ -42,7 +40,7 @@ export async function revokeByToken(
   }
   // A client gets no token that is older than its revocation, so a far revocation would lock the client out until then. A
   // token from further ahead is not valid yet, and can be revoked later.
-  if (iat > Date.now() / 1000 + MAX_AHEAD) throw refusal.unavailable()
+  if (iat > Date.now() / 1000 + MAX_REVOCATION_AHEAD) throw refusal.unavailable()
   const isNew = await sessions.revokeClient(sub, iat)
   if (isNew) audit(request, { event: 'client.tokens_revoked', sub, nbf: iat })
   return true

@@ -29,7 +29,7 @@ const HTTP_LIMITS = {
   requireHostHeader: false,
 }
 
-export interface ServerOptions {
+interface ServerOptions {
   logger: Logger
   /** Addresses whose `X-Forwarded-For` is believed. */
   trustProxy: readonly string[] | undefined

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 
-export interface IssuerPath {
+interface IssuerPath {
   /** The address of a request without the path. For Fastify's `rewriteUrl`. */
   remove(this: unknown, request: { url?: string | undefined }): string
   /** Call this function before the routes are registered. */

@@ -94,7 +94,7 @@ export class HistogramSeries {
   }
 }
 
-export interface Histogram extends Metric {
+interface Histogram extends Metric {
   with(labels: Labels): HistogramSeries
 }
 

@@ -5,7 +5,7 @@ import { type Cursor, keyOf } from './cursor.js'
 import { createPage, MAX_REVOCATIONS, type Page } from './page.js'
 import { createTail } from './tail.js'
 
-export interface RevocationReader {
+interface RevocationReader {
   /**
    * Reads what follows the cursor, from a store read that begins after this call. Resolves with a JSON text.
    *
@@ -39,7 +39,7 @@ const MAX_HELD = 10_000
 /** Reads of old entries at once: each page of 1,000 keeps the event loop and the store busy for some milliseconds. */
 const OLD_READS = 2
 
-interface Request {
+interface FeedRequest {
   after: Cursor | undefined
   /** Times are milliseconds of the monotonic clock. */
   arrivedAt: number
@@ -65,9 +65,9 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
   const tail = createTail(sessions)
   // The reads belong to no request: without this, a trace would add all of them to the first.
   const outsideRequests = AsyncLocalStorage.snapshot()
-  let waiting: Request[] = []
+  let waiting: FeedRequest[] = []
   /** Requests for entries that are not in memory, by the key of their cursor. Requests for the same entries share a read. */
-  const behind = new Map<string, Request[]>()
+  const behind = new Map<string, FeedRequest[]>()
   let oldReads = 0
   let isReading = false
   let isClosed = false
@@ -82,7 +82,7 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
 
   const nextRegularAt = () => lastRegularAt + regularInterval(Math.max(waiting.length, lastHeld))
   /** Whether a request may not be held back until the next regular read. */
-  const isHurried = ({ heldUntil }: Request) => heldUntil < nextRegularAt()
+  const isHurried = ({ heldUntil }: FeedRequest) => heldUntil < nextRegularAt()
 
   /** Reads the store when the next request is due. */
   function schedule(isNextHurried: boolean): void {
@@ -118,7 +118,7 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
     schedule(waiting.some(isHurried))
   }
 
-  function answerFromTail(request: Request, { readAt, isRegular, nextAt }: Read): void {
+  function answerFromTail(request: FeedRequest, { readAt, isRegular, nextAt }: Read): void {
     const { after, heldUntil, arrivedAt, hasLeft, resolve } = request
     const page = after && tail.after(after.key)
     if (hasLeft()) {
@@ -142,7 +142,7 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
     if (answers.length > 0) setImmediate(sendAnswers)
   }
 
-  function enqueueBehind(request: Request): void {
+  function enqueueBehind(request: FeedRequest): void {
     const key = request.after?.key ?? ''
     const requests = behind.get(key)
     if (requests) requests.push(request)
@@ -162,7 +162,7 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
     }
   }
 
-  async function readOld(requests: readonly Request[]): Promise<void> {
+  async function readOld(requests: readonly FeedRequest[]): Promise<void> {
     const readAt = performance.now()
     const after = requests[0]?.after
     try {

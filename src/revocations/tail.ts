@@ -9,7 +9,7 @@ const TAIL_SIZE = 4096
 const MAX_IDS = 50_000
 
 /** The newest entries of the feed, in memory. They answer every follower that is not far behind. */
-export interface Tail {
+interface Tail {
   /** Reads what the store has written since the last call. */
   readOn(): Promise<void>
   readonly name: string

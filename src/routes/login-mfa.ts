@@ -4,7 +4,7 @@ import { proveFactor, type SecondFactorDependencies } from '../grants/second-fac
 import { beginSession, type SignInDependencies } from '../grants/sign-in.js'
 import { refusal } from '../http/errors.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
-import { callingClientId } from './guards/session-request.js'
+import { callingClientId } from './requests/session.js'
 
 type Dependencies = LiveTokenDependencies & SignInDependencies & SecondFactorDependencies
 

@@ -6,7 +6,7 @@ import { beginSession, type SignInDependencies } from '../grants/sign-in.js'
 import { refusal } from '../http/errors.js'
 import { refuseIgnoredLimits } from './guards/ignored-limits.js'
 import { type LiveTokenDependencies, refuseExchangedToken, requireLiveToken } from './guards/live-token.js'
-import { readSessionRequest } from './guards/session-request.js'
+import { readSessionRequest } from './requests/session.js'
 
 type Dependencies = LiveTokenDependencies & SignInDependencies & SecondFactorDependencies
 

@@ -11,7 +11,7 @@ import { usernameKey } from '../users/username.js'
 import type { SignIn } from '../users/users.js'
 import { refuseIgnoredLimits } from './guards/ignored-limits.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
-import { readSessionRequest } from './guards/session-request.js'
+import { readSessionRequest } from './requests/session.js'
 
 interface Dependencies extends LiveTokenDependencies, SignInDependencies, SecondFactorDependencies {
   hashing: PasswordHashing
@@ -43,8 +43,7 @@ export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, depend
   })
 
   async function checkPassword(request: FastifyRequest, username: string, password: string): Promise<SignIn> {
-    const slot = await hashing.acquire(request.ip)
-    try {
+    return hashing.withSlot(request.ip, async (slot) => {
       const candidate = await users.findCandidate(username)
       const { sub } = candidate
       const account = sub === undefined ? { unknownUsername: usernameKey(username) } : { sub }
@@ -61,11 +60,6 @@ export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, depend
       } finally {
         await throttle.finish(attempt, result)
       }
-    } catch (error) {
-      slot.noteFailure(error)
-      throw error
-    } finally {
-      slot.release()
-    }
+    })
   }
 }

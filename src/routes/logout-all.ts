@@ -3,14 +3,11 @@ import { LogoutAll } from '../../schemas/logout.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../http/errors.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
-import type { SessionStore } from '../sessions/session.js'
-import type { AccessTokens } from '../tokens/access-tokens.js'
 import { presentedToken } from './guards/bearer.js'
-import { requireOwnToken } from './guards/live-token.js'
+import type { Person } from './guards/caller.js'
+import { findLiveToken, type LiveTokenDependencies, requireOwnToken } from './guards/live-token.js'
 
-interface Dependencies {
-  sessions: SessionStore
-  tokens: AccessTokens
+interface Dependencies extends LiveTokenDependencies {
   refreshTokens: RefreshTokens
   audit: Audit
 }
@@ -20,20 +17,15 @@ interface Dependencies {
  * holder missed an answer, or somebody stole it, and then the sessions should end. An access token must be for this service, as
  * at `/sessions`, because other services see access tokens. They never see a refresh token.
  */
-export const logoutAll: FastifyPluginAsyncTypebox<Dependencies> = async (
-  app,
-  { sessions, tokens, refreshTokens, audit },
-) => {
+export const logoutAll: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
+  const { sessions, tokens, refreshTokens, audit } = dependencies
+
   app.post('/logout-all', { schema: LogoutAll }, async (request, reply) => {
     const token = presentedToken(request, request.body.token)
     if (token === undefined) throw refusal.missingToken()
-
-    const grant = refreshTokens.read(token)
-    const { claims } = grant ? {} : tokens.check(token)
-    const { sub, sid } = grant ?? claims ?? {}
-    if (sub === undefined || sid === undefined) throw refusal.invalidToken()
-    if ((await sessions.findUsername(sub, sid)) === undefined) throw refusal.invalidToken()
-    if (claims) requireOwnToken(claims, tokens)
+    const person = await findPerson(token)
+    if (!person) throw refusal.invalidToken()
+    const { sub, sid } = person
 
     // The calling session ends last, so that the caller can retry when Redis fails in between.
     const others = await sessions.revokeAll(sub, sid)
@@ -41,4 +33,14 @@ export const logoutAll: FastifyPluginAsyncTypebox<Dependencies> = async (
     audit(request, { event: 'session.ended', sub, sids, reason: 'logout_all' })
     return reply.code(204).send(null)
   })
+
+  /** The person and the living session of a token. */
+  async function findPerson(token: string): Promise<Person | undefined> {
+    const payload = refreshTokens.read(token)
+    if (payload) return (await sessions.findUsername(payload.sub, payload.sid)) === undefined ? undefined : payload
+    const live = await findLiveToken(token, dependencies)
+    if (live?.claims.sid === undefined) return undefined
+    requireOwnToken(live.claims, tokens)
+    return { sub: live.claims.sub, sid: live.claims.sid }
+  }
 }

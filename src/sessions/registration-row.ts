@@ -2,10 +2,10 @@ import type { Database } from '../database/database.js'
 import type { SessionStoreRow } from '../database/schema.js'
 
 /** The values of a registration. The table has one row at most. */
-export type NewRegistrationRow = Omit<SessionStoreRow, 'one'>
+type NewRegistrationRow = Omit<SessionStoreRow, 'one'>
 
 /** The row of the table `session_store`. Each method is one statement. */
-export interface RegistrationRow {
+interface RegistrationRow {
   read(): Promise<SessionStoreRow | undefined>
   /** Returns false if another process has inserted a row before. */
   insert(row: NewRegistrationRow): Promise<boolean>

@@ -7,7 +7,7 @@ import { Unavailable } from '../unavailable.js'
 import { describeMismatch, placeOf, type RegistrableStore } from './registrable-store.js'
 import { createRegistrationRow } from './registration-row.js'
 import type { SessionStore } from './session.js'
-import { operations } from './wrap-operations.js'
+import { wrapOperations } from './wrap-operations.js'
 
 export interface Registration {
   /**
@@ -189,7 +189,8 @@ export function createRegistration(
     if (!isWritten) return
     pending = { id, isEmptied }
     const hasMoved = !isEmptied && before !== undefined && placeOf(before) !== placeOf(store)
-    if (before) {
+    // A store that never became ready held no session.
+    if (before && (hasMoved || before.ready === 1)) {
       const lost = held === undefined ? 'Redis was emptied' : 'Redis held other data'
       const why = hasMoved ? `before, they were in ${placeOf(before)}` : lost
       log.warn(`sessions are now in ${placeOf(store)}: ${why}. Every user must sign in again`)
@@ -265,15 +266,8 @@ export function createRegistration(
     isConfirmed,
 
     guard(sessions) {
-      const guarded: Record<string, unknown> = {}
-      for (const operation of operations) {
-        const call = sessions[operation] as (...args: unknown[]) => Promise<unknown>
-        guarded[operation] = (...args: unknown[]) =>
-          isConfirmed() ? call(...args) : confirm().then(() => call(...args))
-      }
       return {
-        ...sessions,
-        ...guarded,
+        ...wrapOperations(sessions, () => (run) => (isConfirmed() ? run() : confirm().then(run))),
         async ping() {
           await sessions.ping()
           if (!isConfirmed()) await confirm()

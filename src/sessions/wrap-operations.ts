@@ -1,7 +1,7 @@
 import type { SessionStore } from './session.js'
 
 /** The operations of a store that requests wait for. */
-export const operations = [
+const operations = [
   'create',
   'rotate',
   'reauthenticate',
@@ -16,10 +16,10 @@ export const operations = [
   'useOnce',
   'readFeed',
 ] as const satisfies readonly (keyof SessionStore)[]
-export type Operation = (typeof operations)[number]
+type Operation = (typeof operations)[number]
 
-/** Runs one operation, and measures or traces it. */
-export type WrapOperation = <Answer>(run: () => Promise<Answer>) => Promise<Answer>
+/** Runs one operation, and for example measures it. */
+type WrapOperation = <Answer>(run: () => Promise<Answer>) => Promise<Answer>
 
 /** Returns the same store with a wrapper, for example a timer, around each operation. */
 export function wrapOperations(

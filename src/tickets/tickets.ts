@@ -4,7 +4,7 @@ import type { Database } from '../database/database.js'
 import type { Tables } from '../database/schema.js'
 
 /** What a ticket carries for each purpose. A ticket of one purpose is never valid for another. */
-export interface TicketContents {
+interface TicketContents {
   /** The person proved the password, and must prove a second factor. */
   mfa: SignInTicket
   /** The person proved the password, has no second factor, and must enrol one. */

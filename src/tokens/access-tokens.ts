@@ -14,7 +14,7 @@ type Check = (token: string) => AccessTokenClaims
 /** Signs claims with this key. Returns a compact JWS (RFC 7515 §7.1). */
 export type SignClaims = (claims: AccessTokenClaims, key: SigningKey) => string
 
-export interface AccessTokenOptions {
+interface AccessTokenOptions {
   issuer: string
   /** The first audience is the default. The issuer is always an audience, even if it is not in this list. */
   audiences: readonly [string, ...string[]]
@@ -27,7 +27,7 @@ export interface AccessTokenOptions {
   now?: () => number
 }
 
-export interface AccessTokenInput {
+interface AccessTokenInput {
   sub: string
   /** The session. Omitted if a client gets a token for itself. */
   sid?: string
@@ -47,14 +47,14 @@ export interface AccessTokenInput {
 }
 
 /** What a token exchange changes. Everything else is as in the subject token. */
-export interface ExchangeInput {
+interface ExchangeInput {
   clientId: string
   scope: string
   audience: string
   act: Actor
 }
 
-export type CheckedToken =
+type CheckedToken =
   | { valid: true; claims: AccessTokenClaims }
   | { valid: false; reason: TokenErrorCode; claims?: undefined }
 

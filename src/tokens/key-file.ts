@@ -89,7 +89,9 @@ function change(path: string, make: Change, mayBeMissing = false): void {
   try {
     draft = openSync(draftPath, 'wx', 0o600)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') throw new Error(`the folder ${dirname(target)} does not exist: make it first`)
+    if (code !== 'EEXIST') throw error
     throw new Error(`another command is changing the file. If no other command runs, delete ${draftPath}`)
   }
   try {

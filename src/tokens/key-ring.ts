@@ -41,7 +41,7 @@ const POLL_INTERVAL = 300
 /** Milliseconds. If the last read is older, this process was suspended or overloaded. Then `keys` reads the file first. */
 const MAX_READ_AGE = 1000
 
-export interface KeyFileOptions {
+interface KeyFileOptions {
   /** Parses the text of the file. Throws an Error that says what is wrong and does not repeat a key. */
   parse?: (text: string) => SigningKeys
   onRead(keys: SigningKeys): void

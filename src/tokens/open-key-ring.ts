@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { createAudienceKeyRing } from './audience-keys.js'
 import { createFileKeyRing, createSecretKeyRing, type KeyRing, type SigningKeys } from './key-ring.js'
 
-export interface KeySource {
+interface KeySource {
   production: boolean
   issuer: string
   audiences: readonly string[]

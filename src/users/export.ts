@@ -4,7 +4,7 @@ import { toUnixSeconds } from '../unix-seconds.js'
 import { fromColumn } from './account-claims.js'
 
 /** An account as a line of an import has it. */
-export interface ExportedAccount {
+interface ExportedAccount {
   id: string
   username: string
   password_hash: string

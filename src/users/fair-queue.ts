@@ -1,6 +1,6 @@
 import { networkOf } from '../network.js'
 
-export interface FairQueueOptions {
+interface FairQueueOptions {
   /** How many callers may hold a slot at once. */
   slots: number
   /** How many callers may hold a slot or wait for one. */
@@ -9,7 +9,7 @@ export interface FairQueueOptions {
   createRefusal(): Error
 }
 
-export interface FairQueue {
+interface FairQueue {
   /**
    * Waits for a slot. Call {@link FairQueue.release} once for each slot. Rejects at once when the queue is full, and later
    * when another network gets this place.

@@ -5,7 +5,7 @@ import { createFairQueue } from './fair-queue.js'
 import type { PasswordHash } from './hash-formats/password-hash.js'
 import { readPasswordHash } from './hash-formats/read-hash.js'
 
-export type HashCost = 'full' | 'test'
+type HashCost = 'full' | 'test'
 
 /**
  * argon2id parameters. `full` is the recommendation of OWASP and the second one of RFC 9106: 10 ms of a core. `test` is the
@@ -32,13 +32,13 @@ const SLOTS_PER_HASH = 4
 
 export interface PasswordHashing {
   /**
-   * Waits for a slot. Call {@link HashingSlot.release} in `finally`.
+   * Waits for a slot, and holds it while `work` runs. If `work` throws `Unavailable`, all callers that wait now get that error:
+   * they must not try a failed store one after the other.
    *
    * @param address of the caller. Networks share the queue fairly
-   * @throws Unavailable at once when the queue is full, and later when another network gets this place. Also when a store
-   * failed while this caller waited: callers must not try a failed store one after the other
+   * @throws Unavailable at once when the queue is full, and later when another network gets this place
    */
-  acquire(address?: string): Promise<HashingSlot>
+  withSlot<Result>(address: string | undefined, work: (slot: HashingSlot) => Promise<Result>): Promise<Result>
   /** {@link HashingSlot.hash} in its own slot. */
   hash(password: string, address?: string): Promise<string>
   /** How many passwords are hashed now, and how many callers wait. */
@@ -55,9 +55,6 @@ export interface HashingSlot {
   verify(stored: string | undefined, password: string): Promise<boolean>
   /** Whether the hash has another algorithm, or weaker parameters, than new hashes have. */
   isOutdated(stored: string): boolean
-  /** Call this with each error of the slot's work. `Unavailable` rejects all callers that wait now; other errors do nothing. */
-  noteFailure(error: unknown): void
-  release(): void
 }
 
 /** Receives the times of each password, in milliseconds. */
@@ -67,7 +64,7 @@ export interface HashingObserver {
   refused(): void
 }
 
-export interface PasswordHashingOptions {
+interface PasswordHashingOptions {
   /** How many passwords are hashed at once. Each takes a thread of libuv's pool, a core, and 19 MiB. */
   concurrency: number
   /** How many may wait. More callers get {@link Unavailable} at once, because a queue without a limit only grows. */
@@ -100,14 +97,21 @@ export function createPasswordHashing({
   })
   let lastFailure = { at: Number.NEGATIVE_INFINITY, error: undefined as unknown }
 
-  async function acquire(address?: string): Promise<HashingSlot> {
+  async function withSlot<Result>(
+    address: string | undefined,
+    work: (slot: HashingSlot) => Promise<Result>,
+  ): Promise<Result> {
     const arrived = performance.now()
     await slots.acquire(address)
-    if (lastFailure.at >= arrived) {
+    try {
+      if (lastFailure.at >= arrived) throw lastFailure.error
+      return await work(createSlot(performance.now() - arrived))
+    } catch (error) {
+      if (error instanceof Unavailable && error !== lastFailure.error) lastFailure = { at: performance.now(), error }
+      throw error
+    } finally {
       slots.release()
-      throw lastFailure.error
     }
-    return createSlot(performance.now() - arrived)
   }
 
   /** @param waited for the slot, in milliseconds */
@@ -129,10 +133,6 @@ export function createPasswordHashing({
         })
       },
       isOutdated,
-      noteFailure(error) {
-        if (error instanceof Unavailable) lastFailure = { at: performance.now(), error }
-      },
-      release: slots.release,
     }
 
     function limit<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -148,15 +148,8 @@ export function createPasswordHashing({
   }
 
   return {
-    acquire,
-    async hash(password, address) {
-      const slot = await acquire(address)
-      try {
-        return await slot.hash(password)
-      } finally {
-        slot.release()
-      }
-    },
+    withSlot,
+    hash: (password, address) => withSlot(address, (slot) => slot.hash(password)),
     load: () => ({ active: hashing.activeCount, waiting: slots.size() - hashing.activeCount }),
   }
 }

@@ -1,7 +1,7 @@
 import { normalizePassword } from './password-hashing.js'
 import { findWeakness, type Weakness } from './password-strength.js'
 
-export type PasswordRule = 'too_short' | 'too_long' | 'is_username' | Weakness
+type PasswordRule = 'too_short' | 'too_long' | 'is_username' | Weakness
 
 const MAX_LENGTH = 256
 const ADVICE = 'use several words that have nothing to do with each other'

@@ -12,7 +12,7 @@ import { ALLOWED_RANGES, PROTOTYPES } from './confusables.js'
  * - A name in another script does not have the skeleton of a Latin name (UTS #39 "whole-script confusable").
  * - Two accounts never have the same skeleton. ASCII characters stay distinct there: `paul` and `pau1` are two people.
  */
-export type UsernameRule = 'length' | 'characters' | 'restricted' | 'mixed_scripts' | 'look_alike'
+type UsernameRule = 'length' | 'characters' | 'restricted' | 'mixed_scripts' | 'look_alike'
 
 export const usernameRules: Record<UsernameRule, string> = {
   length: 'username must have 1 to 64 characters; an e-mail address may have 254',

@@ -37,8 +37,8 @@ export interface Users {
   signIn(candidate: SignInCandidate, password: string, slot: HashingSlot): Promise<SignIn>
   /**
    * Whether an accepted sign-in still holds: the account exists and is enabled, its name, its password and its factors are the
-   * same, and it kept all roles of `user`. Call this after you created the session. A change of an account writes the account first and ends its
-   * sessions after. So either this call sees the change, or the change sees the session.
+   * same, and it kept all roles of `user`. Call this after you created the session. A change of an account writes the account
+   * first and ends its sessions after. So either this call sees the change, or the change sees the session.
    */
   isCurrent(user: User): Promise<boolean>
   isPassword(id: string, password: string, address: string): Promise<boolean>
@@ -114,9 +114,8 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
   })
 
   return {
-    async create({ username, password, id = randomUUID(), roles = [], claims = {} }, address) {
-      const slot = await hashing.acquire(address)
-      try {
+    create({ username, password, id = randomUUID(), roles = [], claims = {} }, address) {
+      return hashing.withSlot(address, async (slot) => {
         // Looks for the name first: a name that is taken costs no hash.
         const skeleton = usernameSkeleton(username)
         const twin = await db
@@ -144,12 +143,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
           .returningAll()
           .executeTakeFirst()
         return inserted ? toUser(inserted) : 'taken'
-      } catch (error) {
-        slot.noteFailure(error)
-        throw error
-      } finally {
-        slot.release()
-      }
+      })
     },
 
     async find(id) {
@@ -206,17 +200,8 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
       return user.roles.every((role) => roles.includes(role))
     },
 
-    async isPassword(id, password, address) {
-      const slot = await hashing.acquire(address)
-      try {
-        return await slot.verify((await findRow(id))?.password_hash, password)
-      } catch (error) {
-        slot.noteFailure(error)
-        throw error
-      } finally {
-        slot.release()
-      }
-    },
+    isPassword: (id, password, address) =>
+      hashing.withSlot(address, async (slot) => slot.verify((await findRow(id))?.password_hash, password)),
 
     async changePassword({ id, passwordVersion }, password, address) {
       return update(id, newHash(await hashing.hash(password, address)), passwordVersion)

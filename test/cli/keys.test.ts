@@ -119,6 +119,10 @@ test('a refused change leaves the key file unchanged', async (t) => {
   await refused(['promote', 'nobody', '--file', path], /the file has no key nobody/)
   await refused(['promote', second.kid], /the key file is missing: name it with --file/)
   await refused(['promote', second.kid, '--file', `${path}.missing`], /cannot be read: ENOENT/)
+  await refused(
+    ['generate', '--into', `${path}.no/keys.json`],
+    /the folder .*keys\.json\.no does not exist: make it first/,
+  )
   writeFileSync(`${path}.new`, '')
   await refused(
     ['generate', '--into', path],

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
 import { type Test, test } from 'tap'
-import { openDatabase } from '../../src/database/open.js'
 import { withAccounts } from '../support/accounts.js'
+import { openReadyDatabase } from '../support/ready-database.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'
 import { PASSWORD, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
@@ -36,7 +36,7 @@ for (const [kind, create] of Object.entries(newDatabase)) {
 for (const [kind, create] of Object.entries(newDatabase)) {
   test(`${kind}: older accounts with names that look alike stay, and a new name cannot look like an existing ASCII name`, async (t) => {
     const url = await create(t)
-    const before = await openDatabase(url, () => {})
+    const before = await openReadyDatabase(url)
     await sql`ALTER TABLE clients DROP COLUMN exchange_audiences`.execute(before.db)
     await sql`DROP INDEX users_by_skeleton`.execute(before.db)
     await sql`ALTER TABLE users DROP COLUMN username_skeleton`.execute(before.db)

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap, { test } from 'tap'
 import { parse, stringify } from 'yaml'
+import { eventually } from '../support/eventually.js'
 import { root } from '../support/kustomize.js'
 import { type Samples, scrape } from '../support/scrape.js'
 import { locate } from '../support/servers/install.js'
@@ -70,7 +71,13 @@ const seen = await (async () => {
   const { access_token: token } = await api.tokens('ada', PASSWORD)
   await api.introspect(token)
   await api.call('/verify', { bearer: token })
-  return scrape(managementUrl)
+  let samples = await scrape(managementUrl)
+  // A gauge that cannot be read in time is absent.
+  await eventually(async () => {
+    samples = await scrape(managementUrl)
+    return ['latchkey_sessions_live', 'latchkey_feed_age_seconds'].every((name) => samples.value(name) !== undefined)
+  })
+  return samples
 })()
 
 test('every metric, label and value of an alert exists in the service', async (t) => {

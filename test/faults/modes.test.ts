@@ -1,6 +1,7 @@
 import { createVerifier } from '@latchkey/verifier'
 import { Cluster, Redis } from 'ioredis'
 import { type Test, test } from 'tap'
+import { readPage } from '../pages.js'
 import { untilAvailable } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
 import { startRedis } from '../support/servers/redis.js'
@@ -16,7 +17,8 @@ const modes: Record<string, (t: Test) => Promise<{ env: Environment; client: () 
     const redis = await startRedis()
     t.teardown(() => redis.stop())
     const admin = new Redis(redis.url)
-    await admin.acl('SETUSER', 'latchkey', 'on', '>p@ss:w,rd', '~lk1:*', '+@all', '-@dangerous', '+info')
+    const [, rules = ''] = readPage('docs/operate.md').match(/An ACL user needs `(.+?)`/s) ?? []
+    await admin.acl('SETUSER', 'latchkey', 'on', '>p@ss:w,rd', ...rules.split(/\s+/))
     await admin.acl('SETUSER', 'default', 'off')
     admin.disconnect()
     const url = `redis://latchkey:p%40ss%3Aw%2Crd@127.0.0.1:${redis.port}/3`
@@ -91,6 +93,7 @@ for (const [mode, start] of Object.entries(modes)) {
     const all = [...first, ...second].map(({ access_token }) => access_token)
     t.strictSame(new Set(await Promise.all(all.map((token) => api.isActive(token)))), new Set([true]))
     for (const verifier of verifiers) t.equal(await verdict(verifier, all[0] as string), 'good')
+    t.match(await (await fetch(`${managementUrl}/metrics`)).text(), /^latchkey_sessions_live \d/m)
 
     // On a busy machine a store or a replica may be late, and the answer is 503.
     const ask = (...call: Parameters<typeof api.call>) => untilAvailable(() => api.call(...call))

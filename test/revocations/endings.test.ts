@@ -1,18 +1,11 @@
 import { test } from 'tap'
-import { type Answer, Api, type Call, type Tokens, untilAvailable } from '../support/api.js'
+import type { Answer, Api, Call, Tokens } from '../support/api.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { Feed } from '../support/feed.js'
 import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { type Environment, PASSWORD, startService, stores } from '../support/service.js'
 
 const OTHER_PASSWORD = 'seven tame otters hum'
-
-/** On a busy machine a store may exceed its timeout, which is not the subject here. */
-class PatientApi extends Api {
-  override call(path: string, call?: Call): Promise<Answer> {
-    return untilAvailable(() => super.call(path, call))
-  }
-}
 
 /** Somebody with three sessions, the first of which is used. */
 interface Person {
@@ -105,8 +98,7 @@ const endings: Record<string, (person: Person, callers: Callers) => Promise<read
 
 for (const store of stores) {
   test(`${store}: S1 every way to end a session is in the feed once, and a session that had ended is not`, async (t) => {
-    const { api: first, env } = await startService(t, store, { SESSIONS_PER_USER: '3' })
-    const api = new PatientApi(first.url, first.client)
+    const { patient: api, env } = await startService(t, store, { SESSIONS_PER_USER: '3' })
     const feed = await new Feed(api).readAll()
     let number = 0
     for (const [way, end] of Object.entries(endings)) {
@@ -137,7 +129,7 @@ for (const store of stores) {
   })
 
   test(`${store}: S1 a role that is taken away ends the sessions that have the role`, async (t) => {
-    const { api } = await startService(t, store)
+    const { patient: api } = await startService(t, store)
     const asAdmin = { headers: basicAuthorization(api.client) }
     const ada = { username: 'ada', password: PASSWORD, roles: ['editor', 'reader'] }
     const { id } = (await api.call('/admin/users', { json: ada, ...asAdmin })).body
@@ -153,7 +145,7 @@ for (const store of stores) {
   })
 
   test(`${store}: S1 the end of a client's own tokens is in the feed once`, async (t) => {
-    const { api, env } = await startService(t, store)
+    const { patient: api, env } = await startService(t, store)
     const feed = await new Feed(api).readAll()
     for (const id of ['one', 'two', 'three']) await createClient(env, id, { scopes: [] })
     const client = await createClient(env, 'backend', { scopes: [] })

@@ -1,7 +1,7 @@
 import type { Database } from '../../src/database/database.js'
-import { openDatabase } from '../../src/database/open.js'
 import { createPasswordHashing } from '../../src/users/password-hashing.js'
 import { createUsers, type Users } from '../../src/users/users.js'
+import { openReadyDatabase } from './ready-database.js'
 import type { Environment } from './service.js'
 
 /** Changes accounts in the database of a running service, like an administrator's tool. */
@@ -9,7 +9,7 @@ export async function withAccounts<Result>(
   { DATABASE_URL }: Environment,
   act: (users: Users, database: Database) => Promise<Result>,
 ): Promise<Result> {
-  const database = await openDatabase(DATABASE_URL as string, () => {})
+  const database = await openReadyDatabase(DATABASE_URL as string)
   try {
     return await act(createUsers(database, createPasswordHashing({ concurrency: 1, queue: 10 })), database)
   } finally {

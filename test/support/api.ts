@@ -126,6 +126,13 @@ export async function untilAvailable(ask: () => Promise<Answer>): Promise<Answer
   }
 }
 
+/** Repeats each request after a 503. */
+export class PatientApi extends Api {
+  override call(path: string, call?: Call): Promise<Answer> {
+    return untilAvailable(() => super.call(path, call))
+  }
+}
+
 function parse(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { type CryptoKey, calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { createClients } from '../../src/clients/clients.js'
 import { readStoresConfig } from '../../src/config/read.js'
-import { openDatabase } from '../../src/database/open.js'
 import type { Answer, Api } from './api.js'
+import { openReadyDatabase } from './ready-database.js'
 import type { Environment } from './service.js'
 
 // Keys are made and assertions signed by jose: neither by the code that is tested.
@@ -68,7 +68,7 @@ export async function makeKeyClient(
   proof: { jwks?: object; jwksUri?: string; binding?: { issuer: string; subject: string } },
   scopes: string[] = ['introspect'],
 ): Promise<void> {
-  const database = await openDatabase(readStoresConfig(env).databaseUrl, () => {})
+  const database = await openReadyDatabase(readStoresConfig(env).databaseUrl)
   const { jwks, ...others } = proof
   const keys = jwks && { jwks: JSON.stringify((jwks as { keys: unknown }).keys) }
   await createClients(database).create({ id, ...others, ...keys }, { scopes, audiences: [] })

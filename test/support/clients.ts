@@ -1,6 +1,6 @@
 import { type ClientPermissions, createClients, generateClientSecret } from '../../src/clients/clients.js'
 import { readStoresConfig } from '../../src/config/read.js'
-import { openDatabase } from '../../src/database/open.js'
+import { openReadyDatabase } from './ready-database.js'
 import type { Environment } from './service.js'
 
 export interface Credentials {
@@ -14,7 +14,7 @@ export async function createClient(
   id: string,
   grants: Partial<ClientPermissions> = {},
 ): Promise<Credentials> {
-  const database = await openDatabase(readStoresConfig(env).databaseUrl, () => {})
+  const database = await openReadyDatabase(readStoresConfig(env).databaseUrl)
   const credentials = { id, secret: generateClientSecret() }
   await createClients(database).create(credentials, { scopes: [], audiences: [], ...grants })
   await database.close()
@@ -23,7 +23,7 @@ export async function createClient(
 
 /** Gives the client a new secret. Its present secret works for `overlap` milliseconds more. */
 export async function rotateSecret(env: Environment, { id }: Credentials, overlap: number): Promise<Credentials> {
-  const database = await openDatabase(readStoresConfig(env).databaseUrl, () => {})
+  const database = await openReadyDatabase(readStoresConfig(env).databaseUrl)
   const credentials = { id, secret: generateClientSecret() }
   await createClients(database).rotateSecret(credentials, overlap)
   await database.close()

@@ -1,9 +1,9 @@
 import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { sql } from 'kysely'
-import { openDatabase } from '../../src/database/open.js'
 import { type Answer, type Api, untilAvailable } from './api.js'
 import { basicAuthorization, type Credentials } from './clients.js'
+import { openReadyDatabase } from './ready-database.js'
 import type { Environment } from './service.js'
 
 export interface FeedAnswer {
@@ -86,7 +86,7 @@ export async function seedRevocations({ DATABASE_URL, REDIS_URL }: Environment, 
     redis.disconnect()
     return
   }
-  const database = await openDatabase(DATABASE_URL as string, () => {})
+  const database = await openReadyDatabase(DATABASE_URL as string)
   for (let from = 1; from <= count; from += SEED_BATCH) {
     const to = Math.min(count, from + SEED_BATCH - 1)
     await sql`
@@ -110,11 +110,12 @@ export async function ageFeed({ DATABASE_URL, REDIS_URL }: Environment): Promise
     redis.disconnect()
     return
   }
-  const database = await openDatabase(DATABASE_URL as string, () => {})
+  const database = await openReadyDatabase(DATABASE_URL as string)
   await sql`UPDATE revocation_feed SET epoch = epoch - 3600`.execute(database.db)
   await database.close()
 }
 
-const SEED_BATCH = 5000
+/** A statement of the service may take 550 ms, also on a busy machine. */
+const SEED_BATCH = 1000
 const SEED_LUA = `
   for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do redis.call('XADD', KEYS[1], '*', 'sid', 'seeded-0123456789-' .. i) end`

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { wasConnectionLate } from './ready-database.js'
 import { startRedis } from './servers/redis.js'
 import { type Environment, environment } from './service.js'
 
@@ -44,7 +45,12 @@ export interface Command {
  * Runs a command and returns its result. All commands of a test file share a process, because each start costs CPU. A case
  * about the process itself uses `latchkeyProcess`.
  */
-export function latchkey(args: string[], env: Environment = {}, stdin: string | Buffer = ''): Promise<CommandResult> {
+export async function latchkey(...call: Parameters<typeof run>): Promise<CommandResult> {
+  const result = await run(...call)
+  return wasConnectionLate(result.stderr) ? run(...call) : result
+}
+
+function run(args: string[], env: Environment = {}, stdin: string | Buffer = ''): Promise<CommandResult> {
   const result = last.then(async () => {
     runner ??= startRunner()
     runner.ref()

@@ -7,7 +7,6 @@ import type { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import type { Test } from 'tap'
 import type { Database } from '../../src/database/database.js'
-import { openDatabase } from '../../src/database/open.js'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
 import {
@@ -19,7 +18,7 @@ import {
 } from '../../src/sessions/session.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
 import { Unavailable } from '../../src/unavailable.js'
-import { eventually } from './eventually.js'
+import { openReadyDatabase } from './ready-database.js'
 import { createPostgresDatabase } from './servers/postgres.js'
 import { startRedis } from './servers/redis.js'
 import { type Store, temporaryFolder } from './service.js'
@@ -87,15 +86,8 @@ export async function openTestDatabase(
     url = `${created.url}?${new URLSearchParams(parameters)}`
   }
   const openAgain = async () => {
-    const database = await openDatabase(url, () => {})
+    const database = await openReadyDatabase(url)
     t.teardown(() => database.close())
-    // On a busy machine the first connection may exceed its 400 ms.
-    await eventually(async () =>
-      database.ping().then(
-        () => true,
-        () => false,
-      ),
-    )
     return database
   }
   return { url, database: await openAgain(), openAgain }

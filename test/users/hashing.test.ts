@@ -20,24 +20,13 @@ const storeHash = (env: Environment, id: string, phc: string) =>
 test('a store failure rejects the callers that wait, and no later caller', async (t) => {
   const hashing = createPasswordHashing({ concurrency: 1, queue: 64 })
   let started = 0
-  const fail = async () => {
-    const slot = await hashing.acquire()
-    try {
+  const fail = () =>
+    hashing.withSlot(undefined, async () => {
       started += 1
       await setImmediate()
       throw new Unavailable('redis', 'it stalls')
-    } catch (error) {
-      slot.noteFailure(error)
-      throw error
-    } finally {
-      slot.release()
-    }
-  }
-  const succeed = async () => {
-    const slot = await hashing.acquire()
-    slot.release()
-    return 'done'
-  }
+    })
+  const succeed = () => hashing.withSlot(undefined, async () => 'done')
   let after: Promise<string>[] = []
   const before = Array.from({ length: 50 }, fail)
   before[0]?.catch(() => {

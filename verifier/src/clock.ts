@@ -33,7 +33,7 @@ export function createClock(
 export const systemClock: Clock = createClock()
 
 /** Two answers in a row were too old when this process read them. */
-export class LateAnswer extends Error {
+class LateAnswer extends Error {
   override readonly name = 'LateAnswer'
 }
 

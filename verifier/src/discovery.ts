@@ -2,7 +2,7 @@ import { fetchFailure, fetchJson } from './bounded-fetch.js'
 import type { Clock } from './clock.js'
 
 /** The part of the service's metadata (RFC 8414) that a verifier needs. All addresses belong to the service. */
-export interface ServiceMetadata {
+interface ServiceMetadata {
   issuer: string
   jwksUri: string
   introspectionEndpoint: string

@@ -48,7 +48,7 @@ export interface IntrospectOptions extends ClientCredentials {
   cacheSeconds: number
 }
 
-export interface IssuerOptions {
+interface IssuerOptions {
   /** The expected `iss`: the service's setting `ISSUER`, exactly. */
   issuer: string
   /** The audiences of this service. A token is accepted if its `aud` is one of them. */

@@ -14,7 +14,10 @@ import { setRolesRoute } from './user-roles.js'
 import { renameRoute } from './user-username.js'
 import { usersRoutes } from './users.js'
 
-/** `/admin/…`: accounts, clients, trusted issuers and sessions, for clients with the scope `admin` and people with the role `latchkey-admin`. */
+/**
+ * `/admin/…`: accounts, clients, trusted issuers and sessions, for clients with the scope `admin` and people with the role
+ * `latchkey-admin`.
+ */
 export const admin: FastifyPluginAsync<AdminDependencies & ActivityDependencies> = async (app, dependencies) => {
   app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')

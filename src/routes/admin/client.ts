@@ -6,10 +6,10 @@ import { refusal } from '../../http/errors.js'
 import { deleteClient } from '../../lifecycle/clients.js'
 import { toUnixSeconds } from '../../unix-seconds.js'
 import { callingAdministrator } from '../guards/caller.js'
-import { parseProof, refuseBinding } from './client-proof.js'
-import { clientBody } from './clients.js'
+import { parseProof, refuseBinding } from '../requests/client-proof.js'
+import { parseList } from '../requests/list.js'
+import { clientBody } from '../responses/client.js'
 import type { AdminDependencies } from './dependencies.js'
-import { parseList } from './parse-list.js'
 
 /** `GET`, `PATCH` and `DELETE /admin/clients/:id`, `POST /admin/clients/:id/secret`: one client. */
 export const clientRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {

@@ -1,13 +1,13 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { CreateClient, ListClients } from '../../../schemas/admin/clients.js'
-import { generateClientSecret, isClientId, type ListedClient } from '../../clients/clients.js'
+import { generateClientSecret, isClientId } from '../../clients/clients.js'
 import { refusal } from '../../http/errors.js'
 import { createClient } from '../../lifecycle/clients.js'
-import { toUnixSeconds } from '../../unix-seconds.js'
 import { callingAdministrator } from '../guards/caller.js'
-import { jwksBody, parseProof, refuseBinding } from './client-proof.js'
+import { parseProof, refuseBinding } from '../requests/client-proof.js'
+import { parseList } from '../requests/list.js'
+import { clientBody } from '../responses/client.js'
 import type { AdminDependencies } from './dependencies.js'
-import { parseList } from './parse-list.js'
 
 /** `GET /admin/clients`, `POST /admin/clients`: list and create clients. */
 export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
@@ -50,21 +50,4 @@ export const clientsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async
     if (!client) throw refusal.unavailable()
     return reply.code(201).send({ ...clientBody(client), ...(secret !== undefined && { secret }) })
   })
-}
-
-export function clientBody(client: ListedClient) {
-  const { previousSecretUntil } = client
-  return {
-    id: client.id,
-    scopes: [...client.scopes],
-    audiences: [...client.audiences],
-    exchange_audiences: [...client.exchangeAudiences],
-    created_at: toUnixSeconds(client.createdAt),
-    previous_secret_until: previousSecretUntil === undefined ? null : toUnixSeconds(previousSecretUntil),
-    has_secret: client.hasSecret,
-    jwks: jwksBody(client.jwks),
-    jwks_uri: client.jwksUri ?? null,
-    issuer: client.binding?.issuer ?? null,
-    subject: client.binding?.subject ?? null,
-  }
 }

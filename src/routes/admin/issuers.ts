@@ -4,7 +4,8 @@ import { type ListedIssuer, parseIssuer } from '../../clients/trusted-issuers.js
 import { refusal } from '../../http/errors.js'
 import { toUnixSeconds } from '../../unix-seconds.js'
 import { callingAdministrator } from '../guards/caller.js'
-import { jwksBody, requireValue } from './client-proof.js'
+import { requireValue } from '../requests/client-proof.js'
+import { jwksBody } from '../responses/client.js'
 import type { AdminDependencies } from './dependencies.js'
 
 /** `/admin/issuers`: the issuers whose tokens may authenticate clients. */

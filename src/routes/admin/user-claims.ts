@@ -1,8 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { SetClaims } from '../../../schemas/admin/user-claims.js'
 import { refusal } from '../../http/errors.js'
-import { type AccountClaims, parseAccountClaims, readAccountClaims } from '../../users/account-claims.js'
 import { callingAdministrator } from '../guards/caller.js'
+import { readClaims } from '../requests/account-claims.js'
 import type { AdminDependencies } from './dependencies.js'
 
 /** `PUT /admin/users/:id/claims`: sets the claims of an account. */
@@ -18,11 +18,4 @@ export const setClaimsRoute: FastifyPluginAsyncTypebox<AdminDependencies> = asyn
     audit(request, { event: 'user.claims_changed', sub, claims: Object.keys(claims), by })
     return reply.code(204).send(null)
   })
-}
-
-/** The claims of a body: an object, or its JSON as text, because a form has no objects. */
-export function readClaims(given: object | string): AccountClaims {
-  const claims = typeof given === 'string' ? parseAccountClaims(given) : readAccountClaims(given)
-  if (typeof claims === 'string') throw refusal.invalidRequest(claims)
-  return claims
 }

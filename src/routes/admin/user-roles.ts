@@ -4,8 +4,8 @@ import { refusal } from '../../http/errors.js'
 import { changeRoles } from '../../lifecycle/accounts.js'
 import { brokenRoleRule } from '../../users/role.js'
 import { callingAdministrator } from '../guards/caller.js'
+import { parseList } from '../requests/list.js'
 import type { AdminDependencies } from './dependencies.js'
-import { parseList } from './parse-list.js'
 
 /** `PUT /admin/users/:id/roles`: sets the roles of an account. Sessions with other roles end. */
 export const setRolesRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {

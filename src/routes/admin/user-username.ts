@@ -4,8 +4,8 @@ import { refusal } from '../../http/errors.js'
 import { renameAccount } from '../../lifecycle/accounts.js'
 import { brokenUsernameRule, usernameRules } from '../../users/username.js'
 import { callingAdministrator } from '../guards/caller.js'
+import { userBody } from '../responses/user.js'
 import type { AdminDependencies } from './dependencies.js'
-import { userBody } from './users.js'
 
 /** `PUT /admin/users/:id/username`: an account gets another name, and its sessions show it. */
 export const renameRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {

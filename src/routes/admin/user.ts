@@ -3,8 +3,8 @@ import { DeleteUser, DisableUser, EnableUser, ReadUser } from '../../../schemas/
 import { refusal } from '../../http/errors.js'
 import { deleteAccount, disableAccount } from '../../lifecycle/accounts.js'
 import { callingAdministrator } from '../guards/caller.js'
+import { userBody } from '../responses/user.js'
 import type { AdminDependencies } from './dependencies.js'
-import { userBody } from './users.js'
 
 /** `GET` and `DELETE /admin/users/:id`, `POST /admin/users/:id/disable` and `…/enable`: one account. */
 export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {

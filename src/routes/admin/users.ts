@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { CreateUser, CURSOR_RULE, ListUsers } from '../../../schemas/admin/users.js'
 import { refusal } from '../../http/errors.js'
-import { toUnixSeconds } from '../../unix-seconds.js'
 import { readImportedAccount } from '../../users/import.js'
 import { brokenPasswordRule, passwordRuleText } from '../../users/password-rules.js'
 import { brokenRoleRule } from '../../users/role.js'
@@ -9,9 +8,10 @@ import { isUserId, USER_ID_RULE } from '../../users/user-id.js'
 import { brokenUsernameRule, usernameRules } from '../../users/username.js'
 import type { NewUser, User } from '../../users/users.js'
 import { callingAdministrator } from '../guards/caller.js'
+import { readClaims } from '../requests/account-claims.js'
+import { parseList } from '../requests/list.js'
+import { userBody } from '../responses/user.js'
 import type { AdminDependencies } from './dependencies.js'
-import { parseList } from './parse-list.js'
-import { readClaims } from './user-claims.js'
 
 /** `GET /admin/users`, `POST /admin/users`: list and create accounts. */
 export const usersRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (app, dependencies) => {
@@ -87,8 +87,4 @@ function readCursor(cursor: string): string {
   const isCursor = writeCursor(username) === cursor && !/[\p{Cc}\p{Z}]/u.test(username)
   if (!isCursor) throw refusal.invalidRequest(`query parameter cursor ${CURSOR_RULE}`)
   return username
-}
-
-export function userBody({ id, username, roles, disabled, createdAt, claims }: User) {
-  return { id, username, roles, disabled, created_at: toUnixSeconds(createdAt), claims: { ...claims } }
 }

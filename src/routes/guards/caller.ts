@@ -28,7 +28,7 @@ declare module 'fastify' {
 }
 
 /**
- * Call this before the routes. Fastify then creates every request with both properties. A `WeakMap` keyed by request would
+ * Call this before the routes. Fastify then creates every request with these properties. A `WeakMap` keyed by request would
  * cost 3 µs a request.
  */
 export function decorateCallers(app: FastifyInstance): void {

@@ -13,7 +13,7 @@ export interface LiveTokenDependencies {
 }
 
 /** An access token that is valid now. */
-export interface LiveToken {
+interface LiveToken {
   claims: AccessTokenClaims
   /** Undefined for a client's own token. */
   username: string | undefined

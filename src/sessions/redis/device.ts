@@ -2,7 +2,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Session } from '../session.js'
 
 /** The device and address of a sign-in. Lists of sessions show it, and no decision uses it. */
-export type Device = Pick<Session, 'deviceName' | 'ip' | 'userAgent'>
+type Device = Pick<Session, 'deviceName' | 'ip' | 'userAgent'>
 
 /**
  * The preset dictionary for zlib: common parts of user agents. It shortens the user agent of a

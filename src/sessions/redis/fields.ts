@@ -69,12 +69,12 @@ export function toSession(
     clientId: String(hash.c ?? FIRST_PARTY_CLIENT_ID),
     scope: String(join(hash, 's')),
     audience: String(join(hash, 'a')),
-    roles: toRoles(String(join(hash, 'o'))),
+    roles: splitWords(String(join(hash, 'o'))),
     generation: Number(hash.g),
     ...unpackDevice(join(hash, 'd')),
     createdAt: Number(hash.n),
     authenticatedAt: Number(hash.t ?? hash.n),
-    amr: hash.m === undefined ? PASSWORD_ONLY : toRoles(String(hash.m)),
+    amr: hash.m === undefined ? PASSWORD_ONLY : splitWords(String(hash.m)),
     lastSeenAt: Number(hash.r),
     expiresAt,
   }
@@ -86,7 +86,8 @@ function join(hash: Record<string, Buffer>, name: string): Buffer {
   return Buffer.concat(pieces)
 }
 
-export const toRoles = (field: string): string[] => (field === '' ? [] : field.split(' '))
+/** Roles, and the methods of an authentication, are stored with spaces between them. */
+const splitWords = (field: string): string[] => (field === '' ? [] : field.split(' '))
 
 /** The outcome of a rotation, from the reply of `rotate.lua`. */
 export function toRotation({ sub, sid, generation }: RefreshTokenPayload, reply: RotationReply): Rotation {
@@ -99,11 +100,11 @@ export function toRotation({ sub, sid, generation }: RefreshTokenPayload, reply:
     clientId,
     scope,
     audience,
-    roles: toRoles(roles),
+    roles: splitWords(roles),
     generation: generation + 1,
     lastSeenAt,
     authenticatedAt,
-    amr: toRoles(amr),
+    amr: splitWords(amr),
     expiresAt,
   }
   return outcome === 'rotated' ? { outcome, session } : { outcome, session, age: now - lastSeenAt }

@@ -17,7 +17,7 @@ export interface Refusal {
 }
 
 /** The claims of a request's token, or the refusal. `error` is for the log. It is undefined if the request has no token. */
-export type Authentication =
+type Authentication =
   | { claims: AccessTokenClaims; refusal?: undefined }
   | { refusal: Refusal; error: TokenError | undefined; claims?: undefined }
 
@@ -32,7 +32,7 @@ export interface GuardOptions<Request> {
 }
 
 /** The decisions about a request, the same in every framework. */
-export interface BearerRules {
+interface BearerRules {
   /** Verifies the token of an `Authorization` header. */
   authenticate(authorization: string | undefined): Promise<Authentication>
   /** The refusal of a token without one of these scopes. Undefined if the token has all of them. */

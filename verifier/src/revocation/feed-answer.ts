@@ -16,7 +16,7 @@ export interface FeedAnswer {
   hasNews: boolean
 }
 
-export type KnownRevocation =
+type KnownRevocation =
   | { sids: string[] }
   | {
       clientId: string

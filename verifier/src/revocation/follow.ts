@@ -9,7 +9,7 @@ import type { RevocationList } from './revocation-list.js'
 /** Milliseconds. `ready` fails after this time, unless a backlog is being read. */
 const READY_TIMEOUT = 5000
 
-export interface FollowerParts {
+interface FollowerParts {
   /** Fills `list` and proves `freshness`. */
   feed: Feed
   list: RevocationList

@@ -5,7 +5,7 @@ import type { AccessTokenClaims } from '../token/claims.js'
 import { TokenError } from '../token/token-error.js'
 import type { Revocation } from './revocation.js'
 
-export interface IntrospectionOptions {
+interface IntrospectionOptions {
   endpoint: string
   authentication: ClientAuthentication
   /** 0: no answer is cached or shared. */

@@ -2,7 +2,7 @@ import type { Clock, Moment } from '../clock.js'
 import { CLOCK_LEEWAY } from '../token/claims.js'
 
 /** An answer of Redis to `TIME`. */
-export interface RedisTime {
+interface RedisTime {
   /** Just before Redis was asked, and just after the answer was read. */
   sent: Moment
   received: Moment
@@ -11,7 +11,7 @@ export interface RedisTime {
 }
 
 /** Redis's clock, compared with the monotonic clock of this process. */
-export interface RedisClock {
+interface RedisClock {
   /** @returns false if Redis's clock differs from our wall clock by more than the leeway */
   update(time: RedisTime): boolean
   /** A moment on Redis's clock, as milliseconds after a moment of this process. The true moment may be later. */

@@ -14,7 +14,7 @@ export function entryTime([id]: FeedEntry): number {
   return Number(id.slice(0, id.indexOf('-')))
 }
 
-export interface EntryParser {
+interface EntryParser {
   add(entries: readonly FeedEntry[]): void
   /** The time for which the writers keep an entry, in milliseconds. It is longer than the life of a token. */
   readonly retention: number

@@ -1,7 +1,7 @@
 import type { TokenErrorCode } from '../token/token-error.js'
 
 /** What the sidecar counts, for Prometheus. */
-export interface Counters {
+interface Counters {
   countAnswer(status: number): void
   countRefusal(code: TokenErrorCode): void
   /** The exposition text (version 0.0.4). */

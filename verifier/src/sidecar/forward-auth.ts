@@ -10,7 +10,7 @@ import { type Answer, admit, refusals } from './answers.js'
 const BEARER = /^bearer ([\w.~+/-]+=*)$/i
 
 /** Answers the question of a gateway: whether to admit a request. Equal to `/verify` of the service. */
-export interface ForwardAuth {
+interface ForwardAuth {
   /** @param query the query of the address, without the question mark. @param onRefused is called with the error of a refused token */
   answer(
     request: IncomingMessage,

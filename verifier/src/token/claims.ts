@@ -53,7 +53,7 @@ const SCOPE = /^(?:[!#-[\]-~]+(?: [!#-[\]-~]+)*)?$/
 /** The same characters as in a scope. Roles are also written as a list with spaces, so a role may not have a space. */
 const ROLE = /^[!#-[\]-~]+$/
 
-export interface ClaimRules {
+interface ClaimRules {
   /** The expected `iss`. */
   issuer: string
   /** Whether this audience is accepted. */
@@ -102,7 +102,7 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   return deepFreeze(value) as unknown as AccessTokenClaims
 }
 
-export interface TimeClaims {
+interface TimeClaims {
   exp: number
   iat?: number
   nbf?: number

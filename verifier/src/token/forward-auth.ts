@@ -2,7 +2,7 @@ import { type AuthenticationDemand, meetsAuthentication } from './authentication
 import type { AccessTokenClaims, Actor } from './claims.js'
 
 /** The parameters by which a gateway demands something of a token. */
-export type Demand = 'aud' | 'scope' | 'role' | 'acr' | 'max_age'
+type Demand = 'aud' | 'scope' | 'role' | 'acr' | 'max_age'
 
 /** Why a token does not answer the question of a gateway, or why the question is wrong. */
 export type Objection =

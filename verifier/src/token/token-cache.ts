@@ -5,7 +5,7 @@ const MAX_SIGHTINGS = 8192
 const DOORKEEPER_SLOTS = 2 ** 16
 
 /** A cache of values, for example claims, that were computed from genuine tokens. */
-export interface TokenCache<Value> {
+interface TokenCache<Value> {
   get(token: string): Value | undefined
   /** Stores the value at the second call for a token. The first call only marks the token as seen. */
   add(token: string, value: Value): void

@@ -15,7 +15,7 @@ export interface TokenCheck {
   check(token: string): AccessTokenClaims | Promise<AccessTokenClaims>
 }
 
-export interface TokenRules {
+interface TokenRules {
   issuer: string
   audiences: readonly string[]
 }

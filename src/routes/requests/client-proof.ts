@@ -1,10 +1,4 @@
-import {
-  checkKeyUrl,
-  type ProofChange,
-  parseJwks,
-  type SubjectBinding,
-  serializeJwks,
-} from '../../clients/client-proof.js'
+import { checkKeyUrl, type ProofChange, type SubjectBinding, serializeJwks } from '../../clients/client-proof.js'
 import { refusal } from '../../http/errors.js'
 
 /** How a client authenticates, as a body says it. */
@@ -51,9 +45,4 @@ export function requireValue<Value>(parse: () => Value): Value {
 export function refuseBinding(fault: 'unknown_issuer' | 'subject_taken'): never {
   if (fault === 'subject_taken') throw refusal.subjectTaken()
   throw refusal.invalidRequest('issuer is not the name of a trusted issuer: add it at POST /admin/issuers first')
-}
-
-/** The JWK Set of an answer. */
-export function jwksBody(jwks: string | undefined) {
-  return jwks === undefined ? null : { keys: parseJwks(jwks) as Record<string, string>[] }
 }

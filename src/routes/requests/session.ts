@@ -1,14 +1,13 @@
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import type { FastifyRequest } from 'fastify'
 import type { Audit } from '../../audit.js'
-import { RESERVED_SCOPES } from '../../clients/clients.js'
 import { type AudienceParameters, requestedAudience } from '../../grants/requested-audience.js'
 import { refusal } from '../../http/errors.js'
 import type { RefreshCookie } from '../../http/refresh-cookie.js'
-import { parseScope } from '../../scope.js'
+import { parseScope, RESERVED_SCOPES } from '../../scope.js'
 import type { Session } from '../../sessions/session.js'
-import { authenticateClient, presentsClient } from './client.js'
-import type { LiveTokenDependencies } from './live-token.js'
+import { authenticateClient, presentsClient } from '../guards/client.js'
+import type { LiveTokenDependencies } from '../guards/live-token.js'
 
 interface SessionFields extends AudienceParameters {
   scope?: string
@@ -17,7 +16,7 @@ interface SessionFields extends AudienceParameters {
 }
 
 /**
- * Guard: the session that a sign-in asks for. Only clients may have the reserved scopes, with one exception. A person who
+ * Reads the session that a sign-in asks for. Only clients may have the reserved scopes, with one exception. A person who
  * administrates asks for `admin`, for `ISSUER`. `beginSession` checks the role when the person has proved who they are.
  */
 export async function readSessionRequest(
