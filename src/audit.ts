@@ -18,7 +18,7 @@ export type AuditEvent =
   | { event: 'user.create_refused'; reason: string }
   | { event: 'login.accepted' | 'login.stepped_up'; sub: string; sid: string; amr: readonly string[] }
   | { event: 'login.factor_required'; sub: string; factors: readonly string[] }
-  | { event: 'login.refused'; reason: string; sub?: string | undefined }
+  | { event: 'login.refused'; reason: (typeof SIGN_IN_REFUSALS)[number]; sub?: string | undefined }
   | { event: 'factor.added' | 'factor.removed'; sub: string; factor: string; type: string }
   | { event: 'factor.recovery_codes_renewed'; sub: string }
   | ({ event: 'factor.reset'; sub: string } & ByAdministrator)
@@ -75,6 +75,16 @@ interface ByAdministrator {
   /** The id of the client, or of the account, that administrates. Absent if the person acts on their own account. */
   by?: string
 }
+
+/** The reasons why a sign-in is refused. */
+export const SIGN_IN_REFUSALS = [
+  'unknown_user',
+  'wrong_password',
+  'disabled',
+  'throttled',
+  'passkey',
+  'mfa_token',
+] as const
 
 /** The reasons why a token exchange is refused. */
 export const EXCHANGE_REFUSALS = [

@@ -42,7 +42,7 @@ export interface CachedClient {
 }
 
 /** `now` is Unix milliseconds on the clock of the database. */
-type ReadRow = Selectable<ClientRow> & { now: number }
+export type ReadRow = Selectable<ClientRow> & { now: number }
 
 function toClient(row: Selectable<ClientRow>): Client {
   return {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { CLOCK_LEEWAY, FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
-import { type Clock, type Moment, systemClock } from '@latchkey/verifier/clock'
+import { type Clock, systemClock } from '@latchkey/verifier/clock'
 import { sql } from 'kysely'
 import type { Database } from '../database/database.js'
 import {
@@ -9,6 +9,7 @@ import {
   type PresentedCredentials,
   readClientCredentials,
 } from './client-authentication.js'
+import { createClientCache } from './client-cache.js'
 import {
   type ClientProof,
   changeProof,
@@ -26,7 +27,6 @@ import {
   type ClientPermissions,
   changePermissions,
   type ListedClient,
-  toCachedClient,
   toListed,
 } from './client-row.js'
 
@@ -103,52 +103,9 @@ export function generateClientSecret(): string {
  * introspection continues.
  */
 export function createClients({ db, now }: Database, clock: Clock = systemClock): Clients {
-  const cache = new Map<string, CachedClient>()
-  const inFlight = new Map<string, Promise<CachedClient | undefined>>()
-  /** The time of the last failed refresh of each client. */
-  const failedAt = new Map<string, Moment>()
-
   /** Selects the time of the database too: the previous secret expires by that clock. */
   const rows = () => db.selectFrom('clients').selectAll().select(now.as('now'))
-
-  async function load(id: string): Promise<CachedClient | undefined> {
-    const asked = clock.now()
-    const row = await rows().where('id', '=', id).executeTakeFirst()
-    // Cache only clients that exist. Otherwise a caller with invented ids could fill the cache.
-    if (row) cache.set(id, toCachedClient(row, asked))
-    else cache.delete(id)
-    return cache.get(id)
-  }
-
-  async function getCached(id: string, maxAge: number): Promise<CachedClient | undefined> {
-    // Postgres rejects a NUL byte in a text, and no client id has one.
-    if (id.includes('\0')) return undefined
-    const cached = cache.get(id)
-    if (!cached) return load(id)
-    if (clock.elapsedSince(cached.readAt) < maxAge) return cached
-    const reading = refresh(id)
-    // After a failed refresh, other requests use the cached client and do not wait for the database.
-    const failed = failedAt.get(id)
-    return failed && clock.elapsedSince(failed) < CACHE_MAX_AGE ? cached : reading
-  }
-
-  /** Reads the client again, once for all concurrent requests. Returns the cached client if the database fails. */
-  function refresh(id: string): Promise<CachedClient | undefined> {
-    const before = inFlight.get(id)
-    if (before) return before
-    const reading = load(id)
-      .then((found) => {
-        failedAt.delete(id)
-        return found
-      })
-      .catch(() => {
-        failedAt.set(id, clock.now())
-        return cache.get(id)
-      })
-      .finally(() => inFlight.delete(id))
-    inFlight.set(id, reading)
-    return reading
-  }
+  const cache = createClientCache((id) => rows().where('id', '=', id).executeTakeFirst(), CACHE_MAX_AGE, clock)
 
   function isSecretOf({ secretHash, previous, readAt }: CachedClient, hash: Buffer): boolean {
     return (
@@ -158,12 +115,12 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
   }
 
   async function authenticateOne(id: string, hash: Buffer): Promise<Client | undefined> {
-    const cached = await getCached(id, CACHE_MAX_AGE)
+    const cached = await cache.find(id)
     if (!cached) return undefined
     if (isSecretOf(cached, hash)) return cached.client
     // Another process may have rotated the secret, and the new secret must work at once. So a wrong secret costs one query,
     // as an unknown id does.
-    const found = await load(id).catch(() => cache.get(id))
+    const found = await cache.load(id).catch(() => cache.get(id))
     return found && isSecretOf(found, hash) ? found.client : undefined
   }
 
@@ -177,11 +134,11 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
   async function findBound(binding: SubjectBinding): Promise<Client | undefined> {
     const key = JSON.stringify([binding.issuer, binding.subject])
     const known = boundIds.get(key)
-    const cached = known === undefined ? undefined : await getCached(known, CACHE_MAX_AGE)
+    const cached = known === undefined ? undefined : await cache.find(known)
     if (cached && isBoundTo(cached.client, binding)) return cached.client
     boundIds.delete(key)
     const id = await findBoundId({ db }, binding)
-    const found = id === undefined ? undefined : await load(id)
+    const found = id === undefined ? undefined : await cache.load(id)
     if (!found || !isBoundTo(found.client, binding)) return undefined
     boundIds.set(key, found.client.id)
     return found.client
@@ -215,10 +172,10 @@ export function createClients({ db, now }: Database, clock: Clock = systemClock)
     },
 
     async find(id) {
-      return (await getCached(id, CACHE_MAX_AGE))?.client
+      return (await cache.find(id))?.client
     },
 
-    reload: async (id) => (await load(id))?.client,
+    reload: async (id) => (await cache.load(id))?.client,
 
     findBound,
 

@@ -1,4 +1,5 @@
 import { type Test, test } from 'tap'
+import { SIGN_IN_REFUSALS } from '../../src/audit.js'
 import { eventually } from '../support/eventually.js'
 import { Feed, getRevocations } from '../support/feed.js'
 import { type Samples, scrape } from '../support/scrape.js'
@@ -77,6 +78,10 @@ test('sign-ins are counted by result, rotations by outcome, and ended sessions b
   }
   t.equal(by('latchkey_revocations_total', { cause: 'reuse' }), 1)
   t.equal(by('latchkey_revocations_total', { cause: 'logout' }), 1)
+  const { value } = await scrape(service.managementUrl)
+  for (const result of SIGN_IN_REFUSALS) {
+    t.not(value('latchkey_sign_ins_total', { result }), undefined, `${result} exists before the first one`)
+  }
 })
 
 test('the metrics of the hash queue show its depth, its waits and its refusals', async (t) => {
