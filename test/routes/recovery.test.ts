@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
-import type { Api } from '../support/api.js'
+import { type Api, untilAvailable } from '../support/api.js'
 import { basicAuthorization } from '../support/clients.js'
 import { enrolTotp, newPerson } from '../support/factors.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
@@ -51,11 +51,20 @@ for (const store of stores) {
     const ask = async () => (await api.call('/recovery', { ...mailer, json: { username: 'ada' } })).body.token
 
     const [token, sibling] = [await ask(), await ask()]
+    let unanswered = 0
     const answers = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => complete(api, token, `${RENEWED} ${'abcdefghij'[i % 10]}`)),
+      Array.from({ length: 50 }, (_, i) =>
+        untilAvailable(async () => {
+          const answer = await complete(api, token, `${RENEWED} ${'abcdefghij'[i % 10]}`)
+          if (answer.status === 503) unanswered += 1
+          return answer
+        }),
+      ),
     )
-    t.equal(answers.filter(({ status }) => status === 204).length, 1, 'one wins')
-    t.equal(answers.filter(({ status }) => status === 400).length, 49)
+    const won = answers.filter(({ status }) => status === 204).length
+    // On a busy machine the store may take the token, and its answer may exceed a timeout.
+    t.ok(won === 1 || (won === 0 && unanswered > 0), `${won} win`)
+    t.equal(answers.filter(({ status }) => status === 400).length, 50 - won)
     t.notOk(await api.isActive(tokens.access_token))
     t.match(await complete(api, token), { status: 400, body: { error: 'invalid_grant' } }, 'twice')
     t.equal((await complete(api, sibling)).status, 400, 'another token of the same time')

@@ -2,6 +2,7 @@ import { test } from 'tap'
 import type { Answer, Api } from '../support/api.js'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
 import { isAll } from '../support/size.js'
+import { countStoreFailures } from '../support/store-inspection.js'
 
 const ONE_SLOT = { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '64' }
 const PROXIED = { ...ONE_SLOT, TRUST_PROXY: '127.0.0.1' }
@@ -35,8 +36,6 @@ for (const store of anyStore) {
   for (const [name, send] of store === 'sqlite' ? storms : storms.slice(0, 1)) {
     test(`${store}: L10: nine of ten sign-ins succeed while one address sends ${CALLERS} ${name} at once`, async (t) => {
       const { api, log } = await startService(t, store, PROXIED)
-      const storeFailures = () =>
-        log.filter(({ msg, dependency }) => msg === 'unavailable' && dependency !== 'hashing').length
       for (const username of ['ada', 'eve']) await api.signUp(username, PASSWORD)
       const { access_token } = (await login(api, '192.0.2.1', 'eve')).body
       let isOver = false
@@ -48,12 +47,12 @@ for (const store of anyStore) {
 
       const statuses: number[] = []
       while (statuses.length < OTHERS) {
-        const before = storeFailures()
+        const before = countStoreFailures(log)
         const answers = await Promise.all(
           Array.from({ length: 6 }, (_, j) => login(api, `198.51.100.${statuses.length + j}`, 'ada')),
         )
         // On a busy machine a store may exceed a timeout, which refuses all callers that wait. That says nothing about shares.
-        if (storeFailures() === before) statuses.push(...answers.map(({ status }) => status))
+        if (countStoreFailures(log) === before) statuses.push(...answers.map(({ status }) => status))
       }
       isOver = true
       await Promise.all(callers)

@@ -83,7 +83,7 @@ test('S7: an entry of an unknown form may concern every token from before it: th
   ]
   for (const entry of entries) {
     const server = await startFeedServer(t)
-    const verifier = startFollower(t, server)
+    const verifier = startFollower(t, server, { maxStaleness: 10_000 })
     await verifier.ready()
     const { token } = server.issue()
     t.equal(await verdict(verifier, token), 'good')
