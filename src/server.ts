@@ -10,9 +10,9 @@ import { standardOutput } from './standard-output.js'
 import { startLine, startupBanner } from './startup-banner.js'
 import { Unavailable } from './unavailable.js'
 
-/** How long a cluster goes on sending requests to a pod that is no longer ready. Milliseconds. */
+/** Milliseconds for which a cluster may still send requests to a pod that is not ready. */
 const DRAIN_TIME = 5000
-/** A request that is not done by then is cut off. Milliseconds. */
+/** Milliseconds after the drain. A request that is still open then is cut off. */
 const CLOSE_TIME = 10_000
 /** The first of them ends the process when its requests are answered, the second at once. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const
@@ -26,7 +26,7 @@ const logger = createLogger(config.logLevel)
 // Node would write them to standard error, and wait there for a reader that has stopped reading.
 process.removeAllListeners('warning')
 process.on('warning', (err) => logger.warn({ err }, 'warning of Node'))
-// A request whose promise nobody awaited has failed by itself; the others go on.
+// A rejected promise that no code awaits concerns one request. The other requests continue.
 process.on('unhandledRejection', (err) => logger.error({ err }, 'unhandled rejection'))
 
 const { service, address } = await startOrExit()

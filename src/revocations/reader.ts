@@ -1,8 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { randomBytes } from 'node:crypto'
 import type { SessionStore } from '../sessions/session.js'
-import { type Cursor, keyOf } from './cursor.js'
-import { createPage, MAX_REVOCATIONS, type Page } from './page.js'
+import { createAnswerQueue, renderAnswer } from './answer.js'
+import type { Cursor } from './cursor.js'
+import { createOldEntries, type OldEntriesRequest } from './old-entries.js'
 import { createTail } from './tail.js'
 
 interface RevocationReader {
@@ -11,14 +11,12 @@ interface RevocationReader {
    *
    * @param after undefined: from the oldest entry
    * @param wait how long the answer may be held back while there is no revocation. Milliseconds
-   * @param hasLeft whether nobody waits for the answer any more. Then it is empty, and leaves memory with the next read
+   * @param hasLeft whether the caller has left. Then the answer is empty, and the request leaves memory at the next read
    */
   read(after: Cursor | undefined, wait: number, hasLeft: () => boolean): Promise<string>
   /** How many requests are held back now. */
   waiting(): number
-  /** Answers every request that is held back now. */
-  release(): void
-  /** From now on, no request is held back. */
+  /** Answers every request that is held back now. From now on, no request is held back. */
   close(): void
 }
 
@@ -32,21 +30,14 @@ const MAX_REGULAR_INTERVAL = 250
 const INTERVAL_PER_REQUEST = 0.12
 /** Milliseconds between two reads for requests that are not held back. All requests in between share a read. */
 const MIN_INTERVAL = 5
-/** Answers that leave in one turn of the event loop. Other requests are served between two turns. */
-const ANSWERS_PER_TURN = 8
 /** Requests held back at once. A request above this number is answered at once. */
 const MAX_HELD = 10_000
-/** Reads of old entries at once: each page of 1,000 keeps the event loop and the store busy for some milliseconds. */
-const OLD_READS = 2
 
-interface FeedRequest {
-  after: Cursor | undefined
-  /** Times are milliseconds of the monotonic clock. */
-  arrivedAt: number
+/** A request that may be held back. */
+interface FeedRequest extends OldEntriesRequest {
+  /** Milliseconds of the monotonic clock. */
   heldUntil: number
   hasLeft: () => boolean
-  resolve: (text: string) => void
-  reject: (error: unknown) => void
 }
 
 /** A read of the store. Times are milliseconds of the monotonic clock. */
@@ -65,18 +56,15 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
   const tail = createTail(sessions)
   // The reads belong to no request: without this, a trace would add all of them to the first.
   const outsideRequests = AsyncLocalStorage.snapshot()
+  const answer = createAnswerQueue()
+  const oldEntries = createOldEntries(sessions, answer)
   let waiting: FeedRequest[] = []
-  /** Requests for entries that are not in memory, by the key of their cursor. Requests for the same entries share a read. */
-  const behind = new Map<string, FeedRequest[]>()
-  let oldReads = 0
   let isReading = false
   let isClosed = false
   let lastReadAt = Number.NEGATIVE_INFINITY
   let lastRegularAt = Number.NEGATIVE_INFINITY
   /** Requests at the last regular read. Most of these followers are about to come back. */
   let lastHeld = 0
-  /** Answers that are ready to leave. */
-  const answers: (() => void)[] = []
   let timer: NodeJS.Timeout | undefined
   let timerDue = Number.POSITIVE_INFINITY
 
@@ -124,67 +112,17 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
     if (hasLeft()) {
       resolve('')
     } else if (!page) {
-      enqueueBehind(request)
+      readOldEntries(request)
     } else if (heldUntil < nextAt || (isRegular && page.revocations !== '')) {
       const { name, epoch } = tail
-      answer(() => resolve(encode({ name, epoch }, page, after.restart, readAt - arrivedAt)))
+      answer(() => resolve(renderAnswer({ name, epoch }, page, after.restart, readAt - arrivedAt)))
     } else {
       waiting.push(request)
     }
   }
 
-  function answer(send: () => void): void {
-    if (answers.push(send) === 1) setImmediate(sendAnswers)
-  }
-
-  function sendAnswers(): void {
-    for (const send of answers.splice(0, ANSWERS_PER_TURN)) send()
-    if (answers.length > 0) setImmediate(sendAnswers)
-  }
-
-  function enqueueBehind(request: FeedRequest): void {
-    const key = request.after?.key ?? ''
-    const requests = behind.get(key)
-    if (requests) requests.push(request)
-    else behind.set(key, [request])
-    outsideRequests(readBehind)
-  }
-
-  function readBehind(): void {
-    for (const [key, requests] of behind) {
-      if (oldReads === OLD_READS) return
-      oldReads += 1
-      behind.delete(key)
-      void readOld(requests).finally(() => {
-        oldReads -= 1
-        readBehind()
-      })
-    }
-  }
-
-  async function readOld(requests: readonly FeedRequest[]): Promise<void> {
-    const readAt = performance.now()
-    const after = requests[0]?.after
-    try {
-      const found = after && (await sessions.readFeed({ id: after.id }, MAX_REVOCATIONS + 1))
-      const first = found?.entries[0]
-      const isFound = after !== undefined && first !== undefined && keyOf(first) === after.key
-      // The entry of the cursor is gone, so entries after it may be gone too. The follower begins again, under another name.
-      const restart = after && !isFound ? `.${randomBytes(6).toString('base64url')}` : undefined
-      const feed = isFound && found ? found : await sessions.readFeed('oldest', MAX_REVOCATIONS)
-      const page = createPage(feed.entries, isFound ? 1 : 0, after?.key ?? '')
-      if (feed.hasMore) page.hasMore = true
-      for (const { after: cursor, arrivedAt, resolve } of requests) {
-        answer(() => resolve(encode(feed, page, restart ?? cursor?.restart ?? '', readAt - arrivedAt)))
-      }
-    } catch (error) {
-      for (const { reject } of requests) reject(error)
-    }
-  }
-
-  function release(): void {
-    for (const request of waiting) request.heldUntil = 0
-    schedule(true)
+  function readOldEntries(request: FeedRequest): void {
+    outsideRequests(() => oldEntries.read(request))
   }
 
   return {
@@ -193,33 +131,18 @@ export function createRevocationReader(sessions: Pick<SessionStore, 'readFeed'>)
         const arrivedAt = performance.now()
         const isHeld = !isClosed && waiting.length < MAX_HELD
         const request = { after, arrivedAt, heldUntil: isHeld ? arrivedAt + wait : 0, hasLeft, resolve, reject }
-        if (!after || tail.isTooOld(after.id)) return enqueueBehind(request)
+        if (!after || tail.isTooOld(after.id)) return readOldEntries(request)
         waiting.push(request)
         schedule(isHurried(request))
       }),
     waiting: () => waiting.length,
-    release,
     close() {
       isClosed = true
-      release()
+      for (const request of waiting) request.heldUntil = 0
+      schedule(true)
     },
   }
 }
 
 const regularInterval = (held: number) =>
   Math.min(MAX_REGULAR_INTERVAL, Math.max(MIN_REGULAR_INTERVAL, held * INTERVAL_PER_REQUEST))
-
-/** @param readAfter milliseconds from the arrival of the request to the read of the store */
-function encode(
-  { name, epoch }: { name: string; epoch: number },
-  { lastKey, hasMore, revocations }: Page,
-  restart: string,
-  readAfter: number,
-): string {
-  // Rounded down: a later time would promise too much.
-  const readAfterMs = Math.floor(readAfter * 1000) / 1000
-  return (
-    `{"feed":"${name}${restart}","epoch":${epoch},"cursor":"${lastKey}${restart}","more":${hasMore},` +
-    `"read_after_ms":${readAfterMs},"revocations":[${revocations}]}`
-  )
-}

@@ -8,7 +8,7 @@ import type { LiveTokenDependencies } from './guards/live-token.js'
 
 interface Dependencies extends LiveTokenDependencies {
   audit: Audit
-  /** Is told how to count the followers that wait. */
+  /** Registers the gauge of the followers that wait. */
   watchFollowers(waiting: () => number): void
 }
 

@@ -12,8 +12,8 @@ import { findLiveToken, type LiveTokenDependencies } from './guards/live-token.j
 type Dependencies = LiveTokenDependencies & RefreshDependencies
 
 /**
- * `POST /token` (RFC 6749 §3.2): a client gets a token for itself, redeems a refresh token, or exchanges a person's token. There is
- * no password grant.
+ * `POST /token` (RFC 6749 §3.2): a client gets a token for itself, redeems a refresh token, or exchanges a person's token.
+ * There is no password grant.
  */
 export const token: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
   const preValidation = requireClientSecret(dependencies)

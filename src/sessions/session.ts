@@ -32,7 +32,7 @@ export interface Session {
   expiresAt: number
 }
 
-/** A session from before the first release with second factors has no methods: its person sent a password. */
+/** Also the methods of a stored session that has none: it is from a version before second factors. */
 export const PASSWORD_ONLY: readonly string[] = ['pwd']
 
 /** The part of a session that its tokens carry. */

@@ -158,7 +158,7 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
     await waits.block(pair, Math.min(FIRST_WAIT * 2 ** (consumedPoints - FREE_FAILURES), LONGEST_WAIT))
   }
 
-  /** The address is trusted for this account now. Writes that only when half of the time is over: a write costs as much as a read. */
+  /** The address is trusted for this account now. A write costs as much as a read, so trust is renewed after half of its time. */
   async function countSuccess({ keys: { pair, home }, trustedFor }: StartedAttempt): Promise<void> {
     await Promise.all([failures.delete(pair), trustedFor < TRUSTED_FOR / 2 && trusted.set(home, 1, TRUSTED_FOR)])
   }

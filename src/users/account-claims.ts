@@ -5,7 +5,7 @@ export type { AccountClaims }
 /** Bytes of JSON. Each access token may have all claims of its account, and travels in a header. */
 const MAX_SIZE = 1024
 
-/** Reads the claims of an account from JSON that somebody sent. Returns the reason, as a sentence, when they are refused. */
+/** Reads the claims of an account from a caller's JSON. Returns the claims, or the reason why they are refused. */
 export function readAccountClaims(value: unknown): AccountClaims | string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return 'claims must be a JSON object, such as {"tenant":"acme"}'

@@ -16,6 +16,7 @@ import { basicAuthorization, createClient } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
 import { enrolPasskey, enrolTotp, loginMfa, mfaToken, newPerson, passkeyOptions } from '../support/factors.js'
 import { environmentOf, LATCHKEY_PROGRAM, latchkey, latchkeyProcess, operatorEnvironment } from '../support/latchkey.js'
+import { wasConnectionLate } from '../support/ready-database.js'
 import { type Environment, environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
@@ -333,14 +334,20 @@ function* seedLines(count: number): Generator<string> {
 async function digestOf(env: Environment): Promise<{ lines: number; factors: number; sum: string }> {
   const child = spawn(LATCHKEY_PROGRAM, ['users', 'export', '-'], {
     env: { PATH: process.env.PATH, ...operatorEnvironment(env) },
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
+  let errors = ''
+  child.stderr.on('data', (chunk) => (errors += chunk))
+  const closed = once(child, 'close')
   let [lines, factors, sum] = [0, 0, 0n]
   for await (const line of createInterface(child.stdout)) {
     lines += 1
     if (line.includes('"factors"')) factors += 1
     sum += createHash('sha256').update(line).digest().readBigUInt64BE()
   }
+  const [code] = await closed
+  if (wasConnectionLate(errors)) return digestOf(env)
+  if (code !== 0) throw new Error(errors)
   return { lines, factors, sum: String(sum) }
 }
 

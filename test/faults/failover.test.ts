@@ -57,7 +57,9 @@ async function failOver(t: Test, replicas: string): Promise<{ revoked: number; r
     for (let one = sessions.pop(); one && !isOver; one = sessions.pop()) {
       const { status } = await api.logout(one.access_token)
       if (status === 204) revoked.push(one.access_token)
-      if (status !== 204 && status !== 503) throw new Error(`sign-out answered ${status}`)
+      // On a busy machine the replica may be late. Then somebody asks again.
+      else if (status === 503) sessions.unshift(one)
+      else throw new Error(`sign-out answered ${status}`)
     }
   })
   await eventually(async () => revoked.length > 4)

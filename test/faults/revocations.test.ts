@@ -30,8 +30,8 @@ const FOLLOWERS = isAll ? 10_000 : 1000
 const OPEN_FILES = Number(/Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1])
 /** How many followers keep their connection, and never read an answer. */
 const SILENT = isAll ? Math.min(10_000, OPEN_FILES - 1000) : 200
-/** Megabytes that the service may take for the silent ones: a connection with three requests has some 20 KB. */
-const MEMORY = 64 + (SILENT * 24) / 1024
+/** Megabytes that the service may take: garbage, and for each silent connection with three requests some 20 KB. */
+const MEMORY = 96 + (SILENT * 24) / 1024
 const STOPS = isAll ? 10 : 3
 /** Milliseconds for an answer while a store stalls: the limit of the service, and what a busy machine adds. */
 const LIMIT = 300 + 300

@@ -43,7 +43,7 @@ export function requireAdministrator(dependencies: AdministratorDependencies): p
   }
 }
 
-/** The claims of a person's token that asks for the scope `admin`. Every other request is that of a client, or of nobody. */
+/** The claims of a person's token that asks for the scope `admin`. Without such a token the caller is a client, or a stranger. */
 function administrationClaims(
   request: FastifyRequest,
   { tokens }: AdministratorDependencies,
@@ -69,7 +69,7 @@ async function findAdministrator(
   // The token has the roles of the sign-in. The database has those of now, and a session whose role was taken away ends.
   const user = await dependencies.users.find(sub)
   if (!user || user.disabled || !user.roles.includes(ADMIN_ROLE)) throw refusal.invalidToken()
-  // `MFA=required` ends no session of before. Such a session may go on, and administrates no more.
+  // A session from before `MFA=required` stays, and may not administrate.
   const needsFactor = user.factors > 0 || mustHaveFactor(user, dependencies.mfa)
   const demand: AuthenticationDemand = {
     ...(needsFactor && { acr: '2' as const }),

@@ -11,7 +11,7 @@ import { refusal, WireError } from '../../http/errors.js'
 const UNSUPPORTED: Readonly<Record<string, readonly [error: string, description: string]>> = {
   // RFC 9396
   authorization_details: ['invalid_authorization_details', 'authorization_details is not supported: ask for a scope'],
-  // RFC 9449, RFC 7800, RFC 9201: the token would work for everybody who holds it.
+  // RFC 9449, RFC 7800, RFC 9201: the token would work for every holder.
   dpop_jkt: ['invalid_request', 'dpop_jkt is not supported: tokens are bearer tokens, bound to no key'],
   cnf: ['invalid_request', 'cnf is not supported: tokens are bearer tokens, bound to no key'],
   req_cnf: ['invalid_request', 'req_cnf is not supported: tokens are bearer tokens, bound to no key'],

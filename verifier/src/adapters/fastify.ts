@@ -26,7 +26,8 @@ export interface LatchkeyPluginOptions extends GuardOptions<FastifyRequest> {
 }
 
 /**
- * Fastify 5 plugin: the guards `requireToken`, `requireScope`, `requireRole` and `requireAuthentication`, and `request.claims` behind them.
+ * Fastify 5 plugin: the guards `requireToken`, `requireScope`, `requireRole` and `requireAuthentication`, and `request.claims`
+ * behind them.
  *
  * ```ts
  * await app.register(latchkey, { verifier })

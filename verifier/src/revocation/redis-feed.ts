@@ -92,7 +92,8 @@ export function createRedisFeed(redis: RedisLocation, list: RevocationList, fres
     last = entries.at(-1) ?? previous
     list.setEpoch(typeof epoch === 'string' && /^\d+$/.test(epoch) ? Number(epoch) : undefined)
     if (!last) return
-    // The time of issue stands in tokens, and the time when Redis was emptied in Redis. Clocks that differ cannot compare them.
+    // The `iat` of a token is a time of the service's clock, and the epoch is a time of Redis's clock. If the clocks differ, the
+    // two cannot be compared.
     const isComparable = redisClock.update({ sent, received, time })
     // If the last entry is from the future, Redis's clock was set back, or the previous primary was ahead. Its age is unknown.
     if (isComparable && entryTime(last) <= time) {

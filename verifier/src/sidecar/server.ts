@@ -20,7 +20,7 @@ export interface SidecarOptions {
   verifier: Verifier
   /** Is called with the error of each refused token. */
   onRefused(error: TokenError): void
-  /** Is called with an error that nobody expects. */
+  /** Receives an unexpected error. */
   onFault(error: unknown): void
 }
 
