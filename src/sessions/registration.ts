@@ -107,7 +107,7 @@ export function createRegistration(
     row = current
     if (current?.id !== servedId) isHeld = false
     // Answer before `readAt` moves on: an instance that cannot answer must stop serving.
-    if (current && current.question !== '' && mayAnswer(current)) await registrationRow.answer(current)
+    if (current && current.question !== '' && (await mayAnswer(current))) await registrationRow.answer(current)
     readAt = begin
     if (current === undefined && role === 'command') {
       // No service has created a session yet.
@@ -146,9 +146,14 @@ export function createRegistration(
   }
 
   /** True for an instance that serves, or that waits until its store answers again. */
-  function mayAnswer({ id, kind, address, question }: SessionStoreRow): boolean {
+  async function mayAnswer(row: SessionStoreRow): Promise<boolean> {
+    const { id, kind, address, question } = row
     if (role !== 'service' || kind !== store.kind || isDisplaced || question === asked?.question) return false
-    return id === servedId || id === pending?.id || address === store.address
+    if (id === servedId || id === pending?.id) return true
+    if (address !== store.address) return false
+    // Two instances that start on an emptied Redis would otherwise each take the other for a running one, and exit.
+    const held = await readId(row).catch(() => id)
+    return held === id
   }
 
   /** Registers the store of this process in place of the registered one, unless an instance still runs on that one. */

@@ -239,6 +239,20 @@ test('O2: a Redis that was emptied while no instance ran is not reported as left
   t.match(await latchkey(['users', 'list'], operatorEnvironment(env)), { code: 0, stdout: /ada/ })
 })
 
+test('O2: two instances that start together on an emptied Redis both serve', { buffered: true }, async (t) => {
+  const redis = await redisOf(t)
+  const env = await environment(t, 'postgres', { REDIS_URL: redis.url })
+  const before = await startReady(t, env)
+  await before.api.signUp('ada', PASSWORD)
+  await before.close()
+  await withRedis(redis.url, (admin) => admin.flushdb())
+
+  // In processes of their own: the first checks of both are as close to each other as they get.
+  const instances = await Promise.all([1, 2].map(() => spawnService(t, env, undefined, 'ready')))
+
+  for (const { api } of instances) t.equal((await api.login('ada', PASSWORD)).status, 200)
+})
+
 test('O2: a move to Redis empties the session tables, and changes only the store id in Redis', {
   buffered: true,
 }, async (t) => {
