@@ -143,13 +143,14 @@ export async function startServiceWith(t: Test | TAP, env: Environment): Promise
   }
 }
 
-/** Starts again when its first connection exceeded a timeout, as on a busy machine. A supervisor starts a process again too. */
+/** Starts again when the database exceeded a timeout, as on a busy machine. A supervisor starts a process again too. */
 async function createPatiently(config: Config, logger: Logger): Promise<Service> {
-  for (;;) {
+  for (let tries = 1; ; tries += 1) {
     try {
       return await createService(config, logger)
     } catch (error) {
-      if (!(error instanceof Unavailable) || !wasConnectionLate(error.message)) throw error
+      const isLate = error instanceof Unavailable && /timeout|trying to connect/.test(error.message)
+      if (!isLate || tries === 10) throw error
     }
   }
 }
