@@ -33,8 +33,8 @@ const MEMORY = '/dev/shm'
 const isAll = values.all || values.rest
 const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
 // The tests of a file wait for timers and servers, so four files keep two cores busy. The time limits of a fault test need a
-// core: one such file runs beside two others.
-const jobs = Number(values.jobs ?? (isAll ? 2 : 4))
+// core, so then one such file runs beside three others.
+const jobs = Number(values.jobs ?? (isAll ? 3 : 4))
 const hasTimeLimits = values.jobs === undefined && isAll ? isFaultTest : () => false
 
 installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
