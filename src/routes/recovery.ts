@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { CompleteRecovery, RequestRecovery } from '../../schemas/recovery.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../http/errors.js'
@@ -51,14 +52,21 @@ export const recovery: FastifyPluginAsyncTypebox<Dependencies> = async (app, dep
     const rule = await brokenPasswordRule(password, { username: user.username, minLength })
     if (rule) throw refusal.invalidRequest(passwordRuleText(rule, minLength))
 
+    // The token is good once, so a repeated request could not end the sessions. While their store is down, nothing changes.
+    await endSessions(request, user.id)
     // Of all requests with tokens of this version, one changes the password.
     if (!(await users.changePassword(user, password, request.ip))) {
       audit(request, { event: 'recovery.refused', reason: 'token', sub: user.id })
       throw refusal.invalidRecoveryToken()
     }
     audit(request, { event: 'recovery.completed', sub: user.id })
-    const sids = await sessions.revokeAll(user.id)
-    audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'password_recovered' })
+    // Somebody may have signed in with the old password in between.
+    await endSessions(request, user.id)
     return reply.code(204).send(null)
   })
+
+  async function endSessions(request: FastifyRequest, sub: string): Promise<void> {
+    const sids = await sessions.revokeAll(sub)
+    if (sids.length > 0) audit(request, { event: 'session.ended', sub, sids, reason: 'password_recovered' })
+  }
 }

@@ -178,7 +178,7 @@ test('a token that is not valid any more is renewed, and the browser opens no lo
   const prompts = await watchPrompts(page)
   // An expired token and a wrong signature get the same answer.
   await page.evaluate(
-    `sessionStorage['latchkey-console'] = sessionStorage['latchkey-console'].replace(/\\w{9}","refresh"/, 'AAAAAAAAA","refresh"')`,
+    `sessionStorage['latchkey-console'] = sessionStorage['latchkey-console'].replace(/[\\w-]{9}","refresh"/, 'AAAAAAAAA","refresh"')`,
   )
   const isRefused = page.waitForResponse((response) => response.status() === 401)
   await page.reload()

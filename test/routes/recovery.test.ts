@@ -3,7 +3,8 @@ import { withAccounts } from '../support/accounts.js'
 import { type Api, untilAvailable } from '../support/api.js'
 import { basicAuthorization } from '../support/clients.js'
 import { enrolTotp, newPerson } from '../support/factors.js'
-import { PASSWORD, startService, stores } from '../support/service.js'
+import { startRedis } from '../support/servers/redis.js'
+import { environment, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
 const RENEWED = 'seven tame otters hum'
 
@@ -109,3 +110,20 @@ for (const store of stores) {
     await withAccounts(env, async (users) => t.match(await users.findByName('ada'), { passwordVersion: 1 }))
   })
 }
+
+test('F4: while Redis stalls, a recovery token changes nothing and stays good', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const { api } = await startServiceWith(t, await environment(t, 'sqlite', { REDIS_URL: redis.url }))
+  const mailer = await newMailer(api)
+  const { tokens } = await newPerson(api, 'ada')
+  const { body } = await api.call('/recovery', { ...mailer, json: { username: 'ada' } })
+
+  redis.process.kill('SIGSTOP')
+  t.equal((await complete(api, body.token)).status, 503)
+
+  redis.process.kill('SIGCONT')
+  // Otherwise the password would be another one, and nobody could end the sessions with this token.
+  t.equal((await untilAvailable(() => complete(api, body.token))).status, 204)
+  t.notOk(await api.isActive(tokens.access_token))
+})

@@ -32,7 +32,8 @@ export interface FeedServer {
   intercept(listener?: (request: IncomingMessage, response: ServerResponse) => void): void
   /**
    * From now on the server closes each connection when a second request arrives on it, by FIN and by RST in turn. So it looks to
-   * a client that sends at the moment when the server closes an idle connection.
+   * a client that sends at the moment when the server closes an idle connection. A question meets at most two such connections:
+   * then a client gives up.
    */
   closeReused(): void
   /** Connections that were closed by `closeReused`. */
@@ -40,6 +41,8 @@ export interface FeedServer {
   /** Sends other metadata. */
   metadata: Record<string, unknown>
 }
+
+const MAX_CLOSINGS = 2
 
 export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedServer> {
   const dead = new Set<string>()
@@ -50,6 +53,8 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
   let [polls, introspections, closed] = [0, 0, 0]
   let isClosingReused = false
   const used = new WeakSet<Socket>()
+  /** How many connections the server closed under the question about a token. */
+  const closingsOf = new Map<string, number>()
   let interceptor: ((request: IncomingMessage, response: ServerResponse) => void) | undefined
   const held = new Set<() => void>()
   const authorization = `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')}`
@@ -88,11 +93,26 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
     else timer = setTimeout(answer, wait)
   }
 
-  async function answerIntrospection(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  function close(socket: Socket): void {
+    closed += 1
+    if (closed % 2 === 0) socket.destroy()
+    else socket.resetAndDestroy()
+  }
+
+  async function answerIntrospection(
+    request: IncomingMessage,
+    response: ServerResponse,
+    mayClose: boolean,
+  ): Promise<void> {
     introspections += 1
     let form = ''
     for await (const chunk of request) form += chunk
     const token = new URLSearchParams(form).get('token') ?? ''
+    const closings = closingsOf.get(token) ?? 0
+    if (mayClose && closings < MAX_CLOSINGS) {
+      closingsOf.set(token, closings + 1)
+      return close(request.socket)
+    }
     const [signed, signature] = [token.slice(0, token.lastIndexOf('.')), token.slice(token.lastIndexOf('.') + 1)]
     let active = false
     let claims: { jti?: string; sid?: string } = {}
@@ -105,17 +125,15 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
 
   const server = createServer((request, response) => {
     const { socket } = request
-    if (isClosingReused && used.has(socket)) {
-      closed += 1
-      return void (closed % 2 === 0 ? socket.destroy() : socket.resetAndDestroy())
-    }
+    const mayClose = isClosingReused && used.has(socket)
     used.add(socket)
     const path = (request.url ?? '').split('?')[0]
+    if (mayClose && path !== '/introspect') return close(socket)
     if (path === '/.well-known/oauth-authorization-server') return void response.end(JSON.stringify(self.metadata))
     if (path === '/.well-known/jwks.json') return void response.end('{"keys":[]}')
     if (request.headers.authorization !== authorization) return void response.writeHead(401).end()
     if (path === '/revocations') return answerFeed(request, response)
-    if (path === '/introspect') return void answerIntrospection(request, response)
+    if (path === '/introspect') return void answerIntrospection(request, response, mayClose)
     response.writeHead(404).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
