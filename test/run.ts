@@ -32,9 +32,9 @@ const { values, positionals } = parseArgs({
 const MEMORY = '/dev/shm'
 const isAll = values.all || values.rest
 const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
-// The tests of a file wait for timers and servers, so four files keep two cores busy. The time limits of a fault test need a
+// The tests of a file wait for timers and servers, so five files keep two cores busy. The time limits of a fault test need a
 // core, so then one such file runs beside three others.
-const jobs = Number(values.jobs ?? (isAll ? 3 : 4))
+const jobs = Number(values.jobs ?? (isAll ? 3 : 5))
 const hasTimeLimits = values.jobs === undefined && isAll ? isFaultTest : () => false
 
 installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
