@@ -15,7 +15,6 @@ import {
 import { PASSWORD, type Store, startService } from '../support/service.js'
 
 // L9, L11, L12 and H13: `guesses.slow.test.ts` has what these calls leave out.
-thousandGuesses('sqlite', 250, guessers.slice(1))
 thousandGuesses('redis', 250, guessers.slice(1))
 spray('sqlite')
 doublingWait('sqlite')
