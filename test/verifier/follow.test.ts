@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier } from '@latchkey/verifier'
 import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
-import t, { test } from 'tap'
+import t, { type Test, test } from 'tap'
 import { createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { countAcceptedLate, eventually } from '../support/eventually.js'
@@ -164,15 +164,24 @@ test('without a feed, without Redis, or on a replica, a follower is not ready an
     [gone.url]: /ECONNREFUSED|closed/,
   }
   await Promise.all(
-    Object.entries(reasons).map(([redis, reason]) =>
-      t.rejects(startVerifier(t, { mode: 'follow', redis }), { message: reason }),
-    ),
+    Object.entries(reasons).map(async ([redis, reason]) => t.match(await whyNotReady(t, redis), { message: reason })),
   )
   const admin = redisClient(t, empty.url)
   await seedFeed(empty.url)
   t.equal(await admin.exists(feedKey), 1)
-  await t.rejects(startVerifier(t, { mode: 'follow', redis: empty.url }), { message: /written a heartbeat/ })
+  t.match(await whyNotReady(t, empty.url), { message: /written a heartbeat/ })
 })
+
+/** The last reason that a follower names when it gives up. On a busy machine this may be a timeout, and then another one tries. */
+async function whyNotReady(t: Test, redis: string): Promise<unknown> {
+  for (let tries = 1; ; tries += 1) {
+    const reason = await startVerifier(t, { mode: 'follow', redis }).then(
+      () => 'it is ready',
+      (error: Error) => error,
+    )
+    if (tries === 5 || !String(reason).includes('no answer within')) return reason
+  }
+}
 
 test('a follower that closes while entries arrive accepts nothing without a look-up afterwards', {
   buffered: true,
