@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { freePort } from '../test/support/servers/ports.js'
+import { readUntil } from '../test/support/servers/read-until.js'
 import { killOnExit } from './kill-on-exit.js'
 
 export interface BenchRedis {
@@ -32,8 +33,7 @@ export async function startRedis(): Promise<BenchRedis> {
   const start = async (port: string, ...more: string[]): Promise<Node> => {
     const args = ['--port', port, '--bind', '127.0.0.1', '--save', '', '--dir', folder, ...more]
     const server = killOnExit(spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] }))
-    for await (const chunk of server.stdout) if (String(chunk).includes('Ready to accept connections')) break
-    server.stdout.resume()
+    await readUntil(server.stdout, 'Ready to accept connections')
     return { port, process: server }
   }
   const kill = async ({ process }: Node) => {

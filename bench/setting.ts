@@ -7,6 +7,7 @@ import { pino } from 'pino'
 import { readConfig } from '../src/config/read.js'
 import { openStores } from '../src/stores.js'
 import { freePort } from '../test/support/servers/ports.js'
+import { readUntil } from '../test/support/servers/read-until.js'
 import { killOnExit } from './kill-on-exit.js'
 import { measureCpuTime, type Server, startServer } from './server.js'
 
@@ -53,8 +54,7 @@ export async function startSetting(): Promise<Setting> {
       { stdio: ['ignore', 'pipe', 'inherit'] },
     ),
   )
-  for await (const chunk of redis.stdout) if (String(chunk).includes('Ready to accept connections')) break
-  redis.stdout.resume()
+  await readUntil(redis.stdout, 'Ready to accept connections')
   const redisUrl = `redis://127.0.0.1:${redisPort}`
   const env = environment(redisUrl, `sqlite:${join(folder, 'bench.db')}`)
   const servers: Server[] = []

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { locate } from './install.js'
 import { freePort } from './ports.js'
 import { serverIdentity } from './postgres.js'
+import { readUntil } from './read-until.js'
 
 /** Few enough that sessions of the service must share them. */
 const SERVER_CONNECTIONS = 3
@@ -36,12 +37,7 @@ default_pool_size = ${SERVER_CONNECTIONS}
   if (!program) throw new Error('pgbouncer is not installed')
   const server = spawn(program, [settings], { stdio: ['ignore', 'ignore', 'pipe'], cwd: directory, ...identity })
   // PgBouncer writes its log there.
-  let output = ''
-  for await (const chunk of server.stderr) {
-    output += chunk
-    if (output.includes('process up')) break
-  }
-  server.stderr.resume()
+  await readUntil(server.stderr, 'process up')
   return {
     port,
     async stop() {

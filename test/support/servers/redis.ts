@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './ports.js'
+import { readUntil } from './read-until.js'
 
 export interface RedisServer {
   url: string
@@ -47,13 +48,7 @@ export async function startRedis({
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
-  let output = ''
-  for await (const chunk of server.stdout) {
-    output += chunk
-    if (output.includes(ready)) break
-  }
-  if (!output.includes(ready)) throw new Error(`Redis did not start:\n${output}`)
-  server.stdout.resume()
+  await readUntil(server.stdout, ready)
   return {
     url: `redis://127.0.0.1:${chosen}`,
     port: chosen,
