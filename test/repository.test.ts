@@ -65,8 +65,8 @@ ${count > 0 ? 'not ' : ''}ok 1 - outer
 1..1`
   const read = async (text: string) => {
     const summary = new Summary()
-    const reader = summary.reader('dist/test/some.test.js')
-    for (const line of text.split('\n')) reader.write(line)
+    const reader = summary.reader(['dist/test/some.test.js'])
+    for (const line of `# dist/test/some.test.js\n${text}`.split('\n')) reader.write(line)
     await reader.end()
     return summary.text()
   }

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { installServers } from './support/servers/install.js'
 import { startPostgres } from './support/servers/postgres.js'
-import { runSuite } from './support/suite.js'
+import { type Group, runSuite } from './support/suite.js'
 import { Summary } from './support/summary.js'
 
 /**
@@ -20,9 +20,9 @@ const { values, positionals } = parseArgs({
     all: { type: 'boolean', default: false },
     rest: { type: 'boolean', default: false },
     coverage: { type: 'boolean', default: false },
-    /** How many files run at the same time. */
+    /** How many processes run at the same time. */
     jobs: { type: 'string' },
-    /** The timeout of a file in seconds. */
+    /** The timeout of a process in seconds. */
     timeout: { type: 'string', default: '600' },
     // The default. Older commands name this option.
     'disable-coverage': { type: 'boolean' },
@@ -30,12 +30,14 @@ const { values, positionals } = parseArgs({
 })
 /** A file system in memory. There a new Postgres database takes 25 ms of CPU. On a busy disk it takes up to 200 ms. */
 const MEMORY = '/dev/shm'
+/** At most so many files share a process. With more, the last process would run alone at the end. */
+const GROUP_SIZE = 12
 const isAll = values.all || values.rest
 const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
-// The tests of a file wait for timers and servers, so five files keep two cores busy. The time limits of a fault test need a
-// core, so then one such file runs beside three others.
+// The tests wait for timers and servers, so five processes keep two cores busy. The time limits of a fault test need a core, so
+// then one such file runs beside three other processes.
 const jobs = Number(values.jobs ?? (isAll ? 3 : 5))
-const hasTimeLimits = values.jobs === undefined && isAll ? isFaultTest : () => false
+const hasTimeLimits = ([file = '']: Group) => values.jobs === undefined && isAll && isFaultTest(file)
 
 installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
 if (hasRoom(MEMORY)) process.env.TMPDIR = MEMORY
@@ -49,7 +51,7 @@ try {
     await runCoverage()
   } else {
     const timeout = Number(values.timeout)
-    await runSuite(files, { jobs, hasTimeLimits, timeout, env, summary, signal: interrupted.signal, print })
+    await runSuite(groups(files), { jobs, hasTimeLimits, timeout, env, summary, signal: interrupted.signal, print })
   }
 } finally {
   postgres.stop()
@@ -64,16 +66,24 @@ function hasRoom(folder: string): boolean {
   return bavail * bsize > 4 * 2 ** 30
 }
 
-/**
- * Reads the folder of the sources, because an old build may hold tests that were deleted. The first files of the alphabet and
- * the last ones alternate: the tests of the command line need the CPU, and those of the verifier wait.
- */
+/** Reads the folder of the sources, because an old build may hold tests that were deleted. */
 function testFiles(): string[] {
-  const sorted = readdirSync('test', { recursive: true, encoding: 'utf8' })
+  return readdirSync('test', { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))
     .map((file) => `dist/test/${file.replace(/\.ts$/, '.js')}`)
     .sort()
-  return sorted.map((_, i) => sorted.at(i % 2 ? (i - 1) / 2 : -1 - i / 2) as string)
+}
+
+/**
+ * Several files share a process, because a new process uses 2 s more of CPU until its code is compiled and optimised. A file
+ * that the command line names has a process of its own.
+ */
+function groups(files: string[]): Group[] {
+  const isAlone = (file: string) => positionals.length > 0 || isSlow(file) || needsProcess(file)
+  const shared = files.filter((file) => !isAlone(file))
+  const count = Math.ceil(shared.length / GROUP_SIZE)
+  const group = (index: number) => shared.filter((_, i) => i % count === index)
+  return [...Array.from({ length: count }, (_, index) => group(index)), ...files.filter(isAlone).map((file) => [file])]
 }
 
 function isWanted(file: string): boolean {
@@ -92,6 +102,11 @@ function isFaultTest(file: string): boolean {
 /** Whether the file runs more rounds in `npm run test:all` than in `npm test`. */
 function hasMoreRounds(file: string): boolean {
   return /\/(size|replica-races)\.js|\b(anyStore|accountStores)\b/.test(readFileSync(sourceOf(file), 'utf8'))
+}
+
+/** Whether the file changes or measures its whole process: the jobs of tap, the timers, the CPU or the heap. */
+function needsProcess(file: string): boolean {
+  return /^t\.jobs\b|'node:(test|v8)'|\bcpuUsage\b/m.test(readFileSync(sourceOf(file), 'utf8'))
 }
 
 function sourceOf(file: string): string {

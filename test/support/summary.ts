@@ -13,20 +13,29 @@ export class Summary {
   readonly #failures: string[] = []
 
   /**
-   * Reads the TAP of one source line by line.
+   * Reads the TAP of one process line by line. The comments of `test-files.ts` say which test file follows.
    *
-   * @param file the test file, unless the TAP names it
+   * @param files the test files: each must have a result
    */
-  reader(file?: string): TapReader {
-    const parser = new Parser(file === undefined ? {} : { name: file })
-    const count = (event: string, act: (result: Result) => void) => parser.on(event, act)
-    count('pass', () => (this.#passed += 1))
-    count('skip', () => (this.#skipped += 1))
-    count('todo', () => (this.#skipped += 1))
-    count('fail', (result) => this.fail(describe(result)))
+  reader(files: readonly string[] = []): TapReader {
+    const parser = new Parser()
+    const untested = new Set(files)
+    let file = ''
+    const on = (event: string, act: (result: Result) => void) => parser.on(event, act)
+    parser.on('comment', (comment: string) => {
+      file = files.find((each) => comment === `# ${each}\n`) ?? file
+    })
+    on('assert', () => untested.delete(file))
+    on('pass', () => (this.#passed += 1))
+    on('skip', () => (this.#skipped += 1))
+    on('todo', () => (this.#skipped += 1))
+    on('fail', (result) => this.fail(describe(result, file)))
     return {
       write: (line) => void parser.write(`${line}\n`),
-      end: () => new Promise((resolve) => parser.on('complete', resolve).end()),
+      async end() {
+        const { ok } = await new Promise<FinalResults>((resolve) => parser.on('complete', resolve).end())
+        return { isOk: ok && untested.size === 0, untested: [...untested] }
+      },
     }
   }
 
@@ -58,9 +67,11 @@ export class Summary {
 
 export interface TapReader {
   write(line: string): void
-  end(): Promise<FinalResults>
+  /** `untested` are the files without a result. */
+  end(): Promise<{ isOk: boolean; untested: string[] }>
 }
 
-function describe({ fullname, diag, tapError }: Result): string {
-  return `FAILED ${fullname}\n${tapError ?? ''}${diag ? stringify(diag) : ''}`.trimEnd()
+function describe({ fullname, diag, tapError }: Result, file: string): string {
+  const title = [file, fullname].filter(Boolean).join(' > ')
+  return `FAILED ${title}\n${tapError ?? ''}${diag ? stringify(diag) : ''}`.trimEnd()
 }
