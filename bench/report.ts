@@ -196,8 +196,9 @@ const storeName = (store: string) => ({ sqlite: 'SQLite', redis: 'Redis', postgr
 function describeWindow(store: string, window: Window): string {
   const { entries, serviceStart, follower, serviceCpuSeconds, serviceMemory } = window
   return `With ${thousands(entries)} revocations in ${storeName(store)}, an instance is ready ${fixed(serviceStart, 2)} s after its start. A new follower reads all of them
-in ${fixed(follower.seconds)} s, and needs ${follower.heap} MB of heap for them. Its longest pause is ${follower.pause} ms. The instance uses ${fixed(serviceCpuSeconds)} s of CPU for
-this follower, and at most ${serviceMemory.highest} MB, ${serviceMemory.highest - serviceMemory.before} MB more than before.`
+in ${fixed(follower.seconds)} s, and needs ${follower.heap} MB of heap for them. Its event loop
+stands still for at most ${follower.pause} ms. The instance uses ${fixed(serviceCpuSeconds)} s of CPU for this follower. Its own memory
+rises by ${serviceMemory.highest - serviceMemory.before} MB, to ${serviceMemory.highest} MB.`
 }
 
 function figureOf({ requests }: Results, name: string, against: string): RequestFigure {

@@ -77,9 +77,9 @@ export function keyFile(path: string): { path: string; secrets: Buffer[] } {
 }
 
 /**
- * The keys of a key file that a service in production may use.
+ * Reads a key file for a service in production, which refuses shared secrets that can be guessed.
  *
- * @throws Error that says which rule is broken
+ * @throws Error that says what is wrong with the file
  */
 export function parseProductionKeys(text: string): SigningKeys {
   const keys = parseKeys(text)

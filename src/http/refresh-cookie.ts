@@ -12,9 +12,10 @@ declare module 'fastify' {
 /** The refresh token in a cookie, which no script can read. Only routes that name this object read or set the cookie. */
 export interface RefreshCookie {
   /**
-   * A sign-in asks for its refresh token in the cookie.
+   * Decides where the answer to a sign-in carries the refresh token: in the body, or in the cookie if the request asks for it.
    *
-   * @throws 400 if cookies are off, or if a page of another origin asks: it would sign the person in as somebody else
+   * @throws 400 if REFRESH_COOKIE is off, or if the page has an origin that is not allowed: such a page could sign the person in
+   *   to the account of somebody else
    */
   choose(request: FastifyRequest, refreshIn: 'body' | 'cookie' | undefined): void
   /** The token in the cookie of a page whose origin is allowed. */

@@ -100,9 +100,9 @@ function foreignExportOf(account: Record<string, unknown>): string | undefined {
 }
 
 /**
- * The id of an imported account without an id. The same account always gets the same id, so an interrupted import can run
- * again. The import then recognises its own accounts, even if their passwords changed since. Nobody can compute the id
- * without the hash and its salt.
+ * Derives an id for an account that has none in the file. The same line always gives the same id, so an interrupted import can
+ * run again. It recognises the accounts that it has made, even if a person has changed the password in Latchkey since. The hash
+ * has a random salt, so a username alone does not tell the id.
  */
 function deriveId(username: string, passwordHash: string): string {
   const hex = createHash('sha256')

@@ -111,7 +111,8 @@ for (const store of stores) {
     let seen = await scrape(managementUrl)
     await eventually(async () => {
       seen = await scrape(managementUrl)
-      // A gauge that cannot be read in time is absent, and on a busy machine a heartbeat may be late.
+      // On a busy machine the gauge may be absent, because its value was not read in time. The feed may be old, because the
+      // service wrote its heartbeat late.
       const isUp = seen.value('latchkey_dependency_up', { dependency: 'database' }) === 1
       const isFresh = store !== 'redis' || (seen.value('latchkey_feed_age_seconds') ?? 9) < 2
       return isUp && isFresh && seen.value('latchkey_sessions_live') !== undefined

@@ -13,6 +13,7 @@ import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
 import type { SessionStore } from '../../src/sessions/session.js'
 import { eventually } from '../support/eventually.js'
 import { startRedis } from '../support/servers/redis.js'
+import { watchCommands } from '../support/servers/redis-commands.js'
 import { newSession, newUserId, openRedisStore, presentGeneration } from '../support/stores.js'
 import { resultOrLate } from '../support/verifier-setup.js'
 
@@ -41,14 +42,8 @@ test('the sessions that one call ends are one entry of the feed', async (t) => {
 test('the feed gets the revocation before the key is deleted: a retry completes a crash in between', async (t) => {
   const { client, url, sessions } = await openRedisStore(t)
   const { session } = await sessions.create(newSession(newUserId()))
-  const patient = new Redis(url)
-  const watcher = await patient.monitor()
-  t.teardown(() => {
-    patient.disconnect()
-    watcher.disconnect()
-  })
   const seen: string[] = []
-  watcher.on('monitor', (_time: string, args: string[]) => seen.push(`${args[0]?.toUpperCase()} ${args.join(' ')}`))
+  await watchCommands(t, url, ([name = '', ...args]) => seen.push(`${name.toUpperCase()} ${args.join(' ')}`))
 
   await sessions.revoke(session.sub, [session.sid])
   await eventually(async () => seen.some((line) => line.startsWith('DEL')))

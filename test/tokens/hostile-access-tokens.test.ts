@@ -9,6 +9,7 @@ import { claimsOf } from '../support/decode.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { eventually } from '../support/eventually.js'
 import { byCase, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
+import { watchCommands } from '../support/servers/redis-commands.js'
 import { anyStore, JWT_SECRET, PASSWORD, startService, stores } from '../support/service.js'
 
 // If the service accepted one of these, its values would reach the store. So `npm run test:all` sends them to
@@ -136,16 +137,14 @@ test('J6: a foreign token costs no look-up: Redis counts none', async (t) => {
   const forger = new Forger(JWT_SECRET, claimsOf(live.access_token), 'http://127.0.0.1:9')
   const redis = new Redis(env.REDIS_URL as string)
   t.teardown(() => redis.disconnect())
-  const watcher = await redis.monitor()
-  t.teardown(() => watcher.disconnect())
   // Only keys of users and clients count. The service reads other keys all the time.
   const isLookUp = ([command = '', key = '']: string[]) =>
     /^(hget|hgetall|exists|get|zrange|del|unlink)$/i.test(command) && key.startsWith('lk1:{')
   let count = 0
   let lastEcho = ''
-  watcher.on('monitor', (_time: string, args: string[]) => {
-    if (isLookUp(args)) count += 1
-    else if (args[0]?.toLowerCase() === 'echo') lastEcho = args[1] as string
+  await watchCommands(t, env.REDIS_URL as string, (command) => {
+    if (isLookUp(command)) count += 1
+    else if (command[0]?.toLowerCase() === 'echo') lastEcho = command[1] as string
   })
   const lookUps = async () => {
     const mark = randomUUID()

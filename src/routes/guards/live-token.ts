@@ -74,8 +74,9 @@ export function refuseExchangedToken({ act }: AccessTokenClaims): void {
 }
 
 /**
- * Guard: the person holds the token, not a client that acts for them, and it is for this service, or for the default audience,
- * which a sign-in without `audience` gets. So a service of the default audience is trusted with the devices of its people.
+ * Guard: the token is the person's own, not of a client that acts for them. Its audience is this service, or the default
+ * audience, which a sign-in without `audience` gets. A service that receives tokens of the default audience could list and end
+ * the sessions of their owners with them, so it must be trusted.
  */
 export function requireOwnToken(
   claims: AccessTokenClaims,

@@ -35,7 +35,7 @@ async function faultOf(node: Redis): Promise<string | undefined> {
   }
   const policy = value('maxmemory_policy')
   if (policy !== undefined && policy !== 'noeviction') {
-    // Redis might evict a session, or the revocation of a client: then revoked tokens would be accepted again.
+    // An evicted session signs somebody out. After an evicted revocation of a client, its revoked tokens are accepted again.
     return `Redis may evict sessions and revocations: its maxmemory-policy is ${policy}, and must be noeviction`
   }
   return value('role') === 'slave' ? 'this Redis is a replica: set REDIS_URL to the primary' : undefined

@@ -8,7 +8,8 @@ import { exampleConfiguration, gatewayFolder, startProgram } from './program.js'
 import { GATEWAY_CLIENT, type GatewayTargets } from './rules.js'
 
 /**
- * Apache with mod_oauth2 and the example as its only site. A test may change the example first to show the consequence.
+ * Starts Apache with mod_oauth2. Its only site is `examples/gateways/apache-oauth2.conf`. A test may change the file first, to
+ * show what goes wrong without one of its lines.
  */
 export async function startApacheOauth2(
   t: Test,

@@ -128,8 +128,8 @@ export function createHttpFeed(
       earlyPause = PAUSE_AFTER_NEWS
       return wait === 0 ? PAUSE_AFTER_NEWS : 0
     }
-    // The service held the answer back for less than `wait`. It does so once when the follower is behind the entries in its
-    // memory: ask again soon. If it never holds answers back, the pauses grow to `wait`.
+    // The service answered before `wait` was over, and without news. A follower that is behind gets one such answer: ask again
+    // soon. If every answer comes early, the pauses grow to `wait`.
     earlyPause = Math.min(earlyPause * 2, early)
     return earlyPause
   }

@@ -81,9 +81,9 @@ export function createUnsignedCheck(rules: TokenRules, clock: Clock): TokenCheck
 const MAX_CONFIRMATION_AGE = 5 * 60_000
 
 /**
- * Checks tokens with the public keys of the service, and asks the service about the signature of an HS256 token. The shared
- * secret of such a token is not public. The answer about a signature is cached, because a signature does not change its mind.
- * Expiry and revocation are checked each time.
+ * Checks tokens with the public keys of the service. For an HS256 token it asks the service, because the shared secret is not
+ * public. The answer that the signature is valid is cached for a few minutes. The expiry is checked each time. The verifier
+ * checks the revocation each time too.
  */
 export function createServiceCheck(
   rules: TokenRules,
