@@ -12,6 +12,7 @@ import { connectRedis } from '../../src/sessions/redis/client.js'
 import { createRedisSessions } from '../../src/sessions/redis/sessions.js'
 import type { SessionStore } from '../../src/sessions/session.js'
 import { eventually } from '../support/eventually.js'
+import { freePort } from '../support/servers/ports.js'
 import { startRedis } from '../support/servers/redis.js'
 import { watchCommands } from '../support/servers/redis-commands.js'
 import { newSession, newUserId, openRedisStore, presentGeneration } from '../support/stores.js'
@@ -170,7 +171,7 @@ test("F30: the end of a user's last session leaves no key of the user", async (t
 })
 
 test('the keys of a user share a slot, and every script touches one slot', async (t) => {
-  const server = await startRedis({ args: ['--cluster-enabled', 'yes'] })
+  const server = await startRedis({ busPort: await freePort() })
   t.teardown(() => server.stop())
   const client = connectRedis({ mode: 'single', urls: [server.url] }, () => {}) as Redis
   t.teardown(() => client.disconnect())

@@ -67,8 +67,8 @@ async function wrongAnswers(
 }
 
 /**
- * Tokens that sign out although they give no access: genuine tokens that are expired or not yet valid, or for another
- * audience. Other tests cover these, where sessions end.
+ * Whether the token ends its session although it gives no access: a genuine token that is expired, not yet valid, or for
+ * another audience. The tests of sign-out cover these.
  */
 const signsOut = ({ token, code }: HostileToken) =>
   code === 'expired' ||

@@ -2,6 +2,7 @@ import { epochKey } from '@latchkey/verifier/redis-keys'
 import { Cluster, Redis } from 'ioredis'
 import { test } from 'tap'
 import { eventually, untilNextSecond } from '../support/eventually.js'
+import { freePort } from '../support/servers/ports.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import {
@@ -138,7 +139,7 @@ test('a verifier uses only the address of a given client', async (t) => {
 })
 
 test('a verifier looks up and follows a cluster through a given cluster client', async (t) => {
-  const node = await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'] })
+  const node = await startRedis({ busPort: await freePort(), args: ['--cluster-announce-ip', '127.0.0.1'] })
   t.teardown(() => node.stop())
   const setup = redisClient(t, node.url)
   await setup.call('CLUSTER', 'ADDSLOTSRANGE', 0, 16383)

@@ -83,12 +83,12 @@ export async function startRedisCluster(t: Test, replicas = 1): Promise<RedisClu
 }
 
 async function startNode(t: Test): Promise<ClusterNode> {
-  const [port, busPort] = [await freePort(), await freePort()]
+  const busPort = await freePort()
   const server = await startRedis({
-    port,
+    busPort,
     args: [
-      ...['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-node-timeout', '1000'],
-      ...['--repl-diskless-sync-delay', '0', '--cluster-replica-validity-factor', '0'],
+      ...['--cluster-node-timeout', '1000', '--repl-diskless-sync-delay', '0'],
+      ...['--cluster-replica-validity-factor', '0'],
     ],
   })
   t.teardown(() => server.stop())

@@ -17,6 +17,11 @@ export interface RedisServer {
 interface RedisOptions {
   port?: number
   args?: string[]
+  /**
+   * Makes it a node of a cluster, with this port for the other nodes. By itself Redis would take its port + 10,000, which an
+   * outgoing connection may have.
+   */
+  busPort?: number
   /** The path of a configuration file. */
   config?: string
   /** The log text that says that the server is ready. */
@@ -27,6 +32,7 @@ interface RedisOptions {
 export async function startRedis({
   port,
   args = [],
+  busPort,
   config,
   ready = 'Ready to accept connections',
 }: RedisOptions = {}): Promise<RedisServer> {
@@ -44,6 +50,7 @@ export async function startRedis({
       ...(config ? [] : ['--save', '']),
       '--dir',
       directory,
+      ...(busPort === undefined ? [] : ['--cluster-enabled', 'yes', '--cluster-port', String(busPort)]),
       ...args,
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
