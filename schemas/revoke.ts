@@ -6,10 +6,10 @@ import { Empty, example, Fields, PostedCredentials, Token } from './fields.js'
 export const Revoke = {
   summary: 'Revoke a token',
   description:
-    'Ends the session of an access token or refresh token, and so every token of the session. For a client’s own token, it ' +
-    'ends all own tokens of the client that were issued until then. The answer is 200 also for an unknown token. The answer is 400 ' +
-    '`unsupported_token_type` if the service does not have the key of the token. Everybody who holds the token may revoke ' +
-    'it. Client credentials are optional, but wrong ones are refused.',
+    'Ends the session of an access token or refresh token, and so every token of the session. A token that a client got for ' +
+    'itself ends with all such tokens of the client that were issued until now. For any other text the answer is 200 too. The ' +
+    'answer is 400 `unsupported_token_type` if the service does not have the key that signed the token. Everybody ' +
+    'who holds the token may revoke it. Client credentials are optional, but wrong ones are refused.',
   tags: ['services'],
   security: [{ basic: [] }, {}],
   body: Fields(

@@ -13,11 +13,11 @@ interface ClientCache {
 }
 
 /**
- * While the database is down, a cached client stays in use whatever its age. One request tries the database, and the others
- * do not wait for it.
+ * While the database is down, a cached client stays in use whatever its age. One request tries the database again. Meanwhile
+ * the other requests get the cached client at once.
  *
  * @param read one query for the row of a client
- * @param maxAge milliseconds
+ * @param maxAge milliseconds after which a client is read again
  */
 export function createClientCache(
   read: (id: string) => Promise<ReadRow | undefined>,

@@ -218,7 +218,8 @@ function readRedis(read: Read, env: Environment, faults: string[]): RedisConfig 
   const sentinelMaster = read('REDIS_SENTINEL_MASTER')
   const waitReplicas = read('REDIS_WAIT_REPLICAS')
   if (!urls) {
-    // An operator who asks for replicas believes that a Redis is in use. A fault of REDIS_URL itself is already reported.
+    // With REDIS_WAIT_REPLICAS, the operator believes that a Redis is in use. After another fault this says nothing, because a
+    // REDIS_URL that is wrong counts as missing here.
     if (waitReplicas > 0 && faults.length === 0) {
       faults.push('REDIS_WAIT_REPLICAS: is set without REDIS_URL: set REDIS_URL, or leave this out')
     }

@@ -24,7 +24,7 @@ const SWEEP_BATCH = 1000
 /** Stands for every client in `client_revocations`. No client can have this id. */
 const EVERY_CLIENT = '*'
 
-/** Sessions in the database of the accounts: for one instance without Redis, or for several instances with one Postgres. */
+/** Sessions in the database of the accounts, without Redis: for one instance, or for several that share one Postgres. */
 export function createSqlSessions(database: Database, options: StoreOptions): SessionStore {
   const { db, now, forUpdate, ping } = database
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options

@@ -404,7 +404,7 @@ test('P6: a person whose only factor is a passkey signs in, and proves it again 
   await page.keyboard.press('Enter')
   await heading(page, 'People').waitFor()
 
-  // The service cannot be made to wait for an hour: the page gets the token that it would have then.
+  // The test cannot wait for an hour. So the page gets the token of a person who signed in an hour ago.
   const kept = JSON.parse((await page.evaluate("sessionStorage.getItem('latchkey-console')")) as string)
   const claims = { ...claimsOf(kept.access), auth_time: Math.floor(Date.now() / 1000) - 3601 }
   const access = new Forger(JWT_SECRET, claimsOf(kept.access), '').withClaims(claims)

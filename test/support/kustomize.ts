@@ -15,7 +15,7 @@ export interface Manifest {
   apiVersion: string
   kind: string
   metadata: { name: string; namespace?: string; labels?: Record<string, string> }
-  // biome-ignore lint/suspicious/noExplicitAny: manifests are of every shape; their types are checked by the compiler
+  // biome-ignore lint/suspicious/noExplicitAny: manifests have every shape, and manifest-types.ts checks them
   [member: string]: any
 }
 

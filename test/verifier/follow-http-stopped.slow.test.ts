@@ -12,7 +12,7 @@ import { isAll } from '../support/size.js'
 import type { VerdictRequest, VerdictResponse } from '../support/stopped-verifier.js'
 
 const MAX_STALENESS = 1000
-/** Milliseconds, in each round. The first stop is the longest, and the second shows that the verifier can stop again. */
+/** For how many milliseconds the process of a verifier is stopped, the first time and the second time. */
 const STOPS = isAll ? [10_000, 1300] : [1300, 1300]
 /** Verifiers of each kind. */
 const VERIFIERS = isAll ? 3 : 1

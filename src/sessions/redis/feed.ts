@@ -39,8 +39,8 @@ export async function readRedisFeed(
   if (epoch === undefined || name === null)
     throw new Error('this Redis has lost its epoch or the id of the session store')
 
-  // The feed alone may be lost: in a cluster it is on one node, and the epoch on another. Then the feed begins later than it
-  // should, and knows nothing of tokens that were issued before it begins.
+  // In a cluster the feed and the epoch may be on different nodes, so the feed alone may be lost. A new feed lacks the earlier
+  // revocations. So the epoch of the answer is its first entry: nothing is known of tokens that were issued before.
   const begins = writtenAt(oldest)
   const isWhole = begins <= Math.max(epoch * 1000 + FIRST_HEARTBEAT, now - Math.max(kept, retention))
   return {
