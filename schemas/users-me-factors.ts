@@ -8,6 +8,10 @@ import { TokenResponse } from './token-response.js'
 export const RECENT =
   'The person must have signed in or stepped up at most 5 minutes ago, with a second factor if the account has one. ' +
   'Otherwise the answer is 401 with the challenge of RFC 9470.'
+/** A sentence for the description of each endpoint that changes factors and then ends the other sessions. */
+export const AFTER_503 =
+  'After a 503 the factors may have changed, and the other sessions may live. Read the factors, end the sessions with ' +
+  '`DELETE /sessions?except=current`, and replace recovery codes that did not arrive.'
 
 const Id = Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w-]+$', examples: ['Yk3f0b1Qk8pJt1uZ6hV9xN'] })
 
@@ -77,7 +81,7 @@ export const ListFactors = {
 /** `DELETE /users/me/factors/:id` */
 export const RemoveFactor = {
   summary: 'Remove a second factor',
-  description: `Ends every other session of the user. With the last factor the recovery codes go. ${RECENT} ${OWN_AUDIENCE}`,
+  description: `Ends every other session of the user. With the last factor the recovery codes go. ${AFTER_503} ${RECENT} ${OWN_AUDIENCE}`,
   tags: ['factors'],
   security: [{ bearer: [] }],
   params: Fields({ id: Id }),
@@ -90,7 +94,7 @@ export const RemoveFactor = {
 /** `POST /users/me/factors/recovery-codes` */
 export const RenewRecoveryCodes = {
   summary: 'Replace the recovery codes',
-  description: `The old codes end, and so does every other session of the user. ${RECENT} ${OWN_AUDIENCE}`,
+  description: `The old codes end, and so does every other session of the user. ${AFTER_503} ${RECENT} ${OWN_AUDIENCE}`,
   tags: ['factors'],
   security: [{ bearer: [] }],
   response: {

@@ -3,7 +3,7 @@ import { ownErrorResponses } from './error.js'
 import { cannotAddPasskey, notFreshOptions, notRecent } from './factor-errors.js'
 import { Fields, OWN_AUDIENCE } from './fields.js'
 import { OpenObject } from './mfa-required.js'
-import { AddedFactorBody, FactorName, RECENT } from './users-me-factors.js'
+import { AddedFactorBody, AFTER_503, FactorName, RECENT } from './users-me-factors.js'
 
 const ENROLMENT = 'An account that must enrol its first factor sends its `mfa_token` as the bearer token.'
 
@@ -54,7 +54,7 @@ export const AddPasskey = {
   summary: 'Register a passkey',
   description:
     'The first factor brings ten recovery codes. Every other session of the user ends. ' +
-    `${RECENT} ${ENROLMENT} ${OWN_AUDIENCE}`,
+    `${AFTER_503} ${RECENT} ${ENROLMENT} ${OWN_AUDIENCE}`,
   tags: ['factors'],
   security: [{ bearer: [] }],
   body: Fields(

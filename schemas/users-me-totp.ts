@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { ownErrorResponses } from './error.js'
 import { factorsChanged, notConfirmed, notRecent, totpIsOff } from './factor-errors.js'
 import { Fields, OWN_AUDIENCE } from './fields.js'
-import { AddedFactorBody, FactorName, RECENT } from './users-me-factors.js'
+import { AddedFactorBody, AFTER_503, FactorName, RECENT } from './users-me-factors.js'
 
 const ENROLMENT = 'An account that must enrol its first factor sends its `mfa_token` as the bearer token.'
 
@@ -37,7 +37,7 @@ export const ConfirmTotp = {
   summary: 'Confirm the authenticator app with its code',
   description:
     'The first factor brings ten recovery codes. An earlier authenticator app is replaced. Every other session of the user ends. ' +
-    `${RECENT} ${ENROLMENT} ${OWN_AUDIENCE}`,
+    `${AFTER_503} ${RECENT} ${ENROLMENT} ${OWN_AUDIENCE}`,
   tags: ['factors'],
   security: [{ bearer: [] }],
   body: Fields(

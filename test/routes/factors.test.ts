@@ -1,6 +1,8 @@
+import { Redis } from 'ioredis'
 import { t as file, test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
 import { type Answer, type Api, untilAvailable } from '../support/api.js'
+import { AuthenticatorApp } from '../support/authenticator-app.js'
 import { basicAuthorization } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { untilNextSecond } from '../support/eventually.js'
@@ -372,6 +374,33 @@ for (const store of stores) {
     t.strictSame((await api.call(`/admin/users/${sub}/factors`, client)).status, 404)
   })
 }
+
+test('F4 after a 503 of a new factor, the factor is there, and DELETE /sessions?except=current ends the other sessions', async (t) => {
+  const { api, env } = await startService(t, 'redis')
+  const { tokens } = await newPerson(api, 'ada')
+  const other = await api.tokens('ada', PASSWORD)
+  const { body } = await api.call('/users/me/factors/totp', { method: 'POST', bearer: tokens.access_token })
+  const app = new AuthenticatorApp(body.secret)
+  const admin = new Redis(env.REDIS_URL as string)
+  t.teardown(() => admin.disconnect())
+
+  // Redis still answers who holds the token. The end of a session needs an entry in the feed, and Redis refuses it.
+  await admin.acl('SETUSER', 'default', '-xadd')
+  const json = { totp: await app.next() }
+  const answer = await api.call('/users/me/factors/totp/confirm', { bearer: tokens.access_token, json })
+  t.match(answer, { status: 503, body: { error: 'temporarily_unavailable' } })
+  t.ok(await api.isActive(other.access_token), 'the other session lives')
+  await admin.acl('SETUSER', 'default', '+xadd')
+
+  const listed = await untilAvailable(() => factorsOf(api, tokens.access_token))
+  t.match(listed.body.factors, [{ type: 'totp' }])
+  const ended = await untilAvailable(() =>
+    api.call('/sessions?except=current', { method: 'DELETE', bearer: tokens.access_token }),
+  )
+  t.equal(ended.status, 204)
+  t.notOk(await api.isActive(other.access_token))
+  t.ok(await api.isActive(tokens.access_token))
+})
 
 for (const store of anyStore) {
   test(`${store}: without DATA_SECRET nobody can enrol TOTP, and the answer says what to do`, async (t) => {
