@@ -36,7 +36,11 @@ export const PATIENCE = 60_000
 export async function openDevice(t: Test, url: string, options: BrowserContextOptions = {}): Promise<Page> {
   const context = await browser.newContext(options)
   context.setDefaultTimeout(PATIENCE)
-  t.teardown(() => context.close())
+  t.teardown(async () => {
+    // A route may still hold a request. The end of the test makes this request fail.
+    await context.unrouteAll({ behavior: 'ignoreErrors' })
+    await context.close()
+  })
   context.on('weberror', (error) => t.fail(`the page's script threw ${error.error()}`))
   return openTab(context, url)
 }
