@@ -9,7 +9,7 @@ import { createIssuerPath } from './issuer-path.js'
 import { KNOWN_METHODS } from './other-methods.js'
 import { createPipelines, type Pipelines } from './pipelines.js'
 import { schemaCompilers } from './schema-compilers.js'
-import { closeUnlessAtWork, refuseExpectation, refuseUnreadable } from './socket-errors.js'
+import { closeUnlessAtWork, refuseExpectation, refuseUnreadable, SEND_TIMEOUT } from './socket-errors.js'
 
 /** Bytes. */
 const BODY_LIMIT = 16 * 1024
@@ -17,8 +17,6 @@ const BODY_LIMIT = 16 * 1024
 const HEADER_LIMIT = 8 * 1024
 /** The time that a caller has to send its headers, and its whole request. Milliseconds. */
 const RECEIVE_TIMEOUT = 5000
-/** A caller that reads nothing of its answer for this time is cut off. Milliseconds. */
-const SEND_TIMEOUT = 10_000
 
 const HTTP_LIMITS = {
   maxHeaderSize: HEADER_LIMIT,

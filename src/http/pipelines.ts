@@ -18,10 +18,13 @@ export interface Pipelines {
   stopReading(socket: Socket): void
 }
 
-/** The members that Node's HTTP server adds to a socket: whether the server paused reading, and its parser. */
+/** The members that Node's servers add to a socket. */
 type ServerSocket = Socket & {
+  /** Whether the HTTP server paused reading. */
   _paused?: boolean
   parser?: { onIncoming: (request: IncomingMessage) => number } | null
+  /** The TCP connection below a TLS connection. Otherwise null. */
+  _parent?: Socket | null
 }
 
 /**
@@ -49,7 +52,7 @@ export function createPipelines(): Pipelines {
           totalWaiting -= waiting?.requests ?? 0
         })
       }
-      if (totalWaiting >= MAX_WAITING && waiting.requests >= ALWAYS_ALLOWED) return reset(socket)
+      if (totalWaiting >= MAX_WAITING && waiting.requests >= ALWAYS_ALLOWED) return resetConnection(socket)
       waiting.requests += 1
       totalWaiting += 1
       // Node emits `socket` when it assigns the connection to the response.
@@ -66,7 +69,8 @@ export function createPipelines(): Pipelines {
     stopReading(socket) {
       stopParsing(socket)
       // TCP holds back a caller that goes on sending. The connection closes when the answer is sent, or at the send timeout.
-      socket.pause()
+      // Not before the next tick: after this request, Node's parser resumes the socket.
+      process.nextTick(() => socket.pause())
     },
   }
 }
@@ -87,10 +91,15 @@ function readInTurn(socket: ServerSocket, waiting: { requests: number }): void {
   })
 }
 
-/** Closes the connection at once. */
-function reset(socket: Socket): void {
+/**
+ * Closes the connection at once with a TCP reset. After an end, the kernel would keep the unread answers for minutes, up to 4 MB
+ * for each connection.
+ */
+export function resetConnection(socket: ServerSocket): void {
   stopParsing(socket)
-  socket.resetAndDestroy()
+  // A TLS connection cannot be reset: Node would throw, and the process would end.
+  const connection = socket._parent ?? socket
+  if (!connection.destroyed) connection.resetAndDestroy()
 }
 
 /**

@@ -1,6 +1,9 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Pipelines } from './pipelines.js'
+import { type Pipelines, resetConnection } from './pipelines.js'
+
+/** A caller that reads nothing of its answer for this time is cut off. Milliseconds. */
+export const SEND_TIMEOUT = 10_000
 
 // These answers are written without Fastify: Node's own answers have no body.
 
@@ -25,12 +28,16 @@ export function refuseUnreadable(
 ): void {
   // The service stopped reading in the middle of this request. The caller is not slow.
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && pipelines.isHeld(socket)) return
+  // The caller got 408 before, and did not close its connection.
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.writableEnded) return void resetConnection(socket)
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   // The headers were refused already, and now the body cannot be read: one request gets one answer.
   if (responseOn(socket)?.headersSent) return void socket.destroySoon()
   const status = statusOf(error.code)
   countUnrouted(Number.parseInt(status, 10))
   const body = errorBody('the request cannot be read')
+  // Until now the timeout may be the longer one between two requests.
+  socket.setTimeout(SEND_TIMEOUT)
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n` +
       `Connection: close\r\n\r\n${body}`,
@@ -51,9 +58,9 @@ function statusOf(code: string | undefined): string {
 /** Closes a connection on which nothing has moved for the send timeout, unless its answer has not begun yet. */
 export function closeUnlessAtWork(socket: Socket): void {
   const response = responseOn(socket)
-  if (!response) return void socket.destroy()
-  // A reset, not an end: after an end, the kernel would keep the unread answer for minutes.
-  if (response.headersSent || socket.writableLength > 0) socket.resetAndDestroy()
+  // The caller does not read its answer, or does not close its connection after the last answer.
+  if (socket.writableEnded || response?.headersSent || (response && socket.writableLength > 0)) resetConnection(socket)
+  else if (!response) socket.destroy()
 }
 
 /** The response that Node sends on a connection now. Node has no public name for it. */

@@ -1,13 +1,25 @@
 import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect as connectTls } from 'node:tls'
 import t, { type Test, test } from 'tap'
 import { eventually } from '../support/eventually.js'
-import { environment, PASSWORD, type SpawnedService, spawnService, startService } from '../support/service.js'
+import { makeCertificates } from '../support/servers/certificates.js'
+import {
+  environment,
+  PASSWORD,
+  type SpawnedService,
+  spawnService,
+  startService,
+  startServiceWith,
+  temporaryFolder,
+} from '../support/service.js'
 import { isAll } from '../support/size.js'
 import { converse, exchange, parseAnswer } from '../support/socket.js'
 
 const COUNT = 10_000
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+const SMALL = get('/.well-known/jwks.json')
 
 test('H9: 10,000 pipelined requests are answered in order with bounded memory, also for a caller that does not read', async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
@@ -35,15 +47,21 @@ const residentMemory = (service: SpawnedService) =>
 
 /** Sends requests forever on a connection, and never reads an answer. */
 function flood(t: Test, url: string, request: string): Socket {
-  const { hostname, port } = new URL(url)
-  const socket = connect(Number(port), hostname)
+  const { protocol, hostname, port } = new URL(url)
+  const isTls = protocol === 'https:'
+  const to = { host: hostname, port: Number(port), rejectUnauthorized: false }
+  const socket = isTls ? connectTls(to) : connect(to)
   t.teardown(() => socket.destroy())
   socket.pause().on('error', () => {})
+  socket.once(isTls ? 'secureConnect' : 'connect', () => writeForever(socket, request))
+  return socket
+}
+
+function writeForever(socket: Socket, request: string): void {
   const requests = request.repeat(Math.ceil(65_536 / request.length))
   const write = () =>
     void (socket.destroyed || (socket.write(requests) ? setImmediate(write) : socket.once('drain', write)))
-  socket.once('connect', write)
-  return socket
+  write()
 }
 
 const FLOODS = [
@@ -55,7 +73,7 @@ const FLOODS = [
 ] as const
 
 // These tests wait for the timeouts of the service, so they run side by side.
-t.jobs = FLOODS.length
+t.jobs = FLOODS.length + 2
 
 for (const [what, count, path, port] of isAll ? FLOODS : []) {
   test(`endless requests for ${what} with unread answers take bounded memory, and the service closes the connections`, {
@@ -66,7 +84,7 @@ for (const [what, count, path, port] of isAll ? FLOODS : []) {
     const service = await spawnService(t, await environment(t, 'sqlite', options))
     const before = residentMemory(service)
     const url = port === 'service' ? service.api.url : service.managementUrl
-    const sockets = Array.from({ length: count }, () => flood(t, url, `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`))
+    const sockets = Array.from({ length: count }, () => flood(t, url, get(path)))
     let peak = 0
     await eventually(() => {
       peak = Math.max(peak, residentMemory(service))
@@ -75,6 +93,53 @@ for (const [what, count, path, port] of isAll ? FLOODS : []) {
     t.ok(peak - before <= 128, `${Math.round(peak - before)} MB more`)
     t.equal((await service.api.signUp('ada', PASSWORD)).status, 201, 'others are served')
   })
+}
+
+test('callers over TLS that read nothing are cut off, and the service goes on', { buffered: true }, async (t) => {
+  const { certificate, key } = makeCertificates(temporaryFolder(t))
+  const env = await environment(t, 'sqlite', { DOCS: 'on', TLS_CERT_FILE: certificate, TLS_KEY_FILE: key })
+  const { api, audited } = await startServiceWith(t, env)
+  const sockets = Array.from({ length: 16 }, () => flood(t, api.url, get('/openapi.json')))
+  // Some are closed because too many requests wait, the others at the send timeout.
+  const isClosed = ({ destroyed }: Socket) => destroyed
+  await eventually(() => (isAll ? sockets.every(isClosed) : sockets.some(isClosed)))
+  const login = JSON.stringify({ username: 'ada', password: PASSWORD })
+  connectTls({ host: '127.0.0.1', port: Number(new URL(api.url).port), rejectUnauthorized: false }).end(
+    `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${login.length}\r\n\r\n${login}`,
+  )
+  await eventually(() => audited('login.refused').length > 0)
+})
+
+for (const goesOn of isAll ? [true, false] : []) {
+  test(`a caller that ${goesOn ? 'sends on' : 'does nothing'} after a 408 is reset at the timeout`, {
+    buffered: true,
+  }, async (t) => {
+    const { api } = await startService(t, 'sqlite')
+    const { hostname, port } = new URL(api.url)
+    const socket = connect(Number(port), hostname).pause()
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.write(SMALL.repeat(3) + SMALL.slice(0, 10))
+    await eventually(() => stateOf(socket) === FIN_WAIT_2)
+    if (goesOn) {
+      socket.write(SMALL.slice(10))
+      writeForever(socket, SMALL)
+    }
+    await eventually(() => stateOf(socket) !== FIN_WAIT_2)
+    t.equal(stateOf(socket), undefined)
+    t.ok(socket.bytesWritten < 32 * 2 ** 20, `${socket.bytesWritten} bytes were taken`)
+  })
+}
+
+/** The service sent its last answer, and waits until the caller closes. */
+const FIN_WAIT_2 = '05'
+
+/** The state of the service's end of a connection in the kernel. */
+function stateOf({ remotePort, localPort }: Socket): string | undefined {
+  const address = (port?: number) => `0100007F:${port?.toString(16).padStart(4, '0').toUpperCase()}`
+  const [, state] =
+    new RegExp(`${address(remotePort)} ${address(localPort)} (..)`).exec(readFileSync('/proc/net/tcp', 'utf8')) ?? []
+  return state
 }
 
 test('a caller that reads slowly gets all answers, also to pipelined requests', { buffered: true }, async (t) => {
@@ -86,8 +151,8 @@ test('a caller that reads slowly gets all answers, also to pipelined requests', 
   // More bytes than the system buffers hold, and more requests than one chunk: the last request of a chunk is cut in
   // two.
   const count = 1600
-  socket.write('GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(count - 40))
-  socket.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(40))
+  socket.write(SMALL.repeat(count - 40))
+  socket.write(get('/openapi.json').repeat(40))
   const BEGIN = 'HTTP/1.1 200 OK'
   let answers = 0
   let bytes = 0
