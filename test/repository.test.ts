@@ -77,4 +77,12 @@ ${count > 0 ? 'not ' : ''}ok 1 - outer
   const many = await read(tap(100, 5000))
   t.ok(many.length < 31_000, 'the list is short enough for the last page of a log')
   t.match(many, /and \d+ more failures.*\n\n1 passed, 100 failed\n$/)
+
+  const reader = new Summary().reader(['first.test.js', 'second.test.js'])
+  for (const line of '# first.test.js\nok 1 - passes\n# second.test.js\n1..1'.split('\n')) reader.write(line)
+  t.strictSame(
+    await reader.end(),
+    { isOk: false, untested: ['second.test.js'] },
+    'a file without a result fails the run',
+  )
 })

@@ -35,8 +35,8 @@ const GROUP_SIZE = 12
 const isAll = values.all || values.rest
 const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
 // The tests wait for timers and servers, so five processes keep two cores busy. The time limits of a fault test need a core, so
-// then one such file runs beside three other processes.
-const jobs = Number(values.jobs ?? (isAll ? 3 : 5))
+// one such file runs beside three other processes.
+const [jobs, jobsBesideLimits] = [Number(values.jobs ?? 5), 3]
 const hasTimeLimits = ([file = '']: Group) => values.jobs === undefined && isAll && isFaultTest(file)
 
 installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
@@ -51,7 +51,9 @@ try {
     await runCoverage()
   } else {
     const timeout = Number(values.timeout)
-    await runSuite(groups(files), { jobs, hasTimeLimits, timeout, env, summary, signal: interrupted.signal, print })
+    const { signal } = interrupted
+    const suite = { jobs, jobsBesideLimits, hasTimeLimits, timeout, env, summary, signal, print }
+    await runSuite(groups(files), suite)
   }
 } finally {
   postgres.stop()

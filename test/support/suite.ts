@@ -15,8 +15,9 @@ export type Group = readonly string[]
 export interface SuiteOptions {
   /** How many processes run at the same time. */
   jobs: number
-  /** Whether a group has time limits. One such group runs at a time, beside the other groups. */
+  /** Whether a group has time limits. One such group runs at a time, beside `jobsBesideLimits` processes of other groups. */
   hasTimeLimits(group: Group): boolean
+  jobsBesideLimits: number
   /** The timeout of a group in seconds. */
   timeout: number
   env: NodeJS.ProcessEnv
@@ -32,26 +33,29 @@ export interface SuiteOptions {
  * mocks, even with `--disable-coverage`. This would take 0.7 s of CPU for a process.
  */
 export async function runSuite(groups: Group[], options: SuiteOptions): Promise<void> {
-  const [jobs, one] = [pLimit(options.jobs), pLimit(1)]
+  const limited = groups.filter(options.hasTimeLimits)
+  const others = groups.filter((group) => !limited.includes(group))
+  const [jobs, one] = [pLimit(limited.length > 0 ? options.jobsBesideLimits : options.jobs), pLimit(1)]
   // Another run on the same machine probably begins at another block.
   const first = randomInt(PORT_BLOCKS)
   const portBlocks = Array.from({ length: PORT_BLOCKS }, (_, i) => String((first + i) % PORT_BLOCKS))
   let count = 0
-  await Promise.all(
-    groups.map((group) =>
-      (options.hasTimeLimits(group) ? one : jobs)(async () => {
-        if (options.signal.aborted) return
-        const began = performance.now()
-        const portBlock = portBlocks.pop()
-        const { lines, isOk } = await runGroup(group, options, portBlock)
-        if (portBlock !== undefined) portBlocks.push(portBlock)
-        count += 1
-        const title = group.join(' ')
-        const end = `${isOk ? 'ok' : 'not ok'} ${count} - ${title} # time=${(performance.now() - began).toFixed()}ms`
-        options.print(`# Subtest: ${title}\n${lines.map((line) => `    ${line}\n`).join('')}${end}\n`, isOk)
-      }),
-    ),
-  )
+  const run = async (group: Group) => {
+    if (options.signal.aborted) return
+    const began = performance.now()
+    const portBlock = portBlocks.pop()
+    const { lines, isOk } = await runGroup(group, options, portBlock)
+    if (portBlock !== undefined) portBlocks.push(portBlock)
+    count += 1
+    const title = group.join(' ')
+    const end = `${isOk ? 'ok' : 'not ok'} ${count} - ${title} # time=${(performance.now() - began).toFixed()}ms`
+    options.print(`# Subtest: ${title}\n${lines.map((line) => `    ${line}\n`).join('')}${end}\n`, isOk)
+  }
+  const runLimited = async () => {
+    await one.map(limited, run)
+    jobs.concurrency = options.jobs
+  }
+  await Promise.all([runLimited(), jobs.map(others, run)])
 }
 
 async function runGroup(
@@ -82,7 +86,7 @@ async function runGroup(
   clearTimeout(kill)
   signal.removeEventListener('abort', interrupt)
   for (const file of untested)
-    summary.fail(`FAILED ${file}\nThe process ended with ${killedBy ?? code} before this file`)
+    summary.fail(`FAILED ${file}\nThe file has no result. Its process ended with ${killedBy ?? code}`)
   if ((!isOk || code !== 0) && summary.failed === failedBefore) {
     summary.fail(`FAILED ${group.join(' ')}\nThe process ended with ${killedBy ?? code}`)
   }
