@@ -8,6 +8,8 @@ import { TokenResponse } from './token-response.js'
 export const RECENT =
   'The person must have signed in or stepped up at most 5 minutes ago, with a second factor if the account has one. ' +
   'Otherwise the answer is 401 with the challenge of RFC 9470.'
+/** A sentence for the description of each endpoint that adds a factor. */
+export const ENROLMENT = 'An account that must enrol its first factor sends its `mfa_token` as the bearer token.'
 /** A sentence for the description of each endpoint that changes factors and then ends the other sessions. */
 export const AFTER_503 =
   'After a 503 the factors may have changed, and the other sessions may live. Read the factors, end the sessions with ' +

@@ -3,9 +3,7 @@ import { ownErrorResponses } from './error.js'
 import { cannotAddPasskey, notFreshOptions, notRecent } from './factor-errors.js'
 import { Fields, OWN_AUDIENCE } from './fields.js'
 import { OpenObject } from './mfa-required.js'
-import { AddedFactorBody, AFTER_503, FactorName, RECENT } from './users-me-factors.js'
-
-const ENROLMENT = 'An account that must enrol its first factor sends its `mfa_token` as the bearer token.'
+import { AddedFactorBody, AFTER_503, ENROLMENT, FactorName, RECENT } from './users-me-factors.js'
 
 /** `PublicKeyCredentialCreationOptionsJSON` of WebAuthn Level 3. */
 const CreationOptions = Type.Object(

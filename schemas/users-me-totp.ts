@@ -2,9 +2,7 @@ import { Type } from 'typebox'
 import { ownErrorResponses } from './error.js'
 import { factorsChanged, notConfirmed, notRecent, totpIsOff } from './factor-errors.js'
 import { Fields, OWN_AUDIENCE } from './fields.js'
-import { AddedFactorBody, AFTER_503, FactorName, RECENT } from './users-me-factors.js'
-
-const ENROLMENT = 'An account that must enrol its first factor sends its `mfa_token` as the bearer token.'
+import { AddedFactorBody, AFTER_503, ENROLMENT, FactorName, RECENT } from './users-me-factors.js'
 
 /** `POST /users/me/factors/totp` */
 export const BeginTotp = {

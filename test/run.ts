@@ -32,11 +32,12 @@ const { values, positionals } = parseArgs({
 const MEMORY = '/dev/shm'
 /** At most so many files share a process. With more, the last process would run alone at the end. */
 const GROUP_SIZE = 12
+const SLOW_GROUP_SIZE = 4
 const isAll = values.all || values.rest
 const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
 // The tests wait for timers and servers, so five processes keep two cores busy. The time limits of a fault test need a core, so
-// one such file runs beside three other processes.
-const [jobs, jobsBesideLimits] = [Number(values.jobs ?? 5), 3]
+// one such file runs beside four other processes.
+const [jobs, jobsBesideLimits] = [Number(values.jobs ?? 5), 4]
 const hasTimeLimits = ([file = '']: Group) => values.jobs === undefined && isAll && isFaultTest(file)
 
 installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
@@ -77,15 +78,26 @@ function testFiles(): string[] {
 }
 
 /**
- * Several files share a process, because a new process uses 2 s more of CPU until its code is compiled and optimised. A file
- * that the command line names has a process of its own.
+ * Several files share a process, because a new process uses 2 s more of CPU until its code is compiled and optimised. A fault
+ * test and a file that the command line names have a process of their own.
  */
 function groups(files: string[]): Group[] {
-  const isAlone = (file: string) => positionals.length > 0 || isSlow(file) || needsProcess(file)
+  const isAlone = (file: string) => positionals.length > 0 || isFaultTest(file) || needsProcess(file)
   const shared = files.filter((file) => !isAlone(file))
-  const count = Math.ceil(shared.length / GROUP_SIZE)
-  const group = (index: number) => shared.filter((_, i) => i % count === index)
-  return [...Array.from({ length: count }, (_, index) => group(index)), ...files.filter(isAlone).map((file) => [file])]
+  return [
+    ...split(shared.filter(isSlow), SLOW_GROUP_SIZE),
+    ...files.filter(isAlone).map((file) => [file]),
+    ...split(
+      shared.filter((file) => !isSlow(file)),
+      GROUP_SIZE,
+    ),
+  ]
+}
+
+/** Groups of this size at most. Neighbours, which often take as long as each other, come into different groups. */
+function split(files: string[], size: number): Group[] {
+  const count = Math.ceil(files.length / size)
+  return Array.from({ length: count }, (_, index) => files.filter((_, i) => i % count === index))
 }
 
 function isWanted(file: string): boolean {

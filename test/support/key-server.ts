@@ -8,7 +8,8 @@ import { jwksOf, makeSigner, type Signer, sign } from './assertions.js'
 import { makeCertificates } from './servers/certificates.js'
 import { temporaryFolder } from './service.js'
 
-async function listen(t: Test, server: Server & { closeAllConnections?(): void }): Promise<number> {
+/** Listens on a free port of 127.0.0.1 until the test ends. Returns the port. */
+export async function listen(t: Test, server: Server & { closeAllConnections?(): void }): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => {
     server.closeAllConnections?.()

@@ -2,12 +2,12 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { fetchJson, getJsonTrusting } from '@latchkey/verifier/bounded-fetch'
 import { systemClock } from '@latchkey/verifier/clock'
 import { type Test, test } from 'tap'
+import { listen } from '../support/key-server.js'
 import { makeCertificates } from '../support/servers/certificates.js'
 import { temporaryFolder } from '../support/service.js'
 import { resultOrLate } from '../support/verifier-setup.js'
@@ -28,11 +28,8 @@ const stops: Record<string, RequestListener> = {
 for (const [place, listener] of Object.entries(stops)) {
   test(`S3: a server that stops ${place} is given up after the timeout, also after a garbage collection`, async (t) => {
     const { certificate, key, ca } = makeCertificates(temporaryFolder(t))
-    const plain = await listen(t, createServer(listener))
-    const tls = await listen(
-      t,
-      createHttpsServer({ cert: readFileSync(certificate), key: readFileSync(key) }, listener),
-    )
+    const plain = await start(t, createServer(listener))
+    const tls = await start(t, createHttpsServer({ cert: readFileSync(certificate), key: readFileSync(key) }, listener))
     const collect = setInterval(collectGarbage, 50)
     t.teardown(() => clearInterval(collect))
 
@@ -50,14 +47,9 @@ for (const [place, listener] of Object.entries(stops)) {
   })
 }
 
-async function listen(t: Test, server: Server): Promise<{ port: number; closed(): Promise<unknown> }> {
+/** Starts the server. `closed` waits until each connection so far has closed. */
+async function start(t: Test, server: Server): Promise<{ port: number; closed(): Promise<unknown> }> {
   const sockets: Promise<unknown>[] = []
   server.on('connection', (socket) => sockets.push(once(socket, 'close')))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { port: (server.address() as AddressInfo).port, closed: () => Promise.all(sockets) }
+  return { port: await listen(t, server), closed: () => Promise.all(sockets) }
 }

@@ -6,6 +6,7 @@ import { createVerifier, type KeyOptions, type Verifier } from '@latchkey/verifi
 import { type Test, test } from 'tap'
 import { decodeHeader } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
+import { listen } from '../support/key-server.js'
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
 import { ISSUER, verdict } from '../support/verifier-setup.js'
 
@@ -38,15 +39,9 @@ async function signIn({ api }: RunningService): Promise<string> {
   return (await api.tokens('ada', PASSWORD)).access_token
 }
 
-/** Serves this JWK Set and counts the requests. */
+/** Starts a server of keys. Returns the address of its JWK Set. */
 async function serve(t: Test, listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return `http://127.0.0.1:${(server.address() as { port: number }).port}/jwks.json`
+  return `http://127.0.0.1:${await listen(t, createServer(listener))}/jwks.json`
 }
 
 /** A token with these claims and any header, signed by HS256. */
