@@ -78,11 +78,11 @@ function testFiles(): string[] {
 }
 
 /**
- * Several files share a process, because a new process uses 2 s more of CPU until its code is compiled and optimised. A fault
- * test and a file that the command line names have a process of their own.
+ * Several files share a process, because a new process uses 2 s more of CPU until its code is compiled and optimised. A file of
+ * the slow folders and a file that the command line names have a process of their own.
  */
 function groups(files: string[]): Group[] {
-  const isAlone = (file: string) => positionals.length > 0 || isFaultTest(file) || needsProcess(file)
+  const isAlone = (file: string) => positionals.length > 0 || isInSlowFolder(file) || needsProcess(file)
   const shared = files.filter((file) => !isAlone(file))
   return [
     ...split(shared.filter(isSlow), SLOW_GROUP_SIZE),
@@ -106,7 +106,11 @@ function isWanted(file: string): boolean {
 
 /** The slow files are `*.slow.test.ts` and the folders that need minutes, a browser, a gateway or Prometheus. */
 function isSlow(file: string): boolean {
-  return /^dist\/test\/(deploy|examples|faults|gateways)\/|\.slow\.test\.js$/.test(file)
+  return isInSlowFolder(file) || file.endsWith('.slow.test.js')
+}
+
+function isInSlowFolder(file: string): boolean {
+  return /^dist\/test\/(deploy|examples|faults|gateways)\//.test(file)
 }
 
 function isFaultTest(file: string): boolean {

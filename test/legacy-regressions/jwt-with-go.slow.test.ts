@@ -54,7 +54,7 @@ test('seed JWT-WITH-GO: each instance generates its own development secrets', as
 
 for (const store of stores) {
   test(`${store}: seed JWT-WITH-GO: each of many simultaneous sign-ins gets its own tokens`, async (t) => {
-    const { api } = await startService(t, store)
+    const { patient: api } = await startService(t, store)
     const people = await Promise.all(
       ['ada', 'eve', 'joe', 'zoe'].map(async (name) => (await api.signUp(name, `${PASSWORD} ${name}`)).body),
     )
