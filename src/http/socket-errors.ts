@@ -30,7 +30,8 @@ export function refuseUnreadable(
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && pipelines.isHeld(socket)) return
   // The caller got 408 before, and did not close its connection.
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.writableEnded) return void resetConnection(socket)
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  // Without a parser there was no TLS handshake: an answer would wait for it forever.
+  if (error.code === 'ECONNRESET' || !socket.writable || !hasParser(socket)) return void socket.destroy()
   // The headers were refused already, and now the body cannot be read: one request gets one answer.
   if (responseOn(socket)?.headersSent) return void socket.destroySoon()
   const status = statusOf(error.code)
@@ -62,6 +63,9 @@ export function closeUnlessAtWork(socket: Socket): void {
   if (socket.writableEnded || response?.headersSent || (response && socket.writableLength > 0)) resetConnection(socket)
   else if (!response) socket.destroy()
 }
+
+/** Whether Node's HTTP server reads from the connection. Node has no public name for it. */
+const hasParser = (socket: Socket) => Boolean((socket as Socket & { parser?: object | null }).parser)
 
 /** The response that Node sends on a connection now. Node has no public name for it. */
 const responseOn = (socket: Socket) => (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage

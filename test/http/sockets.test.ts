@@ -1,5 +1,6 @@
 import { test } from 'tap'
-import { PASSWORD, startService } from '../support/service.js'
+import { makeCertificates } from '../support/servers/certificates.js'
+import { environment, PASSWORD, startService, startServiceWith, temporaryFolder } from '../support/service.js'
 import { converse, exchange, parseAnswer } from '../support/socket.js'
 import { scaledLimit } from '../support/time-limits.js'
 
@@ -31,6 +32,18 @@ test('H7: slow headers and slow bodies are cut off within 10 s', async (t) => {
     t.equal(isClosed, true)
     t.match(parseAnswer(text).status, 408)
   }
+})
+
+test('H7: a connection whose TLS handshake fails or never ends is closed within 10 s', async (t) => {
+  const { certificate, key } = makeCertificates(temporaryFolder(t))
+  const env = await environment(t, 'sqlite', { TLS_CERT_FILE: certificate, TLS_KEY_FILE: key })
+  const { api } = await startServiceWith(t, env)
+  const patience = scaledLimit(10_000)
+  const clientHello = Buffer.from('1603010200010001fc0303', 'hex')
+  for (const { isClosed } of await Promise.all(
+    ['', clientHello, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'].map((bytes) => exchange(api.url, bytes, { patience })),
+  ))
+    t.equal(isClosed, true)
 })
 
 test('H8: headers over 8 KB get 431; headers of 7 KB are accepted', async (t) => {
