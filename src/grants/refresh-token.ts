@@ -75,7 +75,8 @@ export async function redeemRefreshToken(
       throw refusal.invalidGrant()
     }
     case 'unknown':
-      // An earlier request may have ended the session without an acknowledgement. Nobody repeats such a request after a reuse.
+      // An earlier request may have ended the session, but the store did not confirm that replicas have the revocation. After
+      // a reuse nobody repeats that request, so this one asks for the confirmation.
       await sessions.confirmRevoked(sub)
       audit(request, { event: 'refresh.refused', reason: 'no_such_session', sub, sid })
       throw refusal.invalidGrant()

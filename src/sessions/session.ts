@@ -150,10 +150,11 @@ export interface SessionStore {
   count(): Promise<number>
   /**
    * Reads entries of the feed of revocations, oldest first. Every revocation that was acknowledged before this call is in the
-   * feed, on every replica. A caller that has read an entry never gets an earlier one. The feed keeps entries for
-   * `accessTtl` and {@link FEED_SLACK}, and always the newest one.
+   * feed, on every replica. No new entry ever stands before one that was read, so a reader goes on from its last entry. The
+   * feed keeps entries for `accessTtl` and {@link FEED_SLACK}, and always the newest one.
    *
-   * @param from if the feed no longer has an entry with this id, the first entry of the page is a later one
+   * @param from the page begins with this entry. If it begins with a later one, the feed no longer has this entry, and the
+   *   reader may have missed revocations
    * @param limit the most entries of a page
    */
   readFeed(from: FeedStart, limit: number): Promise<FeedPage>

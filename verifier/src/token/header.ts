@@ -28,7 +28,12 @@ export interface JwsHeader {
   kid?: unknown
 }
 
-/** Parses the header of a token of any type. The caller checks the values. @throws TokenError if another rule is broken */
+/**
+ * Parses the header of a token of any type. Checks only its form: canonical base64url, and a JSON object with no other members
+ * than `alg`, `typ` and `kid`. The caller must check their values.
+ *
+ * @throws TokenError if the form is wrong
+ */
 export function parseJwsHeader(encoded: string): JwsHeader {
   const header = parseCanonical(encoded)
   if (!header) throw new TokenError('malformed', 'the header is not a JSON object in canonical form')

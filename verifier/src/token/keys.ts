@@ -23,7 +23,10 @@ export type KeyOptions =
 export interface KeySource {
   /** The present keys. The list is another object if and only if the keys have changed. */
   current(): readonly VerificationKey[]
-  /** Fetches the keys again if they are old. If it returns a promise, wait for it: the keys are too old to trust before. */
+  /**
+   * Fetches the keys again if they are old. If it returns a promise, the present keys are too old to trust: call `current()` only
+   * after it. The promise never rejects. If the fetch fails, `current()` returns the old keys until they are a day old.
+   */
   renew(): Promise<unknown> | undefined
   /**
    * Call this when a token names an unknown key. Returns true if the keys have been fetched again.
