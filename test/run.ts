@@ -35,10 +35,10 @@ const GROUP_SIZE = 12
 const SLOW_GROUP_SIZE = 4
 const isAll = values.all || values.rest
 const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
-// The tests wait for timers and servers, so five processes keep two cores busy. The time limits of a fault test need a core, so
-// one such file runs beside four other processes.
+// The tests wait for timers and servers, so five processes keep two cores busy. Time limits need a core, so one file that has
+// them runs beside four other processes.
 const [jobs, jobsBesideLimits] = [Number(values.jobs ?? 5), 4]
-const hasTimeLimits = ([file = '']: Group) => values.jobs === undefined && isAll && isFaultTest(file)
+const hasTimeLimits = ([file = '']: Group) => values.jobs === undefined && isAll && isTimed(file)
 
 installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
 if (hasRoom(MEMORY)) process.env.TMPDIR = MEMORY
@@ -113,8 +113,11 @@ function isInSlowFolder(file: string): boolean {
   return /^dist\/test\/(deploy|examples|faults|gateways)\//.test(file)
 }
 
-function isFaultTest(file: string): boolean {
-  return file.startsWith('dist/test/faults/')
+/** Whether the file has limits of wall time. Only fault tests have. */
+function isTimed(file: string): boolean {
+  return (
+    file.startsWith('dist/test/faults/') && /\b(scaledLimit|performance)\b/.test(readFileSync(sourceOf(file), 'utf8'))
+  )
 }
 
 /** Whether the file runs more rounds in `npm run test:all` than in `npm test`. */
