@@ -84,13 +84,12 @@ function testFiles(): string[] {
 function groups(files: string[]): Group[] {
   const isAlone = (file: string) => positionals.length > 0 || isInSlowFolder(file) || needsProcess(file)
   const shared = files.filter((file) => !isAlone(file))
+  const quick = shared.filter((file) => !isSlow(file))
+  // The longest come first: none of them runs alone at the end.
   return [
     ...split(shared.filter(isSlow), SLOW_GROUP_SIZE),
+    ...split(quick, GROUP_SIZE),
     ...files.filter(isAlone).map((file) => [file]),
-    ...split(
-      shared.filter((file) => !isSlow(file)),
-      GROUP_SIZE,
-    ),
   ]
 }
 

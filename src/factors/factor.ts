@@ -47,11 +47,11 @@ export interface OwnedPasskey extends StoredPasskey {
 }
 
 /**
- * The second factors of accounts. Each change is one transaction, and counts in `users.factors_version`: of two changes that
- * saw the same version one wins. End the account's sessions after a change, not before.
+ * The second factors of accounts. Each change is one transaction, and increments `users.factors_version`. A change that saw
+ * an older version gets `conflict`. End the account's sessions after a change: one that begins before it must end too.
  */
 export interface Factors {
-  /** Whether a person can enrol TOTP: its secrets are sealed with DATA_SECRET. */
+  /** Whether a person can enrol TOTP. False without DATA_SECRET, which seals its secrets. */
   readonly canEnrolTotp: boolean
   list(sub: string): Promise<FactorList>
   /** The types that the account can use now. */

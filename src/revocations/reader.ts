@@ -24,13 +24,13 @@ interface RevocationReader {
 const MIN_REGULAR_INTERVAL = 20
 const MAX_REGULAR_INTERVAL = 250
 /**
- * Milliseconds by which each request that is held back lengthens the interval. News costs an instance about 0.04 ms for each
+ * Milliseconds by which each request that waits for news lengthens the interval. News costs an instance about 0.04 ms for each
  * follower, so a third of a core is enough, however many revocations there are.
  */
 const INTERVAL_PER_REQUEST = 0.12
-/** Milliseconds between two reads for requests that are not held back. All requests in between share a read. */
+/** Milliseconds between two reads for requests that do not wait for news. Those that arrive in between share the next read. */
 const MIN_INTERVAL = 5
-/** Requests held back at once. A request above this number is answered at once. */
+/** The most requests that wait for news. A request above this number is answered at once, also without news. */
 const MAX_HELD = 10_000
 
 /** A request that may be held back. */

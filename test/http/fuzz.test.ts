@@ -5,7 +5,10 @@ import { createFixtures, operationsOf, requests, send } from '../support/fuzz.js
 import { anyStore, startService } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
-/** Enough requests for a success of a third of the operations. */
+/**
+ * Enough requests for a success of a quarter of the operations. Of 58 runs, the worst had no success of 41 operations of 61,
+ * and the mean was 36.
+ */
 const FAIR = 1500
 /** `npm run fuzz:http` sends 100,000 requests, on SQLite. */
 const COUNT = Number(process.env.LATCHKEY_TEST_FUZZ ?? (isAll ? FAIR : 500))
@@ -72,7 +75,7 @@ for (const store of STORES) {
       t.strictSame(missed, [], 'each operation was called with success')
     }
     if (COUNT >= FAIR) {
-      t.ok(missed.length <= (operations.length * 2) / 3, `without success: ${missed.join(', ')}`)
+      t.ok(missed.length <= (operations.length * 3) / 4, `without success: ${missed.join(', ')}`)
     }
   })
 }

@@ -31,9 +31,9 @@ export interface FeedServer {
   /** Answers requests for the feed instead of the server. Undefined: the server answers again. */
   intercept(listener?: (request: IncomingMessage, response: ServerResponse) => void): void
   /**
-   * From now on the server closes each connection when a second request arrives on it, by FIN and by RST in turn. So it looks to
-   * a client that sends at the moment when the server closes an idle connection. A question meets at most two such connections:
-   * then a client gives up.
+   * From now on the server closes each connection when a second request arrives on it, by FIN and by RST in turn. To a client
+   * this looks as if the server closed an idle connection just when the client sent. The server closes at most two connections for
+   * one introspected token, because after more a client gives up.
    */
   closeReused(): void
   /** Connections that were closed by `closeReused`. */

@@ -6,7 +6,7 @@ import { byCase, Forger, hostileTokens } from '../support/hostile/tokens.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { JWT_SECRET, startService } from '../support/service.js'
 
-/** These defects are harmless here: a client's own token has no session. */
+/** The defect that is none here, so the test leaves it out: a client's own token belongs to no session. */
 const OWN = 'no sid'
 
 test('J1–J35: a client’s own token with one defect cannot call /admin or /introspect', async (t) => {

@@ -11,8 +11,8 @@ export interface OwnPasswordDependencies {
 }
 
 /**
- * The person sends their password again before an act that a stolen token must not do. Guesses count together with those
- * at sign-in, over all addresses. The wait of one address counts separately.
+ * The person sends their password again before an act that a stolen token must not do. Wrong passwords here and
+ * at sign-in count together for the account, from all IP addresses. The wait of one IP address here is another than at sign-in.
  */
 export async function requireOwnPassword(
   request: FastifyRequest,
