@@ -18,10 +18,13 @@ export interface Pipelines {
   stopReading(socket: Socket): void
 }
 
-/** The members that Node's servers add to a socket. */
-type ServerSocket = Socket & {
+/** A socket with the members that Node's servers add. Node has no public names for them. */
+export type ServerSocket = Socket & {
   /** Whether the HTTP server paused reading. */
   _paused?: boolean
+  /** The response that is sent on the connection now. */
+  _httpMessage?: ServerResponse | null
+  /** What reads requests from the connection. A TLS connection has none before its handshake. */
   parser?: { onIncoming: (request: IncomingMessage) => number } | null
   /** The TCP connection below a TLS connection. Otherwise null. */
   _parent?: Socket | null

@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
-import { type Pipelines, resetConnection } from './pipelines.js'
+import { type Pipelines, resetConnection, type ServerSocket } from './pipelines.js'
 
 /** A caller that reads nothing of its answer for this time is cut off. Milliseconds. */
 export const SEND_TIMEOUT = 10_000
@@ -22,7 +21,7 @@ export function refuseExpectation(response: ServerResponse): void {
  */
 export function refuseUnreadable(
   error: Error & { code?: string },
-  socket: Socket,
+  socket: ServerSocket,
   pipelines: Pipelines,
   countUnrouted: (status: number) => void,
 ): void {
@@ -30,10 +29,10 @@ export function refuseUnreadable(
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && pipelines.isHeld(socket)) return
   // The caller got 408 before, and did not close its connection.
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && socket.writableEnded) return void resetConnection(socket)
-  // Without a parser there was no TLS handshake: an answer would wait for it forever.
-  if (error.code === 'ECONNRESET' || !socket.writable || !hasParser(socket)) return void socket.destroy()
+  // Without a parser, the TLS handshake is not over: an answer would wait for it forever.
+  if (error.code === 'ECONNRESET' || !socket.writable || !socket.parser) return void socket.destroy()
   // The headers were refused already, and now the body cannot be read: one request gets one answer.
-  if (responseOn(socket)?.headersSent) return void socket.destroySoon()
+  if (socket._httpMessage?.headersSent) return void socket.destroySoon()
   const status = statusOf(error.code)
   countUnrouted(Number.parseInt(status, 10))
   const body = errorBody('the request cannot be read')
@@ -57,18 +56,12 @@ function statusOf(code: string | undefined): string {
 }
 
 /** Closes a connection on which nothing has moved for the send timeout, unless its answer has not begun yet. */
-export function closeUnlessAtWork(socket: Socket): void {
-  const response = responseOn(socket)
+export function closeUnlessAtWork(socket: ServerSocket): void {
+  const { _httpMessage: response } = socket
   // The caller does not read its answer, or does not close its connection after the last answer.
   if (socket.writableEnded || response?.headersSent || (response && socket.writableLength > 0)) resetConnection(socket)
   else if (!response) socket.destroy()
 }
-
-/** Whether Node's HTTP server reads from the connection. Node has no public name for it. */
-const hasParser = (socket: Socket) => Boolean((socket as Socket & { parser?: object | null }).parser)
-
-/** The response that Node sends on a connection now. Node has no public name for it. */
-const responseOn = (socket: Socket) => (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage
 
 function errorBody(description: string): string {
   return JSON.stringify({ error: 'invalid_request', error_description: description })

@@ -20,6 +20,10 @@ import { converse, exchange, parseAnswer } from '../support/socket.js'
 const COUNT = 10_000
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
 const SMALL = get('/.well-known/jwks.json')
+const login = (headers: string) => {
+  const body = JSON.stringify({ username: 'ada', password: PASSWORD })
+  return `POST /login HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n${headers}\r\n${body}`
+}
 
 test('H9: 10,000 pipelined requests are answered in order with bounded memory, also for a caller that does not read', async (t) => {
   const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
@@ -45,15 +49,19 @@ test('H9: 10,000 pipelined requests are answered in order with bounded memory, a
 const residentMemory = (service: SpawnedService) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${service.process.pid}/status`, 'utf8'))?.[1]) / 1024
 
+/** Opens a connection that never reads. */
+function open(t: Test, url: string): Socket {
+  const { protocol, hostname, port } = new URL(url)
+  const to = { host: hostname, port: Number(port), rejectUnauthorized: false }
+  const socket = protocol === 'https:' ? connectTls(to) : connect(to)
+  t.teardown(() => socket.destroy())
+  return socket.pause().on('error', () => {})
+}
+
 /** Sends requests forever on a connection, and never reads an answer. */
 function flood(t: Test, url: string, request: string): Socket {
-  const { protocol, hostname, port } = new URL(url)
-  const isTls = protocol === 'https:'
-  const to = { host: hostname, port: Number(port), rejectUnauthorized: false }
-  const socket = isTls ? connectTls(to) : connect(to)
-  t.teardown(() => socket.destroy())
-  socket.pause().on('error', () => {})
-  socket.once(isTls ? 'secureConnect' : 'connect', () => writeForever(socket, request))
+  const socket = open(t, url)
+  writeForever(socket, request)
   return socket
 }
 
@@ -103,10 +111,7 @@ test('callers over TLS that read nothing are cut off, and the service goes on', 
   // Some are closed because too many requests wait, the others at the send timeout.
   const isClosed = ({ destroyed }: Socket) => destroyed
   await eventually(() => (isAll ? sockets.every(isClosed) : sockets.some(isClosed)))
-  const login = JSON.stringify({ username: 'ada', password: PASSWORD })
-  connectTls({ host: '127.0.0.1', port: Number(new URL(api.url).port), rejectUnauthorized: false }).end(
-    `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${login.length}\r\n\r\n${login}`,
-  )
+  open(t, api.url).write(login('Host: x\r\n'))
   await eventually(() => audited('login.refused').length > 0)
 })
 
@@ -115,10 +120,7 @@ for (const goesOn of isAll ? [true, false] : []) {
     buffered: true,
   }, async (t) => {
     const { api } = await startService(t, 'sqlite')
-    const { hostname, port } = new URL(api.url)
-    const socket = connect(Number(port), hostname).pause()
-    t.teardown(() => socket.destroy())
-    socket.on('error', () => {})
+    const socket = open(t, api.url)
     socket.write(SMALL.repeat(3) + SMALL.slice(0, 10))
     await eventually(() => stateOf(socket) === FIN_WAIT_2)
     if (goesOn) {
@@ -183,10 +185,6 @@ test('a caller that reads slowly gets all answers, also to pipelined requests', 
 test('a request behind an answer that closes the connection is never started, in the same segment or in the next', async (t) => {
   const { api, audited } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
-  const login = (headers: string) => {
-    const body = JSON.stringify({ username: 'ada', password: PASSWORD })
-    return `POST /login HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n${headers}\r\n${body}`
-  }
   const [refused, behind] = [login('Host: x\r\nHost: y\r\n'), login('Host: x\r\n')]
   for (const segments of [[refused + behind], ...Array.from({ length: 20 }, () => [refused, behind])]) {
     const { text, isClosed } = await converse(api.url, (write) => segments.forEach(write))
