@@ -16,6 +16,7 @@ import { basicAuthorization, createClient } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
 import { enrolPasskey, enrolTotp, loginMfa, mfaToken, newPerson, passkeyOptions } from '../support/factors.js'
 import { environmentOf, LATCHKEY_PROGRAM, latchkey, latchkeyProcess, operatorEnvironment } from '../support/latchkey.js'
+import { killGroup } from '../support/process-group.js'
 import { wasConnectionLate } from '../support/ready-database.js'
 import { type Environment, environment, PASSWORD, startServiceWith, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
@@ -283,7 +284,7 @@ testAll('a pipe that is killed and run again loses no account and no factor, and
   const held = PIPE.replace('|', `| { head -n ${Math.floor(BIG * 0.9)}; exec sleep 3600; } |`)
   const { child, closed } = startPipe(from, to, held)
   await eventually(async () => (await countUsers(to)) >= BIG / 3, 600_000)
-  process.kill(-(child.pid as number), 'SIGKILL')
+  killGroup(child)
   await closed
   const before = await countUsers(to)
   t.ok(before >= BIG / 3 && before < BIG, `${before} of ${BIG} were there when the pipe was killed`)

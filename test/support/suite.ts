@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pLimit from 'p-limit'
+import { killGroup } from './process-group.js'
 import { PORT_BLOCKS } from './servers/ports.js'
 import type { Summary } from './summary.js'
 
@@ -64,14 +65,16 @@ async function runGroup(
   portBlock: string | undefined,
 ): Promise<{ lines: string[]; isOk: boolean }> {
   const child = spawn(process.execPath, ['--enable-source-maps', PROGRAM, ...group], {
+    // Its own process group: the servers of the tests end with it, also when the run is interrupted.
+    detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...env, TAP: '1', TAP_TIMEOUT: String(timeout), LATCHKEY_TEST_PORT_BLOCK: portBlock },
   })
-  const interrupt = () => child.kill()
-  signal.addEventListener('abort', interrupt)
+  const kill = () => killGroup(child)
+  signal.addEventListener('abort', kill)
   // At SIGALRM, tap says which handles keep the process running. SIGKILL ends a process that hangs in a loop.
   const alarm = setTimeout(() => child.kill('SIGALRM'), (timeout + 5) * 1000)
-  const kill = setTimeout(() => child.kill('SIGKILL'), (timeout + 15) * 1000)
+  const deadline = setTimeout(kill, (timeout + 15) * 1000)
   const ended = once(child, 'close')
   const failedBefore = summary.failed
   const reader = summary.reader(group)
@@ -83,8 +86,9 @@ async function runGroup(
   const { isOk, untested } = await reader.end()
   const [code, killedBy] = await ended
   clearTimeout(alarm)
-  clearTimeout(kill)
-  signal.removeEventListener('abort', interrupt)
+  clearTimeout(deadline)
+  signal.removeEventListener('abort', kill)
+  kill()
   for (const file of untested)
     summary.fail(`FAILED ${file}\nThe file has no result. Its process ended with ${killedBy ?? code}`)
   if ((!isOk || code !== 0) && summary.failed === failedBefore) {

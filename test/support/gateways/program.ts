@@ -4,6 +4,7 @@ import { chmodSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import type { Test } from 'tap'
 import { eventually } from '../eventually.js'
+import { killGroup } from '../process-group.js'
 import { gatewayProgram } from '../servers/install.js'
 import { temporaryFolder } from '../service.js'
 
@@ -59,11 +60,7 @@ export async function startProgram(
     // First its own shutdown, because Apache otherwise leaves semaphores behind. Then everything that remains.
     child.kill('SIGTERM')
     await Promise.race([exited, new Promise((resolve) => setTimeout(resolve, 3000).unref())])
-    try {
-      process.kill(-(child.pid ?? 0), 'SIGKILL')
-    } catch {
-      // The process group has ended already.
-    }
+    killGroup(child)
   })
   await eventually(async () => {
     if (child.exitCode !== null) throw new Error(`${program} did not start:\n${output}`)
