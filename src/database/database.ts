@@ -5,6 +5,11 @@ export interface Database {
   readonly db: Kysely<Tables>
   /** An SQL expression for Unix milliseconds on the database's own clock, which all replicas of the service share. */
   readonly now: RawBuilder<number>
+  /**
+   * The same clock when the statement began. All values of a row agree on it. Postgres reads `now` again at each use, also after
+   * a wait for a lock.
+   */
+  readonly statementTime: RawBuilder<number>
   /** The end of a `SELECT` that locks its rows, in its order, for a change. Empty on SQLite, which has one writer. */
   readonly forUpdate: RawBuilder<unknown>
   /** Follows a text that must compare and sort by code points, like our indexes. Postgres otherwise uses its locale. */

@@ -40,6 +40,7 @@ export function openPostgres(
   return {
     ...withPing(db),
     now: sql<number>`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`,
+    statementTime: sql<number>`(extract(epoch FROM statement_timestamp()) * 1000)::bigint`,
     forUpdate: sql`FOR UPDATE`,
     byCodePoint: sql`COLLATE "C"`,
     async migrate() {

@@ -24,10 +24,13 @@ export function openSqlite(path: string, observer: DatabaseObserver | undefined)
   } catch (error) {
     throw new Unavailable('database', `cannot open the SQLite database ${path}: ${(error as Error).message}`, error)
   }
+  // SQLite reads its clock once in a statement.
+  const now = sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`
   const db = new Kysely<Tables>({ dialect: withUnavailable(new SqliteDialect({ database: file }), observer) })
   return {
     ...withPing(db),
-    now: sql<number>`CAST(unixepoch('subsec') * 1000 AS INTEGER)`,
+    now,
+    statementTime: now,
     forUpdate: sql``,
     byCodePoint: sql``,
     // Kysely takes no lock on SQLite. One connection takes the write lock before it reads the executed migrations, and holds

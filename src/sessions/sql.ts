@@ -26,11 +26,11 @@ const EVERY_CLIENT = '*'
 
 /** Sessions in the database of the accounts, without Redis: for one instance, or for several that share one Postgres. */
 export function createSqlSessions(database: Database, options: StoreOptions): SessionStore {
-  const { db, now, forUpdate, ping } = database
+  const { db, now, statementTime, forUpdate, ping } = database
   const { refreshTtl, sessionMaxAge, refreshGrace, sessionsPerUser, accessTtl } = options
   const isLiving: Expression<SqlBool> = sql`expires_at > ${now}`
 
-  const idleEnd = sql<number>`${now} + ${sql.lit(refreshTtl)}`
+  const idleEnd = sql<number>`${statementTime} + ${sql.lit(refreshTtl)}`
   /** When a session that is used now expires. */
   const nextExpiry = sql<number>`CASE WHEN ends_at IS NULL OR ends_at > ${idleEnd} THEN ${idleEnd} ELSE ends_at END`
 
@@ -66,7 +66,7 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
 
   return {
     async create(session) {
-      const endsAt = sessionMaxAge === 0 ? sql<null>`NULL` : sql<number>`${now} + ${sql.lit(sessionMaxAge)}`
+      const endsAt = sessionMaxAge === 0 ? sql<null>`NULL` : sql<number>`${statementTime} + ${sql.lit(sessionMaxAge)}`
       const idle = sessionMaxAge === 0 ? refreshTtl : Math.min(refreshTtl, sessionMaxAge)
       const row = await db
         .insertInto('sessions')
@@ -79,15 +79,15 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
           audience: session.audience,
           roles: JSON.stringify(session.roles),
           generation: 0,
-          rotated_at: now,
+          rotated_at: statementTime,
           device_name: session.deviceName,
           ip: session.ip,
           user_agent: session.userAgent,
-          created_at: now,
-          last_seen_at: now,
+          created_at: statementTime,
+          last_seen_at: statementTime,
           authenticated_at: null,
           amr: session.amr.join(' '),
-          expires_at: sql<number>`${now} + ${sql.lit(idle)}`,
+          expires_at: sql<number>`${statementTime} + ${sql.lit(idle)}`,
           ends_at: endsAt,
         })
         .returningAll()
@@ -113,8 +113,8 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
         .updateTable('sessions')
         .set({
           generation: generation + 1,
-          rotated_at: now,
-          last_seen_at: now,
+          rotated_at: statementTime,
+          last_seen_at: statementTime,
           expires_at: nextExpiry,
         })
         .where('sid', '=', sid)
@@ -146,10 +146,10 @@ export function createSqlSessions(database: Database, options: StoreOptions): Se
         .updateTable('sessions')
         .set({
           generation: sql<number>`generation + 1`,
-          rotated_at: now,
-          last_seen_at: now,
+          rotated_at: statementTime,
+          last_seen_at: statementTime,
           expires_at: nextExpiry,
-          authenticated_at: now,
+          authenticated_at: statementTime,
           amr: amr.join(' '),
         })
         .where('sid', '=', sid)

@@ -34,7 +34,7 @@ export interface OpenStore {
   age(milliseconds: number): Promise<void>
 }
 
-const LIFETIMES: StoreOptions = {
+export const LIFETIMES: StoreOptions = {
   refreshTtl: 3_600_000,
   sessionMaxAge: 0,
   refreshGrace: 30_000,
