@@ -45,7 +45,8 @@ if (hasRoom(MEMORY)) process.env.TMPDIR = MEMORY
 const postgres = await startPostgres({ durable: false })
 const env = { ...process.env, LATCHKEY_TEST_POSTGRES: postgres.url, ...(isAll && { LATCHKEY_TEST_ALL: '1' }) }
 const interrupted = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => interrupted.abort())
+// A closed terminal sends SIGHUP. The test processes have groups of their own, so no signal of a terminal reaches them.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => interrupted.abort())
 const summary = new Summary()
 try {
   if (values.coverage) {

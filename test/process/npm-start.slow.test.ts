@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { eventually } from '../support/eventually.js'
+import { killGroup } from '../support/process-group.js'
 import { freePort } from '../support/servers/ports.js'
 import { environment } from '../support/service.js'
 
@@ -36,7 +37,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       detached: true,
     })
     const group = npm.pid as number
-    t.teardown(() => membersOf(group).length > 0 && process.kill(-group, 'SIGKILL'))
+    t.teardown(() => killGroup(npm))
     await eventually(
       async () => (await fetch(`http://127.0.0.1:${managementPort}/livez`).catch(() => undefined))?.ok === true,
     )

@@ -5,17 +5,9 @@ import { type Test, test } from 'tap'
 import type { Database } from '../../src/database/database.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
 import { eventually } from '../support/eventually.js'
-import { newSession, newUserId, openTestDatabase, presentGeneration } from '../support/stores.js'
+import { LIFETIMES, newSession, newUserId, openTestDatabase, presentGeneration } from '../support/stores.js'
 
 type Four = [string, string, string, string]
-
-const LIFETIMES = {
-  refreshTtl: 3_600_000,
-  sessionMaxAge: 0,
-  refreshGrace: 30_000,
-  sessionsPerUser: 100,
-  accessTtl: 900_000,
-}
 
 for (const store of ['sqlite', 'postgres'] as const) {
   test(`${store}: rows of expired sessions are swept in any number, and no live session is`, async (t) => {
