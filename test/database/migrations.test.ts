@@ -11,7 +11,7 @@ import { PASSWORD, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
 const PROCESSES = isAll ? 6 : 3
-const ROUNDS = isAll ? 3 : 1
+const ROUNDS = isAll ? 2 : 1
 
 const newDatabase = {
   sqlite: async (t: Test) => `sqlite:${join(temporaryFolder(t), 'folder', 'latchkey.db')}`,

@@ -11,7 +11,7 @@ const least = (replicas: Replicas, before: number) => (replicas.unavailable() ==
 const won = (answers: Answer[], status: number) => answers.filter((answer) => answer.status === status).length
 
 test('three processes: what is good once is good once over all of them', async (t) => {
-  const replicas = await startReplicas(t, 'redis', { HASH_COST: 'test' })
+  const replicas = await startReplicas(t, 'redis')
   const { apis, next } = replicas
   const [first] = apis
   const mailer = { headers: basicAuthorization(await createClient(replicas.env, 'mailer', { scopes: ['recovery'] })) }

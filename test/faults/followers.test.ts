@@ -24,7 +24,7 @@ import {
   stores,
 } from '../support/service.js'
 import type { VerdictResponse } from '../support/stopped-verifier.js'
-import { ISSUER, seedFeed, verdict } from '../support/verifier-setup.js'
+import { ISSUER, seedFeed, untilVerifierReady, verdict } from '../support/verifier-setup.js'
 
 /*
  * People sign out without a pause while something fails. A follower over HTTP is asked about their tokens all the time. It may
@@ -216,7 +216,7 @@ async function startWorld(t: Test, env: Environment): Promise<World> {
   await service.api.signUp('ada', PASSWORD)
   const verifier = createVerifier(optionsFor(wire))
   t.teardown(() => verifier.close())
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   const load = new Load(verifier, service.api)
   return {
     env,

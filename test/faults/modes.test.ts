@@ -9,7 +9,7 @@ import { startRedisCluster } from '../support/servers/redis-cluster.js'
 import { startSentinels } from '../support/servers/redis-sentinel.js'
 import { type Environment, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 import { scaledLimit } from '../support/time-limits.js'
-import { verdict } from '../support/verifier-setup.js'
+import { untilVerifierReady, verdict } from '../support/verifier-setup.js'
 
 /** Each way to run Redis, with the client that a service with a verifier would create. */
 const modes: Record<string, (t: Test) => Promise<{ env: Environment; client: () => Redis | Cluster }>> = {
@@ -82,13 +82,7 @@ for (const [mode, start] of Object.entries(modes)) {
           revocation: { mode, redis },
         })
         t.teardown(() => verifier.close())
-        // On a busy machine the first look-up may exceed its timeout.
-        await eventually(() =>
-          verifier.ready().then(
-            () => true,
-            () => false,
-          ),
-        )
+        await untilVerifierReady(verifier)
         return verifier
       }),
     )

@@ -42,6 +42,9 @@ for (const store of stores) {
     await api.signUp('ada', PASSWORD)
     const { access_token: token, sid } = await api.tokens('ada', PASSWORD)
     const feed = await new Feed(api).readAll()
+    // The first request with a cursor makes the instance read the feed into memory. With Redis, a heartbeat may come between
+    // the two reads. Then the cursor is not in memory, and the request is not held back.
+    await feed.read()
 
     const began = performance.now()
     const empty = await feed.read(300)

@@ -24,6 +24,13 @@ t.jobs = 4
 const RENEWED = 'seven tame otters hum'
 const databases = isAll ? (['sqlite', 'postgres'] as const) : (['sqlite'] as const)
 
+/** Without those about a connection to Redis: on a busy machine it may exceed a timeout. */
+const warnings = (log: RunningService['log']) =>
+  log
+    .filter(({ level }) => level === 40)
+    .map(({ msg }) => String(msg))
+    .filter((msg) => !msg.includes('connection to Redis'))
+
 const isReady = async (managementUrl: string) => (await fetch(`${managementUrl}/readyz`)).ok
 
 for (const database of databases) {
@@ -211,7 +218,7 @@ test('O2: a Redis that is left behind and cannot be emptied is reported, without
 
   const { log } = await startReady(t, plain)
 
-  const told = log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  const told = warnings(log)
   t.match(told, [/^sessions are now in the database/, /^the previous session store, .* could not be emptied: NOAUTH/])
   t.notMatch(JSON.stringify(log), /canary/)
 })
@@ -232,7 +239,7 @@ test('O2: a Redis that was emptied while no instance ran is not reported as left
   const { api, log } = await startReady(t, env)
 
   t.match(refused, { code: 1, stdout: '', stderr: /does not hold them: if it was emptied, start the service first/ })
-  const told = log.filter(({ level }) => level === 40).map(({ msg }) => msg)
+  const told = warnings(log)
   t.match(told, [/^sessions are now in the Redis at .*: Redis was emptied\. Every user must sign in again$/])
   t.equal(told.length, 1, 'nobody is told to empty the Redis that is in use')
   t.equal(await api.isActive(access_token), false)

@@ -1,17 +1,18 @@
 import type { Database } from '../../src/database/database.js'
-import { createPasswordHashing } from '../../src/users/password-hashing.js'
+import { createPasswordHashing, type HashCost } from '../../src/users/password-hashing.js'
 import { createUsers, type Users } from '../../src/users/users.js'
 import { openReadyDatabase } from './ready-database.js'
 import type { Environment } from './service.js'
 
 /** Changes accounts in the database of a running service, like an administrator's tool. */
 export async function withAccounts<Result>(
-  { DATABASE_URL }: Environment,
+  { DATABASE_URL, HASH_COST }: Environment,
   act: (users: Users, database: Database) => Promise<Result>,
 ): Promise<Result> {
   const database = await openReadyDatabase(DATABASE_URL as string)
   try {
-    return await act(createUsers(database, createPasswordHashing({ concurrency: 1, queue: 10 })), database)
+    const hashing = createPasswordHashing({ concurrency: 1, queue: 10, cost: (HASH_COST ?? 'full') as HashCost })
+    return await act(createUsers(database, hashing), database)
   } finally {
     await database.close()
   }

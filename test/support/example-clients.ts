@@ -1,9 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import type { Test } from 'tap'
 import { CLIENT } from './service.js'
 
@@ -13,22 +15,22 @@ export type Language = 'python' | 'go'
 export const languages: readonly Language[] = ['python', 'go']
 
 /** The commands of the examples: one checks a token with Redis, one follows the service. */
-export function exampleCommand(language: Language, what: 'redis' | 'follow'): string[] {
+export async function exampleCommand(language: Language, what: 'redis' | 'follow'): Promise<string[]> {
   if (language === 'python') {
     // Debian's Python, because Debian's `cryptography` is for it alone.
     return ['/usr/bin/python3', `${EXAMPLES}python/latchkey_${what === 'redis' ? 'verify' : 'follow'}.py`]
   }
   goBinary ??= buildGo()
-  return [goBinary]
+  return [await goBinary]
 }
 
-/** Built once: a build stops the test process for a second, and with it the servers of tests that run at the same time. */
-let goBinary: string | undefined
+/** Built once, for all tests of the process. */
+let goBinary: Promise<string> | undefined
 
-function buildGo(): string {
+async function buildGo(): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'latchkey-go-'))
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
-  execFileSync('go', ['build', '-o', join(folder, 'verify'), '.'], { cwd: `${EXAMPLES}go` })
+  await promisify(execFile)('go', ['build', '-o', join(folder, 'verify'), '.'], { cwd: `${EXAMPLES}go` })
   return join(folder, 'verify')
 }
 
@@ -46,22 +48,29 @@ export async function startExampleClient(
   [program = '', ...args]: string[],
   env: Record<string, string>,
 ): Promise<ExampleClient> {
-  const child = spawn(program, args, {
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: {
-      PYTHONDONTWRITEBYTECODE: '1',
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      CLIENT_ID: CLIENT.id,
-      CLIENT_SECRET: CLIENT.secret,
-      ...env,
-    },
-  })
-  t.teardown(() => child.kill('SIGKILL'))
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
-  const next = async () => String((await lines.next()).value)
-  const first = await next()
-  if (first !== 'ready') throw new Error(`the example did not become ready: ${first}`)
+  // A client that cannot read the feed within 5 s ends. A supervisor starts it again, and so does this function.
+  for (let tries = 1; ; tries += 1) {
+    const child = spawn(program, args, {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: {
+        PYTHONDONTWRITEBYTECODE: '1',
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
+        CLIENT_ID: CLIENT.id,
+        CLIENT_SECRET: CLIENT.secret,
+        ...env,
+      },
+    })
+    t.teardown(() => child.kill('SIGKILL'))
+    const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const next = async () => String((await lines.next()).value)
+    const first = await next()
+    if (first === 'ready') return answersOf(child, next)
+    if (tries === 5) throw new Error(`the example did not become ready: ${first}`)
+  }
+}
+
+function answersOf(child: ChildProcessByStdio<Writable, Readable, null>, next: () => Promise<string>): ExampleClient {
   let last: Promise<unknown> = Promise.resolve()
   const answer = (token: string) => {
     child.stdin.write(`${token}\n`)

@@ -10,7 +10,6 @@ import { type Answer, Api, type Call } from './api.js'
 import { eventually } from './eventually.js'
 import { startRedis } from './servers/redis.js'
 import { CLIENT, type Environment, environment, type SpawnedService, spawnService } from './service.js'
-import { isAll } from './size.js'
 
 export interface Services {
   users: Users
@@ -39,8 +38,6 @@ export async function startReplicas(
   overrides: Environment = {},
 ): Promise<Replicas> {
   const env = await environment(t, 'postgres', {
-    // Full hashes make the races longer, and take most of the CPU.
-    HASH_COST: isAll ? 'full' : 'test',
     HASH_CONCURRENCY: '4',
     HASH_QUEUE: '1000',
     DOCS: 'off',

@@ -19,15 +19,20 @@ import { wasConnectionLate } from './ready-database.js'
 import { freePort } from './servers/ports.js'
 import { createPostgresDatabase } from './servers/postgres.js'
 import { type RedisServer, startRedis } from './servers/redis.js'
-import { isAll } from './size.js'
+import { isAll, isRest } from './size.js'
 
 /** The stores: SQLite for all, Postgres for all, or accounts in SQLite and sessions in Redis. */
 export const stores = ['sqlite', 'postgres', 'redis'] as const
 export type Store = (typeof stores)[number]
 /** For rules that do not depend on the store: one store in `npm test`, every store in `npm run test:all`. */
-export const anyStore: readonly Store[] = isAll ? stores : ['sqlite']
+export const anyStore = storesOfRun(['sqlite'])
 /** For rules about accounts: `redis` has its accounts in SQLite too. */
-export const accountStores: readonly Store[] = isAll ? stores : ['sqlite', 'postgres']
+export const accountStores = storesOfRun(['sqlite', 'postgres'])
+
+function storesOfRun(quick: readonly Store[]): readonly Store[] {
+  if (!isAll) return quick
+  return isRest ? stores.filter((store) => !quick.includes(store)) : stores
+}
 
 export const CLIENT = { id: 'todo', secret: 'h8Wq7fQ2vT9kZ4xN8mB3jR6pL1sD5hG0yCu' }
 export const JWT_SECRET = 'jwt-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'

@@ -21,7 +21,7 @@ export interface SuiteOptions {
   jobsBesideLimits: number
   /** The timeout of a group in seconds. */
   timeout: number
-  env: NodeJS.ProcessEnv
+  envOf(group: Group): NodeJS.ProcessEnv
   summary: Summary
   /** Ends the processes, and starts no other. */
   signal: AbortSignal
@@ -61,14 +61,14 @@ export async function runSuite(groups: Group[], options: SuiteOptions): Promise<
 
 async function runGroup(
   group: Group,
-  { timeout, env, summary, signal }: SuiteOptions,
+  { timeout, envOf, summary, signal }: SuiteOptions,
   portBlock: string | undefined,
 ): Promise<{ lines: string[]; isOk: boolean }> {
   const child = spawn(process.execPath, ['--enable-source-maps', PROGRAM, ...group], {
     // Its own process group: the servers of the tests end with it, also when the run is interrupted.
     detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...env, TAP: '1', TAP_TIMEOUT: String(timeout), LATCHKEY_TEST_PORT_BLOCK: portBlock },
+    env: { ...envOf(group), TAP: '1', TAP_TIMEOUT: String(timeout), LATCHKEY_TEST_PORT_BLOCK: portBlock },
   })
   const kill = () => killGroup(child)
   signal.addEventListener('abort', kill)

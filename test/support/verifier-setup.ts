@@ -74,6 +74,16 @@ export async function seedFeed(url: string, seconds = 3600): Promise<void> {
   admin.disconnect()
 }
 
+/** Waits until the verifier is ready. On a busy machine the first call of `ready()` may fail. */
+export async function untilVerifierReady(verifier: Verifier): Promise<void> {
+  await eventually(() =>
+    verifier.ready().then(
+      () => true,
+      () => false,
+    ),
+  )
+}
+
 /** Creates a verifier that the end of the test closes. */
 export async function startVerifier(t: Test, revocation: RevocationOptions): Promise<Verifier> {
   const verifier = createVerifier({ issuer: ISSUER, audience: ISSUER, keys: { secrets: [JWT_SECRET] }, revocation })

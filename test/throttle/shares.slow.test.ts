@@ -1,7 +1,6 @@
 import { test } from 'tap'
 import type { Answer, Api } from '../support/api.js'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
-import { isAll } from '../support/size.js'
 import { countStoreFailures } from '../support/store-inspection.js'
 
 const ONE_SLOT = { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '64' }
@@ -11,7 +10,7 @@ const login = (api: Api, address: string, username: string) =>
   api.call('/login', { json: { username, password: PASSWORD }, headers: from(address) })
 
 const CALLERS = 80
-const OTHERS = isAll ? 30 : 12
+const OTHERS = 12
 
 /** The requests of each connection, one after the other. */
 const storms: [string, (api: Api, bearer: string) => Promise<Answer>][] = [

@@ -4,7 +4,7 @@ import { exampleCommand, languages, startExampleClient } from '../support/exampl
 import { type FeedServer, startFeedServer, startFollower } from '../support/feed-server.js'
 import { CLIENT } from '../support/service.js'
 import { startSidecar } from '../support/sidecar.js'
-import { verdict } from '../support/verifier-setup.js'
+import { untilVerifierReady, verdict } from '../support/verifier-setup.js'
 
 const QUESTIONS = 50
 
@@ -20,7 +20,7 @@ const clients: Record<string, (t: Test, server: FeedServer) => Promise<Ask>> = {
       clientSecret: CLIENT.secret,
     })
     t.teardown(() => verifier.close())
-    await verifier.ready()
+    await untilVerifierReady(verifier)
     return (token) => verdict(verifier, token)
   },
   'the sidecar': async (t, { url }) => {
@@ -33,7 +33,7 @@ const clients: Record<string, (t: Test, server: FeedServer) => Promise<Ask>> = {
 }
 for (const language of languages) {
   clients[`the client in ${language}`] = async (t, { url }) => {
-    const client = await startExampleClient(t, exampleCommand(language, 'follow'), {
+    const client = await startExampleClient(t, await exampleCommand(language, 'follow'), {
       LATCHKEY_URL: url,
       AUDIENCE: 'todo',
     })
@@ -62,7 +62,7 @@ test('the verifier: questions at the same time on many such connections are aske
   // Memory vouches for no token of before the epoch, so each token is introspected.
   server.restart(Math.floor(Date.now() / 1000))
   const verifier = startFollower(t, server)
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   server.closeReused()
   for (let round = 0; round < 10; round += 1) {
     const tokens = Array.from({ length: 20 }, () => server.issue().token)

@@ -50,7 +50,7 @@ for (const language of languages) {
     const wire = await startTcpProxy(server.port)
     t.teardown(() => wire.stop())
     const env = { LATCHKEY_URL: `http://127.0.0.1:${wire.port}`, ISSUER: server.url, AUDIENCE: 'todo', JWT_SECRET }
-    const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
+    const client = await startExampleClient(t, await exampleCommand(language, 'follow'), env)
     for (let round = 0; round < ROUNDS; round += 1) {
       const { token, sid } = server.issue()
       await eventually(async () => (await client.verdict(token)) === 'good')
@@ -85,7 +85,7 @@ for (const language of languages) {
       const secrets = { HS256: JWT_SECRET, 'the key of an audience': ofAudience.toString('base64url') }
       const secret = secrets[keys as keyof typeof secrets]
       const env = { LATCHKEY_URL: url, ISSUER, AUDIENCE: 'todo', ...(secret && { JWT_SECRET: secret }) }
-      const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
+      const client = await startExampleClient(t, await exampleCommand(language, 'follow'), env)
 
       await api.signUp('ada', PASSWORD)
       const [one, other] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
@@ -141,7 +141,7 @@ for (const language of languages) {
   }, async (t) => {
     const server = await startFeedServer(t)
     const env = { LATCHKEY_URL: server.url, AUDIENCE: 'todo', JWT_SECRET }
-    const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
+    const client = await startExampleClient(t, await exampleCommand(language, 'follow'), env)
     const { token } = server.issue()
     t.equal(await client.verdict(token), 'good')
     const claims = claimsOf(token) as Record<string, unknown>
@@ -179,7 +179,7 @@ for (const language of languages) {
     const { api, log } = await startService(t, 'sqlite', { AUDIENCE: 'todo', ...keyFileSettings(path) })
     const fetches = () => log.filter(({ route }) => route === '/.well-known/jwks.json').length
     const env = { LATCHKEY_URL: api.url, ISSUER, AUDIENCE: 'todo' }
-    const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
+    const client = await startExampleClient(t, await exampleCommand(language, 'follow'), env)
     await api.signUp('ada', PASSWORD)
     t.equal(await client.verdict((await api.tokens('ada', PASSWORD)).access_token), 'good')
 
@@ -204,7 +204,7 @@ for (const language of languages) {
       const wire = await startTcpProxy(server.port)
       t.teardown(() => wire.stop())
       const env = { LATCHKEY_URL: `http://127.0.0.1:${wire.port}`, ISSUER: server.url, AUDIENCE: 'todo', JWT_SECRET }
-      const client = await startExampleClient(t, exampleCommand(language, 'follow'), env)
+      const client = await startExampleClient(t, await exampleCommand(language, 'follow'), env)
       const { begin, end } = fault(wire, server)
       let asked = 0
       for (let round = 0; round < ROUNDS; round += 1) {
@@ -223,7 +223,7 @@ for (const language of languages) {
           asked += 1
           if (verdict === 'good' && sent - ended > MAX_STALENESS) late += 1
           // Leaves the machine to the tests beside this one.
-          await sleep(1)
+          await sleep(10)
         }
         t.equal(late, 0, `round ${round}`)
         end()

@@ -34,7 +34,7 @@ for (const language of languages) {
     const { id: client_id, secret: client_secret } = api.client
     const form = { grant_type: 'client_credentials', client_id, client_secret }
     const own = (await api.call('/token', { form })).body.access_token as string
-    const run = exampleCommand(language, 'redis')
+    const run = await exampleCommand(language, 'redis')
     const env = { ISSUER, AUDIENCE: ISSUER, JWT_SECRET, REDIS_URL: redis.url }
     const verify = (token: string, more: NodeJS.ProcessEnv = {}) => ask(run, { ...env, ...more }, token)
 
@@ -100,7 +100,7 @@ for (const language of languages) {
     const redis = await startRedis({ args: [...tls, '--tls-auth-clients', 'no', '--requirepass', 'p@ss'] })
     t.teardown(() => redis.stop())
     const { access_token } = await (await startVerifierSetup(t)).signIn()
-    const run = exampleCommand(language, 'redis')
+    const run = await exampleCommand(language, 'redis')
     const env = { ISSUER, AUDIENCE: ISSUER, JWT_SECRET, REDIS_URL: `rediss://:p%40ss@127.0.0.1:${port}` }
     t.match(
       await ask(run, { ...env, SSL_CERT_FILE: ca }, access_token),

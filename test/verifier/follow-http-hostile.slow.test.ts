@@ -3,7 +3,7 @@ import { test } from 'tap'
 import { eventually } from '../support/eventually.js'
 import { startFeedServer, startFollower } from '../support/feed-server.js'
 import { isAll } from '../support/size.js'
-import { verdict } from '../support/verifier-setup.js'
+import { untilVerifierReady, verdict } from '../support/verifier-setup.js'
 
 const ANSWER = { feed: 'f', epoch: 1, cursor: 'c', more: false, read_after_ms: 0, revocations: [] as unknown[] }
 
@@ -84,7 +84,7 @@ test('S7: an entry of an unknown form may concern every token from before it: th
   for (const entry of entries) {
     const server = await startFeedServer(t)
     const verifier = startFollower(t, server, { maxStaleness: 10_000 })
-    await verifier.ready()
+    await untilVerifierReady(verifier)
     const { token } = server.issue()
     t.equal(await verdict(verifier, token), 'good')
     t.equal(server.introspections, 0)

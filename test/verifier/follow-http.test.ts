@@ -7,7 +7,7 @@ import { type FeedServer, startFeedServer, startFollower } from '../support/feed
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, JWT_SECRET } from '../support/service.js'
 import { isAll } from '../support/size.js'
-import { verdict } from '../support/verifier-setup.js'
+import { untilVerifierReady, verdict } from '../support/verifier-setup.js'
 
 // The tests wait for staleness and timeouts, so they run side by side.
 t.jobs = 4
@@ -23,7 +23,7 @@ function untilFresh(server: FeedServer, verifier: Verifier, token: string): Prom
 test('a fresh follower over HTTP asks nobody, and polls four times a second', { buffered: true }, async (t) => {
   const server = await startFeedServer(t)
   const verifier = startFollower(t, server, { maxStaleness: 10_000 })
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   const { token } = server.issue()
   const [polls, began] = [server.polls, performance.now()]
   let seconds = 0
@@ -41,7 +41,7 @@ test('ten followers over HTTP learn of a revocation at once, one that starts lat
 }, async (t) => {
   const server = await startFeedServer(t)
   const followers = Array.from({ length: 10 }, () => startFollower(t, server, { maxStaleness: 10_000 }))
-  await Promise.all(followers.map((one) => one.ready()))
+  await Promise.all(followers.map(untilVerifierReady))
   const [{ token, sid }, other] = [server.issue(), server.issue()]
   for (const one of followers) t.equal(await verdict(one, token), 'good')
 
@@ -52,7 +52,7 @@ test('ten followers over HTTP learn of a revocation at once, one that starts lat
   }
   await eventually(all)
   const late = startFollower(t, server, { maxStaleness: 10_000 })
-  await late.ready()
+  await untilVerifierReady(late)
   t.equal(await verdict(late, token), 'revoked')
   t.equal(await verdict(late, other.token), 'good')
   t.equal(server.introspections, 0)
@@ -63,7 +63,7 @@ test('the tokens that a client got for itself end up to the second of the revoca
 }, async (t) => {
   const server = await startFeedServer(t)
   const verifier = startFollower(t, server)
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   const now = Math.floor(Date.now() / 1000)
   const client = { sub: 'billing', client_id: 'billing', sid: undefined }
   const before = server.issue({ ...client, iat: now - 1 })
@@ -81,7 +81,7 @@ test('more than 1,000 revocations come in pages, and the follower is ready only 
   const sessions = Array.from({ length: 2500 }, () => server.issue())
   for (const { sid } of sessions) server.revoke(sid)
   const verifier = startFollower(t, server, { maxStaleness: 10_000 })
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   t.ok(server.polls >= 3)
   for (const { token } of sessions) if ((await verdict(verifier, token)) !== 'revoked') t.fail('one was missed')
   t.equal(server.introspections, 0)
@@ -90,7 +90,7 @@ test('more than 1,000 revocations come in pages, and the follower is ready only 
 test('a token from before the epoch is introspected', { buffered: true }, async (t) => {
   const server = await startFeedServer(t, 5)
   const verifier = startFollower(t, server)
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   const { token, sid } = server.issue()
   t.equal(await verdict(verifier, token), 'good')
   t.equal(server.introspections, 1)
@@ -108,7 +108,7 @@ test('S4: the history is another one, or older than what is kept: the feed is re
   })) {
     const server = await startFeedServer(t)
     const verifier = startFollower(t, server)
-    await verifier.ready()
+    await untilVerifierReady(verifier)
     const [known, lost] = [server.issue(), server.issue()]
     server.revoke(known.sid)
     await eventually(async () => (await verdict(verifier, known.token)) === 'revoked')
@@ -132,7 +132,7 @@ test('S4: an answer of another history that begins in its middle: the feed is re
 }, async (t) => {
   const server = await startFeedServer(t)
   const verifier = startFollower(t, server)
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   const { token, sid } = server.issue()
   t.equal(await verdict(verifier, token), 'good')
   let isFirst = true
@@ -170,7 +170,7 @@ test('S3: an answer that is cut anywhere is read again, and no revocation is mis
   const wire = await startTcpProxy(server.port)
   t.teardown(() => wire.stop())
   const verifier = startFollower(t, server, { feedUrl: `http://127.0.0.1:${wire.port}` })
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   const other = server.issue()
   for (let bytes = 0; bytes < 600; bytes += isAll ? 7 : 60) {
     const { token, sid } = server.issue()
@@ -237,7 +237,7 @@ test('S5: suspended, or with a wall clock that was set: nothing is accepted from
     const server = await startFeedServer(t)
     const clock = bentClock()
     const verifier = startFollower(t, server, { clock })
-    await verifier.ready()
+    await untilVerifierReady(verifier)
     const now = Math.floor(Date.now() / 1000)
     const { token } = server.issue({ iat: now - 600, exp: now + 23 * 3600 })
     await untilFresh(server, verifier, token)
@@ -259,7 +259,7 @@ test('S5: while the clocks of service and verifier differ by an hour, each token
     const server = await startFeedServer(t)
     const clock = bentClock()
     const verifier = startFollower(t, server, { clock })
-    await verifier.ready()
+    await untilVerifierReady(verifier)
     clock.setWall(difference * 60_000)
     const now = Math.floor(clock.wall() / 1000)
     const { token, sid } = server.issue({ iat: now - 60, exp: now + 8 * 3600 })
@@ -289,7 +289,7 @@ test('F31: the service is gone: what is known to be revoked stays so, and nothin
     revocation: { mode: 'follow', endpoint: `${url}/revocations`, clientId: CLIENT.id, clientSecret: CLIENT.secret },
   })
   t.teardown(() => verifier.close())
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   const [known, other] = [server.issue(), server.issue()]
   server.revoke(known.sid)
   await eventually(async () => (await verdict(verifier, known.token)) === 'revoked')
@@ -332,7 +332,7 @@ test('a follower that is closed vouches for nothing any more, and ends its reque
   const { token } = server.issue()
   for (let round = 0; round < 20; round++) {
     const verifier = startFollower(t, server)
-    await verifier.ready()
+    await untilVerifierReady(verifier)
     await verifier.close()
     const before = server.introspections
     await verdict(verifier, token)
@@ -340,7 +340,7 @@ test('a follower that is closed vouches for nothing any more, and ends its reque
   }
 
   const verifier = startFollower(t, server)
-  await verifier.ready()
+  await untilVerifierReady(verifier)
   let isEnded = false
   server.intercept((_request, response) => response.on('close', () => (isEnded = true)))
   const { polls } = server

@@ -6,7 +6,7 @@ import { exchange } from '../support/exchange.js'
 import { ageFeed } from '../support/feed.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { CLIENT, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
-import { ISSUER, verdict } from '../support/verifier-setup.js'
+import { ISSUER, untilVerifierReady, verdict } from '../support/verifier-setup.js'
 
 function verifierOf(t: Test, { api }: RunningService) {
   const verifier = createVerifier({
@@ -33,7 +33,7 @@ for (const store of stores) {
       // Otherwise each token would be introspected, because it is of the first seconds of the feed.
       await ageFeed(service.env)
       const verifiers = Array.from({ length: 10 }, () => verifierOf(t, service))
-      await Promise.all(verifiers.map((each) => each.ready()))
+      await Promise.all(verifiers.map(untilVerifierReady))
       const verdicts = (token: string) => Promise.all(verifiers.map((each) => verdict(each, token)))
       const areAll = async (token: string, expected: string) =>
         (await verdicts(token)).every((answer) => answer === expected)
@@ -64,7 +64,7 @@ for (const store of stores) {
     await api.signUp('ada', PASSWORD)
     await ageFeed(service.env)
     const verifier = verifierOf(t, service)
-    await verifier.ready()
+    await untilVerifierReady(verifier)
     const gateway = await createClient(service.env, 'gateway', { exchangeAudiences: ['todo'] })
     const { access_token: own } = await api.tokens('ada', PASSWORD)
     const { access_token: narrow } = (await exchange(api, gateway, own, { audience: 'todo' })).body
