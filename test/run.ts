@@ -89,13 +89,15 @@ function testFiles(): string[] {
  */
 function groups(files: string[]): Group[] {
   const isAlone = (file: string) => positionals.length > 0 || isInSlowFolder(file) || needsProcess(file)
+  const alone = files.filter(isAlone)
   const shared = files.filter((file) => !isAlone(file))
   const quick = shared.filter((file) => !isSlow(file))
   // The longest come first: none of them runs alone at the end.
   return [
+    ...alone.filter(isFault).map((file) => [file]),
     ...split(shared.filter(isSlow), SLOW_GROUP_SIZE),
     ...split(quick, GROUP_SIZE),
-    ...files.filter(isAlone).map((file) => [file]),
+    ...alone.filter((file) => !isFault(file)).map((file) => [file]),
   ]
 }
 
@@ -120,7 +122,12 @@ function isInSlowFolder(file: string): boolean {
 
 /** Whether the file has limits of wall time. Only fault tests have. */
 function isTimed(file: string): boolean {
-  return file.startsWith('dist/test/faults/') && /\bscaledLimit\b/.test(readFileSync(sourceOf(file), 'utf8'))
+  return isFault(file) && /\bscaledLimit\b/.test(readFileSync(sourceOf(file), 'utf8'))
+}
+
+/** Fault tests wait for minutes until a service has recovered, and use little CPU meanwhile. */
+function isFault(file: string): boolean {
+  return file.startsWith('dist/test/faults/')
 }
 
 /** Whether the file runs more rounds in `npm run test:all` than in `npm test`. */

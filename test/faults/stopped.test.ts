@@ -104,7 +104,9 @@ for (const [name, mode] of Object.entries(modes)) {
           t.not(verdict, 'good', `round ${round}: accepted after the sign-out was acknowledged`)
         }
         await eventually(async () => (await verifier.ask({ token: warm.access_token })).verdict === 'good')
-        t.equal((await verifier.ask({ token })).verdict, 'revoked', 'what begins after waking is refused')
+        t.not((await verifier.ask({ token })).verdict, 'good', 'what begins after waking is refused')
+        // On a busy machine a look-up may exceed its timeout. Then the verdict is `unavailable`.
+        await eventually(async () => (await verifier.ask({ token })).verdict === 'revoked')
       }
       t.equal(counted, ROUNDS, 'so often it was stopped in time')
     })

@@ -7,6 +7,10 @@ import { STORE_TTL, scripts } from './scripts.js'
 
 /** Milliseconds for which a starting process waits for the first connection. */
 const CONNECT_TIMEOUT = 1000
+/** A busy Redis may exceed a timeout. A store that is not emptied keeps its sessions until they expire. */
+const EMPTYING_TRIES = 3
+/** Milliseconds between two tries. */
+const EMPTYING_PAUSE = 200
 /** Keys that one `SCAN` visits. */
 const SCAN_COUNT = 500
 /** Milliseconds. Longer than the interval of heartbeats: a feed that is silent for this time has no writer. */
@@ -80,8 +84,19 @@ function addressOf({ mode, urls, sentinelMaster = '' }: RedisLocation): string {
  *
  * @param id the id that the store must hold, because another Redis may have its address now
  */
-export async function emptyPreviousRedis({ address, id }: { address: string; id: string }): Promise<void> {
-  if (!URL.canParse(address)) throw new Error('it is not a single Redis: empty it by hand')
+export async function emptyPreviousRedis(previous: { address: string; id: string }): Promise<void> {
+  if (!URL.canParse(previous.address)) throw new Error('it is not a single Redis: empty it by hand')
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await emptyRedis(previous)
+    } catch (error) {
+      if (tries === EMPTYING_TRIES) throw error
+      await sleep(EMPTYING_PAUSE)
+    }
+  }
+}
+
+async function emptyRedis({ address, id }: { address: string; id: string }): Promise<void> {
   let fault: Error | undefined
   const client = connectRedis({ mode: 'single', urls: [address] }, (error) => {
     fault = error
