@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
@@ -50,6 +49,10 @@ for (const [place, listener] of Object.entries(stops)) {
 /** Starts the server. `closed` waits until each connection so far has closed. */
 async function start(t: Test, server: Server): Promise<{ port: number; closed(): Promise<unknown> }> {
   const sockets: Promise<unknown>[] = []
-  server.on('connection', (socket) => sockets.push(once(socket, 'close')))
+  server.on('connection', (socket) => {
+    // A reset is a close too. `once` would reject at its error.
+    socket.on('error', () => {})
+    sockets.push(new Promise((resolve) => socket.on('close', resolve)))
+  })
   return { port: await listen(t, server), closed: () => Promise.all(sockets) }
 }
