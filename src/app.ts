@@ -8,7 +8,7 @@ import { parseProductionKeys } from './config/parsers.js'
 import { createSecondFactors } from './factors/second-factors.js'
 import { registerBodies } from './http/bodies.js'
 import { registerForPages } from './http/cors.js'
-import { closeConnectionsWhile, closeServer, createServer } from './http/create-server.js'
+import { closeAfterFailure, closeConnectionsWhile, closeServer, createServer } from './http/create-server.js'
 import { registerJwt } from './http/jwt.js'
 import { collectAddresses } from './http/other-methods.js'
 import { registerRedis } from './http/redis.js'
@@ -53,7 +53,7 @@ export interface Service {
 }
 
 /** Connects stores, services and routes by hand. No other file knows all of them. */
-export async function createService(config: Config, logger: Logger): Promise<Service> {
+export const createService = closeAfterFailure(async (opened, config: Config, logger: Logger): Promise<Service> => {
   let isDraining = false
   const metrics = createMetrics()
   // OpenTelemetry is loaded only when traces are on.
@@ -63,6 +63,7 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
   const { trustProxy, issuer, bootstrapClient, passwordMinLength, hashQueue } = config
   const tls = config.tls && openTls(config.tls, logger)
   const app = createServer({ logger, trustProxy, tls: tls?.pair, issuer, countUnrouted: metrics.countUnrouted })
+  opened.push(app)
   app.addHook('onClose', async () => tls?.close())
   // Registered before the hooks that refuse: a refused request has a trace too.
   tracing?.watchRequests(app)
@@ -156,4 +157,4 @@ export async function createService(config: Config, logger: Logger): Promise<Ser
       await tracing?.close()
     },
   }
-}
+})

@@ -89,15 +89,16 @@ function testFiles(): string[] {
  */
 function groups(files: string[]): Group[] {
   const isAlone = (file: string) => positionals.length > 0 || isInSlowFolder(file) || needsProcess(file)
-  const alone = files.filter(isAlone)
   const shared = files.filter((file) => !isAlone(file))
   const quick = shared.filter((file) => !isSlow(file))
-  // The longest come first: none of them runs alone at the end.
+  const isPatient = (file: string) => isFault(file) || !isInSlowFolder(file)
+  const alone = (areFirst: boolean) => files.filter((file) => isAlone(file) && isPatient(file) === areFirst)
+  // Files that wait for minutes come first: none of them runs alone at the end. Browsers and gateways come last.
   return [
-    ...alone.filter(isFault).map((file) => [file]),
+    ...alone(true).map((file) => [file]),
     ...split(shared.filter(isSlow), SLOW_GROUP_SIZE),
     ...split(quick, GROUP_SIZE),
-    ...alone.filter((file) => !isFault(file)).map((file) => [file]),
+    ...alone(false).map((file) => [file]),
   ]
 }
 

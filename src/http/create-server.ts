@@ -115,6 +115,26 @@ export function closeConnectionsWhile(app: FastifyInstance, isDraining: () => bo
   })
 }
 
+/**
+ * Wraps a start that may fail. What it has opened by then is closed, because the connections of the stores would keep the process
+ * alive.
+ *
+ * @param start receives a list, and adds each server whose `close` closes other things too
+ */
+export function closeAfterFailure<Parameters extends unknown[], Result>(
+  start: (opened: FastifyInstance[], ...parameters: Parameters) => Promise<Result>,
+): (...parameters: Parameters) => Promise<Result> {
+  return async (...parameters) => {
+    const opened: FastifyInstance[] = []
+    try {
+      return await start(opened, ...parameters)
+    } catch (error) {
+      await Promise.allSettled(opened.map((server) => server.close()))
+      throw error
+    }
+  }
+}
+
 /** Waits for the requests in flight. */
 export async function closeServer(app: FastifyInstance): Promise<void> {
   // Fastify closes idle connections once. A keep-alive connection that becomes idle later would delay the close.

@@ -6,9 +6,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { type Test, test } from 'tap'
+import { createService } from '../../src/app.js'
+import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
+import { readConfig } from '../../src/config/read.js'
+import { createLogger } from '../../src/log.js'
+import { eventually } from '../support/eventually.js'
 import { freePort } from '../support/servers/ports.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'
-import { type Environment, temporaryFolder } from '../support/service.js'
+import { type Environment, environment, redisOf, temporaryFolder } from '../support/service.js'
+import { withRedis } from '../support/store-inspection.js'
 
 const program = fileURLToPath(new URL('../../src/server.js', import.meta.url))
 
@@ -104,4 +110,26 @@ test('a role without rights gets one line that names the grant', async (t) => {
   const { status, stderr } = await start(t, { ...(await ports()), DATABASE_URL: guest.href })
   t.equal(status, 1)
   t.match(stderr, /^latchkey: [^\n]*permission denied[^\n]*GRANT USAGE, CREATE ON SCHEMA public[^\n]*\n$/)
+})
+
+test('a start that fails closes the stores that it has opened', async (t) => {
+  const redis = await redisOf(t)
+  const env = await environment(t, 'sqlite', { REDIS_URL: redis.url })
+  const config = {
+    ...addDevelopmentSecrets(readConfig(env)),
+    // The start reads this setting after it has opened the stores.
+    get hashConcurrency(): number {
+      throw new Error('a fault of this test')
+    },
+  }
+  await t.rejects(createService(config, createLogger('silent')), { message: 'a fault of this test' })
+  await withRedis(redis.url, (admin) =>
+    // The only connection is the one that asks.
+    eventually(
+      async () =>
+        String(await admin.client('LIST'))
+          .trim()
+          .split('\n').length === 1,
+    ),
+  )
 })
