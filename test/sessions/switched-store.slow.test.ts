@@ -230,7 +230,7 @@ test('O2: a Redis that is left behind and breaks the first connection is emptied
   const { log } = await starting
 
   t.match(warnings(log), [/^sessions are now in the database/])
-  t.equal(warnings(log).length, 1, 'nobody is told to empty the Redis')
+  t.strictSame(warnings(log).slice(1), [], 'nobody is told to empty the Redis')
   t.equal(await withRedis(redis.url, (admin) => admin.get(storeIdKey)), null)
 })
 
@@ -267,7 +267,7 @@ test('O2: a Redis that was emptied while no instance ran is not reported as left
   t.match(refused, { code: 1, stdout: '', stderr: /does not hold them: if it was emptied, start the service first/ })
   const told = warnings(log)
   t.match(told, [/^sessions are now in the Redis at .*: Redis was emptied\. Every user must sign in again$/])
-  t.equal(told.length, 1, 'nobody is told to empty the Redis that is in use')
+  t.strictSame(told.slice(1), [], 'nobody is told to empty the Redis that is in use')
   t.equal(await api.isActive(access_token), false)
   t.match(await latchkey(['users', 'list'], operatorEnvironment(env)), { code: 0, stdout: /ada/ })
 })

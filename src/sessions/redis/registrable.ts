@@ -8,7 +8,7 @@ import { STORE_TTL, scripts } from './scripts.js'
 /** Milliseconds for which a starting process waits for the first connection. */
 const CONNECT_TIMEOUT = 1000
 /** A busy Redis may exceed a timeout. A store that is not emptied keeps its sessions until they expire. */
-const EMPTYING_TRIES = 3
+const EMPTYING_TRIES = 5
 /** Milliseconds between two tries. */
 const EMPTYING_PAUSE = 200
 /** Keys that one `SCAN` visits. */
