@@ -91,14 +91,16 @@ function groups(files: string[]): Group[] {
   const isAlone = (file: string) => positionals.length > 0 || isInSlowFolder(file) || needsProcess(file)
   const shared = files.filter((file) => !isAlone(file))
   const quick = shared.filter((file) => !isSlow(file))
-  const isPatient = (file: string) => isFault(file) || !isInSlowFolder(file)
-  const alone = (areFirst: boolean) => files.filter((file) => isAlone(file) && isPatient(file) === areFirst)
-  // Files that wait for minutes come first: none of them runs alone at the end. Browsers and gateways come last.
+  const alone = files.filter(isAlone)
+  const isBrowserOrGateway = (file: string) => isInSlowFolder(file) && !isFault(file)
+  const each = (which: (file: string) => boolean) => alone.filter(which).map((file) => [file])
+  // The longest come first: none of them runs alone at the end.
   return [
-    ...alone(true).map((file) => [file]),
+    ...each(isFault),
     ...split(shared.filter(isSlow), SLOW_GROUP_SIZE),
     ...split(quick, GROUP_SIZE),
-    ...alone(false).map((file) => [file]),
+    ...each((file) => !isInSlowFolder(file)),
+    ...each(isBrowserOrGateway),
   ]
 }
 
