@@ -89,9 +89,9 @@ function testFiles(): string[] {
  */
 function groups(files: string[]): Group[] {
   const isAlone = (file: string) => positionals.length > 0 || isInSlowFolder(file) || needsProcess(file)
-  const shared = files.filter((file) => !isAlone(file))
-  const quick = shared.filter((file) => !isSlow(file))
   const alone = files.filter(isAlone)
+  const shared = files.filter((file) => !alone.includes(file))
+  const quick = shared.filter((file) => !isSlow(file))
   const isBrowserOrGateway = (file: string) => isInSlowFolder(file) && !isFault(file)
   const each = (which: (file: string) => boolean) => alone.filter(which).map((file) => [file])
   // The longest come first: none of them runs alone at the end.

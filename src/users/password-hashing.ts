@@ -5,7 +5,7 @@ import { createFairQueue } from './fair-queue.js'
 import type { PasswordHash } from './hash-formats/password-hash.js'
 import { readPasswordHash } from './hash-formats/read-hash.js'
 
-export type HashCost = 'full' | 'test'
+type HashCost = 'full' | 'test'
 
 /**
  * argon2id parameters. `full` is the recommendation of OWASP and the second one of RFC 9106: 10 ms of a core. `test` is the

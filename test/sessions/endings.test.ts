@@ -4,7 +4,7 @@ import { openStores } from '../../src/stores.js'
 import { createPasswordHashing } from '../../src/users/password-hashing.js'
 import { createUsers } from '../../src/users/users.js'
 import type { Api, Tokens } from '../support/api.js'
-import { eventually } from '../support/eventually.js'
+import { eventually, untilItSucceeds } from '../support/eventually.js'
 import { PASSWORD, type RunningService, startService, stores } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
@@ -181,12 +181,7 @@ type ThreeTokens = [Tokens, Tokens, Tokens]
 async function rooms(t: Test, { config }: RunningService) {
   const { database, sessions, close } = await openStores(config, createLogger('silent'))
   t.teardown(close)
-  await eventually(async () =>
-    sessions.ping().then(
-      () => true,
-      () => false,
-    ),
-  )
+  await untilItSucceeds(() => sessions.ping())
   return { users: createUsers(database, createPasswordHashing({ concurrency: 1, queue: 1 })), sessions }
 }
 

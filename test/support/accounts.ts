@@ -1,5 +1,6 @@
+import type { Config } from '../../src/config/config.js'
 import type { Database } from '../../src/database/database.js'
-import { createPasswordHashing, type HashCost } from '../../src/users/password-hashing.js'
+import { createPasswordHashing } from '../../src/users/password-hashing.js'
 import { createUsers, type Users } from '../../src/users/users.js'
 import { openReadyDatabase } from './ready-database.js'
 import type { Environment } from './service.js'
@@ -11,7 +12,11 @@ export async function withAccounts<Result>(
 ): Promise<Result> {
   const database = await openReadyDatabase(DATABASE_URL as string)
   try {
-    const hashing = createPasswordHashing({ concurrency: 1, queue: 10, cost: (HASH_COST ?? 'full') as HashCost })
+    const hashing = createPasswordHashing({
+      concurrency: 1,
+      queue: 10,
+      cost: (HASH_COST ?? 'full') as Config['hashCost'],
+    })
     return await act(createUsers(database, hashing), database)
   } finally {
     await database.close()

@@ -16,6 +16,16 @@ export async function eventually(condition: () => boolean | Promise<boolean>, wi
   return performance.now() - began
 }
 
+/** Repeats the act until it succeeds: on a busy machine a store or a service may exceed a timeout. */
+export async function untilItSucceeds(act: () => Promise<unknown>): Promise<void> {
+  await eventually(() =>
+    act().then(
+      () => true,
+      () => false,
+    ),
+  )
+}
+
 /**
  * Polls until the token is refused. Returns how many requests were accepted although they began later than the limit after
  * this call. On a slow machine an answer takes longer, but none of these requests may be accepted.

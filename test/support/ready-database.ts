@@ -1,16 +1,11 @@
 import type { Database } from '../../src/database/database.js'
 import { openDatabase } from '../../src/database/open.js'
-import { eventually } from './eventually.js'
+import { untilItSucceeds } from './eventually.js'
 
 /** Opens a database, and waits until it answers. On a busy machine the first connection may exceed its 400 ms. */
 export async function openReadyDatabase(url: string): Promise<Database> {
   const database = await openDatabase(url, () => {})
-  await eventually(() =>
-    database.ping().then(
-      () => true,
-      () => false,
-    ),
-  )
+  await untilItSucceeds(() => database.ping())
   return database
 }
 

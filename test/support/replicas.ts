@@ -7,7 +7,7 @@ import { openStores } from '../../src/stores.js'
 import { createPasswordHashing } from '../../src/users/password-hashing.js'
 import { createUsers, type Users } from '../../src/users/users.js'
 import { type Answer, Api, type Call } from './api.js'
-import { eventually } from './eventually.js'
+import { untilItSucceeds } from './eventually.js'
 import { startRedis } from './servers/redis.js'
 import { CLIENT, type Environment, environment, type SpawnedService, spawnService } from './service.js'
 
@@ -87,12 +87,7 @@ class PersistentApi extends Api {
 async function openServices(t: Test, env: Environment): Promise<Services> {
   const { database, sessions, close } = await openStores(readConfig(env), createLogger('silent'))
   t.teardown(close)
-  await eventually(async () =>
-    sessions.ping().then(
-      () => true,
-      () => false,
-    ),
-  )
+  await untilItSucceeds(() => sessions.ping())
   return { users: createUsers(database, createPasswordHashing({ concurrency: 1, queue: 1 })), sessions }
 }
 

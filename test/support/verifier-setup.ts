@@ -4,7 +4,7 @@ import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import type { Tokens } from './api.js'
-import { eventually } from './eventually.js'
+import { eventually, untilItSucceeds } from './eventually.js'
 import { type RedisServer, startRedis } from './servers/redis.js'
 import { type Environment, JWT_SECRET, PASSWORD, type RunningService, startService } from './service.js'
 
@@ -76,12 +76,7 @@ export async function seedFeed(url: string, seconds = 3600): Promise<void> {
 
 /** Waits until the verifier is ready. On a busy machine the first call of `ready()` may fail. */
 export async function untilVerifierReady(verifier: Verifier): Promise<void> {
-  await eventually(() =>
-    verifier.ready().then(
-      () => true,
-      () => false,
-    ),
-  )
+  await untilItSucceeds(() => verifier.ready())
 }
 
 /** Creates a verifier that the end of the test closes. */

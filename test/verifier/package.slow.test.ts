@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { t as suite, test } from 'tap'
 import { Api } from '../support/api.js'
 import { installConsumer, packVerifier, ROOT, run, TSC } from '../support/consumer.js'
-import { eventually } from '../support/eventually.js'
+import { eventually, untilItSucceeds } from '../support/eventually.js'
 import { withClaims } from '../support/gateways/tokens.js'
 import { freePort } from '../support/servers/ports.js'
 import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
@@ -130,12 +130,7 @@ test('the packed package guards a service on each framework, and a sign-out clos
     t.teardown(() => child.kill('SIGKILL'))
     const application = new Api(`http://localhost:${port}`, CLIENT)
     const ask = (path: string, bearer?: string) => application.call(path, bearer === undefined ? {} : { bearer })
-    await eventually(() =>
-      ask('/').then(
-        () => true,
-        () => false,
-      ),
-    )
+    await untilItSucceeds(() => ask('/'))
     const { access_token: token, sid } = await api.tokens('ada', PASSWORD)
     t.equal((await ask('/')).status, 401, name)
     t.match((await ask('/')).headers['www-authenticate'], /^Bearer/)
