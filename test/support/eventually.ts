@@ -16,14 +16,19 @@ export async function eventually(condition: () => boolean | Promise<boolean>, wi
   return performance.now() - began
 }
 
-/** Repeats the act until it succeeds: on a busy machine a store or a service may exceed a timeout. */
-export async function untilItSucceeds(act: () => Promise<unknown>): Promise<void> {
-  await eventually(() =>
-    act().then(
-      () => true,
-      () => false,
-    ),
-  )
+/**
+ * Repeats the act until it succeeds, and returns its result: on a busy machine a store or a service may exceed a timeout.
+ *
+ * @throws the error of the last try, when a minute has passed
+ */
+export async function untilItSucceeds<Result>(act: () => Promise<Result>): Promise<Result> {
+  for (const began = performance.now(); ; await sleep(25)) {
+    try {
+      return await act()
+    } catch (error) {
+      if (performance.now() - began > 60_000) throw error
+    }
+  }
 }
 
 /**

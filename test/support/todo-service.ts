@@ -3,6 +3,7 @@ import { createTodoService, type Mail, readTodoConfig } from '@latchkey/example-
 import type { Test } from 'tap'
 import { adminClient } from './admin-client.js'
 import { Api } from './api.js'
+import { untilItSucceeds } from './eventually.js'
 import { freePort } from './servers/ports.js'
 import { CLIENT, type Environment, type RunningService, type Store, startService, temporaryFolder } from './service.js'
 
@@ -53,7 +54,7 @@ export async function startTodo(
     REDIS_URL: env.REDIS_URL,
   })
   const mails: Mail[] = []
-  const app = await createTodoService(config, (mail) => mails.push(mail))
+  const app = await untilItSucceeds(() => createTodoService(config, (mail) => mails.push(mail)))
   const address = await app.listen({ host: '127.0.0.1', port })
   t.teardown(() => app.close())
   return { url, api: new Api(address, CLIENT), tokenService, mails }

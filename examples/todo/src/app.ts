@@ -54,7 +54,12 @@ export async function createTodoService(config: TodoConfig, sendMail: (mail: Mai
     await guarded.register(todoRoutes, { todos })
     await guarded.register(me, { client })
   })
-  await verifier.ready()
+  try {
+    await verifier.ready()
+  } catch (error) {
+    await app.close()
+    throw error
+  }
   return app
 }
 

@@ -166,17 +166,17 @@ export function gatewayContract(gateway: Gateway): void {
     })
 
     await t.test('an expired token is refused', async (t) => {
-      const token = withClaims(await world.token(), { exp: unixSeconds() + 3 })
-      let status = (await call('/notes', { bearer: token })).status
+      const exp = unixSeconds() + 3
+      const bearer = withClaims(await world.token(), { exp })
+      const { status } = await admit('/notes', { bearer })
       // On a busy machine the token may have expired before the answer.
-      if (unixSeconds() < Number(claimsOf(token).exp)) t.equal(status, 200)
+      if (unixSeconds() < exp) t.equal(status, 200)
       await eventually(async () => {
         const asked = unixSeconds()
-        status = (await call('/notes', { bearer: token })).status
-        if (status === 200 && asked > Number(claimsOf(token).exp)) t.fail('admitted after its end')
-        return status !== 200
+        const { status } = await call('/notes', { bearer })
+        if (status === 200 && asked > exp) t.fail('admitted after its end')
+        return status === 401 && asked >= exp
       })
-      t.equal(status, 401)
     })
 
     await t.test('a caller cannot set the user name', async (t) => {
