@@ -106,7 +106,7 @@ class Load {
   private async repeat(act: () => Promise<void> | undefined): Promise<void> {
     while (!this.isOver) {
       await act()?.catch(() => {})
-      await sleep(20)
+      await sleep(50)
     }
   }
 }

@@ -82,14 +82,16 @@ export function createReplicated(client: RedisClient, replicas: number): Replica
 
   /** Sends the change again. A script that reached the wrong node has changed nothing. */
   async function redirect(change: Change, error: Error): Promise<void> {
-    const [kind, , node] = error.message.split(' ')
-    if (performance.now() > change.deadline || !isCluster(client)) return change.reject(error)
+    const [kind = '', , node] = error.message.split(' ')
+    if (!isCluster(client) || !['ASK', 'MOVED', 'TRYAGAIN'].includes(kind)) return change.reject(error)
+    if (performance.now() > change.deadline) {
+      return change.reject(new Error(`the command timed out while its slot moved (${error.message})`))
+    }
     delete change.askedOf
     try {
       if (kind === 'ASK' && node) change.askedOf = node
       else if (kind === 'MOVED') await refreshSlots(client)
-      else if (kind === 'TRYAGAIN') await sleep(20)
-      else throw error
+      else await sleep(20)
       enqueue(change)
     } catch (failure) {
       change.reject(failure)
