@@ -137,13 +137,16 @@ export function createRegistration(
     return true
   }
 
-  async function readId(registered: SessionStoreRow | undefined): Promise<string | undefined> {
+  /** A failure of the store becomes {@link Unavailable}: the start goes on, and the next check asks again. */
+  async function askStore<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     try {
-      return await store.readId(registered)
+      return await ask()
     } catch (error) {
       throw new Unavailable(store.kind, `the session store failed: ${(error as Error).message}`, error)
     }
   }
+
+  const readId = (registered: SessionStoreRow | undefined) => askStore(() => store.readId(registered))
 
   /** True for an instance that serves, or that waits until its store answers again. */
   async function mayAnswer(row: SessionStoreRow): Promise<boolean> {
@@ -182,7 +185,7 @@ export function createRegistration(
 
   async function register(before: SessionStoreRow | undefined, isEmptied: boolean): Promise<void> {
     const held = await readId(before)
-    if (!isEmptied && held !== undefined && held !== before?.id && (await store.isInUseElsewhere())) {
+    if (!isEmptied && held !== undefined && held !== before?.id && (await askStore(store.isInUseElsewhere))) {
       refusal = `the Redis at ${store.address} holds the sessions of another database, and a service writes to it: set REDIS_URL to another Redis, or to another database number`
       return
     }
@@ -210,11 +213,7 @@ export function createRegistration(
   }
 
   async function initialize({ id, isEmptied }: { id: string; isEmptied: boolean }): Promise<void> {
-    try {
-      await (isEmptied ? store.writeId(id) : store.initialize(id))
-    } catch (error) {
-      throw new Unavailable(store.kind, `the session store failed: ${(error as Error).message}`, error)
-    }
+    await askStore(() => (isEmptied ? store.writeId(id) : store.initialize(id)))
     const isReady = await registrationRow.markReady(id)
     pending = undefined
     if (isReady) await checkNow()

@@ -14,6 +14,7 @@ import {
   redisOf,
   spawnService,
   startReady,
+  startServiceWith,
 } from '../support/service.js'
 import { isAll } from '../support/size.js'
 import { countSessionRows, redisKeys, withRedis } from '../support/store-inspection.js'
@@ -187,6 +188,25 @@ test('O2: a Redis that returns with an older store id under a running service is
   t.ok(
     log.some(({ level, msg }) => level === 50 && /^the service answers no requests about sessions: /.test(String(msg))),
   )
+})
+
+test('O2: a start goes on when Redis fails while the service looks whether another one writes to it', {
+  buffered: true,
+}, async (t) => {
+  const redis = await redisOf(t)
+  const setRights = (...rights: string[]) =>
+    withRedis(redis.url, (admin) => admin.call('ACL', 'SETUSER', 'lk', ...rights))
+  await withRedis(redis.url, (admin) => admin.set('lk1:store', 'of-another-database'))
+  await setRights('on', '>secret', '~*', '&*', '+@all', '-xrevrange')
+  const env = await environment(t, 'sqlite', { REDIS_URL: redis.url.replace('//', '//lk:secret@') })
+
+  const { api, managementUrl } = await startServiceWith(t, env)
+
+  t.match(await (await fetch(`${managementUrl}/readyz`)).text(), /redis/)
+  t.equal(await isReady(managementUrl), false)
+  await setRights('+xrevrange')
+  await eventually(() => isReady(managementUrl))
+  t.equal((await api.signUp('ada', PASSWORD)).status, 201)
 })
 
 test('O2: a Redis that is left behind is emptied: services that look sessions up there refuse them', {
