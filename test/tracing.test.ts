@@ -85,12 +85,12 @@ test('a request without a trace begins one; a refused request has a span, and a 
   t.teardown(() => redis.stop())
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, REDIS_URL: redis.url }
   const service = await startService(t, 'sqlite', env)
-  const { api } = service
+  const { api, once } = service
   await api.signUp('ada', PASSWORD)
   const { access_token: token } = await api.tokens('ada', PASSWORD)
   await api.call('/nowhere')
   await redis.stop()
-  t.equal((await api.introspect(token)).status, 503)
+  t.equal((await once.introspect(token)).status, 503)
   await service.close()
 
   const named = (name: string) => collector.spans.find((span) => span.name === name)

@@ -16,7 +16,7 @@ const introspectAs = async (api: Api, client: Credentials) =>
 for (const setting of storeCombinations) {
   test(`${setting}: the running service follows when the command line creates, rotates and deletes a client`, async (t) => {
     const env = await environmentOf(t, setting)
-    const { patient: api } = await startServiceWith(t, env)
+    const { api } = await startServiceWith(t, env)
     const run = async (...args: string[]) =>
       (await latchkey(['clients', ...args, '--json'], operatorEnvironment(env))).json
 

@@ -29,7 +29,7 @@ function fileOf(t: Test, lines: readonly (object | string)[]): string {
 for (const setting of storeCombinations) {
   test(`${setting}: users import skips bad lines with their number and reason, and the imported users can sign in`, async (t) => {
     const env = await environmentOf(t, setting)
-    const { patient: api } = await startServiceWith(t, env)
+    const { api } = await startServiceWith(t, env)
     await api.signUp('there', PASSWORD)
     const id = '3f6c1a52-8d0e-4b7a-9c1f-5e2d7a4b6c80'
     const backend = '0b7f5f0e-6a53-4c1e-8f0a-2f6a4c9d1e77'
@@ -103,7 +103,7 @@ for (const setting of storeCombinations) {
 
   test(`${setting}: users import accepts e-mail addresses as user names, and only the first of several names that look alike`, async (t) => {
     const env = await environmentOf(t, setting)
-    const { patient: api } = await startServiceWith(t, env)
+    const { api } = await startServiceWith(t, env)
     const long = `${'x'.repeat(64)}@${'y'.repeat(189)}`
     const lines = ["o'brien@example.com", long, 'علي', 'علی', 'ɡrace', 'αβγ@example.com'].map((username) => ({
       username,
@@ -128,7 +128,7 @@ for (const setting of storeCombinations) {
   if (!isAll) continue
   test(`${setting}: after a kill a second import completes the first, without lost or duplicate accounts`, async (t) => {
     const env = await environmentOf(t, setting)
-    const { patient: api } = await startServiceWith(t, env)
+    const { api } = await startServiceWith(t, env)
     const line = (i: number) => `${JSON.stringify({ username: `user${i}`, password_hash: BCRYPT })}\n`
     const file = join(temporaryFolder(t), 'users.ndjson')
     writeFileSync(file, Array.from({ length: BIG }, (_, i) => line(i)).join(''))

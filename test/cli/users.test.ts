@@ -9,7 +9,7 @@ const RENEWED = 'seven tame otters hum'
 for (const setting of storeCombinations) {
   test(`${setting}: users reset-password and roles take effect in the running service at once`, async (t) => {
     const env = await environmentOf(t, setting)
-    const { patient: api } = await startReady(t, env)
+    const { api } = await startReady(t, env)
     const { id } = (await api.signUp('ada', PASSWORD)).body
     const shell = operatorEnvironment(env)
     const before = await api.tokens('ada', PASSWORD)
@@ -58,9 +58,9 @@ for (const setting of storeCombinations) {
     t.match(await latchkey(['secrets', 'reseal', '--json'], both), { code: 0, json: { resealed: 0 } })
     const mfa = (api: Api, totp: string) =>
       mfaToken(api, 'ada').then((token) => api.call('/login/mfa', { json: { mfa_token: token, totp } }))
-    t.equal((await mfa(between.patient, await app.next())).status, 200)
+    t.equal((await mfa(between.api, await app.next())).status, 200)
     const after = await startReady(t, { ...env, DATA_SECRET: renewed })
-    t.equal((await mfa(after.patient, await app.next())).status, 200)
+    t.equal((await mfa(after.api, await app.next())).status, 200)
     t.equal((await mfa(before.api, await app.code())).status, 503, 'the old secret alone opens nothing')
     const { DATA_SECRET: _, ...without } = shell
     t.match(await latchkey(['secrets', 'reseal'], without), { code: 1, stderr: /DATA_SECRET: is not set/ })
@@ -68,10 +68,10 @@ for (const setting of storeCombinations) {
     t.match(await latchkey(['users', 'mfa', 'ada', 'on', '--json'], shell), { code: 0, json: { mfa_required: true } })
     t.match(await latchkey(['users', 'mfa', 'ada', 'yes'], shell), { code: 2, stderr: /write on or off/ })
     t.match(await latchkey(['users', 'reset-factors', sub], shell), { code: 0, stdout: /has no second factor now/ })
-    t.notOk(await after.patient.isActive(tokens.access_token))
-    t.match(await after.patient.login('ada', PASSWORD), { status: 403, body: { factors: [] } })
+    t.notOk(await after.api.isActive(tokens.access_token))
+    t.match(await after.api.login('ada', PASSWORD), { status: 403, body: { factors: [] } })
     t.match(await latchkey(['users', 'mfa', 'ada', 'off'], shell), { code: 0 })
-    t.equal((await after.patient.login('ada', PASSWORD)).status, 200)
+    t.equal((await after.api.login('ada', PASSWORD)).status, 200)
     t.match((await latchkey(['users', 'factors', 'ada'], shell)).stdout, /has no second factor/)
   })
 }
@@ -79,7 +79,7 @@ for (const setting of storeCombinations) {
 for (const setting of storeCombinations) {
   test(`${setting}: users show, rename and claims take effect in the running service at once`, async (t) => {
     const env = await environmentOf(t, setting)
-    const { patient: api } = await startReady(t, { ...env, ACCOUNT_CLAIMS: 'tenant' })
+    const { api } = await startReady(t, { ...env, ACCOUNT_CLAIMS: 'tenant' })
     const shell = operatorEnvironment(env)
     const made = await latchkey(
       ['users', 'create', 'ada', '--id', 'auth0|1', '--claims', '{"tenant":"acme"}'],

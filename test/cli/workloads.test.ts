@@ -20,7 +20,7 @@ import { isAll } from '../support/size.js'
 for (const setting of isAll ? storeCombinations : (['sqlite'] as const)) {
   test(`${setting}: the running service follows when the command line changes issuers, keys and subjects`, async (t) => {
     const env = await environmentOf(t, setting)
-    const { patient: api } = await startReady(t, env)
+    const { api } = await startReady(t, env)
     const run = async (...args: string[]) => {
       const ran = await latchkey([...args, '--json'], operatorEnvironment(env))
       if (ran.code !== 0) throw new Error(ran.stderr)

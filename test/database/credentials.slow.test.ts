@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { type Test, test } from 'tap'
-import { untilAvailable } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
 import { startPostgres } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
@@ -170,7 +169,7 @@ for (const [mode, start] of Object.entries(modes)) {
       for (const admin of admins) await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
       // Sessions of several people are on several nodes of the cluster.
       for (const name of ['ada', 'eve', 'bob', 'zoe']) {
-        await untilAvailable(() => api.signUp(name, PASSWORD))
+        await api.signUp(name, PASSWORD)
         await eventually(async () => (await api.login(name, PASSWORD)).status === 200)
       }
     }

@@ -21,7 +21,7 @@ const slotOf = (key: string) => new Command('get', [key]).getSlot() as number
 test(`F11: slots move under load, × ${MOVES}: no call fails, and no call gets a wrong answer`, async (t) => {
   const cluster = await startRedisCluster(t)
   const service = await startService(t, 'sqlite', { ...cluster.environment, REDIS_WAIT_REPLICAS: '1' })
-  const next = (): Api => service.api
+  const next = (): Api => service.once
   await signUpLanes(next(), LANES)
   const ledger = new Ledger(t)
   const subs: string[] = []
@@ -72,7 +72,7 @@ test(`F11: slots move under load, × ${MOVES}: no call fails, and no call gets a
 test('F5, F11: a primary of a cluster dies under load: no acknowledged revocation is lost, and the service recovers soon', async (t) => {
   const cluster = await startRedisCluster(t, 2)
   const service = await startService(t, 'sqlite', { ...cluster.environment, REDIS_WAIT_REPLICAS: '1' })
-  const next = (): Api => service.api
+  const next = (): Api => service.once
   await signUpLanes(next(), LANES)
   const ledger = new Ledger(t)
   const redis = new Cluster(cluster.nodes.map(({ port }) => ({ host: '127.0.0.1', port })))

@@ -18,7 +18,7 @@ test(`F6: Redis is flushed or restarted empty under load, × ${TIMES}: no revoke
   t.teardown(() => redis.stop())
   const { url, port } = redis
   const service = await startService(t, 'sqlite', { REDIS_URL: url })
-  const next = (): Api => service.api
+  const next = (): Api => service.once
   await signUpLanes(next(), LANES)
   const verifiers = [
     await startVerifier(t, { mode: 'follow', redis: url }),

@@ -45,7 +45,7 @@ async function failOver(t: Test, replicas: string): Promise<{ revoked: number; r
     REDIS_URL: `redis://127.0.0.1:${address.port}`,
     REDIS_WAIT_REPLICAS: replicas,
   })
-  const { api, close } = await startServiceWith(t, env)
+  const { once: api, close } = await startServiceWith(t, env)
   await signUpLanes(api, 1)
   const ledger = new Ledger(t)
   const signIns = Array.from({ length: 12 }, () => ledger.insist(() => api.login('ada-0', PASSWORD)))
@@ -105,7 +105,7 @@ test(`F5, F9: sentinels replace a killed, stalled or demoted primary under load,
   const setting = await startSentinels(t, { downAfter: SOON })
   const service = await startService(t, 'sqlite', { ...setting.environment, REDIS_WAIT_REPLICAS: '2' })
   await signUpLanes(service.api, LANES)
-  const next = (): Api => service.api
+  const next = (): Api => service.once
   const ledger = new Ledger(t)
   const redis = new Redis({
     sentinels: setting.sentinels.map(({ port }) => ({ host: '127.0.0.1', port })),

@@ -18,7 +18,7 @@ for (const store of process.env.LATCHKEY_TEST_KILLS ? (['redis', 'postgres'] as 
     }
     const services = await Promise.all([1, 2].map(() => spawnService(t, env)))
     let turn = 0
-    const next = (): Api => (services[turn++ % services.length] as SpawnedService).api
+    const next = (): Api => (services[turn++ % services.length] as SpawnedService).once
     await signUpLanes(next())
     const ledger = new Ledger(t)
     const load = startLoad({ next, ledger })

@@ -31,7 +31,7 @@ async function start(t: Test, sessionsIn: 'postgres' | 'redis') {
   await insist(() => service.api.signUp('ada', PASSWORD))
   const { body: tokens } = await insist(() => service.api.login('ada', PASSWORD))
   await insist(() => service.api.introspect(tokens.access_token))
-  return { ...service, wire, direct, tokens: tokens as Tokens }
+  return { ...service, api: service.once, wire, direct, tokens: tokens as Tokens }
 }
 
 const ways = {

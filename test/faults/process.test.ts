@@ -17,7 +17,7 @@ test('F21: while the disk is full, writes get 503 and no row is damaged; with sp
   writeFileSync(hook, `process.on('SIGXFSZ', () => {})`)
   const env = await environment(t, 'sqlite', { NODE_OPTIONS: `--import=file://${hook}` })
   const service = await spawnService(t, env)
-  const { api } = service
+  const { api, once } = service
   await api.signUp('ada', PASSWORD)
   const tokens = await api.tokens('ada', PASSWORD)
   const pid = String(service.process.pid)
@@ -26,15 +26,15 @@ test('F21: while the disk is full, writes get 503 and no row is damaged; with sp
   // No file may grow past this limit. SQLite gets the same error as on a full disk.
   limit('4096')
   for (let i = 0; i < 5; i += 1) {
-    t.match(await api.login('ada', PASSWORD), { status: 503, headers: { 'retry-after': '1' } })
-    t.equal((await api.refresh(tokens.refresh_token)).status, 503)
-    t.equal((await api.call('/users', { json: { username: `bob-${i}`, password: PASSWORD } })).status, 503)
-    t.equal((await api.logout(tokens.access_token)).status, 503, 'not acknowledged')
+    t.match(await once.login('ada', PASSWORD), { status: 503, headers: { 'retry-after': '1' } })
+    t.equal((await once.refresh(tokens.refresh_token)).status, 503)
+    t.equal((await once.call('/users', { json: { username: `bob-${i}`, password: PASSWORD } })).status, 503)
+    t.equal((await once.logout(tokens.access_token)).status, 503, 'not acknowledged')
   }
   t.equal(await api.isActive(tokens.access_token), true, 'it can still be read')
 
   limit('unlimited')
-  await eventually(async () => (await api.refresh(tokens.refresh_token)).status === 200)
+  await eventually(async () => (await once.refresh(tokens.refresh_token)).status === 200)
   t.equal((await api.signUp('bob-0', PASSWORD)).status, 201, 'what was refused had not been done')
   await service.end('SIGKILL')
   const again = await spawnService(t, env)

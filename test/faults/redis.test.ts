@@ -34,7 +34,7 @@ async function start(t: Test, args: string[] = []) {
   const service = await startService(t, 'sqlite', { REDIS_URL: `redis://127.0.0.1:${wire.port}` })
   await insist(() => service.api.signUp('ada', PASSWORD))
   const { body } = await insist(() => service.api.login('ada', PASSWORD))
-  return { ...service, redis, wire, admin, tokens: body as Tokens }
+  return { ...service, api: service.once, redis, wire, admin, tokens: body as Tokens }
 }
 
 /** A call of every kind of endpoint that needs a session. */
@@ -199,7 +199,7 @@ test('F12: after a changed password or a revoked permission of Redis, requests g
     admin.acl('SETUSER', 'latchkey', 'reset', 'on', `>${password}`, '~*', '&*', '+@all', ...rules)
   await allow('canary-redis-password')
   const url = `redis://latchkey:canary-redis-password@127.0.0.1:${redis.port}`
-  const { api, log } = await startService(t, 'sqlite', { REDIS_URL: url })
+  const { once: api, log } = await startService(t, 'sqlite', { REDIS_URL: url })
   await insist(() => api.signUp('ada', PASSWORD))
   const tokens = (await insist(() => api.login('ada', PASSWORD))).body as Tokens
 

@@ -184,7 +184,7 @@ for (const { store, limit } of [
         t.equal(await service.api.isActive(warm), true)
         wire.hold()
         const before = await answered()
-        const answer = service.api.introspect(token)
+        const answer = service.once.introspect(token)
         await eventually(async () => (await answered()) > before)
         if (how === 'stopped') service.process.kill('SIGSTOP')
         else {
@@ -201,7 +201,7 @@ for (const { store, limit } of [
         const { status, body } = await answer
         t.notOk(body.active, `round ${round}: ${status}, after the sign-out was acknowledged`)
         t.ok(status === 200 || status === 503)
-        await eventually(async () => (await service.api.introspect(warm)).body.active === true)
+        await eventually(async () => (await service.once.introspect(warm)).body.active === true)
         t.equal(await service.api.isActive(token), false, 'what begins after waking is refused')
       }
     })

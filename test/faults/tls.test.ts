@@ -62,6 +62,6 @@ test('the service uses Redis and Postgres over TLS with a private CA, and refuse
   t.match(migrated, { code: 1, stderr: /certificate.*name the authority with sslrootcert=PATH/ })
 
   const distrusting = await spawnService(t, { ...env, DATABASE_URL: env.DATABASE_URL as string }, undefined, 'live')
-  t.equal((await distrusting.api.login('ada', PASSWORD)).status, 503)
+  t.equal((await distrusting.once.login('ada', PASSWORD)).status, 503)
   await eventually(() => /self-signed certificate|unable to verify/.test(distrusting.output()))
 })

@@ -21,7 +21,7 @@ async function start(t: Test, overrides = {}) {
   const fallBehind = () => void replica.process.kill('SIGSTOP')
   const catchUp = () => void replica.process.kill('SIGCONT')
   t.teardown(catchUp)
-  return { primary, replica, ...service, admin, fallBehind, catchUp }
+  return { primary, replica, ...service, api: service.once, admin, fallBehind, catchUp }
 }
 
 interface Person {

@@ -8,7 +8,7 @@ const NEXT = 'a quite different pass phrase'
 for (const store of anyStore) {
   for (const kind of ['json', 'form'] as const) {
     test(`${store}: every route with a body accepts it as ${kind}`, async (t) => {
-      const { patient: api } = await startService(t, store)
+      const { api } = await startService(t, store)
       const authorization = basicAuthorization(api.client).authorization
       const send = (path: string, fields: Record<string, string>, call: Call = {}) =>
         api.call(path, { method: 'POST', ...call, [kind]: fields })
@@ -38,7 +38,7 @@ for (const store of anyStore) {
   }
 
   test(`${store}: every refusal is JSON with error and error_description, and shows nothing internal`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer } = await api.tokens('ada', PASSWORD)
     const answers = await badRequests(api, bearer)
@@ -62,7 +62,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: an answer carries a valid request id of the caller`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     const idOf = async (id: string) =>
       (await api.call('/login', { headers: { 'x-request-id': id } })).headers['x-request-id']
     t.equal(await idOf('trace-1.2:3_4'), 'trace-1.2:3_4')

@@ -9,7 +9,7 @@ const FORM_TYPE = { 'content-type': 'application/x-www-form-urlencoded' }
 
 for (const store of anyStore) {
   test(`${store}: H1: a body with an unusual content type is validated like any other, or gets 415`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     // A content type that bypassed the schema would reach the sign-in without a password.
     const raw = '{"username":"ada"}'
     const validated = [
@@ -57,7 +57,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: H2: a compressed body gets 415`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     const body = JSON.stringify({ username: 'ada', password: PASSWORD })
     const encodings: [string, Buffer][] = [
       ['gzip', gzipSync(body)],
@@ -78,7 +78,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: H3: a body that is not UTF-8 gets 415 if its header says so, otherwise 400`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     const body = JSON.stringify({ username: 'ada', password: PASSWORD })
     for (const charset of ['utf-16', 'UTF-16LE', 'utf-7', 'iso-8859-1', '"utf-16"', 'utf-8x', '']) {
       const raw = Buffer.from(body, charset.includes('16') ? 'utf16le' : 'utf8')
@@ -110,7 +110,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: passwords that differ only in invalid UTF-8 bytes are refused and never count as equal`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     const signUp = (bytes: number[]) =>
       api.call('/users', {
         raw: Buffer.concat([
@@ -128,7 +128,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: H4: a query parameter given twice gets 400, known or unknown`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer } = await api.tokens('ada', PASSWORD)
     for (const [method, path] of [
@@ -148,7 +148,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: H4: a body parameter given twice gets 400 on every route, known or unknown`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer, refresh_token } = await api.tokens('ada', PASSWORD)
     const authorization = basicAuthorization(api.client).authorization
@@ -194,7 +194,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: H5: __proto__ in a body gets 400 and changes no prototype`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const own = `"username":"ada","password":"${PASSWORD}"`
     const bodies: [string, Record<string, string>][] = [
@@ -216,7 +216,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: H6: a body over 16 KiB gets 413, with or without Content-Length, and 16 KiB is accepted`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     const ofSize = (size: number) => '{"username":"ada","password":"x"}'.padEnd(size, ' ')
     t.equal((await api.call('/login', { raw: ofSize(16_384), headers: JSON_TYPE })).status, 401)
     const announced = await api.call('/login', { raw: ofSize(16_385), headers: JSON_TYPE })
@@ -230,7 +230,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: a body of the greatest possible depth gets 400 and does not overflow the stack`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     const [open, close] = ['[', ']'].map((bracket) => bracket.repeat(8000)) as [string, string]
     for (const raw of [
       open + close,
@@ -246,7 +246,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: a form parameter without a value counts as omitted (RFC 6749 §3.1)`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const left = { device_name: '', scope: '', audience: '' }
     t.equal((await api.call('/login', { form: { username: 'ada', password: PASSWORD, ...left } })).status, 200)

@@ -30,7 +30,7 @@ async function signInWithCookie(api: Api, call: Call = {}): Promise<{ token: str
 
 for (const store of anyStore) {
   test(`${store}: refresh_in=cookie puts the refresh token into a cookie that refresh rotates and sign-out clears`, async (t) => {
-    const { patient: api } = await startService(t, store, SETTINGS)
+    const { api } = await startService(t, store, SETTINGS)
     await api.signUp('ada', PASSWORD)
 
     const { answer, token } = await signInWithCookie(api)

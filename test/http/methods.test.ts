@@ -33,7 +33,7 @@ const ROUTES: [string, string[]][] = [
 
 for (const store of anyStore) {
   test(`${store}: H14: every route answers an unsupported method with 405 and Allow, and an unknown method with 501`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     for (const [path, allowed] of ROUTES) {
       // CONNECT does not address a resource: Node closes the connection.
       const others = METHODS.filter((method) => method !== 'CONNECT' && !allowed.includes(method))
@@ -52,7 +52,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: H14: the OpenAPI document and its page also answer 405 with Allow`, async (t) => {
-    const { patient: api } = await startService(t, store, { DOCS: 'on' })
+    const { api } = await startService(t, store, { DOCS: 'on' })
     for (const path of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui.css', '/openapi.json']) {
       t.equal((await api.call(path)).status, 200, path)
       for (const method of ['POST', 'PUT', 'DELETE', 'TRACE']) {
@@ -66,7 +66,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: H14: an unsupported method gets 405 whatever its body is`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     for (const [raw, type] of [
       ['{', 'application/json'],
       ['a=1&a=2', 'application/x-www-form-urlencoded'],
@@ -78,7 +78,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: H14: a secret in the address gets 400 on every route, and has no effect`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
     for (const [path, [method = 'GET']] of ROUTES) {
@@ -102,7 +102,7 @@ for (const store of anyStore) {
   })
 
   test(`${store}: an unknown address gets 404 and an unknown method gets 501, in the same form`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     const unknownMethod = await api.call('/nope', { method: 'PROPFIND' })
     t.match(unknownMethod, { status: 501, body: { error: 'invalid_request', error_description: String } })
     for (const path of ['/nope', '/login/', '/Login', '/users/1', '/users/me/', '/.env', '/livez', '/metrics']) {

@@ -5,7 +5,7 @@ import { PASSWORD, stores } from '../support/service.js'
 
 for (const store of stores) {
   test(`${store}: while its store is down every route answers 503 with Retry-After, and does not name the store`, async (t) => {
-    const { api, takeStoreAway } = await startWithFragileStore(t, store)
+    const { api, once, takeStoreAway } = await startWithFragileStore(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer, refresh_token, sid } = await api.tokens('ada', PASSWORD)
     t.equal(await api.isActive(bearer), true, 'from now on the client is known')
@@ -33,7 +33,7 @@ for (const store of stores) {
     await takeStoreAway()
 
     for (const [method, path, call] of calls) {
-      const answer = await api.call(path, { method, ...call })
+      const answer = await once.call(path, { method, ...call })
       t.equal(answer.status, 503, `${method} ${path}`)
       t.match(answer.headers, { 'retry-after': /^[1-9]\d*$/, 'content-type': 'application/json; charset=utf-8' })
       t.strictSame(answer.body, {

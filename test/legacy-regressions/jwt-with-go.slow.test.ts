@@ -54,7 +54,7 @@ test('seed JWT-WITH-GO: each instance generates its own development secrets', as
 
 for (const store of stores) {
   test(`${store}: seed JWT-WITH-GO: each of many simultaneous sign-ins gets its own tokens`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     const people = await Promise.all(
       ['ada', 'eve', 'joe', 'zoe'].map(async (name) => (await api.signUp(name, `${PASSWORD} ${name}`)).body),
     )
@@ -136,11 +136,11 @@ for (const store of stores) {
   })
 
   test(`${store}: seed JWT-WITH-GO: a session that cannot be saved gets 503 and no tokens`, async (t) => {
-    const { api, takeStoreAway } = await startWithFragileStore(t, store)
+    const { api, once, takeStoreAway } = await startWithFragileStore(t, store)
     await api.signUp('ada', PASSWORD)
     const { refresh_token } = await api.tokens('ada', PASSWORD)
     await takeStoreAway()
-    for (const answer of [await api.login('ada', PASSWORD), await api.refresh(refresh_token)]) {
+    for (const answer of [await once.login('ada', PASSWORD), await once.refresh(refresh_token)]) {
       t.match(answer, { status: 503, headers: { 'retry-after': '1' }, body: { error: 'temporarily_unavailable' } })
       t.notMatch(answer.text, /token"|lkr_|eyJ/)
     }

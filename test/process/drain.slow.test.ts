@@ -15,7 +15,7 @@ test('SIGTERM in production: not ready, still serving, in-flight requests answer
   t.match(await (await fetch(`${service.managementUrl}/readyz`)).json(), { status: 'draining' })
   t.equal((await fetch(`${service.managementUrl}/livez`)).status, 200)
   // Callers that do not know about the drain yet are served. `Connection: close` sends their next request elsewhere.
-  const late = await service.api.login('ada', PASSWORD)
+  const late = await service.once.login('ada', PASSWORD)
   t.equal(late.status, 200)
   t.equal(late.headers.connection, 'close')
   const answer = await slow.finish()
@@ -39,7 +39,7 @@ test('SIGTERM outside production: in-flight requests are answered, exit 0 withou
 
 test('SIGTERM while passwords are hashed: each sign-in is answered', async (t) => {
   const { service } = await start(t, { HASH_COST: 'full', HASH_CONCURRENCY: '1' })
-  const signIns = Array.from({ length: 10 }, () => service.api.login('ada', PASSWORD))
+  const signIns = Array.from({ length: 10 }, () => service.once.login('ada', PASSWORD))
   await Promise.race(signIns)
 
   const ended = service.end('SIGTERM')

@@ -98,7 +98,7 @@ const endings: Record<string, (person: Person, callers: Callers) => Promise<read
 
 for (const store of stores) {
   test(`${store}: S1 every way to end a session is in the feed once, and a session that had ended is not`, async (t) => {
-    const { patient: api, env } = await startService(t, store, { SESSIONS_PER_USER: '3' })
+    const { api, env } = await startService(t, store, { SESSIONS_PER_USER: '3' })
     const feed = await new Feed(api).readAll()
     let number = 0
     for (const [way, end] of Object.entries(endings)) {
@@ -129,7 +129,7 @@ for (const store of stores) {
   })
 
   test(`${store}: S1 a role that is taken away ends the sessions that have the role`, async (t) => {
-    const { patient: api } = await startService(t, store)
+    const { api } = await startService(t, store)
     const asAdmin = { headers: basicAuthorization(api.client) }
     const ada = { username: 'ada', password: PASSWORD, roles: ['editor', 'reader'] }
     const { id } = (await api.call('/admin/users', { json: ada, ...asAdmin })).body
@@ -145,7 +145,7 @@ for (const store of stores) {
   })
 
   test(`${store}: S1 the end of a client's own tokens is in the feed once`, async (t) => {
-    const { patient: api, env } = await startService(t, store)
+    const { api, env } = await startService(t, store)
     const feed = await new Feed(api).readAll()
     for (const id of ['one', 'two', 'three']) await createClient(env, id, { scopes: [] })
     const client = await createClient(env, 'backend', { scopes: [] })

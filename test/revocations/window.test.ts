@@ -11,7 +11,7 @@ import { openTestDatabase } from '../support/stores.js'
 
 for (const store of stores) {
   test(`${store}: S7 a follower reads a long feed in pages of at most 1,000, in order and without a gap`, async (t) => {
-    const { patient: api, env } = await startService(t, store)
+    const { api, env } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     await seedRevocations(env, 3500)
     const { access_token: token, sid } = await api.tokens('ada', PASSWORD)
@@ -30,7 +30,7 @@ for (const store of stores) {
   })
 
   test(`${store}: followers who are behind, level and new are answered from one feed`, async (t) => {
-    const { patient: api, env } = await startService(t, store)
+    const { api, env } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const level = await new Feed(api).readAll()
     const behind = await new Feed(api).readAll()

@@ -73,10 +73,10 @@ for (const database of databases) {
 
     // These are the first answers, before any timer.
     const answers = await Promise.all([
-      old.api.introspect(before.access_token),
-      old.api.login('ada', PASSWORD),
-      old.api.refresh(before.refresh_token),
-      old.api.logout(before.access_token),
+      old.once.introspect(before.access_token),
+      old.once.login('ada', PASSWORD),
+      old.once.refresh(before.refresh_token),
+      old.once.logout(before.access_token),
     ])
     t.strictSame(
       answers.map(({ status }) => status),
@@ -105,55 +105,55 @@ async function switches(
   reach: { away(): void; back(): void } = { away: () => {}, back: () => {} },
 ): Promise<void> {
   const client = await createClient(first, 'backend', { scopes: ['todo:read'] })
-  const ask = async ({ patient: api }: RunningService): Promise<string> =>
+  const ask = async ({ api }: RunningService): Promise<string> =>
     (await api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basicAuthorization(client) })).body
       .access_token
-  const revoke = ({ patient: api }: RunningService, token: string) =>
+  const revoke = ({ api }: RunningService, token: string) =>
     api.call('/revoke', { form: { token }, headers: basicAuthorization(client) })
 
   let service = await startReady(t, first)
-  for (const name of ['ada', 'bob', 'eve']) await service.patient.signUp(name, PASSWORD)
-  const old = await Promise.all(['ada', 'bob', 'eve'].map((name) => service.patient.tokens(name, PASSWORD)))
+  for (const name of ['ada', 'bob', 'eve']) await service.api.signUp(name, PASSWORD)
+  const old = await Promise.all(['ada', 'bob', 'eve'].map((name) => service.api.tokens(name, PASSWORD)))
   const oldOfClient = await ask(service)
-  t.equal(await service.patient.isActive(oldOfClient), true)
+  t.equal(await service.api.isActive(oldOfClient), true)
   await service.close()
   reach.away()
 
   service = await startReady(t, second)
   for (const { access_token, refresh_token } of old) {
-    t.equal(await service.patient.isActive(access_token), false, 'who was signed in has to sign in again')
-    t.equal((await service.patient.logout(access_token)).status, 204)
-    t.equal((await service.patient.refresh(refresh_token)).status, 400)
+    t.equal(await service.api.isActive(access_token), false, 'who was signed in has to sign in again')
+    t.equal((await service.api.logout(access_token)).status, 204)
+    t.equal((await service.api.refresh(refresh_token)).status, 400)
   }
-  const renewed = await service.patient.tokens('ada', PASSWORD)
-  t.equal((await service.patient.call('/logout-all', { method: 'POST', bearer: renewed.access_token })).status, 204)
-  const bob = await service.patient.tokens('bob', PASSWORD)
+  const renewed = await service.api.tokens('ada', PASSWORD)
+  t.equal((await service.api.call('/logout-all', { method: 'POST', bearer: renewed.access_token })).status, 204)
+  const bob = await service.api.tokens('bob', PASSWORD)
   const change = { current_password: PASSWORD, new_password: RENEWED }
-  t.equal((await service.patient.call('/users/me/password', { json: change, bearer: bob.access_token })).status, 204)
+  t.equal((await service.api.call('/users/me/password', { json: change, bearer: bob.access_token })).status, 204)
   t.match(await latchkey(['users', 'disable', 'eve'], operatorEnvironment(second)), {
     code: 0,
     stdout: /its sessions have ended/,
   })
   t.equal((await revoke(service, oldOfClient)).status, 200)
   const newOfClient = await ask(service)
-  t.equal(await service.patient.isActive(newOfClient), true)
+  t.equal(await service.api.isActive(newOfClient), true)
   await service.close()
   reach.back()
 
   service = await startReady(t, first)
   for (const { access_token, refresh_token } of [...old, renewed, bob]) {
-    t.equal(await service.patient.isActive(access_token), false, 'it does not live again')
-    t.equal((await service.patient.refresh(refresh_token)).status, 400)
+    t.equal(await service.api.isActive(access_token), false, 'it does not live again')
+    t.equal((await service.api.refresh(refresh_token)).status, 400)
   }
-  t.equal(await service.patient.isActive(oldOfClient), false)
-  t.equal(await service.patient.isActive(newOfClient), false)
-  t.equal(await service.patient.isActive(await ask(service)), true, 'a new one is good')
-  const again = await service.patient.tokens('bob', RENEWED)
-  t.equal(await service.patient.isActive(again.access_token), true)
+  t.equal(await service.api.isActive(oldOfClient), false)
+  t.equal(await service.api.isActive(newOfClient), false)
+  t.equal(await service.api.isActive(await ask(service)), true, 'a new one is good')
+  const again = await service.api.tokens('bob', RENEWED)
+  t.equal(await service.api.isActive(again.access_token), true)
   await service.close()
 
   service = await startReady(t, first)
-  t.equal(await service.patient.isActive(again.access_token), true, 'a restart on the same store signs nobody out')
+  t.equal(await service.api.isActive(again.access_token), true, 'a restart on the same store signs nobody out')
 }
 
 test('O2: several instances that start at once on a new store agree, and serve', { buffered: true }, async (t) => {
@@ -165,8 +165,8 @@ test('O2: several instances that start at once on a new store agree, and serve',
 
   const instances = await Promise.all([1, 2, 3].map(() => startReady(t, { ...plain, REDIS_URL: redis.url })))
 
-  const { access_token } = await (instances[0] as RunningService).patient.tokens('ada', PASSWORD)
-  for (const { patient } of instances) t.equal(await patient.isActive(access_token), true)
+  const { access_token } = await (instances[0] as RunningService).api.tokens('ada', PASSWORD)
+  for (const { api } of instances) t.equal(await api.isActive(access_token), true)
 })
 
 test('O2: a Redis that returns with an older store id under a running service is emptied, and the service recovers', {
@@ -174,17 +174,17 @@ test('O2: a Redis that returns with an older store id under a running service is
 }, async (t) => {
   const redis = await redisOf(t)
   const env = await environment(t, 'sqlite', { REDIS_URL: redis.url })
-  const { api, patient, managementUrl, log } = await startReady(t, env)
+  const { api, once, managementUrl, log } = await startReady(t, env)
   await api.signUp('ada', PASSWORD)
   const { access_token } = await api.tokens('ada', PASSWORD)
 
   await withRedis(redis.url, (admin) => admin.set('lk1:store', 'of-an-older-backup'))
 
-  await eventually(async () => (await api.introspect(access_token)).status === 503)
+  await eventually(async () => (await once.introspect(access_token)).status === 503)
   t.match(await (await fetch(`${managementUrl}/readyz`)).text(), /does not hold them/)
   await eventually(() => isReady(managementUrl))
-  t.equal(await patient.isActive(access_token), false)
-  t.equal((await patient.login('ada', PASSWORD)).status, 200)
+  t.equal(await api.isActive(access_token), false)
+  t.equal((await api.login('ada', PASSWORD)).status, 200)
   t.ok(
     log.some(({ level, msg }) => level === 50 && /^the service answers no requests about sessions: /.test(String(msg))),
   )
@@ -216,7 +216,7 @@ test('O2: a Redis that is left behind is emptied: services that look sessions up
   const plain = await environment(t, 'sqlite')
   const before = await startReady(t, { ...plain, REDIS_URL: redis.url })
   await before.api.signUp('ada', PASSWORD)
-  const { access_token } = await before.patient.tokens('ada', PASSWORD)
+  const { access_token } = await before.api.tokens('ada', PASSWORD)
   const verifiers = [
     await startVerifier(t, { mode: 'lookup', redis: redis.url }),
     await startVerifier(t, { mode: 'follow', redis: redis.url }),
@@ -277,7 +277,7 @@ test('O2: a Redis that was emptied while no instance ran is not reported as left
   const env = await environment(t, 'sqlite', { REDIS_URL: url })
   const before = await startReady(t, env)
   await before.api.signUp('ada', PASSWORD)
-  const { access_token } = await before.patient.tokens('ada', PASSWORD)
+  const { access_token } = await before.api.tokens('ada', PASSWORD)
   await before.close()
   await withRedis(url, (admin) => admin.flushdb())
 
@@ -315,7 +315,7 @@ test('O2: a move to Redis empties the session tables, and changes only the store
   const plain = await environment(t, 'sqlite')
   const before = await startReady(t, plain)
   await before.api.signUp('ada', PASSWORD)
-  await before.patient.tokens('ada', PASSWORD)
+  await before.api.tokens('ada', PASSWORD)
   await before.close()
   t.equal(await countSessionRows(plain), 1)
 

@@ -82,11 +82,11 @@ test('S1: the end of all sessions of a user does not publish an expired session'
 })
 
 test('S1: a sign-out that could not be published is published by its repetition', async (t) => {
-  const { api, redis, told } = await start(t)
+  const { api, once, redis, told } = await start(t)
   await api.signUp('ada', PASSWORD)
   const { access_token: token, sid } = await api.tokens('ada', PASSWORD)
   await redis.config('SET', 'maxmemory', '1')
-  t.equal((await api.logout(token)).status, 503)
+  t.equal((await once.logout(token)).status, 503)
   t.equal(await api.isActive(token), true, 'it was told to nobody, so it has not ended')
   await redis.config('SET', 'maxmemory', '0')
 

@@ -20,7 +20,7 @@ for (const store of stores) {
   })
 
   test(`${store}: while a client is being deleted, it gets no token that would outlive it`, async (t) => {
-    const { api, env, config } = await startService(t, store)
+    const { once, env, config } = await startService(t, store)
     const client = await createClient(env, 'backend', { scopes: ['todo:read'] })
     const { sessions, close } = await openStores(config, createLogger('silent'))
     t.teardown(close)
@@ -35,7 +35,7 @@ for (const store of stores) {
     // The first step of a deletion ends everything that a replica may issue while it remembers the client.
     await sessions.revokeClient('backend', Math.ceil(Date.now() / 1000) + 10)
 
-    const answer = await api.call('/token', {
+    const answer = await once.call('/token', {
       form: { grant_type: 'client_credentials' },
       headers: basicAuthorization(client),
     })

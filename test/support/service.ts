@@ -86,9 +86,10 @@ export function temporaryFolder(t: Test | TAP): string {
 }
 
 export interface RunningService {
+  /** Repeats a request when a store failed, as it may on a busy machine. */
   api: Api
-  /** The same for a test in which no 503 is right. On a busy machine a store may exceed its timeout. */
-  patient: Api
+  /** Sends each request once, for a test in which a store fails. */
+  once: Api
   config: Config
   env: Environment
   /** Every log line so far, parsed. */
@@ -137,8 +138,8 @@ export async function startServiceWith(t: Test | TAP, env: Environment): Promise
   // Teardowns run in reverse order: the service stops before its stores.
   t.teardown(close)
   return {
-    api: new Api(url, CLIENT),
-    patient: new PatientApi(url, CLIENT),
+    api: new PatientApi(url, CLIENT, (requestId) => storeFailures(log).some(({ reqId }) => reqId === requestId)),
+    once: new Api(url, CLIENT),
     config,
     env,
     log,
@@ -146,6 +147,13 @@ export async function startServiceWith(t: Test | TAP, env: Environment): Promise
     managementUrl,
     close,
   }
+}
+
+/** The log lines of the requests that got 503 because a store failed, and not because of the hashing queue. */
+export function storeFailures(log: Record<string, unknown>[]): Record<string, unknown>[] {
+  return log.filter(
+    ({ msg, dependency }) => msg === 'unavailable' && (dependency === 'redis' || dependency === 'database'),
+  )
 }
 
 /** Starts again when the database exceeded a timeout, as on a busy machine. A supervisor starts a process again too. */
@@ -161,7 +169,10 @@ async function createPatiently(config: Config, logger: Logger): Promise<Service>
 }
 
 export interface SpawnedService {
+  /** Repeats a request after a 503. */
   api: Api
+  /** Sends each request once, for a test in which the service or a store fails. */
+  once: Api
   managementUrl: string
   process: ChildProcess
   /** The whole output so far. */
@@ -218,5 +229,13 @@ async function spawnOnce(
       () => false,
     )
   }, 120_000)
-  return { api: new Api(`http://127.0.0.1:${port}`, CLIENT), managementUrl, process: child, output: () => output, end }
+  const url = `http://127.0.0.1:${port}`
+  return {
+    api: new PatientApi(url, CLIENT),
+    once: new Api(url, CLIENT),
+    managementUrl,
+    process: child,
+    output: () => output,
+    end,
+  }
 }

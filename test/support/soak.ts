@@ -30,7 +30,7 @@ export async function soak(t: Test, seconds: number, tell: (line: string) => voi
     ACCESS_TTL: '5s',
   })
   const service = await spawnService(t, env)
-  const { api } = service
+  const { once: api } = service
   const admin = new Redis(redis.url)
   t.teardown(() => admin.disconnect())
   await api.signUp('ada', PASSWORD)

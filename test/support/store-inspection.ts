@@ -37,8 +37,3 @@ export async function deleteSessions(env: Environment): Promise<void> {
     await withAccounts(env, (_users, { db }) => db.deleteFrom('sessions').execute())
   }
 }
-
-/** How many requests got 503 because a store exceeded a timeout, as on a busy machine, and not because of the hashing queue. */
-export function countStoreFailures(log: Record<string, unknown>[]): number {
-  return log.filter(({ msg, dependency }) => msg === 'unavailable' && dependency !== 'hashing').length
-}

@@ -1,7 +1,6 @@
 import { test } from 'tap'
 import type { Answer, Api } from '../support/api.js'
-import { anyStore, PASSWORD, startService } from '../support/service.js'
-import { countStoreFailures } from '../support/store-inspection.js'
+import { anyStore, PASSWORD, startService, storeFailures } from '../support/service.js'
 
 const ONE_SLOT = { HASH_COST: 'full', HASH_CONCURRENCY: '1', HASH_QUEUE: '64' }
 const PROXIED = { ...ONE_SLOT, TRUST_PROXY: '127.0.0.1' }
@@ -46,12 +45,12 @@ for (const store of anyStore) {
 
       const statuses: number[] = []
       while (statuses.length < OTHERS) {
-        const before = countStoreFailures(log)
+        const before = storeFailures(log).length
         const answers = await Promise.all(
           Array.from({ length: 6 }, (_, j) => login(api, `198.51.100.${statuses.length + j}`, 'ada')),
         )
         // On a busy machine a store may exceed a timeout, which refuses all callers that wait. That says nothing about shares.
-        if (countStoreFailures(log) === before) statuses.push(...answers.map(({ status }) => status))
+        if (storeFailures(log).length === before) statuses.push(...answers.map(({ status }) => status))
       }
       isOver = true
       await Promise.all(callers)

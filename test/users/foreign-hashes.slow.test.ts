@@ -222,7 +222,7 @@ const storedHash = (env: Environment, username: string): Promise<string> =>
 // The store keeps any text, so the check of a hash does not depend on the store.
 for (const store of anyStore) {
   test(`${store}: a real hash of each system is imported, opens the account, and becomes argon2id at the first sign-in`, async (t) => {
-    const { patient: api, env } = await startService(t, store)
+    const { api, env } = await startService(t, store)
     const rows = Object.entries(ALL).flatMap(([system, all]) =>
       all.map((row, i) => ({ username: `${system}${i}`, row })),
     )

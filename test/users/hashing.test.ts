@@ -4,8 +4,7 @@ import { test } from 'tap'
 import { Unavailable } from '../../src/unavailable.js'
 import { createPasswordHashing } from '../../src/users/password-hashing.js'
 import { withAccounts } from '../support/accounts.js'
-import { accountStores, type Environment, PASSWORD, startService } from '../support/service.js'
-import { countStoreFailures } from '../support/store-inspection.js'
+import { accountStores, type Environment, PASSWORD, startService, storeFailures } from '../support/service.js'
 
 const storedHash = (env: Environment, id: string) =>
   withAccounts(env, (_users, { db }) =>
@@ -63,7 +62,7 @@ for (const store of accountStores) {
         else if (status !== 200 || body.active !== true) t.fail(`introspection answered ${status}`)
         else introspections += 1
       }
-      t.ok(unavailable <= countStoreFailures(log), 'no introspection waits in the queue')
+      t.ok(unavailable <= storeFailures(log).length, 'no introspection waits in the queue')
 
       const answers = await over
       const refused = answers.filter(({ status }) => status !== 200)

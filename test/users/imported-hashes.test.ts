@@ -104,7 +104,7 @@ const HOSTILE: [what: string, passwordHash: string][] = [
 // The store keeps any text, so the check of a hash does not depend on the store.
 for (const store of anyStore) {
   test(`${store}: hashes of other systems work, and the first sign-in replaces them`, async (t) => {
-    const { patient: api, env } = await startService(t, store, { HASH_COST: 'full' })
+    const { api, env } = await startService(t, store, { HASH_COST: 'full' })
     const admin = adminClient(api)
     const all = [...HASHES]
     for (const algorithm of [

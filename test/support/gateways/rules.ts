@@ -91,18 +91,18 @@ export function gatewayContract(gateway: Gateway): void {
   test(gateway.name, { buffered: true }, async (t) => {
     const world = await startBehindGateway(t, gateway)
     const { service, app, call, admit } = world
+    /** What the gateway answers to a request that it must refuse. `isLate` says which answer of a late service is asked again. */
     const refused = async (
       t: Test,
       path: string,
-      sent: Sent,
-      what: string,
-      isLate = (status: number) => status >= 500,
+      { what = path, isLate = isFault, ...sent }: Sent & { what?: string; isLate?: (status: number) => boolean },
     ) => {
       const before = app.arrivals.length
       const { status } = await world.repeat(path, sent, isLate)
       t.equal(app.arrivals.length, before, `${what}: the application hears nothing`)
       return status
     }
+    const isFault = (status: number) => status >= 500
     const neverLate = () => false
     // Without an answer of the service, some gateways say 401.
     const isNotForbidden = (status: number) => status !== 403
@@ -142,10 +142,10 @@ export function gatewayContract(gateway: Gateway): void {
         'a cookie': { headers: { cookie: `access_token=${live}; token=${live}` } },
       }
       for (const [what, sent] of Object.entries(bad)) {
-        t.equal(await refused(t, '/notes', sent, what), 401, what)
+        t.equal(await refused(t, '/notes', { ...sent, what }), 401, what)
       }
       for (const query of [`access_token=${live}`, `token=${live}`]) {
-        t.equal(await refused(t, `/notes?${query}`, {}, 'in the query'), 401)
+        t.equal(await refused(t, `/notes?${query}`, {}), 401)
       }
     })
 
@@ -157,7 +157,7 @@ export function gatewayContract(gateway: Gateway): void {
         [forged, live],
       ]) {
         const authorization = two.map((token) => `Bearer ${token}`)
-        const status = await refused(t, '/notes', { headers: { authorization } }, 'two headers')
+        const status = await refused(t, '/notes', { headers: { authorization } })
         t.match(String(status), /^40[01]$/)
       }
     })
@@ -168,7 +168,7 @@ export function gatewayContract(gateway: Gateway): void {
         t.equal((await admit('/notes', { bearer: token })).status, 200)
         t.equal((await admit('/notes', { bearer: token })).status, 200)
         t.equal((await service.api.logout(token)).status, 204)
-        t.equal(await refused(t, '/notes', { bearer: token }, 'revoked'), 401)
+        t.equal(await refused(t, '/notes', { bearer: token }), 401)
       }
     })
 
@@ -226,19 +226,19 @@ export function gatewayContract(gateway: Gateway): void {
       t.equal(app.arrivals.at(-1)?.url, '/admin/x')
       for (const [what, claims] of Object.entries(lacking)) {
         const bearer = withClaims(token, { ...claims })
-        t.equal(await refused(t, '/admin/x', { bearer }, what, isNotForbidden), 403, what)
+        t.equal(await refused(t, '/admin/x', { bearer, what, isLate: isNotForbidden }), 403, what)
         // The caller's own query cannot change the requirements.
         const loosened = '/admin/x?scope=&role=&aud=&scope=todo:read&role=user&aud=http://latchkey.test'
-        t.equal(await refused(t, loosened, { bearer }, what, isNotForbidden), 403, what)
+        t.equal(await refused(t, loosened, { bearer, what, isLate: isNotForbidden }), 403, what)
         t.equal((await admit('/notes', { bearer })).status, 200, 'and elsewhere it is good')
       }
-      t.equal(await refused(t, '/admin/x', {}, 'none'), 401)
+      t.equal(await refused(t, '/admin/x', {}), 401)
     })
 
     await t.test('no spelling of an address avoids its requirements', async (t) => {
       const token = await world.token()
       for (const path of SPELLINGS) {
-        const status = await refused(t, path, { bearer: token }, path)
+        const status = await refused(t, path, { bearer: token })
         t.match(String(status), /^40[034]$/, path)
       }
     })
@@ -257,7 +257,7 @@ export function gatewayContract(gateway: Gateway): void {
         const sha256 = createHash('sha256').update(body).digest('hex')
         t.match(app.arrivals.at(-1), { method: 'POST', length, sha256 })
       }
-      t.equal(await refused(t, '/notes', { body: randomBytes(300_000) }, 'no token'), 401)
+      t.equal(await refused(t, '/notes', { body: randomBytes(300_000) }), 401)
     })
 
     await t.test('every method is forwarded', async (t) => {
@@ -265,7 +265,7 @@ export function gatewayContract(gateway: Gateway): void {
       for (const method of ['HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'REPORT', 'PURGE', 'M-SEARCH']) {
         t.equal((await admit('/notes', { bearer, method })).status, 200, method)
         t.equal(app.arrivals.at(-1)?.method, method)
-        t.equal(await refused(t, '/notes', { method, headers: { 'x-auth-sub': 'root' } }, method), 401, method)
+        t.equal(await refused(t, '/notes', { method, headers: { 'x-auth-sub': 'root' }, what: method }), 401, method)
       }
     })
 
@@ -280,7 +280,7 @@ export function gatewayContract(gateway: Gateway): void {
       const bearer = await world.token()
       service.process.kill('SIGSTOP')
       const since = Date.now()
-      const status = await refused(t, '/notes', { bearer }, 'hanging', neverLate)
+      const status = await refused(t, '/notes', { bearer, isLate: neverLate })
       service.process.kill('SIGCONT')
       t.match(String(status), unknown)
       t.ok(Date.now() - since < scaledLimit(gateway.givesUpWithin * 1000), `gives up after ${Date.now() - since} ms`)
@@ -291,9 +291,9 @@ export function gatewayContract(gateway: Gateway): void {
       const bearer = await world.token()
       t.equal((await admit('/notes', { bearer })).status, 200)
       await world.stopRedis()
-      t.match(String(await refused(t, '/notes', { bearer }, 'no store', neverLate)), unknown)
+      t.match(String(await refused(t, '/notes', { bearer, isLate: neverLate })), unknown)
       await service.end('SIGKILL')
-      t.match(String(await refused(t, '/notes', { bearer }, 'no service', neverLate)), unknown)
+      t.match(String(await refused(t, '/notes', { bearer, isLate: neverLate })), unknown)
     })
   })
 }
