@@ -24,7 +24,7 @@ import {
   stores,
 } from '../support/service.js'
 import type { VerdictResponse } from '../support/stopped-verifier.js'
-import { ISSUER, seedFeed, untilVerifierReady, verdict } from '../support/verifier-setup.js'
+import { ISSUER, seedFeed, untilVerifierReady, verdictOnce } from '../support/verifier-setup.js'
 
 /*
  * People sign out without a pause while something fails. A follower over HTTP is asked about their tokens all the time. It may
@@ -83,7 +83,7 @@ class Load {
 
   async signOut(given?: string): Promise<void> {
     const token = given ?? (await this.signIn())
-    if ((await verdict(this.verifier, token)) === 'good') this.counts.accepted += 1
+    if ((await verdictOnce(this.verifier, token)) === 'good') this.counts.accepted += 1
     const { status } = await this.api.logout(token)
     if (status !== 204) return
     this.counts.signOuts += 1
@@ -95,7 +95,7 @@ class Load {
       this.ended.slice(-WATCHED).map(async ({ token, at }) => {
         const isLate = performance.now() > at + MAX_STALENESS
         this.counts.questions += 1
-        if ((await verdict(this.verifier, token)) !== 'good') return
+        if ((await verdictOnce(this.verifier, token)) !== 'good') return
         if (isLate) this.counts.acceptedLate += 1
         else this.counts.acceptedInTime += 1
       }),
@@ -184,7 +184,7 @@ const faults: Record<string, { stores: readonly Store[]; happen(world: World, t:
       await service.end('SIGTERM')
       const older = await copyDatabase[env.DATABASE_URL?.startsWith('sqlite') ? 'sqlite' : 'postgres'](t, env)
       const during = await start()
-      await eventually(async () => (await verdict(load.verifier, tokens[0] as string)) === 'good')
+      await eventually(async () => (await verdictOnce(load.verifier, tokens[0] as string)) === 'good')
       for (const token of tokens) await load.signOut(token)
       // A restore undoes a sign-out that the follower has not learned of.
       await load.pauseDuring(async () => {
@@ -239,7 +239,7 @@ async function during(t: Test, world: World, fault: () => Promise<void>): Promis
   await fault()
   const before = load.counts.signOuts
   await eventually(() => load.counts.signOuts >= before + 20)
-  await eventually(async () => (await verdict(load.verifier, await load.signIn())) === 'good')
+  await eventually(async () => (await verdictOnce(load.verifier, await load.signIn())) === 'good')
   const counts = await load.end()
   t.comment(counts)
   t.ok(counts.questions > 0 && counts.accepted > 0, 'tokens were accepted before their sign-out')

@@ -128,8 +128,8 @@ export async function untilAvailable(ask: () => Promise<Answer>): Promise<Answer
 }
 
 /**
- * Repeats a request after a 503, for 3 s, when a store failed: on a busy machine a store may exceed a timeout, which is not the
- * subject of most tests. A 503 of another cause, such as a full hash queue, is returned at once.
+ * Repeats a request for 3 s when it got 503 because a store failed. On a busy machine a store may exceed a timeout, which is not
+ * the subject of most tests. A 503 of another cause, such as a full hash queue, is returned at once.
  */
 export class PatientApi extends Api {
   readonly #didStoreFail: (requestId: string) => boolean

@@ -7,9 +7,8 @@ import { PASSWORD } from './service.js'
 /** Each test file has one Chromium. Each device is a browser context. */
 export const browser = await chromium.launch({
   timeout: 120_000,
-  executablePath: locate('chromium', ['/usr/bin']) ?? 'chromium',
+  executablePath: locate('chromium-headless-shell', ['/usr/bin']) ?? 'chromium-headless-shell',
   args: [
-    '--headless',
     '--no-sandbox',
     '--disable-gpu',
     '--disable-quic',

@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import type { Answer, Api, Tokens } from './api.js'
 import { eventually } from './eventually.js'
 import { PASSWORD } from './service.js'
-import { verdict } from './verifier-setup.js'
+import { verdictOnce } from './verifier-setup.js'
 
 /** The answer, with the milliseconds until it came. */
 export async function timed(ask: () => Promise<Answer>): Promise<Answer & { took: number }> {
@@ -70,7 +70,7 @@ export class Ledger {
 export async function countAccepted(verifiers: Verifier[], { ended }: Ledger): Promise<number> {
   let accepted = 0
   for (const { access_token: token } of ended) {
-    for (const verifier of verifiers) if ((await verdict(verifier, token)) === 'good') accepted += 1
+    for (const verifier of verifiers) if ((await verdictOnce(verifier, token)) === 'good') accepted += 1
   }
   return accepted
 }
@@ -79,7 +79,7 @@ export async function countAccepted(verifiers: Verifier[], { ended }: Ledger): P
 export async function untilAccepted(t: Test, api: Api, verifiers: Verifier[]): Promise<void> {
   const { body } = await new Ledger(t).insist(() => api.login('ada-0', PASSWORD))
   for (const verifier of verifiers) {
-    await eventually(async () => (await verdict(verifier, body.access_token)) === 'good')
+    await eventually(async () => (await verdictOnce(verifier, body.access_token)) === 'good')
   }
 }
 

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { createVerifier } from '@latchkey/verifier'
-import { verdict } from './verifier-setup.js'
+import { verdictOnce } from './verifier-setup.js'
 
 // A process with a verifier, so that a test can stop it. Its argument holds the options.
 const verifier = createVerifier(JSON.parse(process.argv[2] as string))
@@ -21,7 +21,7 @@ export interface VerdictResponse {
 
 process.on('message', async ({ token, until }: VerdictRequest) => {
   const began = performance.now()
-  const answer = verdict(verifier, token)
+  const answer = verdictOnce(verifier, token)
   // The verifier has sent its query by then.
   if (until) setTimeout(() => block(until), 20)
   process.send?.({ verdict: await answer, took: performance.now() - began } satisfies VerdictResponse)

@@ -45,7 +45,6 @@ interface PendingCommand {
 // No automatic pipelining. `batchPerTick` already sends the look-ups of one tick as one command, so pipelining would cost this
 // process more than it saves Redis. In a cluster, a pipelined command that is redirected to another node fails.
 const OPTIONS = {
-  commandTimeout: COMMAND_TIMEOUT,
   connectTimeout: 1000,
   // Replace a connection that receives nothing: it may be half open, and then no event reports it.
   socketTimeout: 1000,
@@ -57,8 +56,13 @@ const OPTIONS = {
 } satisfies RedisOptions
 const retry = (attempt: number) => Math.min(attempt * 50, 500)
 
-export function connectRedis(location: RedisLocation, onError: (error: Error) => void): RedisClient {
-  const client = open(location)
+/** @param commandTimeout milliseconds for which a command may wait for its answer */
+export function connectRedis(
+  location: RedisLocation,
+  onError: (error: Error) => void,
+  commandTimeout = COMMAND_TIMEOUT,
+): RedisClient {
+  const client = open(location, commandTimeout)
   if (location.followed) followCredentials(client, location.followed, location.sentinelMaster)
   client.on('error', onError)
   if (client instanceof Redis) reconnectAfterEnd(client)
@@ -122,7 +126,7 @@ function endRefreshes(client: Cluster): void {
   }
 }
 
-function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {
+function open({ mode, urls, sentinelMaster = '' }: RedisLocation, commandTimeout: number): RedisClient {
   const [{ username, password, db, tls }] = urls.map(parse) as [Address]
   // Only in this mode: a sentinel and a cluster name their nodes by host and port.
   const path = mode === 'single' ? parse(urls[0]).path : undefined
@@ -130,7 +134,7 @@ function open({ mode, urls, sentinelMaster = '' }: RedisLocation): RedisClient {
     .map(parse)
     .map(({ host, port }) => ({ host, port: port ?? (mode === 'sentinel' ? 26379 : 6379) }))
   const credentials = { ...(username && { username }), ...(password && { password }) }
-  const access = { ...OPTIONS, ...credentials, ...(tls && { tls: {} }) }
+  const access = { ...OPTIONS, commandTimeout, ...credentials, ...(tls && { tls: {} }) }
   switch (mode) {
     case 'single':
       return new Redis({ ...access, ...(path === undefined ? addresses[0] : { path }), db, retryStrategy: retry })

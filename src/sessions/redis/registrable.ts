@@ -11,6 +11,8 @@ const CONNECT_TIMEOUT = 1000
 const EMPTYING_TRIES = 5
 /** Milliseconds between two tries. */
 const EMPTYING_PAUSE = 200
+/** Milliseconds. No request waits for this answer, so it may take longer than others. */
+const EMPTYING_TIMEOUT = 900
 /** Keys that one `SCAN` visits. */
 const SCAN_COUNT = 500
 /** Milliseconds. Longer than the interval of heartbeats: a feed that is silent for this time has no writer. */
@@ -98,9 +100,10 @@ export async function emptyPreviousRedis(previous: { address: string; id: string
 
 async function emptyRedis({ address, id }: { address: string; id: string }): Promise<void> {
   let fault: Error | undefined
-  const client = connectRedis({ mode: 'single', urls: [address] }, (error) => {
+  const onError = (error: Error) => {
     fault = error
-  })
+  }
+  const client = connectRedis({ mode: 'single', urls: [address] }, onError, EMPTYING_TIMEOUT)
   try {
     if (client.status !== 'ready') await waitForConnection(client)
     if (fault) throw fault

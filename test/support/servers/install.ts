@@ -16,7 +16,8 @@ const STORES = [{ program: 'redis-server', package: 'redis-server', folders: [] 
 
 /** The additional programs for `npm run test:all`. */
 const OTHERS = [
-  { program: 'chromium', package: 'chromium', folders: [] },
+  // Chromium without its windows: a page costs half the CPU.
+  { program: 'chromium-headless-shell', package: 'chromium-headless-shell', folders: [] },
   // It reads the scripts of the workflows.
   { program: 'shellcheck', package: 'shellcheck', folders: [] },
   // The commands of docs/accounts.md.
