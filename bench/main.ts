@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { installPrograms } from '../test/support/servers/install.js'
 import { measureCost } from './follow-cost.js'
 import { measureFootprint } from './footprint.js'
 import { measureGrowth } from './growth.js'
@@ -20,6 +21,7 @@ const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5)
 const [, , part, pattern] = process.argv
 const PARTS = ['latency', 'load', 'window'] as const
 const began = performance.now()
+installPrograms('bench')
 const say = (text: string) => process.stdout.write(`${text}\n`)
 const show = (value: unknown) => say(JSON.stringify(value, null, 2))
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
-import { installServers } from './support/servers/install.js'
+import { installPrograms } from './support/servers/install.js'
 import { startPostgres } from './support/servers/postgres.js'
 import { type Group, runSuite } from './support/suite.js'
 import { Summary } from './support/summary.js'
@@ -40,7 +40,7 @@ const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted
 const [jobs, jobsBesideLimits] = [Number(values.jobs ?? 5), 4]
 const hasTimeLimits = ([file = '']: Group) => values.jobs === undefined && isAll && isTimed(file)
 
-installServers(isAll || files.some(isSlow) ? 'all' : 'stores')
+installPrograms(isAll || files.some(isSlow) ? 'all' : 'stores')
 if (hasRoom(MEMORY)) process.env.TMPDIR = MEMORY
 const postgres = await startPostgres({ durable: false })
 const env = { ...process.env, LATCHKEY_TEST_POSTGRES: postgres.url, ...(isAll && { LATCHKEY_TEST_ALL: '1' }) }

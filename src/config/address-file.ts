@@ -9,6 +9,8 @@ export interface StoreAddress<Address> {
    * rejects.
    */
   read(): Promise<void>
+  /** How many milliseconds `read` takes at most. */
+  readTimeout: number
 }
 
 /** Milliseconds. A connection to a store waits no longer for its file. */
@@ -49,6 +51,7 @@ export function followAddress<Address>(
 
   return {
     current: () => current,
+    readTimeout: READ_TIMEOUT,
 
     read() {
       // If a read hangs, the disk hangs. More reads would take the threads that hash passwords.

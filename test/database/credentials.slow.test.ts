@@ -1,9 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { closeSync, openSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { type Test, test } from 'tap'
+import { connectRedis } from '../../src/sessions/redis/client.js'
 import { eventually } from '../support/eventually.js'
 import { startPostgres } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
@@ -82,6 +84,37 @@ test('a rotated password or user of Postgres and of Redis reaches each new conne
   t.ok(refusals.some(({ reason }) => /another store: restart/.test(String(reason))))
   // A line of the log may have the member `seconds`.
   t.notMatch(JSON.stringify(log), /\b(first|second|third)\b/)
+})
+
+test('a new connection to Redis waits for a file that is read slowly', async (t) => {
+  const redis = await startRedis({ args: ['--requirepass', 'first'] })
+  t.teardown(() => redis.stop())
+  let [inFile, known, reading] = ['first', 'first', 0]
+  const followed = {
+    current: () => [redis.url.replace('//', `//:${known}@`)] as [string],
+    readTimeout: 100,
+    async read() {
+      reading += 1
+      await sleep(80)
+      known = inFile
+      reading -= 1
+    },
+  }
+  const errors: string[] = []
+  const location = { mode: 'single', urls: followed.current(), followed } as const
+  const client = connectRedis(location, ({ message }) => errors.push(message))
+  t.teardown(() => client.disconnect())
+  await eventually(() => client.status === 'ready' && reading === 0)
+  const admin = new Redis({ port: redis.port, password: 'first' })
+  t.teardown(() => admin.disconnect())
+
+  await admin.config('SET', 'requirepass', 'second')
+  inFile = 'second'
+  await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+
+  await eventually(() => client.status !== 'ready')
+  await eventually(() => client.status === 'ready')
+  t.strictSame(errors, [])
 })
 
 test('O6: a disk that hangs under the credentials stops nothing: new connections use the last ones', async (t) => {

@@ -2,14 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import { type Api, untilAvailable } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
 import { locate } from '../support/servers/install.js'
 import { environment, PASSWORD, spawnService, startService, stores, temporaryFolder } from '../support/service.js'
 
 /** On a busy machine a store may exceed its timeout, and the answer is 503. */
-const refresh = (api: Api, token: string) => untilAvailable(() => api.refresh(token))
-const logout = (api: Api, token: string) => untilAvailable(() => api.logout(token))
 
 test('F21: while the disk is full, writes get 503 and no row is damaged; with space again everything works', async (t) => {
   // Unlike a full disk, a file size limit also sends a signal.
@@ -71,7 +68,7 @@ test('F22: with instances whose clocks differ by 10 minutes, grace and sessions 
     await right.api.signUp('ada', PASSWORD)
     let { refresh_token: token } = await wrong.api.tokens('ada', PASSWORD)
     for (let i = 0; i < 6; i += 1) {
-      const answers = await Promise.all([right, wrong, right, wrong].map(({ api }) => refresh(api, token)))
+      const answers = await Promise.all([right, wrong, right, wrong].map(({ api }) => api.refresh(token)))
       t.strictSame(
         answers.map(({ status }) => status),
         [200, 200, 200, 200],
@@ -80,18 +77,18 @@ test('F22: with instances whose clocks differ by 10 minutes, grace and sessions 
       t.equal(new Set(answers.map(({ body }) => body.refresh_token)).size, 1, 'one lineage')
       token = answers[0]?.body.refresh_token
     }
-    const { access_token: mine } = (await refresh(right.api, token)).body
-    const { access_token: theirs } = (await refresh(wrong.api, token)).body
+    const { access_token: mine } = (await right.api.refresh(token)).body
+    const { access_token: theirs } = (await wrong.api.refresh(token)).body
     t.equal(await right.api.isActive(mine), true)
-    t.equal((await logout(wrong.api, theirs)).status, 204)
+    t.equal((await wrong.api.logout(theirs)).status, 204)
     for (const { api } of [right, wrong]) {
       for (const each of [mine, theirs]) t.equal(await api.isActive(each), false)
-      t.equal((await refresh(api, token)).status, 400)
+      t.equal((await api.refresh(token)).status, 400)
     }
     const ahead = await wrong.api.tokens('ada', PASSWORD)
-    t.equal((await logout(right.api, ahead.access_token)).status, 204, 'where the token is not in its time')
+    t.equal((await right.api.logout(ahead.access_token)).status, 204, 'where the token is not in its time')
     t.equal(await wrong.api.isActive(ahead.access_token), false)
-    t.equal((await refresh(wrong.api, ahead.refresh_token)).status, 400)
+    t.equal((await wrong.api.refresh(ahead.refresh_token)).status, 400)
   }
 })
 
@@ -103,7 +100,7 @@ for (const store of stores) {
     const { refresh_token: second } = (await api.refresh(first)).body
     t.equal((await api.refresh(second)).status, 200)
 
-    const answers = await Promise.all(Array.from({ length: 100 }, () => refresh(api, first)))
+    const answers = await Promise.all(Array.from({ length: 100 }, () => api.refresh(first)))
 
     for (const { status, body } of answers) t.match({ status, body }, { status: 400, body: { error: 'invalid_grant' } })
     t.equal(audited('refresh.reused').length, 1)

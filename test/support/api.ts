@@ -116,36 +116,31 @@ export class Api {
 }
 
 /**
- * Repeats a request after a 503, for a second at most, as callers should. On a busy machine a store may exceed a timeout, which
- * is not the subject of most tests.
+ * Repeats a request after a 503, 20 times at most, as callers should. On a busy machine a store may exceed a timeout, which is
+ * not the subject of most tests.
  */
-export async function untilAvailable(ask: () => Promise<Answer>): Promise<Answer> {
+export async function untilAvailable(ask: () => Promise<Answer>, isWorthwhile = isAlways): Promise<Answer> {
   for (let i = 1; ; i += 1) {
     const answer = await ask()
-    if (answer.status !== 503 || i > 20) return answer
+    if (answer.status !== 503 || i > 20 || !isWorthwhile(answer)) return answer
     await sleep(50)
   }
 }
 
-/**
- * Repeats a request for 3 s when it got 503 because a store failed. On a busy machine a store may exceed a timeout, which is not
- * the subject of most tests. A 503 of another cause, such as a full hash queue, is returned at once.
- */
-export class PatientApi extends Api {
-  readonly #didStoreFail: (requestId: string) => boolean
+const isAlways = (_answer: Answer) => true
 
-  /** @param didStoreFail whether this request got 503 because a store failed. Without it every 503 counts as such */
-  constructor(url: string, client: Api['client'], didStoreFail = (_requestId: string) => true) {
+/** Repeats a request when it got 503 because a store failed. A 503 of another cause, such as a full hash queue, is returned. */
+export class PatientApi extends Api {
+  readonly #didStoreFail: (answer: Answer) => boolean
+
+  /** @param didStoreFail whether an answer is 503 because a store failed. Without it every 503 counts as such */
+  constructor(url: string, client: Api['client'], didStoreFail = isAlways) {
     super(url, client)
     this.#didStoreFail = didStoreFail
   }
 
-  override async call(path: string, call?: Call): Promise<Answer> {
-    for (const began = performance.now(); ; await sleep(50)) {
-      const answer = await super.call(path, call)
-      if (answer.status !== 503 || performance.now() - began > 3000) return answer
-      if (!this.#didStoreFail(String(answer.headers['x-request-id']))) return answer
-    }
+  override call(path: string, call?: Call): Promise<Answer> {
+    return untilAvailable(() => super.call(path, call), this.#didStoreFail)
   }
 }
 

@@ -138,7 +138,9 @@ export async function startServiceWith(t: Test | TAP, env: Environment): Promise
   // Teardowns run in reverse order: the service stops before its stores.
   t.teardown(close)
   return {
-    api: new PatientApi(url, CLIENT, (requestId) => storeFailures(log).some(({ reqId }) => reqId === requestId)),
+    api: new PatientApi(url, CLIENT, ({ headers }) =>
+      storeFailures(log).some(({ reqId }) => reqId === headers['x-request-id']),
+    ),
     once: new Api(url, CLIENT),
     config,
     env,

@@ -16,6 +16,8 @@ export interface FollowedUrls {
   current(): readonly [string, ...string[]]
   /** Brings {@link current} up to date. */
   read(): Promise<void>
+  /** How many milliseconds `read` takes at most. */
+  readTimeout: number
 }
 
 export type RedisClient = Redis | Cluster
@@ -54,7 +56,6 @@ const OPTIONS = {
   // A primary that became a replica answers READONLY: reconnect, to find the new primary.
   reconnectOnError: (error: Error) => error.message.includes('READONLY'),
 } satisfies RedisOptions
-const retry = (attempt: number) => Math.min(attempt * 50, 500)
 
 /** @param commandTimeout milliseconds for which a command may wait for its answer */
 export function connectRedis(
@@ -65,15 +66,16 @@ export function connectRedis(
   const client = open(location, commandTimeout)
   if (location.followed) followCredentials(client, location.followed, location.sentinelMaster)
   client.on('error', onError)
-  if (client instanceof Redis) reconnectAfterEnd(client)
+  if (client instanceof Redis) reconnectAfterEnd(client, pauseOf(location))
   else endRefreshes(client)
   return client
 }
 
 /**
  * Gives each new connection the present credentials. ioredis takes them from these options when it begins to connect, and cannot
- * wait for them. So the file is read when a connection ends, at least 50 ms before the next attempt. It is also read with each
- * attempt, and the next attempt has what was found. A cluster makes a client for each node, and reports it before that client connects.
+ * wait for them. So the file is read when a connection ends, and {@link pauseOf} leaves the time for it. It is also read with each
+ * attempt, and the next attempt has what was found. A cluster makes a client for each node, and reports it before that client
+ * connects.
  */
 function followCredentials(client: RedisClient, { current, read }: FollowedUrls, sentinelMaster = ''): void {
   const get = (name: 'username' | 'password') => ({
@@ -102,7 +104,7 @@ function followCredentials(client: RedisClient, { current, read }: FollowedUrls,
  * Reconnects after ioredis has stopped retrying. ioredis ends a connection for good if it is told to disconnect while it
  * connects. A sentinel does this when it reports the failover that broke the previous connection.
  */
-function reconnectAfterEnd(client: Redis): void {
+function reconnectAfterEnd(client: Redis, pause: number): void {
   let isClosed = false
   const disconnect = client.disconnect.bind(client)
   client.disconnect = (reconnect) => {
@@ -110,7 +112,7 @@ function reconnectAfterEnd(client: Redis): void {
     disconnect(reconnect)
   }
   client.on('end', () => {
-    if (!isClosed) setTimeout(() => isClosed || client.connect().catch(() => {}), 50).unref()
+    if (!isClosed) setTimeout(() => isClosed || client.connect().catch(() => {}), pause).unref()
   })
 }
 
@@ -126,7 +128,11 @@ function endRefreshes(client: Cluster): void {
   }
 }
 
-function open({ mode, urls, sentinelMaster = '' }: RedisLocation, commandTimeout: number): RedisClient {
+/** Milliseconds between the end of a connection and the next attempt. */
+const pauseOf = ({ followed }: RedisLocation) => (followed ? followed.readTimeout + 20 : 50)
+
+function open(location: RedisLocation, commandTimeout: number): RedisClient {
+  const { mode, urls, sentinelMaster = '' } = location
   const [{ username, password, db, tls }] = urls.map(parse) as [Address]
   // Only in this mode: a sentinel and a cluster name their nodes by host and port.
   const path = mode === 'single' ? parse(urls[0]).path : undefined
@@ -134,6 +140,7 @@ function open({ mode, urls, sentinelMaster = '' }: RedisLocation, commandTimeout
     .map(parse)
     .map(({ host, port }) => ({ host, port: port ?? (mode === 'sentinel' ? 26379 : 6379) }))
   const credentials = { ...(username && { username }), ...(password && { password }) }
+  const retry = (attempt: number) => Math.max(pauseOf(location), Math.min(attempt * 50, 500))
   const access = { ...OPTIONS, commandTimeout, ...credentials, ...(tls && { tls: {} }) }
   switch (mode) {
     case 'single':

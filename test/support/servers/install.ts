@@ -11,10 +11,9 @@ const POSTGRES = {
   folders: ['/usr/lib/postgresql/15/bin', '/usr/lib/postgresql/17/bin'],
 }
 
-/** The programs for `npm test`. */
-const STORES = [{ program: 'redis-server', package: 'redis-server', folders: [] }, POSTGRES]
+const REDIS = { program: 'redis-server', package: 'redis-server', folders: [] }
+const STORES = [REDIS, POSTGRES]
 
-/** The additional programs for `npm run test:all`. */
 const OTHERS = [
   // Chromium without its windows: a page costs half the CPU.
   { program: 'chromium-headless-shell', package: 'chromium-headless-shell', folders: [] },
@@ -52,17 +51,27 @@ const OTHERS = [
   ].map((gateway) => ({ ...gateway, folders: ['/usr/sbin', APACHE_MODULES] })),
 ]
 
-/** Installs missing servers as root on Debian. Elsewhere it says what to install. */
-export function installServers(which: 'stores' | 'all'): void {
-  const needed = which === 'all' ? [...STORES, ...OTHERS] : STORES
-  const missing = needed.filter(({ program, folders }) => !locate(program, folders)).map(({ package: name }) => name)
+const PROGRAMS = {
+  /** For `npm test`. */
+  stores: STORES,
+  /** For `npm run test:all`. */
+  all: [...STORES, ...OTHERS],
+  /** For `npm run bench`. */
+  bench: [REDIS, { program: 'wrk', package: 'wrk', folders: [] }],
+}
+
+/** Installs the missing programs as root on Debian. Elsewhere it says what to install. */
+export function installPrograms(which: keyof typeof PROGRAMS): void {
+  const missing = PROGRAMS[which]
+    .filter(({ program, folders }) => !locate(program, folders))
+    .map(({ package: name }) => name)
   if (missing.length === 0) return
   if (process.getuid?.() !== 0 || !locate('apt-get', [])) {
-    process.stderr.write(`The tests start real servers of their own. Install first: ${missing.join(', ')}\n`)
+    process.stderr.write(`This command starts real servers of its own. Install first: ${missing.join(', ')}\n`)
     process.exit(1)
   }
   process.stdout.write(
-    `The tests start real servers. These packages are missing, and are installed now with apt-get: ${missing.join(', ')}\n`,
+    `This command starts real servers. These packages are missing, and are installed now with apt-get: ${missing.join(', ')}\n`,
   )
   const apt = (...args: string[]) =>
     execFileSync('apt-get', args, {
