@@ -67,6 +67,6 @@ export const recovery: FastifyPluginAsyncTypebox<Dependencies> = async (app, dep
 
   async function endSessions(request: FastifyRequest, sub: string): Promise<void> {
     const sids = await sessions.revokeAll(sub)
-    if (sids.length > 0) audit(request, { event: 'session.ended', sub, sids, reason: 'password_recovered' })
+    audit(request, { event: 'session.ended', sub, sids, reason: 'password_recovered' })
   }
 }

@@ -117,13 +117,13 @@ export class Api {
 
 /**
  * Repeats a request after a 503, 20 times at most, as callers should. On a busy machine a store may exceed a timeout, which is
- * not the subject of most tests.
+ * not the subject of most tests. The pauses grow, because 1000 callers that repeat at once keep the store busy.
  */
 export async function untilAvailable(ask: () => Promise<Answer>, isWorthwhile = isAlways): Promise<Answer> {
   for (let i = 1; ; i += 1) {
     const answer = await ask()
     if (answer.status !== 503 || i > 20 || !isWorthwhile(answer)) return answer
-    await sleep(50)
+    await sleep(Math.min(i * 50, 500))
   }
 }
 
