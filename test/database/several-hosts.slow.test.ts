@@ -23,7 +23,7 @@ test('of several Postgres hosts the service uses the primary, and after a failov
   t.match(refused, { code: 1, stderr: /127\.0\.0\.1:\d+ is a standby, or read-only/ })
   t.equal(refused.stderr.trimEnd().split('\n').length, 1)
 
-  const { api, once, managementUrl } = await startReady(t, { ...(await environment(t, 'sqlite')), DATABASE_URL })
+  const { once: api, managementUrl } = await startReady(t, { ...(await environment(t, 'sqlite')), DATABASE_URL })
   const ledger = new Ledger()
   const insist: Ledger['insist'] = (ask) => ledger.insist(ask)
   t.equal((await insist(() => api.signUp('ada', PASSWORD))).status, 201)
@@ -38,7 +38,7 @@ test('of several Postgres hosts the service uses the primary, and after a failov
   await eventually(async () => (await reader.query('SELECT 1 FROM sessions')).rowCount === 1)
 
   primary.stop()
-  const { status } = await timed(() => once.introspect(before.access_token))
+  const { status } = await timed(() => api.introspect(before.access_token))
   t.equal(status, 503, 'a standby answers no request')
   t.equal((await fetch(`${managementUrl}/readyz`)).status, 503)
   standby.promote()

@@ -1,10 +1,10 @@
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
-import type { Api } from '../support/api.js'
+import { type Api, untilAvailable } from '../support/api.js'
 import { basicAuthorization } from '../support/clients.js'
 import { enrolTotp, newPerson } from '../support/factors.js'
 import { startRedis } from '../support/servers/redis.js'
-import { environment, PASSWORD, startReady, startService, storeFailures, stores } from '../support/service.js'
+import { environment, PASSWORD, startReady, startService, stores } from '../support/service.js'
 
 const RENEWED = 'seven tame otters hum'
 
@@ -46,18 +46,25 @@ for (const store of stores) {
   })
 
   test(`${store}: M9 a recovery token: twice, ×50 in parallel, after a change of the password, for a disabled account`, async (t) => {
-    const { api, log } = await startService(t, store, { HASH_QUEUE: '100' })
+    const { api, once } = await startService(t, store, { HASH_QUEUE: '100' })
     const mailer = await newMailer(api)
     const { sub, tokens } = await newPerson(api, 'ada')
     const ask = async () => (await api.call('/recovery', { ...mailer, json: { username: 'ada' } })).body.token
 
     const [token, sibling] = [await ask(), await ask()]
+    let unanswered = 0
     const answers = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => complete(api, token, `${RENEWED} ${'abcdefghij'[i % 10]}`)),
+      Array.from({ length: 50 }, (_, i) =>
+        untilAvailable(async () => {
+          const answer = await complete(once, token, `${RENEWED} ${'abcdefghij'[i % 10]}`)
+          if (answer.status === 503) unanswered += 1
+          return answer
+        }),
+      ),
     )
     const won = answers.filter(({ status }) => status === 204).length
     // On a busy machine the store may take the token, and its answer may exceed a timeout.
-    t.ok(won === 1 || (won === 0 && storeFailures(log).length > 0), `${won} win`)
+    t.ok(won === 1 || (won === 0 && unanswered > 0), `${won} win`)
     t.equal(answers.filter(({ status }) => status === 400).length, 50 - won)
     t.notOk(await api.isActive(tokens.access_token))
     t.match(await complete(api, token), { status: 400, body: { error: 'invalid_grant' } }, 'twice')

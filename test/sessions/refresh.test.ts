@@ -1,7 +1,7 @@
 import { type Test, test } from 'tap'
-import type { Answer, Api } from '../support/api.js'
+import { type Answer, type Api, untilAvailable } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
-import { PASSWORD, startService, startServiceWith, storeFailures, stores } from '../support/service.js'
+import { PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
 /** Replays a token until its grace is over, and returns the answer. A replay within the grace changes nothing. */
 async function replayAfterGrace(api: Api, token: string): Promise<Answer> {
@@ -13,6 +13,18 @@ async function replayAfterGrace(api: Api, token: string): Promise<Answer> {
   return answer
 }
 
+/** A caller that repeats its refresh after a 503, because a busy store may exceed its timeout, and how many 503 it got. */
+function patient(): [(api: Api, token: string) => Promise<Answer>, () => number] {
+  let unanswered = 0
+  const ask = (api: Api, token: string) =>
+    untilAvailable(async () => {
+      const answer = await api.refresh(token)
+      if (answer.status === 503) unanswered += 1
+      return answer
+    })
+  return [ask, () => unanswered]
+}
+
 const REFUSED = { error: 'invalid_grant', error_description: 'the refresh token is not valid: sign in again' }
 
 for (const store of stores) {
@@ -21,11 +33,10 @@ for (const store of stores) {
     const second = await startServiceWith(t, first.env)
     await first.api.signUp('ada', PASSWORD)
     let { refresh_token: token, sid } = await first.api.tokens('ada', PASSWORD)
+    const [ask, unanswered] = patient()
 
     for (let round = 0; round < 5; round += 1) {
-      const answers = await Promise.all(
-        Array.from({ length: 20 }, (_, i) => (i % 2 ? first : second).api.refresh(token)),
-      )
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask((i % 2 ? first : second).once, token)))
 
       t.strictSame(new Set(answers.map(({ status }) => status)), new Set([200]))
       const successors = new Set(answers.map(({ body }) => body.refresh_token))
@@ -35,9 +46,7 @@ for (const store of stores) {
       token = [...successors][0]
     }
     const rotated = first.audited('refresh.rotated').length + second.audited('refresh.rotated').length
-    // A rotation may succeed although its request got 503. Then no line says so.
-    const unanswered = storeFailures(first.log).length + storeFailures(second.log).length
-    t.ok(rotated <= 5 && rotated >= 5 - unanswered, `${rotated} rotations`)
+    t.ok(rotated <= 5 && rotated >= 5 - unanswered(), `${rotated} rotations`)
   })
 
   test(`${store}: R2: a retry after a lost answer gets the same successor, byte for byte`, async (t) => {
@@ -107,22 +116,22 @@ for (const store of stores) {
   })
 
   test(`${store}: R8: a hundred replays of a dead token write one event, and reveal nothing`, async (t) => {
-    const { api, audited, log } = await startService(t, store)
+    const { api, once, audited } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const first = await api.tokens('ada', PASSWORD)
     const second = (await api.refresh(first.refresh_token)).body
     await api.refresh(second.refresh_token)
 
-    const atOnce = await Promise.all(Array.from({ length: 50 }, () => api.refresh(first.refresh_token)))
+    const [ask, unanswered] = patient()
+    const atOnce = await Promise.all(Array.from({ length: 50 }, () => ask(once, first.refresh_token)))
     const after: Answer[] = []
-    while (after.length < 50) after.push(await api.refresh(first.refresh_token))
+    while (after.length < 50) after.push(await ask(once, first.refresh_token))
 
     for (const answer of [...atOnce, ...after]) isRefused(t, answer)
     // A request that got 503 may have ended the session, or has logged the reuse that the next one logs too.
     const [reused, ended] = [audited('refresh.reused').length, audited('session.ended').length]
-    const unanswered = storeFailures(log).length
-    t.ok(reused >= 1 && reused <= 1 + unanswered, `${reused} events`)
-    t.ok(ended <= 1 && ended >= 1 - unanswered, `${ended} ends`)
+    t.ok(reused >= 1 && reused <= 1 + unanswered(), `${reused} events`)
+    t.ok(ended <= 1 && ended >= 1 - unanswered(), `${ended} ends`)
   })
 
   test(`${store}: a forged refresh token is refused like any other bad token`, async (t) => {
