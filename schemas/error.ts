@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { type Static, Type } from './typebox.js'
 
 /** The body of every error response (RFC 6749 §5.2). */
 export const ErrorBody = Type.Object(

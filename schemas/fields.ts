@@ -1,4 +1,4 @@
-import { type TProperties, type TSchemaOptions, Type } from 'typebox'
+import { type TProperties, type TSchemaOptions, Type } from './typebox.js'
 
 /** A body, a query or a set of path parameters. Unknown members are ignored, as RFC 6749 §3.2 requires. */
 export const Fields = <Properties extends TProperties>(properties: Properties, options: TSchemaOptions = {}) =>

@@ -1,5 +1,5 @@
-import { Type } from 'typebox'
 import { ErrorBody } from './error.js'
+import { Type } from './typebox.js'
 
 const state = Type.Object({ status: Type.String() })
 

@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { Act, example, Fields, PostedCredentials, Scope, SessionId, Time, Token } from './fields.js'
+import { Type } from './typebox.js'
 
 /** RFC 7662 §2.2. An inactive token is exactly `{"active":false}`. */
 const IntrospectResponse = Type.Object(

@@ -1,9 +1,9 @@
-import { Type } from 'typebox'
 import { ownErrorResponses } from './error.js'
 import { endedMfaToken, wrongPasskey } from './factor-errors.js'
 import { Fields, SessionFields } from './fields.js'
 import { MfaToken, OpenObject, PasskeyResponse } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
+import { Type } from './typebox.js'
 
 /** `PublicKeyCredentialRequestOptionsJSON` of WebAuthn Level 3. */
 const RequestOptions = Type.Object(

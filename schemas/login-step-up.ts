@@ -1,9 +1,9 @@
-import { Type } from 'typebox'
 import { ownErrorResponses } from './error.js'
 import { wrongFactor } from './factor-errors.js'
 import { example, Fields, Password, RefreshIn } from './fields.js'
 import { PresentedFactor } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
+import { Type } from './typebox.js'
 
 /** `POST /login/step-up` */
 export const StepUp = {

@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { example, Fields, Token } from './fields.js'
+import { Type } from './typebox.js'
 
 const body = Fields({ token: Type.Optional(Token) }, { examples: [{ token: example.accessToken }] })
 

@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { errorResponses } from './error.js'
 import { TOKEN_EXCHANGE } from './token.js'
+import { Type } from './typebox.js'
 
 const authentication = ['client_secret_basic', 'client_secret_post', 'private_key_jwt']
 const algorithms = ['ES256', 'RS256', 'PS256', 'EdDSA']

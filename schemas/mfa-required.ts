@@ -1,4 +1,4 @@
-import { type Static, Type } from 'typebox'
+import { type Static, Type } from './typebox.js'
 
 /** A ticket of this service in an answer or a body. */
 export const MfaToken = Type.String({

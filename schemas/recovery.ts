@@ -1,7 +1,7 @@
-import { Type } from 'typebox'
 import { ownErrorResponses } from './error.js'
 import { endedRecoveryToken, noSuchAccount } from './factor-errors.js'
 import { example, Fields, Password, PostedCredentials, Token, Username } from './fields.js'
+import { Type } from './typebox.js'
 
 /** `POST /recovery` */
 export const RequestRecovery = {

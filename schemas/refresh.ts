@@ -1,7 +1,7 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { example, Fields, Resource, Scope, Token } from './fields.js'
 import { TokenResponse } from './token-response.js'
+import { Type } from './typebox.js'
 
 const NarrowedScope = Type.String({
   ...Scope,

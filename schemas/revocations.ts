@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { example, Fields, SessionId, Time } from './fields.js'
+import { Type } from './typebox.js'
 
 const Revocation = Type.Union([
   Type.Object({ sids: Type.Array(SessionId) }, { description: 'These sessions have ended' }),

@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { Empty, example, Fields, PostedCredentials, Token } from './fields.js'
+import { Type } from './typebox.js'
 
 /** `POST /revoke` (RFC 7009) */
 export const Revoke = {

@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { example, Fields, OWN_AUDIENCE, SessionId, SessionIdParam, Time } from './fields.js'
+import { Type } from './typebox.js'
 
 const nullableText = Type.Union([Type.String(), Type.Null()])
 

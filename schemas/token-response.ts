@@ -1,5 +1,5 @@
-import { type Static, Type } from 'typebox'
 import { AccessToken, example, RefreshToken, Scope, SessionId } from './fields.js'
+import { type Static, Type } from './typebox.js'
 
 /** An example: the tokens of a session. */
 export const sessionTokens = {

@@ -1,4 +1,3 @@
-import { type Static, Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import {
   AccessToken,
@@ -12,6 +11,7 @@ import {
   Token,
 } from './fields.js'
 import { sessionTokens } from './token-response.js'
+import { type Static, Type } from './typebox.js'
 
 /** RFC 8693 §2.1 */
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'

@@ -1,8 +1,8 @@
-import { type Static, Type } from 'typebox'
 import { commonErrorResponses, ownErrorResponses } from './error.js'
 import { cannotRemove, factorsChanged, noSuchFactor, notRecent } from './factor-errors.js'
 import { example, Fields, OWN_AUDIENCE, Time } from './fields.js'
 import { TokenResponse } from './token-response.js'
+import { type Static, Type } from './typebox.js'
 
 /** A sentence for the description of each endpoint that changes factors. */
 export const RECENT =

@@ -1,8 +1,8 @@
-import { Type } from 'typebox'
 import { ownErrorResponses } from './error.js'
 import { cannotAddPasskey, notFreshOptions, notRecent } from './factor-errors.js'
 import { Fields, OWN_AUDIENCE } from './fields.js'
 import { OpenObject } from './mfa-required.js'
+import { Type } from './typebox.js'
 import { AddedFactorBody, AFTER_503, ENROLMENT, FactorName, RECENT } from './users-me-factors.js'
 
 /** `PublicKeyCredentialCreationOptionsJSON` of WebAuthn Level 3. */

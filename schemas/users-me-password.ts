@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { example, Fields, OWN_AUDIENCE, Password } from './fields.js'
+import { Type } from './typebox.js'
 
 /** `POST /users/me/password` */
 export const ChangePassword = {

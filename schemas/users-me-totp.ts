@@ -1,7 +1,7 @@
-import { Type } from 'typebox'
 import { ownErrorResponses } from './error.js'
 import { factorsChanged, notConfirmed, notRecent, totpIsOff } from './factor-errors.js'
 import { Fields, OWN_AUDIENCE } from './fields.js'
+import { Type } from './typebox.js'
 import { AddedFactorBody, AFTER_503, ENROLMENT, FactorName, RECENT } from './users-me-factors.js'
 
 /** `POST /users/me/factors/totp` */

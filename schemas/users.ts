@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from './error.js'
 import { example, Fields, Password, Time, Username } from './fields.js'
+import { Type } from './typebox.js'
 
 /** `POST /users` */
 export const SignUp = {

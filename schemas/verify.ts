@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { errorResponses } from './error.js'
 import { Empty, Fields } from './fields.js'
+import { Type } from './typebox.js'
 
 /**
  * Only for the document. The route answers before Fastify validates, and checks the query itself, because a gateway may pass its

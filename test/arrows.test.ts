@@ -133,6 +133,18 @@ test('the schemas import no package except typebox, and the rooms import nothing
   t.strictSame(http.map(write), [])
 })
 
+test('the build bundles TypeBox and Kysely, and no other file imports them', async (t) => {
+  const bundled = imports.filter(({ to }) => to === 'typebox' || to === 'kysely').map(write)
+  t.strictSame(bundled.sort(), ['schemas/typebox.ts -> typebox', 'src/database/kysely.ts -> kysely'])
+  for (const file of ['schemas/typebox.js', 'src/database/kysely.js']) {
+    t.notMatch(
+      readFileSync(join(root, 'dist', file), 'utf8'),
+      /^(import|export) .*\bfrom\b/m,
+      `${file} loads no module`,
+    )
+  }
+})
+
 test('there is no import cycle, not even of types', async (t) => {
   const targets = new Map<string, string[]>()
   for (const { from, to, isPackage } of imports) {

@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
+import { Type } from '../typebox.js'
 import { Client, ClientId, clientExample, Secret } from './clients.js'
 import {
   AdminBody,

@@ -1,5 +1,5 @@
-import { type TProperties, type TSchemaOptions, type TString, Type } from 'typebox'
 import { example, Fields, PostedCredentials, Time } from '../fields.js'
+import { type TProperties, type TSchemaOptions, type TString, Type } from '../typebox.js'
 
 /**
  * A query or a body below `/admin`. Unknown members are refused, because a misspelt `?username=` would list all accounts,

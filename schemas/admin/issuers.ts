@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
+import { Type } from '../typebox.js'
 import { AdminBody, adminRoute, CredentialsOnly, IssuerName, Jwks, JwksUri, PublicJwks } from './fields.js'
 
 const nullable = (description: string) => Type.Union([Type.String(), Type.Null()], { description })

@@ -1,7 +1,7 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Fields, SessionIdParam } from '../fields.js'
 import { exampleSession, sessionFields } from '../sessions.js'
+import { Type } from '../typebox.js'
 import { adminRoute, CredentialsOnly, StrictFields, UserId } from './fields.js'
 
 const querystring = StrictFields({ sub: UserId })

@@ -1,5 +1,5 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
+import { Type } from '../typebox.js'
 import { FactorList } from '../users-me-factors.js'
 import { AdminBody, adminRoute, CredentialsOnly, UserParams } from './fields.js'
 

@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Password } from '../fields.js'
+import { Type } from '../typebox.js'
 import { AdminBody, adminRoute, PasswordHash, UserParams } from './fields.js'
 
 /** `POST /admin/users/:id/password` */

@@ -1,5 +1,5 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
+import { Type } from '../typebox.js'
 import { AdminBody, adminRoute, Roles, UserParams } from './fields.js'
 
 /** `PUT /admin/users/:id/roles` */

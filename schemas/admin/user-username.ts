@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Username } from '../fields.js'
+import { Type } from '../typebox.js'
 import { AdminBody, adminRoute, User, UserParams, userExample } from './fields.js'
 
 /** `PUT /admin/users/:id/username` */

@@ -1,5 +1,5 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
+import { Type } from '../typebox.js'
 import { adminRoute, CredentialsOnly, User, UserParams, userExample } from './fields.js'
 
 const done = Type.Null({ description: 'Done' })

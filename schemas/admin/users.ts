@@ -1,6 +1,6 @@
-import { Type } from 'typebox'
 import { commonErrorResponses } from '../error.js'
 import { example, Password, Username } from '../fields.js'
+import { Type } from '../typebox.js'
 import {
   AdminBody,
   adminRoute,

@@ -1,6 +1,6 @@
 import type { Moment } from '@latchkey/verifier/clock'
-import type { Selectable } from 'kysely'
 import type { Database } from '../database/database.js'
+import type { Selectable } from '../database/kysely.js'
 import type { ClientRow } from '../database/schema.js'
 import { parseScope } from '../scope.js'
 import { type ClientProof, NO_SECRET_HASH, proofOf } from './client-proof.js'

@@ -1,8 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { CLOCK_LEEWAY, FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import { type Clock, systemClock } from '@latchkey/verifier/clock'
-import { sql } from 'kysely'
 import type { Database } from '../database/database.js'
+import { sql } from '../database/kysely.js'
 import {
   type ClientCredentials,
   namesClient,

@@ -1,7 +1,7 @@
 import type { AssertionKeys } from '@latchkey/verifier/assertion'
 import { type Clock, type Moment, systemClock } from '@latchkey/verifier/clock'
-import type { Selectable } from 'kysely'
 import type { Database } from '../database/database.js'
+import type { Selectable } from '../database/kysely.js'
 import type { TrustedIssuerRow } from '../database/schema.js'
 import { isSpiffeId, trustDomainOf } from './assertion-claims.js'
 import { checkKeyUrl, serializeJwks } from './client-proof.js'

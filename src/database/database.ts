@@ -1,4 +1,4 @@
-import type { Kysely, RawBuilder } from 'kysely'
+import type { Kysely, RawBuilder } from './kysely.js'
 import type { Tables } from './schema.js'
 
 export interface Database {

@@ -1,4 +1,4 @@
-import { type Kysely, Migrator, sql } from 'kysely'
+import { type Kysely, Migrator, sql } from './kysely.js'
 import { migrations } from './migrations.js'
 import type { Tables } from './schema.js'
 

@@ -1,4 +1,4 @@
-import { type Kysely, type Migration, PostgresAdapter, sql } from 'kysely'
+import { type Kysely, type Migration, PostgresAdapter, sql } from './kysely.js'
 import { createRevocationFeed } from './revocation-feed.js'
 
 /**

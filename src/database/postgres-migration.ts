@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Kysely, PostgresAdapter, PostgresDialect, sql } from 'kysely'
 import { Unavailable } from '../unavailable.js'
+import { type Kysely, PostgresAdapter, PostgresDialect, sql } from './kysely.js'
 import { executedMigrations, migrateToLatest } from './migrate.js'
 import type { Tables } from './schema.js'
 

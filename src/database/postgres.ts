@@ -1,6 +1,6 @@
-import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from 'kysely'
 import pg from 'pg'
 import type { DatabaseObserver, FollowedUrl, MigratableDatabase } from './database.js'
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient, sql } from './kysely.js'
 import { parsePostgresAddress } from './postgres-address.js'
 import { MigrationDialect, migratePostgres } from './postgres-migration.js'
 import { openPrimaryPool } from './postgres-primary.js'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Kysely, PostgresAdapter, sql } from 'kysely'
+import { type Kysely, PostgresAdapter, sql } from './kysely.js'
 
 /**
  * Creates the tables of the feed, and triggers that write it. A trigger runs in the transaction that ends a session. So no

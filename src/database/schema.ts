@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely'
+import type { Generated } from './kysely.js'
 
 /**
  * The tables. Times are Unix milliseconds. Columns are only text and bigint, which SQLite and Postgres store in the same way.

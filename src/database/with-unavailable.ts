@@ -1,5 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { askWithin, systemClock } from '@latchkey/verifier/clock'
+import { Unavailable } from '../unavailable.js'
+import type { DatabaseObserver } from './database.js'
+import { hintFor } from './hints.js'
 import {
   type CompiledQuery,
   type DatabaseConnection,
@@ -8,10 +11,7 @@ import {
   type Kysely,
   type QueryResult,
   sql,
-} from 'kysely'
-import { Unavailable } from '../unavailable.js'
-import type { DatabaseObserver } from './database.js'
-import { hintFor } from './hints.js'
+} from './kysely.js'
 import type { Tables } from './schema.js'
 
 /** An older answer is stale and is read again. Postgres has 550 ms for a statement. Milliseconds. */

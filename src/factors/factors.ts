@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { type Kysely, type SqlBool, sql } from 'kysely'
 import type { Database } from '../database/database.js'
+import { type Kysely, type SqlBool, sql } from '../database/kysely.js'
 import type { FactorRow, Tables } from '../database/schema.js'
 import type { Tickets } from '../tickets/tickets.js'
 import { Unavailable } from '../unavailable.js'

@@ -1,5 +1,5 @@
-import { type Kysely, sql } from 'kysely'
 import type { Database } from '../database/database.js'
+import { type Kysely, sql } from '../database/kysely.js'
 import type { Tables } from '../database/schema.js'
 import type { Tickets, UsableTicket } from '../tickets/tickets.js'
 import type { CodeOutcome, FactorChange } from './factor.js'

@@ -1,5 +1,5 @@
-import { type Kysely, sql } from 'kysely'
 import type { Database } from '../database/database.js'
+import { type Kysely, sql } from '../database/kysely.js'
 import type { FactorRow, RecoveryCodeRow, Tables } from '../database/schema.js'
 import { Unavailable } from '../unavailable.js'
 import { toUnixSeconds } from '../unix-seconds.js'

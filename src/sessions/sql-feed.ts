@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { sql } from 'kysely'
 import type { Database } from '../database/database.js'
+import { sql } from '../database/kysely.js'
 import type { RevocationRow } from '../database/schema.js'
 import { type FeedEntry, type FeedPage, type FeedStart, markOf } from './feed.js'
 

@@ -1,5 +1,5 @@
-import { sql } from 'kysely'
 import type { Database } from '../database/database.js'
+import { sql } from '../database/kysely.js'
 import { type SingleUse, USE_RETENTION } from './session.js'
 
 /** Records a use, and returns whether it is the first one. One statement, so that of several callers one inserts the row. */

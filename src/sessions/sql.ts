@@ -1,6 +1,6 @@
 import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
-import { type Expression, type SqlBool, sql } from 'kysely'
 import type { Database } from '../database/database.js'
+import { type Expression, type SqlBool, sql } from '../database/kysely.js'
 import type { SessionRow } from '../database/schema.js'
 import type { RegistrableStore } from './registrable-store.js'
 import {

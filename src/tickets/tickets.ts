@@ -1,6 +1,6 @@
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { Kysely } from 'kysely'
 import type { Database } from '../database/database.js'
+import type { Kysely } from '../database/kysely.js'
 import type { Tables } from '../database/schema.js'
 
 /** What a ticket carries for each purpose. A ticket of one purpose is never valid for another. */

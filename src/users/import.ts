@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Kysely } from 'kysely'
 import type { Database } from '../database/database.js'
+import type { Kysely } from '../database/kysely.js'
 import type { Tables } from '../database/schema.js'
 import type { AccountClaims } from '../tokens/account-claim-name.js'
 import { readAccountClaims, toColumn } from './account-claims.js'

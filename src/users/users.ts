@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { sql, type UpdateObject } from 'kysely'
 import type { Database } from '../database/database.js'
+import { sql, type UpdateObject } from '../database/kysely.js'
 import type { Tables, UserRow } from '../database/schema.js'
 import type { AccountClaims } from '../tokens/account-claim-name.js'
 import { fromColumn, toColumn } from './account-claims.js'

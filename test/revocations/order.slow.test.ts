@@ -1,6 +1,6 @@
-import { sql } from 'kysely'
 import pg from 'pg'
 import { type Test, test } from 'tap'
+import { sql } from '../../src/database/kysely.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
 import { eventually } from '../support/eventually.js'
 import { Feed } from '../support/feed.js'

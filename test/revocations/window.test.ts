@@ -1,6 +1,6 @@
 import { feedKey, feedRetentionKey } from '@latchkey/verifier/redis-keys'
-import { sql } from 'kysely'
 import { test } from 'tap'
+import { sql } from '../../src/database/kysely.js'
 import { pruneSqlFeed } from '../../src/sessions/sql-feed.js'
 import { withAccounts } from '../support/accounts.js'
 import { eventually } from '../support/eventually.js'

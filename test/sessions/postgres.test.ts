@@ -1,5 +1,5 @@
-import { sql } from 'kysely'
 import { test } from 'tap'
+import { sql } from '../../src/database/kysely.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
 import { sessionRaces } from '../support/races.js'
 import { sessionContract } from '../support/session-store-contract.js'

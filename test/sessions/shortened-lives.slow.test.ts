@@ -1,7 +1,7 @@
 import { mock } from 'node:test'
 import { clientRevocationKey, feedKey, feedRetentionKey } from '@latchkey/verifier/redis-keys'
-import { sql } from 'kysely'
 import { type Test, test } from 'tap'
+import { sql } from '../../src/database/kysely.js'
 import { createSqlSessions } from '../../src/sessions/sql.js'
 import { withAccounts } from '../support/accounts.js'
 import { basicAuthorization, createClient } from '../support/clients.js'

@@ -1,6 +1,6 @@
 import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
-import { sql } from 'kysely'
+import { sql } from '../../src/database/kysely.js'
 import { type Answer, type Api, untilAvailable } from './api.js'
 import { basicAuthorization, type Credentials } from './clients.js'
 import { openReadyDatabase } from './ready-database.js'

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis'
-import { sql } from 'kysely'
+import { sql } from '../../src/database/kysely.js'
 import { withAccounts } from './accounts.js'
 import type { Environment } from './service.js'
 
