@@ -9,7 +9,15 @@ const NICE = 10
  * cores are scarce. Only Linux has a priority for each thread. File reads run in the pool, so reading `/proc/thread-self`
  * returns the id of a pool thread.
  */
-export async function lowerPoolPriority(): Promise<void> {
+export function lowerPoolPriority(): Promise<void> {
+  lowered ??= lowerEachThread()
+  return lowered
+}
+
+/** The threads belong to the process, so once is enough. */
+let lowered: Promise<void> | undefined
+
+async function lowerEachThread(): Promise<void> {
   const seen = new Set<string>()
   const threads = Number(process.env.UV_THREADPOOL_SIZE) || 4
   try {

@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { requireAdministrator } from '../guards/administrator.js'
 import { type ActivityDependencies, activityRoutes } from './activity.js'
 import { clientRoutes } from './client.js'
@@ -18,22 +18,23 @@ import { usersRoutes } from './users.js'
  * `/admin/…`: accounts, clients, trusted issuers and sessions, for clients with the scope `admin` and people with the role
  * `latchkey-admin`.
  */
-export const admin: FastifyPluginAsync<AdminDependencies & ActivityDependencies> = async (app, dependencies) => {
+export const admin: FastifyPluginAsyncTypebox<AdminDependencies & ActivityDependencies> = async (app, dependencies) => {
   app.addHook('onRequest', (_request, reply, done) => {
     reply.header('cache-control', 'no-store')
     done()
   })
   app.addHook('preValidation', requireAdministrator(dependencies))
-  await app.register(usersRoutes, dependencies)
-  await app.register(userRoutes, dependencies)
-  await app.register(resetPasswordRoute, dependencies)
-  await app.register(setRolesRoute, dependencies)
-  await app.register(renameRoute, dependencies)
-  await app.register(setClaimsRoute, dependencies)
-  await app.register(userFactorsRoutes, dependencies)
-  await app.register(clientsRoutes, dependencies)
-  await app.register(clientRoutes, dependencies)
-  await app.register(issuersRoutes, dependencies)
-  await app.register(sessionsRoutes, dependencies)
-  await app.register(activityRoutes, dependencies)
+  // One scope, as in `people.ts`.
+  await usersRoutes(app, dependencies)
+  await userRoutes(app, dependencies)
+  await resetPasswordRoute(app, dependencies)
+  await setRolesRoute(app, dependencies)
+  await renameRoute(app, dependencies)
+  await setClaimsRoute(app, dependencies)
+  await userFactorsRoutes(app, dependencies)
+  await clientsRoutes(app, dependencies)
+  await clientRoutes(app, dependencies)
+  await issuersRoutes(app, dependencies)
+  await sessionsRoutes(app, dependencies)
+  await activityRoutes(app, dependencies)
 }
