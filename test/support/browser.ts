@@ -95,14 +95,39 @@ export async function addAuthenticator(page: Page): Promise<void> {
 export async function signUp(page: Page, username: string): Promise<void> {
   await page.getByRole('button', { name: 'Create an account' }).click()
   await fillIn(page, username)
-  await page.getByRole('button', { name: 'Create an account' }).click()
-  await signedInHeading(page).waitFor()
+  await enter(page)
 }
 
 export async function signIn(page: Page, username: string): Promise<void> {
   await fillIn(page, username)
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await signedInHeading(page).waitFor()
+  await enter(page)
+}
+
+/**
+ * Submits the form until the person is signed in. The page waits 10 s for an answer. On a busy machine the first sign-up may take
+ * longer, because it starts the thread that judges passwords. The page keeps what was typed, so a person tries again.
+ *
+ * @throws Error with what the page says about a refusal
+ */
+async function enter(page: Page): Promise<void> {
+  const submit = page.locator('#submit')
+  await submit.click()
+  let wasLate = false
+  await eventually(async () => {
+    if (await signedInHeading(page).isVisible()) return true
+    const said = (await page.locator('#credentials-alert').textContent()) ?? ''
+    if (said === '') return false
+    if (wasLate && said.startsWith('Another account has this user name')) {
+      // The late request has made the account.
+      await page.locator('#switch').click()
+    } else if (/^The (service|server) cannot/.test(said)) {
+      wasLate = true
+    } else {
+      throw new Error(`the page says: ${said}`)
+    }
+    await submit.click()
+    return false
+  })
 }
 
 export async function addTodo(page: Page, text: string): Promise<void> {
