@@ -1,6 +1,7 @@
 import { test } from 'tap'
 import {
   addTodo,
+  enter,
   fillIn,
   openDevice,
   openTab,
@@ -84,8 +85,7 @@ test('todo page: an invalid sign-up or sign-in shows its reason', async (t) => {
 
   async function signUpAndOut() {
     await fillIn(page, 'ada')
-    await page.getByRole('button', { name: 'Create an account' }).click()
-    await signedInHeading(page).waitFor()
+    await enter(page, 'Create an account')
     await page.getByRole('button', { name: 'Sign out', exact: true }).first().click()
     await page.getByText('You are signed out.').waitFor()
   }

@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
-import { type Api, untilAvailable } from '../support/api.js'
+import { type Api, PatientCaller } from '../support/api.js'
 import { basicAuthorization } from '../support/clients.js'
 import { enrolTotp, newPerson } from '../support/factors.js'
 import { startRedis } from '../support/servers/redis.js'
@@ -52,19 +52,14 @@ for (const store of stores) {
     const ask = async () => (await api.call('/recovery', { ...mailer, json: { username: 'ada' } })).body.token
 
     const [token, sibling] = [await ask(), await ask()]
-    let unanswered = 0
+    const caller = new PatientCaller()
+    const password = (i: number) => `${RENEWED} ${'abcdefghij'[i % 10]}`
     const answers = await Promise.all(
-      Array.from({ length: 50 }, (_, i) =>
-        untilAvailable(async () => {
-          const answer = await complete(once, token, `${RENEWED} ${'abcdefghij'[i % 10]}`)
-          if (answer.status === 503) unanswered += 1
-          return answer
-        }),
-      ),
+      Array.from({ length: 50 }, (_, i) => caller.ask(() => complete(once, token, password(i)))),
     )
     const won = answers.filter(({ status }) => status === 204).length
     // On a busy machine the store may take the token, and its answer may exceed a timeout.
-    t.ok(won === 1 || (won === 0 && unanswered > 0), `${won} win`)
+    t.ok(won === 1 || (won === 0 && caller.unanswered > 0), `${won} win`)
     t.equal(answers.filter(({ status }) => status === 400).length, 50 - won)
     t.notOk(await api.isActive(tokens.access_token))
     t.match(await complete(api, token), { status: 400, body: { error: 'invalid_grant' } }, 'twice')

@@ -1,5 +1,5 @@
 import { type Test, test } from 'tap'
-import { type Answer, type Api, untilAvailable } from '../support/api.js'
+import { type Answer, type Api, PatientCaller } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
 import { PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
 
@@ -13,18 +13,6 @@ async function replayAfterGrace(api: Api, token: string): Promise<Answer> {
   return answer
 }
 
-/** A caller that repeats its refresh after a 503, because a busy store may exceed its timeout, and how many 503 it got. */
-function patient(): [(api: Api, token: string) => Promise<Answer>, () => number] {
-  let unanswered = 0
-  const ask = (api: Api, token: string) =>
-    untilAvailable(async () => {
-      const answer = await api.refresh(token)
-      if (answer.status === 503) unanswered += 1
-      return answer
-    })
-  return [ask, () => unanswered]
-}
-
 const REFUSED = { error: 'invalid_grant', error_description: 'the refresh token is not valid: sign in again' }
 
 for (const store of stores) {
@@ -33,10 +21,13 @@ for (const store of stores) {
     const second = await startServiceWith(t, first.env)
     await first.api.signUp('ada', PASSWORD)
     let { refresh_token: token, sid } = await first.api.tokens('ada', PASSWORD)
-    const [ask, unanswered] = patient()
+    const caller = new PatientCaller()
 
     for (let round = 0; round < 5; round += 1) {
-      const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => ask((i % 2 ? first : second).once, token)))
+      const replica = (i: number) => (i % 2 ? first : second).once
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, (_, i) => caller.ask(() => replica(i).refresh(token))),
+      )
 
       t.strictSame(new Set(answers.map(({ status }) => status)), new Set([200]))
       const successors = new Set(answers.map(({ body }) => body.refresh_token))
@@ -46,7 +37,7 @@ for (const store of stores) {
       token = [...successors][0]
     }
     const rotated = first.audited('refresh.rotated').length + second.audited('refresh.rotated').length
-    t.ok(rotated <= 5 && rotated >= 5 - unanswered(), `${rotated} rotations`)
+    t.ok(rotated <= 5 && rotated >= 5 - caller.unanswered, `${rotated} rotations`)
   })
 
   test(`${store}: R2: a retry after a lost answer gets the same successor, byte for byte`, async (t) => {
@@ -122,16 +113,17 @@ for (const store of stores) {
     const second = (await api.refresh(first.refresh_token)).body
     await api.refresh(second.refresh_token)
 
-    const [ask, unanswered] = patient()
-    const atOnce = await Promise.all(Array.from({ length: 50 }, () => ask(once, first.refresh_token)))
+    const caller = new PatientCaller()
+    const replay = () => caller.ask(() => once.refresh(first.refresh_token))
+    const atOnce = await Promise.all(Array.from({ length: 50 }, replay))
     const after: Answer[] = []
-    while (after.length < 50) after.push(await ask(once, first.refresh_token))
+    while (after.length < 50) after.push(await replay())
 
     for (const answer of [...atOnce, ...after]) isRefused(t, answer)
     // A request that got 503 may have ended the session, or has logged the reuse that the next one logs too.
     const [reused, ended] = [audited('refresh.reused').length, audited('session.ended').length]
-    t.ok(reused >= 1 && reused <= 1 + unanswered(), `${reused} events`)
-    t.ok(ended <= 1 && ended >= 1 - unanswered(), `${ended} ends`)
+    t.ok(reused >= 1 && reused <= 1 + caller.unanswered, `${reused} events`)
+    t.ok(ended <= 1 && ended >= 1 - caller.unanswered, `${ended} ends`)
   })
 
   test(`${store}: a forged refresh token is refused like any other bad token`, async (t) => {

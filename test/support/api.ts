@@ -129,6 +129,19 @@ export async function untilAvailable(ask: () => Promise<Answer>, isWorthwhile = 
 
 const isAlways = (_answer: Answer) => true
 
+/** Repeats requests like {@link untilAvailable}, and counts the 503: a request that got one may have taken effect. */
+export class PatientCaller {
+  unanswered = 0
+
+  ask(request: () => Promise<Answer>): Promise<Answer> {
+    return untilAvailable(async () => {
+      const answer = await request()
+      if (answer.status === 503) this.unanswered += 1
+      return answer
+    })
+  }
+}
+
 /** Repeats a request when it got 503 because a store failed. A 503 of another cause, such as a full hash queue, is returned. */
 export class PatientApi extends Api {
   readonly #didStoreFail: (answer: Answer) => boolean

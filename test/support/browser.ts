@@ -95,12 +95,12 @@ export async function addAuthenticator(page: Page): Promise<void> {
 export async function signUp(page: Page, username: string): Promise<void> {
   await page.getByRole('button', { name: 'Create an account' }).click()
   await fillIn(page, username)
-  await enter(page)
+  await enter(page, 'Create an account')
 }
 
 export async function signIn(page: Page, username: string): Promise<void> {
   await fillIn(page, username)
-  await enter(page)
+  await enter(page, 'Sign in')
 }
 
 /**
@@ -109,9 +109,8 @@ export async function signIn(page: Page, username: string): Promise<void> {
  *
  * @throws Error with what the page says about a refusal
  */
-async function enter(page: Page): Promise<void> {
-  const submit = page.locator('#submit')
-  await submit.click()
+export async function enter(page: Page, button: 'Create an account' | 'Sign in'): Promise<void> {
+  await page.getByRole('button', { name: button }).click()
   let wasLate = false
   await eventually(async () => {
     if (await signedInHeading(page).isVisible()) return true
@@ -125,7 +124,7 @@ async function enter(page: Page): Promise<void> {
     } else {
       throw new Error(`the page says: ${said}`)
     }
-    await submit.click()
+    await page.locator('#submit').click()
     return false
   })
 }
