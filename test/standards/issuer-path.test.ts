@@ -36,6 +36,8 @@ async function startGateway(t: Test, map: (url: string) => string): Promise<Gate
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
       answer.pipe(outgoing)
     })
+    // The service may end first, with a request of the verifier still open.
+    passed.on('error', () => outgoing.destroy())
     incoming.pipe(passed)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
