@@ -158,6 +158,12 @@ test('todo page: a user signs out the other devices, then every device and every
   t.ok(await signedInHeading(laptop).isVisible())
 
   await signIn(phone, 'ada')
+  // The answer is late: until then this page too finds that its session has ended.
+  await laptop.route('**/auth/logout-all', async (route) => {
+    const response = await route.fetch()
+    await laptop.getByText('This device was signed out').waitFor()
+    await route.fulfill({ response })
+  })
   await laptop.getByRole('button', { name: 'Sign out everywhere' }).click()
   await laptop.getByText('You are signed out on all of your devices.').waitFor()
   for (const page of [secondTab, phone]) await signInHeading(page).waitFor()

@@ -22,12 +22,18 @@ const GOODBYES = {
  * view.
  */
 let shown = null
+/** Of the last call of `show`. */
+let goodbye = ''
 
 /** Shows the view for the stored session. Called whenever the entry may have changed, in this tab or another. */
 function show() {
   const isReset = readRecoveryLink()
   const session = isReset ? undefined : signedIn()
   const view = isReset ? 'reset' : session?.sid
+  const before = goodbye
+  goodbye = view === undefined ? (GOODBYES[entry().goodbye] ?? '') : ''
+  // The sign-in may be shown already: a request may find that the session has ended before this browser stores why.
+  if (view !== shown || goodbye !== before) say('notice', goodbye)
   if (view === shown) return
   const isFirst = shown === null
   shown = view
@@ -45,7 +51,6 @@ function show() {
   $('desk').hidden = $('person').hidden = !session
   $('username').textContent = session?.username ?? ''
   say('alert', '')
-  say('notice', session || isReset ? '' : (GOODBYES[entry().goodbye] ?? ''))
   if (session) {
     // Not when the page opens, because the keyboard of a phone would cover the page.
     if (!isFirst) $('new-todo').focus()
