@@ -1,8 +1,10 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
 import { parse } from 'yaml'
+import { temporaryFolder } from './support/service.js'
+import { runSuite } from './support/suite.js'
 import { Summary } from './support/summary.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -85,4 +87,15 @@ ${count > 0 ? 'not ' : ''}ok 1 - outer
     { isOk: false, untested: ['second.test.js'] },
     'a file without a result fails the run',
   )
+})
+
+test('a test process that crashes is in the summary with its cause', async (t) => {
+  const file = join(temporaryFolder(t), 'some.test.js')
+  writeFileSync(file, `setImmediate(() => { throw new Error('a socket was reset') })`)
+  const summary = new Summary()
+  const one = { jobs: 1, jobsBesideLimits: 1, hasTimeLimits: () => false, timeout: 60 }
+  const { signal } = new AbortController()
+  const quiet = { print() {}, printError() {} }
+  await runSuite([[file]], { ...one, ...quiet, summary, signal, envOf: () => process.env })
+  t.match(summary.text(), /The process ended with 1:\n.*Error: a socket was reset.*\n0 passed, \d failed\n$/s)
 })

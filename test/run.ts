@@ -54,7 +54,8 @@ try {
   } else {
     const timeout = Number(values.timeout)
     const { signal } = interrupted
-    const suite = { jobs, jobsBesideLimits, hasTimeLimits, timeout, envOf, summary, signal, print }
+    const printError = (chunk: Buffer) => process.stderr.write(chunk)
+    const suite = { jobs, jobsBesideLimits, hasTimeLimits, timeout, envOf, summary, signal, print, printError }
     await runSuite(groups(files), suite)
   }
 } finally {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import pLimit from 'p-limit'
 import { killGroup } from './process-group.js'
@@ -27,7 +28,12 @@ export interface SuiteOptions {
   signal: AbortSignal
   /** Receives the TAP of each group when its process has ended. */
   print(tap: string, isOk: boolean): void
+  /** Receives what a process writes to standard error, at once. */
+  printError(chunk: Buffer): unknown
 }
+
+/** Characters of standard error in the summary, after a crash. */
+const CRASH_LENGTH = 2000
 
 /**
  * Runs each group in a process of its own. tap's own runner would watch every import of each process, for coverage and for
@@ -61,13 +67,13 @@ export async function runSuite(groups: Group[], options: SuiteOptions): Promise<
 
 async function runGroup(
   group: Group,
-  { timeout, envOf, summary, signal }: SuiteOptions,
+  { timeout, envOf, summary, signal, printError }: SuiteOptions,
   portBlock: string | undefined,
 ): Promise<{ lines: string[]; isOk: boolean }> {
   const child = spawn(process.execPath, ['--enable-source-maps', PROGRAM, ...group], {
     // Its own process group: the servers of the tests end with it, also when the run is interrupted.
     detached: true,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...envOf(group), TAP: '1', TAP_TIMEOUT: String(timeout), LATCHKEY_TEST_PORT_BLOCK: portBlock },
   })
   const kill = () => killGroup(child)
@@ -75,7 +81,12 @@ async function runGroup(
   // At SIGALRM, tap says which handles keep the process running. SIGKILL ends a process that hangs in a loop.
   const alarm = setTimeout(() => child.kill('SIGALRM'), (timeout + 5) * 1000)
   const deadline = setTimeout(kill, (timeout + 15) * 1000)
-  const ended = once(child, 'close')
+  const [exited, closed] = [once(child, 'exit'), once(child, 'close')]
+  let errors = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    printError(chunk)
+    errors = (errors + chunk).slice(-CRASH_LENGTH)
+  })
   const failedBefore = summary.failed
   const reader = summary.reader(group)
   const lines: string[] = []
@@ -84,15 +95,22 @@ async function runGroup(
     lines.push(line)
   }
   const { isOk, untested } = await reader.end()
-  const [code, killedBy] = await ended
+  const [code, killedBy] = await exited
   clearTimeout(alarm)
   clearTimeout(deadline)
   signal.removeEventListener('abort', kill)
   kill()
+  // A server that a test did not stop, in a process group of its own, would hold standard error open.
+  await Promise.race([closed, sleep(1000, undefined, { ref: false })])
+  child.stderr.destroy()
   for (const file of untested)
     summary.fail(`FAILED ${file}\nThe file has no result. Its process ended with ${killedBy ?? code}`)
-  if ((!isOk || code !== 0) && summary.failed === failedBefore) {
-    summary.fail(`FAILED ${group.join(' ')}\nThe process ended with ${killedBy ?? code}`)
+  // After an uncaught error, Node prints its version last. tap then fails each test that was left, and does not know the cause.
+  const hasCrashed = code !== 0 && /^Node\.js v\d/m.test(errors)
+  if (hasCrashed || ((!isOk || code !== 0) && summary.failed === failedBefore)) {
+    summary.fail(
+      `FAILED ${group.join(' ')}\nThe process ended with ${killedBy ?? code}${hasCrashed ? `:\n${errors}` : ''}`,
+    )
   }
   return { lines, isOk: isOk && code === 0 }
 }
