@@ -1,11 +1,10 @@
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { createVerifier } from '@latchkey/verifier'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import * as openid from 'openid-client'
 import { type Test, test } from 'tap'
 import { createClient } from '../support/clients.js'
+import { startPassingGateway } from '../support/gateways/passing.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { PASSWORD, startService } from '../support/service.js'
 
@@ -20,7 +19,7 @@ const gateways: Record<string, (url: string) => string> = {
 interface Gateway {
   issuer: URL
   /** The status of each answer so far, by the address that a caller asked for. */
-  answered: Map<string, number | undefined>
+  answered: Map<string, number>
   /** From now on the gateway asks this service. */
   target(url: string): void
 }
@@ -28,24 +27,16 @@ interface Gateway {
 /** A gateway for the paths of the service, and for its well-known addresses at the root of the host. */
 async function startGateway(t: Test, map: (url: string) => string): Promise<Gateway> {
   let service = ''
-  const answered = new Map<string, number | undefined>()
-  const server = createServer((incoming: IncomingMessage, outgoing: ServerResponse) => {
-    const { method, headers, url = '' } = incoming
-    const passed = request(new URL(map(url), service), { method, headers }, (answer) => {
-      answered.set(url, answer.statusCode)
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers)
-      answer.pipe(outgoing)
-    })
-    // The service may end first, with a request of the verifier still open.
-    passed.on('error', () => outgoing.destroy())
-    incoming.pipe(passed)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const issuer = new URL(`http://localhost:${(server.address() as AddressInfo).port}${PATH}`)
+  const answered = new Map<string, number>()
+  const port = await startPassingGateway(
+    t,
+    (path) => new URL(map(path), service),
+    ({ path }, status) => {
+      answered.set(path, status)
+      return true
+    },
+  )
+  const issuer = new URL(`http://localhost:${port}${PATH}`)
   const target = (url: string) => {
     service = url
   }

@@ -1,20 +1,14 @@
 import { execFile } from 'node:child_process'
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { TAP } from 'tap'
+import { temporaryFolder } from './service.js'
 
 export const run = promisify(execFile)
 export const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 export const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
-
-function temporaryFolder(suite: TAP): string {
-  const folder = mkdtempSync(join(tmpdir(), 'latchkey-consumer-'))
-  suite.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
-}
 
 /** Packs the verifier. Returns the path of the archive. */
 export async function packVerifier(suite: TAP): Promise<string> {

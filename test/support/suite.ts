@@ -106,11 +106,9 @@ async function runGroup(
   for (const file of untested)
     summary.fail(`FAILED ${file}\nThe file has no result. Its process ended with ${killedBy ?? code}`)
   // After an uncaught error, Node prints its version last. tap then fails each test that was left, and does not know the cause.
-  const hasCrashed = code !== 0 && /^Node\.js v\d/m.test(errors)
-  if (hasCrashed || ((!isOk || code !== 0) && summary.failed === failedBefore)) {
-    summary.fail(
-      `FAILED ${group.join(' ')}\nThe process ended with ${killedBy ?? code}${hasCrashed ? `:\n${errors}` : ''}`,
-    )
+  const crash = code !== 0 && /^Node\.js v\d/m.test(errors) ? `:\n${errors}` : ''
+  if (crash || ((!isOk || code !== 0) && summary.failed === failedBefore)) {
+    summary.fail(`FAILED ${group.join(' ')}\nThe process ended with ${killedBy ?? code}${crash}`)
   }
   return { lines, isOk: isOk && code === 0 }
 }

@@ -1,12 +1,11 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createVerifier, type ServiceOptions } from '@latchkey/verifier'
 import { type Test, test } from 'tap'
 import { assertion, ISSUER, jwksOf, makeKeyClient, makeSigner, secondsNow, sign } from '../support/assertions.js'
 import { basicAuthorization } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
+import { startPassingGateway } from '../support/gateways/passing.js'
 import { CLIENT, PASSWORD, startService, stores, temporaryFolder } from '../support/service.js'
 import { startSidecar } from '../support/sidecar.js'
 import { verdict } from '../support/verifier-setup.js'
@@ -130,28 +129,16 @@ test('a verifier whose assertion cannot be made, or is refused, accepts nothing'
 async function startCuttingGateway(t: Test, target: string): Promise<{ url: string; cut(): string[] }> {
   const cut: string[] = []
   let turn = 0
-  const server = createServer((incoming: IncomingMessage, response) => {
-    const isCut = incoming.headers.authorization !== undefined && turn++ % 2 === 0
-    const { method, headers, url } = incoming
-    const outgoing = httpRequest(new URL(url ?? '', target), { method, headers }, (answer) => {
-      if (isCut) {
-        cut.push(`${answer.statusCode} ${url?.split('?')[0]}`)
-        answer.resume()
-        incoming.socket.destroy()
-      } else {
-        response.writeHead(answer.statusCode ?? 500, answer.headers)
-        answer.pipe(response)
-      }
-    })
-    outgoing.on('error', () => incoming.socket.destroy())
-    incoming.pipe(outgoing)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, cut: () => cut }
+  const port = await startPassingGateway(
+    t,
+    (path) => new URL(path, target),
+    ({ path, headers }, status) => {
+      if (headers.authorization === undefined || turn++ % 2 === 1) return true
+      cut.push(`${status} ${path.split('?')[0]}`)
+      return false
+    },
+  )
+  return { url: `http://127.0.0.1:${port}`, cut: () => cut }
 }
 
 test('W1 a request that is sent again has its own assertion: the service has used the first one', async (t) => {
