@@ -28,10 +28,13 @@ export const Username = Type.String({ minLength: 1, maxLength: 256, examples: [e
 /** The limit is longer than any real pass phrase, and so short that hashing costs the same for every password. */
 export const Password = Type.String({ minLength: 1, maxLength: 256, examples: [example.password] })
 
+/** A character of a scope (RFC 6749 §3.3), for a pattern. */
+export const SCOPE_CHARACTER = '[!#-\\[\\]-~]'
+
 /** RFC 6749 §3.3. May be empty. */
 export const Scope = Type.String({
   maxLength: 1000,
-  pattern: '^([!#-\\[\\]-~]+( [!#-\\[\\]-~]+)*)?$',
+  pattern: `^(${SCOPE_CHARACTER}+( ${SCOPE_CHARACTER}+)*)?$`,
   description: 'Space-separated scopes',
   examples: [example.scope],
 })

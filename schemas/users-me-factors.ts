@@ -47,7 +47,10 @@ export const FactorList = Type.Object(
   {
     factors: Type.Array(Factor),
     recovery_codes_left: Type.Integer(),
-    mfa_required: Type.Boolean({ description: 'The account must sign in with two factors' }),
+    mfa_required: Type.Boolean({
+      description:
+        'The account must sign in with two factors. At `/admin`: because an administrator said so for this account',
+    }),
   },
   {
     description: 'The factors',

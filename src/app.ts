@@ -82,7 +82,7 @@ export const createService = closeAfterFailure(async (opened, config: Config, lo
     concurrency: config.hashConcurrency,
     queue: config.hashQueue,
     cost: config.hashCost,
-    times: tracing?.traceHashing(metrics.hashingObserver) ?? metrics.hashingObserver,
+    observer: tracing?.traceHashing(metrics.hashingObserver) ?? metrics.hashingObserver,
   })
   void lowerPoolPriority()
   const users = createUsers(database, hashing)

@@ -1,6 +1,3 @@
-/** One scope (RFC 6749 §3.3): printable ASCII without space, quote and backslash. Audiences obey the same rule. */
-export const isScopeToken = (text: string): boolean => /^[!#-[\]-~]+$/.test(text)
-
 /**
  * Scopes for endpoints of this service, only in tokens for this service. Clients may have them. A person may have `admin` only,
  * and asks for it at sign-in.

@@ -14,7 +14,7 @@ import { Unavailable } from './unavailable.js'
 const DRAIN_TIME = 5000
 /** Milliseconds after the drain. A request that is still open then is cut off. */
 const CLOSE_TIME = 10_000
-/** The first of them ends the process when its requests are answered, the second at once. */
+/** The first signal ends the process after it has answered its requests. The second signal ends it immediately. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const
 
 // Listen before anything else. By default these signals end the process, or open a debugger to every user of the machine
@@ -56,7 +56,7 @@ async function startOrExit(): Promise<{ service: Service; address: string }> {
 }
 
 async function stop(signal: NodeJS.Signals, drainTime: number): Promise<void> {
-  // Asked twice: at once.
+  // A second signal ends the process immediately.
   for (const again of STOP_SIGNALS) process.removeAllListeners(again).once(again, () => process.exit(1))
   logger.info({ signal, drainTime }, 'stopping')
   service.drain()

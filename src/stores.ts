@@ -44,6 +44,7 @@ export async function openStores(
   const { databaseUrlFile: file } = config
   const address = file === undefined ? undefined : followAddress(config.databaseUrl, file, databaseUrl, onFault)
   const database = await openDatabase(config.databaseUrl, onError, observer, address)
+  // The store asks the registration, which needs the store. Nothing calls this function before both exist.
   const { sessions, redis, registrable } = await openSessions(config, database, logger, () =>
     registration.isConfirmed(),
   )

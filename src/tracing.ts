@@ -16,8 +16,8 @@ export interface Tracing {
   /** Records one span for each request, in the trace of its `traceparent` header. */
   watchRequests(app: FastifyInstance): void
   traceSessions(sessions: SessionStore): SessionStore
-  traceDatabase(times: DatabaseObserver): DatabaseObserver
-  traceHashing(times: HashingObserver): HashingObserver
+  traceDatabase(observer: DatabaseObserver): DatabaseObserver
+  traceHashing(observer: HashingObserver): HashingObserver
   /** Sends the remaining spans. */
   close(): Promise<void>
 }
@@ -96,14 +96,14 @@ export function createTracing(endpoint: string, logger: Logger): Tracing {
       },
     }),
 
-    traceHashing: (times) => ({
-      ...times,
+    traceHashing: (observer) => ({
+      ...observer,
       waited(milliseconds) {
-        times.waited(milliseconds)
+        observer.waited(milliseconds)
         recordFinishedSpan('password.wait', milliseconds)
       },
       hashed(milliseconds) {
-        times.hashed(milliseconds)
+        observer.hashed(milliseconds)
         recordFinishedSpan('password.hash', milliseconds)
       },
     }),

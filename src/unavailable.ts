@@ -14,3 +14,12 @@ export class Unavailable extends Error {
     super(message, { cause })
   }
 }
+
+/** Calls Redis. An error of Redis is never about the request: Redis is down, stalled, full, loading, or has become a replica. */
+export async function withRedisErrors<Answer>(call: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await call()
+  } catch (error) {
+    throw new Unavailable('redis', `Redis failed: ${(error as Error).message}`, error)
+  }
+}

@@ -49,7 +49,7 @@ function gatewaysPage(): string {
   )
 }
 
-/** Rooms that many rooms import and that import nothing. Their arrows would hide the others. */
+/** Small rooms. Their arrows would hide the others. */
 const LEAVES = ['file-mode', 'log', 'network', 'secret-fields', 'standard-output', 'unavailable', 'version']
 
 /** The page with its diagram of the rooms generated again. */

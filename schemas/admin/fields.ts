@@ -1,4 +1,4 @@
-import { example, Fields, PostedCredentials, Time } from '../fields.js'
+import { example, Fields, PostedCredentials, SCOPE_CHARACTER, Time } from '../fields.js'
 import { type TProperties, type TSchemaOptions, type TString, Type } from '../typebox.js'
 
 /**
@@ -36,8 +36,7 @@ export const UserParams = Fields({ id: UserId })
 const ROLE = '[!#-+\\x2d-\\[\\]-~]'
 const Role = Type.String({ minLength: 1, maxLength: 64, pattern: `^${ROLE}+$` })
 
-const SCOPE = '[!#-\\[\\]-~]'
-const ScopeToken = Type.String({ minLength: 1, maxLength: 64, pattern: `^${SCOPE}+$` })
+const ScopeToken = Type.String({ minLength: 1, maxLength: 64, pattern: `^${SCOPE_CHARACTER}+$` })
 
 /** A list; or one string with spaces between the items, because a form has no lists. */
 const stringList = (item: TString, character: string, meaning: string) =>
@@ -56,12 +55,12 @@ export const Roles = stringList(
 )
 export const Scopes = stringList(
   ScopeToken,
-  SCOPE,
+  SCOPE_CHARACTER,
   'Scopes that the client may have. `introspect`, `admin` and `recovery` give access to this service',
 )
 export const Audiences = stringList(
   ScopeToken,
-  SCOPE,
+  SCOPE_CHARACTER,
   'Audiences whose tokens the client may introspect. Empty means all',
 )
 
@@ -123,7 +122,7 @@ export const exampleJwks = {
 }
 export const ExchangeAudiences = stringList(
   ScopeToken,
-  SCOPE,
+  SCOPE_CHARACTER,
   'Audiences for which the client may exchange the token of a person (RFC 8693). Empty means none',
 )
 

@@ -4,9 +4,17 @@ import { readJwks } from './read-jwks.js'
 
 /** The options of `clients create` and `clients update` that say how a client authenticates. */
 export const proofOptions = {
-  jwks: { type: 'string', value: 'FILE', about: 'a file with the public keys that verify its assertions' },
+  jwks: {
+    type: 'string',
+    value: 'FILE',
+    about: 'a file with the public keys that verify the assertions of the client',
+  },
   'jwks-uri': { type: 'string', value: 'URL', about: 'the address of these keys' },
-  issuer: { type: 'string', value: 'NAME', about: 'a trusted issuer, whose token for --subject authenticates it' },
+  issuer: {
+    type: 'string',
+    value: 'NAME',
+    about: 'a trusted issuer, whose token for --subject authenticates the client',
+  },
   subject: { type: 'string', value: 'SUBJECT', about: 'the sub of these tokens: system:serviceaccount:NS:NAME' },
 } as const
 

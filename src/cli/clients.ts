@@ -1,8 +1,9 @@
+import { isScopeToken } from '@latchkey/verifier/access-token'
 import type { SubjectBinding } from '../clients/client-proof.js'
 import { type ClientPermissions, generateClientSecret, isClientId } from '../clients/clients.js'
 import { duration } from '../config/duration.js'
 import { createClient, deleteClient } from '../lifecycle/clients.js'
-import { isScopeToken, nearReservedScope } from '../scope.js'
+import { nearReservedScope } from '../scope.js'
 import { toUnixSeconds } from '../unix-seconds.js'
 import { describeBindingFault, describeProof, parseProofOptions, proofOptions } from './client-proof.js'
 import { CommandError, command, group, table, time, UsageError } from './command.js'
@@ -19,13 +20,13 @@ const permissionOptions = {
     type: 'string',
     multiple: true,
     value: 'AUDIENCE',
-    about: 'an audience whose tokens it sees; may be repeated',
+    about: 'an audience whose tokens the client may introspect; may be repeated',
   },
   'exchange-audiences': {
     type: 'string',
     multiple: true,
     value: 'AUDIENCES',
-    about: "audiences for which it may exchange a person's token; may be repeated",
+    about: "audiences for which the client may exchange a person's token; may be repeated",
   },
 } as const
 
@@ -42,7 +43,7 @@ It exchanges tokens for its own audiences. Without audiences it exchanges tokens
   options: {
     ...permissionOptions,
     ...proofOptions,
-    secret: { type: 'boolean', about: 'give it a secret too' },
+    secret: { type: 'boolean', about: 'give the client a secret too' },
   },
   async run({ names: [id], options }) {
     if (!isClientId(id)) {
@@ -85,9 +86,9 @@ const update = command({
   options: {
     ...permissionOptions,
     ...proofOptions,
-    'remove-keys': { type: 'boolean', about: 'it has no keys any more' },
-    'remove-subject': { type: 'boolean', about: 'no token of a trusted issuer authenticates it any more' },
-    'remove-secret': { type: 'boolean', about: 'every secret of it ends' },
+    'remove-keys': { type: 'boolean', about: 'remove the keys of the client' },
+    'remove-subject': { type: 'boolean', about: 'no token of a trusted issuer authenticates the client any more' },
+    'remove-secret': { type: 'boolean', about: 'remove every secret of the client' },
   },
   async run({ names: [id], options }) {
     return withServices(async ({ clients, config }) => {

@@ -12,15 +12,14 @@ export const exportUsers = command({
   about: 'Export all accounts with their password hashes and factors, as lines that users import reads',
   names: ['FILE'],
   details: `
-FILE is created with mode 0600, because it holds password hashes. Secrets
-of authenticator apps stay sealed under DATA_SECRET. The command does not overwrite a file. With - it writes to
-standard output, and the summary to standard error.
+FILE is created with mode 0600, because it holds password hashes. Secrets of authenticator apps stay sealed under DATA_SECRET.
+The command does not overwrite a file. With - it writes to standard output, and the summary to standard error.
 
 Move the accounts to another database with one pipe:
 
   latchkey users export - | DATABASE_URL=postgres://… latchkey users import -
 
-A service may run meanwhile. An account that changes during the export has its state of some moment of it. If the pipe is
+A service may run meanwhile. An account that changes during the export is exported as it was before or after the change. If the pipe is
 interrupted, run it again: the import keeps the accounts that it has.`,
   async run({ names: [file], json }) {
     const exported = await withServices((services) => exportAll(services, file))

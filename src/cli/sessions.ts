@@ -1,12 +1,12 @@
 import { toUnixSeconds } from '../unix-seconds.js'
 import { command, group, table, time, UsageError } from './command.js'
-import { findUser } from './find-user.js'
+import { findUser, USER } from './find-user.js'
 import { withServices } from './services.js'
 
 const list = command({
   about: 'List the sessions of an account',
   names: ['USER'],
-  details: 'USER is a name or an id.',
+  details: USER,
   async run({ names: [name] }) {
     const live = await withServices(async ({ users, sessions }) => sessions.list((await findUser(users, name)).id))
     return {
@@ -44,7 +44,7 @@ const revoke = command({
   about: 'End named sessions of an account, or all of them',
   names: ['USER'],
   more: 'SID',
-  details: 'USER is a name or an id. When the command has answered, the tokens of these sessions are refused.',
+  details: `${USER} When the command has answered, the tokens of these sessions are refused.`,
   options: { all: { type: 'boolean', about: 'end all sessions of the account' } },
   async run({ names: [name], more: sids, options: { all } }) {
     if (all === sids.length > 0) throw new UsageError('name one or more SID, or use --all')

@@ -1,13 +1,13 @@
 import { requireMfa, resetFactors } from '../lifecycle/accounts.js'
 import { toUnixSeconds } from '../unix-seconds.js'
 import { command, table, time, UsageError } from './command.js'
-import { findUser } from './find-user.js'
+import { findUser, USER } from './find-user.js'
 import { withServices } from './services.js'
 
 export const listFactors = command({
   about: 'List the second factors of an account',
   names: ['USER'],
-  details: 'USER is a name or an id.',
+  details: USER,
   async run({ names: [name] }) {
     const { user, list } = await withServices(async ({ users, factors }) => {
       const user = await findUser(users, name)
@@ -44,7 +44,7 @@ export const listFactors = command({
 export const resetUserFactors = command({
   about: 'Remove every second factor of an account, and end its sessions',
   names: ['USER'],
-  details: 'USER is a name or an id. For a person who lost their factors: the recovery codes go too.',
+  details: `${USER} For a person who lost their factors: the recovery codes go too.`,
   async run({ names: [name] }) {
     const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
@@ -64,7 +64,7 @@ export const resetUserFactors = command({
 export const requireUserMfa = command({
   about: 'Say whether an account must sign in with two factors',
   names: ['USER', 'ON'],
-  details: 'USER is a name or an id. ON is on or off. With on, each session with one factor ends.',
+  details: `${USER} ON is on or off. With on, each session with one factor ends.`,
   async run({ names: [name, on] }) {
     if (on !== 'on' && on !== 'off') throw new UsageError('write on or off after the account')
     const { user, sids } = await withServices(async (services) => {

@@ -45,10 +45,13 @@ interface Dependencies {
   clock?: Clock
 }
 
+/** The address of the token endpoint: of metadata, and of assertions. */
+export const tokenEndpoint = (issuer: string): string => `${issuer.replace(/\/$/, '')}/token`
+
 export function createAssertionAuthentication(dependencies: Dependencies): AssertionAuthentication {
   const { clients, issuers, keys, useOnce, issuer, count, clock = systemClock } = dependencies
   // Many libraries send the address of the token endpoint, as the first edition of RFC 7523 proposes.
-  const audiences = [issuer, `${issuer.replace(/\/$/, '')}/token`]
+  const audiences = [issuer, tokenEndpoint(issuer)]
 
   /** A client signs with its own key. Its assertion is good once. */
   async function authenticateByKey(assertion: UnverifiedAssertion): Promise<Client> {

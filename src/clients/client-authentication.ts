@@ -1,6 +1,6 @@
 export interface ClientCredentials {
-  id: string
-  secret: string
+  readonly id: string
+  readonly secret: string
 }
 
 export interface PresentedCredentials {

@@ -1,3 +1,5 @@
+import type { ClientCredentials } from '../clients/client-authentication.js'
+
 /** The configuration of a service. Durations are milliseconds. */
 export interface Config {
   readonly production: boolean
@@ -52,11 +54,6 @@ export interface Config {
   readonly console: boolean
   /** The file of the development secrets, when the service uses one of them, and the client if it is one of them. */
   readonly generated: { readonly file: string; readonly client: ClientCredentials | undefined } | undefined
-}
-
-export interface ClientCredentials {
-  readonly id: string
-  readonly secret: string
 }
 
 export interface RedisConfig {

@@ -1,4 +1,5 @@
-import type { ClientCredentials, Config, StoresConfig } from './config.js'
+import type { ClientCredentials } from '../clients/client-authentication.js'
+import type { Config, StoresConfig } from './config.js'
 import { MAKE_KEY, MAKE_SECRET } from './parsers.js'
 import { findWeakness, weaknessOf } from './weak-secrets.js'
 

@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { ClientCredentials } from '../clients/client-authentication.js'
 import { createOwnerFolder, restrictToOwner } from '../file-mode.js'
-import type { ClientCredentials, Config } from './config.js'
+import type { Config } from './config.js'
 import { ConfigError, type EnvironmentConfig } from './read.js'
 
 interface DevelopmentSecrets {

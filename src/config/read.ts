@@ -104,7 +104,7 @@ export function readConfig(env: Environment): EnvironmentConfig {
     if (!jwtSecrets && !keyFile) missing.push('JWT_SECRET')
     if (!refreshSecrets) missing.push('REFRESH_SECRET')
     if (!bootstrapClient) missing.push('BOOTSTRAP_CLIENT')
-    // Optional: without the file of the other secrets it stays away.
+    // DATA_SECRET is optional: it is generated only if another secret is.
     if (missing.length > 0 && !dataSecrets) missing.push('DATA_SECRET')
   }
   return Object.freeze({

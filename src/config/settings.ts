@@ -78,11 +78,11 @@ export const settings = {
     oneOf('shared', 'audience'),
   ),
   JWT_KEYS_FILE: optional(
-    'A private JWK Set (oct, EC P-256, RSA, Ed25519) instead: the first key signs, all verify. Changes are read at once',
+    'A private JWK Set (oct, EC P-256, RSA, Ed25519) instead: the first key signs, all verify. A change is read within a second',
     keyFile,
   ),
   REFRESH_SECRET: optional(
-    'MAC keys of refresh tokens and of the jti of access tokens, as above. Share them with nobody. Or REFRESH_SECRET_FILE',
+    'MAC keys of refresh, recovery and mfa tokens and of the jti of access tokens, as above. Share them with nobody. Or REFRESH_SECRET_FILE',
     macKeys,
   ),
   DATABASE_URL: setting(
@@ -169,7 +169,10 @@ export const settings = {
     '15',
     wholeNumber(8, 64),
   ),
-  HASH_CONCURRENCY: optional('Passwords hashed at once; the default is one less than the cores', wholeNumber(1, 1024)),
+  HASH_CONCURRENCY: optional(
+    'Passwords hashed at the same time; the default is one less than the cores',
+    wholeNumber(1, 1024),
+  ),
   HASH_QUEUE: setting('Passwords that may wait to be hashed; past this limit, 503', '64', wholeNumber(0, 100_000)),
   HASH_COST: setting(
     'full; or test: password hashes without strength, for a test suite. Production refuses test',

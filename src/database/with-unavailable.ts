@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { askWithin, systemClock } from '@latchkey/verifier/clock'
 import { Unavailable } from '../unavailable.js'
+import { retryConflicts } from './conflicts.js'
 import type { DatabaseObserver } from './database.js'
 import { hintFor } from './hints.js'
 import {
@@ -57,7 +57,7 @@ function wrapDriver(driver: Driver, observer: DatabaseObserver | undefined): Dri
       let wrapped = wrappedConnections.get(connection)
       if (!wrapped) {
         wrapped = {
-          // Inside a transaction a retry must start at its beginning. Only migrations have transactions, so none is retried.
+          // A conflict ends the whole transaction, which {@link inTransaction} runs again.
           executeQuery: <Row>(query: CompiledQuery) =>
             timed(
               () =>
@@ -96,22 +96,6 @@ function executeNow<Row>(connection: DatabaseConnection, query: CompiledQuery): 
 /** When no address of a host answers, Node throws an AggregateError with an empty message and one error per address. */
 function describe(error: Error): string {
   return error instanceof AggregateError ? error.errors.map(({ message }: Error) => message).join(', ') : error.message
-}
-
-/** SQLSTATEs of serialization failures and deadlocks: Postgres has rolled the statement back, so it may run again. */
-const RETRYABLE = ['40001', '40P01']
-const ATTEMPTS = 4
-
-async function retryConflicts<Result>(act: () => Promise<Result>): Promise<Result> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await act()
-    } catch (error) {
-      if (attempt === ATTEMPTS || !RETRYABLE.includes((error as { code?: string }).code ?? '')) throw error
-      // A random wait, so that the two statements do not collide again.
-      await sleep(Math.random() * 10 * 2 ** attempt)
-    }
-  }
 }
 
 /** The members that both kinds of database share. */

@@ -38,7 +38,7 @@ export type FactorChange<Success> =
 export type AddedFactor = { factor: Factor; recoveryCodes: string[] | undefined }
 
 /** `ticket_used`: the ticket that came with the code was used before, and the code is still good. */
-export type CodeOutcome = 'used' | 'wrong' | 'ticket_used'
+export type CodeOutcome = 'accepted' | 'wrong' | 'ticket_used'
 
 /** A passkey that an account registered. */
 export interface OwnedPasskey extends StoredPasskey {
@@ -68,7 +68,7 @@ export interface Factors {
   /** `not_found`: an account has this passkey already. */
   addPasskey(owner: FactorOwner, passkey: StoredPasskey, name: string | null): Promise<FactorChange<AddedFactor>>
   /** Removes a factor, and the recovery codes with the last one. */
-  remove(owner: FactorOwner, id: string): Promise<FactorChange<{ left: number }>>
+  remove(owner: FactorOwner, id: string): Promise<FactorChange<object>>
   /** Replaces the recovery codes. */
   renewRecoveryCodes(owner: FactorOwner): Promise<FactorChange<{ recoveryCodes: string[] }>>
   /** Removes every factor and recovery code. Returns whether the account exists. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { inTransaction } from '../database/conflicts.js'
 import type { Database } from '../database/database.js'
 import { type Kysely, type SqlBool, sql } from '../database/kysely.js'
 import type { FactorRow, Tables } from '../database/schema.js'
@@ -83,7 +84,7 @@ export function createFactors(
       const secret = newTotpSecret()
       const id = newFactorId()
       const row = { id, sub, secret: requireSealing().seal(secret, totpContext({ id, sub })) }
-      await db.transaction().execute(async (transaction) => {
+      await inTransaction(db, async (transaction) => {
         await transaction.deleteFrom('factors').where('sub', '=', sub).where('confirmed_at', 'is', null).execute()
         await transaction
           .insertInto('factors')
@@ -173,7 +174,7 @@ export function createFactors(
           .executeTakeFirst()
         if (numDeletedRows === 0n) return undefined
         if (before === 1) await transaction.deleteFrom('recovery_codes').where('sub', '=', owner.id).execute()
-        return { left: before - 1 }
+        return {}
       })
     },
 

@@ -10,7 +10,7 @@ import type { PasskeyFault, Passkeys, StoredPasskey } from './passkeys.js'
 type CeremonyFault = PasskeyFault | 'unknown' | 'used'
 
 type PasskeyProof =
-  | { isValid: true; passkey: OwnedPasskey; isUserVerified: boolean; fault?: undefined }
+  | { isValid: true; passkey: OwnedPasskey; fault?: undefined }
   /** `sub` is the account of the passkey, if it is known. */
   | { isValid: false; fault: CeremonyFault; sub: string | undefined }
 
@@ -83,7 +83,7 @@ export function createPasskeyCeremonies(factors: Factors, passkeys: Passkeys, ti
       if (!result.isValid) return refuse(result.fault, passkey.sub)
       if (!(await tickets.use(ticket))) return refuse('used', passkey.sub)
       if (!(await factors.usePasskey(passkey.id, result.counter))) return refuse('counter', passkey.sub)
-      return { isValid: true, passkey, isUserVerified: result.isUserVerified }
+      return { isValid: true, passkey }
     },
   }
 }

@@ -26,7 +26,7 @@ export interface StoredPasskey {
   isSynced: boolean
 }
 
-/** Why a response was refused. The library's own message is for the log: it may repeat parts of the response. */
+/** Why a response was refused. The library's own message may repeat parts of the response, so nobody gets it. */
 export type PasskeyFault =
   | 'challenge'
   | 'origin'

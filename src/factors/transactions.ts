@@ -1,3 +1,4 @@
+import { inTransaction } from '../database/conflicts.js'
 import type { Database } from '../database/database.js'
 import { type Kysely, sql } from '../database/kysely.js'
 import type { Tables } from '../database/schema.js'
@@ -15,7 +16,7 @@ export async function changeFactors<Success extends object>(
   act: (transaction: Kysely<Tables>, factors: number) => Promise<Success | undefined>,
 ): Promise<FactorChange<Success>> {
   try {
-    return await db.transaction().execute(async (transaction) => {
+    return await inTransaction(db, async (transaction) => {
       let lock = transaction
         .updateTable('users')
         .set({ factors_version: sql<number>`factors_version + 1` })
@@ -51,13 +52,13 @@ export async function useWithTicket(
   ticket: UsableTicket | undefined,
   useCode: (transaction: Kysely<Tables>) => Promise<boolean>,
 ): Promise<CodeOutcome> {
-  if (!ticket) return (await useCode(db)) ? 'used' : 'wrong'
+  if (!ticket) return (await useCode(db)) ? 'accepted' : 'wrong'
   try {
-    return await db.transaction().execute(async (transaction) => {
+    return await inTransaction(db, async (transaction) => {
       // The ticket comes first: with a used ticket, the answer must not depend on the code.
       if (!(await tickets?.use(ticket, transaction))) return 'ticket_used'
       if (!(await useCode(transaction))) throw new NothingChanged()
-      return 'used'
+      return 'accepted'
     })
   } catch (error) {
     if (error instanceof NothingChanged) return 'wrong'

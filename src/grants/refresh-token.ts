@@ -93,7 +93,6 @@ async function requireWithinSession(
   { scope, ...target }: Limits,
   sessions: SessionStore,
 ): Promise<void> {
-  // The session's own audience. Another audience needs another session.
   const audience = requestedAudience(target)
   if (scope === undefined && audience === undefined) return
   const session = (await sessions.list(sub)).find((each) => each.sid === sid)
@@ -102,6 +101,7 @@ async function requireWithinSession(
   if (scope !== undefined && !parseScope(scope).every((item) => granted.includes(item))) {
     throw refusal.invalidScope('scope asks for more than the session has: sign in again')
   }
+  // A session has one audience: another audience needs another sign-in.
   if (audience !== undefined && audience !== session.audience) {
     throw refusal.otherAudience()
   }

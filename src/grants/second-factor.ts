@@ -130,7 +130,7 @@ export async function proveFactor(
 }
 
 function codeProof(outcome: CodeOutcome): { amr: string[] } | { fault: string } {
-  if (outcome === 'used') return { amr: ['otp'] }
+  if (outcome === 'accepted') return { amr: ['otp'] }
   return { fault: outcome === 'wrong' ? 'wrong_code' : outcome }
 }
 

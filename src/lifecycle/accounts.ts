@@ -34,6 +34,18 @@ export async function deleteAccount(users: Users, id: string, endSessions: () =>
   return existed
 }
 
+/**
+ * Ends every session of an account. The calling session ends last, so that the caller can retry when the session store fails in
+ * between. Returns the ids of the sessions that it ended.
+ */
+export async function revokeAllCallerLast(
+  sessions: SessionStore,
+  { sub, sid }: { sub: string; sid: string },
+): Promise<string[]> {
+  const others = await sessions.revokeAll(sub, sid)
+  return [...others, ...(await sessions.revoke(sub, [sid]))]
+}
+
 /** Returns what {@link disableAccount} returns. All sessions end: somebody may have signed in with a stolen old password. */
 export async function resetPassword(
   { users, sessions }: Dependencies,

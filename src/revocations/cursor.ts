@@ -13,12 +13,12 @@ export interface Cursor {
   restart: string
 }
 
-/** The schema of the route has the same pattern. */
+/** The schema of the route has checked the text with a similar pattern. */
 const CURSOR = /^((\d{1,15}-\d{1,15})(?:-[\w-]{0,8})?)(\.[\w-]{8})?$/
 
 export const keyOf = ({ id, mark }: FeedEntry): string => `${id}-${mark}`
 
-/** A cursor without a mark is one that was lost: no entry has its key. Undefined if the text cannot be a cursor. */
+/** A cursor without a mark names no entry, so its follower begins again. Undefined if the text cannot be a cursor. */
 export function parseCursor(text: string): Cursor | undefined {
   const [, key, id, restart = ''] = CURSOR.exec(text) ?? []
   return key === undefined || id === undefined ? undefined : { id, key, restart }

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LogoutAll } from '../../schemas/logout.js'
 import type { Audit } from '../audit.js'
 import { refusal } from '../http/errors.js'
+import { revokeAllCallerLast } from '../lifecycle/accounts.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import { presentedToken } from './guards/bearer.js'
 import type { Person } from './guards/caller.js'
@@ -25,12 +26,9 @@ export const logoutAll: FastifyPluginAsyncTypebox<Dependencies> = async (app, de
     if (token === undefined) throw refusal.missingToken()
     const person = await findPerson(token)
     if (!person) throw refusal.invalidToken()
-    const { sub, sid } = person
 
-    // The calling session ends last, so that the caller can retry when Redis fails in between.
-    const others = await sessions.revokeAll(sub, sid)
-    const sids = [...others, ...(await sessions.revoke(sub, [sid]))]
-    audit(request, { event: 'session.ended', sub, sids, reason: 'logout_all' })
+    const sids = await revokeAllCallerLast(sessions, person)
+    audit(request, { event: 'session.ended', sub: person.sub, sids, reason: 'logout_all' })
     return reply.code(204).send(null)
   })
 

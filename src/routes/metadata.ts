@@ -3,6 +3,7 @@ import { ASSERTION_ALGORITHMS } from '@latchkey/verifier/assertion'
 import type { FastifyReply } from 'fastify'
 import { Jwks, Metadata, OpenIdMetadata } from '../../schemas/metadata.js'
 import { TOKEN_EXCHANGE } from '../../schemas/token.js'
+import { tokenEndpoint } from '../clients/assertions.js'
 import { algorithms } from '../tokens/key-file.js'
 import type { KeyRing, SigningKey } from '../tokens/key-ring.js'
 
@@ -20,7 +21,7 @@ export const metadata: FastifyPluginAsyncTypebox<Dependencies> = async (app, { i
   const base = issuer.replace(/\/$/, '')
   const answer = {
     issuer,
-    token_endpoint: `${base}/token`,
+    token_endpoint: tokenEndpoint(issuer),
     introspection_endpoint: `${base}/introspect`,
     revocation_endpoint: `${base}/revoke`,
     revocation_feed_endpoint: `${base}/revocations`,

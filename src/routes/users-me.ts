@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { DeleteAccount } from '../../schemas/users-me.js'
-import { deleteAccount } from '../lifecycle/accounts.js'
+import { deleteAccount, revokeAllCallerLast } from '../lifecycle/accounts.js'
 import { callingPerson } from './guards/caller.js'
 import { type LiveTokenDependencies, requirePerson } from './guards/live-token.js'
 import { type OwnPasswordDependencies, requireOwnPassword } from './guards/own-password.js'
@@ -13,13 +13,12 @@ export const deleteOwnAccount: FastifyPluginAsyncTypebox<Dependencies> = async (
   const preValidation = requirePerson(dependencies)
 
   app.delete('/users/me', { schema: DeleteAccount, preValidation }, async (request, reply) => {
-    const { sub, sid } = callingPerson(request)
+    const person = callingPerson(request)
+    const { sub } = person
     await requireOwnPassword(request, sub, request.body.password, dependencies)
 
     await deleteAccount(users, sub, async () => {
-      // The calling session ends last, so that the person can retry when Redis fails in between.
-      const others = await sessions.revokeAll(sub, sid)
-      const sids = [...others, ...(await sessions.revoke(sub, [sid]))]
+      const sids = await revokeAllCallerLast(sessions, person)
       audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted' })
     })
     audit(request, { event: 'user.deleted', sub })

@@ -32,7 +32,7 @@ export const signUp: FastifyPluginAsyncTypebox<Dependencies> = async (
       dependencies.audit(request, { event: 'user.create_refused', reason: 'throttled' })
       throw refusal.tooManySignUps(wait)
     }
-    // Strangers could otherwise ask for any number of estimates, each of which may take 70 ms of a core.
+    // The throttle comes first: strangers could ask for any number of estimates, each of which may take 70 ms of a core.
     const passwordRule = await brokenPasswordRule(password, { username, minLength })
     if (passwordRule) throw refusal.invalidRequest(passwordRuleText(passwordRule, minLength))
 

@@ -32,7 +32,7 @@ export interface Session {
   expiresAt: number
 }
 
-/** Also the methods of a stored session that has none: it is from a version before second factors. */
+/** The methods of a sign-in with the password alone. A store may leave them out, so a session without methods has these. */
 export const PASSWORD_ONLY: readonly string[] = ['pwd']
 
 /** The part of a session that its tokens carry. */

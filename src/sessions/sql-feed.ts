@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { inTransaction } from '../database/conflicts.js'
 import type { Database } from '../database/database.js'
 import { sql } from '../database/kysely.js'
 import type { RevocationRow } from '../database/schema.js'
@@ -78,7 +79,7 @@ export async function pruneSqlFeed({ db, now }: Database, kept: number): Promise
 /** Begins a new history: the database has become the session store, and revocations of an earlier use are missing. */
 export async function restartSqlFeed({ db, now }: Database): Promise<void> {
   const name = randomBytes(12).toString('base64url')
-  await db.transaction().execute(async (transaction) => {
+  await inTransaction(db, async (transaction) => {
     const { position } = await transaction
       .updateTable('revocation_feed')
       .set({ name, epoch: sql<number>`${now} / 1000`, position: sql<number>`position + 1` })

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Cluster, Redis } from 'ioredis'
 import { type RateLimiterAbstract, RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
 import { networkOf } from '../network.js'
-import { Unavailable } from '../unavailable.js'
+import { withRedisErrors } from '../unavailable.js'
 import { createMemoryCodeCounts, createRedisCodeCounts } from './code-counts.js'
 import { type CodeThrottle, createCodeThrottle } from './codes.js'
 
@@ -29,7 +29,10 @@ export type AccountKey = { sub: string } | { unknownUsername: string }
 
 export interface Attempt {
   account: AccountKey
-  /** Failures at one of them, and the wait that follows, do not count at the other. Only the limits below join the two. */
+  /**
+   * Failures at sign-in make nobody wait where the own password is asked, and the reverse. The limits of an account and of an
+   * address count both.
+   */
   at: 'sign-in' | 'own password'
   /** An IP address. */
   address: string
@@ -60,6 +63,7 @@ const ADDRESS_WINDOW = 10 * 60
 // Each sign-up costs a hash and tells whether a name is taken. One address may sign up 300 times an hour.
 const SIGN_UPS = 300
 const SIGN_UP_WINDOW = 60 * 60
+// After a success, an address stays trusted for the account for 20 days.
 const TRUSTED_FOR = 20 * 24 * 60 * 60
 
 /** Seconds. The attempts in flight could reach the limit if all fail. They end within a moment. */
@@ -89,14 +93,6 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   async function readSecondsLeft(counter: RateLimiterAbstract, key: string): Promise<number> {
     const milliseconds = redis ? await redis.pttl(counter.getKey(key)) : (await counter.get(key))?.msBeforeNext
     return Math.max(0, Math.ceil((milliseconds ?? 0) / 1000))
-  }
-
-  async function withUnavailable<Result>(act: () => Promise<Result>): Promise<Result> {
-    try {
-      return await act()
-    } catch (error) {
-      throw new Unavailable('redis', `Redis failed: ${(error as Error).message}`, error)
-    }
   }
 
   // The attempts in flight in this process. Without these counts, a burst would pass whole before its first attempt fails.
@@ -174,8 +170,8 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
   )
 
   return {
-    beginCode: (sub, at) => withUnavailable(() => codes.beginCode(sub, at)),
-    finishCode: (code, result) => withUnavailable(() => codes.finishCode(code, result)),
+    beginCode: (sub, at) => withRedisErrors(() => codes.beginCode(sub, at)),
+    finishCode: (code, result) => withRedisErrors(() => codes.finishCode(code, result)),
 
     async begin(attempt) {
       const keys = hashKeys(attempt)
@@ -185,7 +181,7 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
       }
       let isStarted = false
       try {
-        const { wait, trustedFor } = await withUnavailable(() => readWait(keys, counts))
+        const { wait, trustedFor } = await withRedisErrors(() => readWait(keys, counts))
         if (wait > 0) return { wait }
         isStarted = true
         return { keys, trustedFor }
@@ -196,15 +192,15 @@ export function createThrottle(redis: Redis | Cluster | undefined): Throttle {
 
     async finish(attempt, result) {
       try {
-        if (result === 'success') await withUnavailable(() => countSuccess(attempt))
-        if (result === 'failure') await withUnavailable(() => countFailure(attempt.keys))
+        if (result === 'success') await withRedisErrors(() => countSuccess(attempt))
+        if (result === 'failure') await withRedisErrors(() => countFailure(attempt.keys))
       } finally {
         leaveFlight(attempt.keys)
       }
     },
 
     async signUp(address) {
-      const { consumedPoints, msBeforeNext } = await withUnavailable(() => signUps.penalty(networkOf(address)))
+      const { consumedPoints, msBeforeNext } = await withRedisErrors(() => signUps.penalty(networkOf(address)))
       return consumedPoints > SIGN_UPS ? Math.max(1, Math.ceil(msBeforeNext / 1000)) : 0
     },
   }

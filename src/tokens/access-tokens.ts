@@ -1,10 +1,4 @@
-import {
-  type AccessTokenClaims,
-  type Actor,
-  createAccessTokenCheck,
-  TokenError,
-  type TokenErrorCode,
-} from '@latchkey/verifier/access-token'
+import { type AccessTokenClaims, type Actor, createAccessTokenCheck, TokenError } from '@latchkey/verifier/access-token'
 import type { AccountClaims } from './account-claim-name.js'
 import type { JtiMac } from './jti-mac.js'
 import type { KeyRing, SigningKey, SigningKeys } from './key-ring.js'
@@ -54,10 +48,6 @@ interface ExchangeInput {
   act: Actor
 }
 
-type CheckedToken =
-  | { valid: true; claims: AccessTokenClaims }
-  | { valid: false; reason: TokenErrorCode; claims?: undefined }
-
 export interface AccessTokens {
   /** The issuer, which is also the audience of tokens for this service itself. */
   readonly issuer: string
@@ -71,10 +61,10 @@ export interface AccessTokens {
    */
   exchange(subject: AccessTokenClaims, input: ExchangeInput): { token: string; expiresIn: number }
   /**
-   * Checks that this service issued the token, that its audience is one of {@link audiences}, and that it has not expired
-   * (RFC 9068 §4). A token that another service signed with a shared key does not pass. The check says nothing about revocation.
+   * The claims of a token that this service issued, for one of {@link audiences}, and that has not expired (RFC 9068 §4). Otherwise
+   * undefined, also for a token that another service signed with a shared key. The check says nothing about revocation.
    */
-  check(token: string): CheckedToken
+  check(token: string): AccessTokenClaims | undefined
   /** Whether other services also have the key that signed this token. Call it only with a token that passed `check`. */
   hasSharedKey(token: string): boolean
   /**
@@ -149,9 +139,9 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
     check(token) {
       try {
-        return { valid: true, claims: current().check(token) }
+        return current().check(token)
       } catch (error) {
-        if (error instanceof TokenError) return { valid: false, reason: error.code }
+        if (error instanceof TokenError) return undefined
         throw error
       }
     },

@@ -16,6 +16,6 @@ const RESERVED = new Set([
 const NAME = /^[A-Za-z][\w.:/#-]{0,63}$/
 
 export const CLAIM_NAME_RULE =
-  'a claim name has 1 to 64 letters, digits and _ . : / # -, begins with a letter, and has no meaning in tokens as sub and roles have'
+  'a claim name has 1 to 64 letters, digits and _ . : / # -, begins with a letter, and is not a name that tokens use, such as sub or roles'
 
 export const isAccountClaimName = (name: string): boolean => NAME.test(name) && !RESERVED.has(name)

@@ -1,7 +1,7 @@
 import { networkOf } from '../network.js'
 
 interface FairQueueOptions {
-  /** How many callers may hold a slot at once. */
+  /** How many callers may hold a slot at the same time. */
   slots: number
   /** How many callers may hold a slot or wait for one. */
   capacity: number

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { inTransaction } from '../database/conflicts.js'
 import type { Database } from '../database/database.js'
 import type { Kysely } from '../database/kysely.js'
 import type { Tables } from '../database/schema.js'
@@ -176,7 +177,7 @@ async function addAccounts(
       .execute()
   const idsOf = (rows: readonly { id: string }[]) => new Set(rows.map(({ id }) => id))
   const added = addMore
-    ? await db.transaction().execute(async (transaction) => {
+    ? await inTransaction(db, async (transaction) => {
         const ids = idsOf(await insert(transaction))
         await addMore(transaction, ids)
         return ids

@@ -8,7 +8,7 @@ import { readPasswordHash } from './hash-formats/read-hash.js'
 type HashCost = 'full' | 'test'
 
 /**
- * argon2id parameters. `full` is the recommendation of OWASP and the second one of RFC 9106: 10 ms of a core. `test` is the
+ * argon2id parameters. `full` is a recommendation of OWASP (19 MiB, 2 passes, 1 lane): 10 ms of a core. `test` is the
  * minimum of argon2, because a test suite hashes thousands of passwords. Production refuses `test`.
  */
 const COSTS = {
@@ -24,7 +24,7 @@ const dummyHash = ({ memoryCost, timeCost }: Cost) =>
   ) as PasswordHash
 
 /**
- * Slots for each password that is hashed at once. One caller hashes while the next callers wait for their database queries.
+ * Slots for each password that is hashed at the same time. One caller hashes while the next callers wait for their database queries.
  * More slots would start the queries of a hundred callers together, and no other request would get an answer meanwhile. A
  * caller that holds a slot keeps it: only waiting callers can lose their place to another network.
  */
@@ -65,12 +65,12 @@ export interface HashingObserver {
 }
 
 interface PasswordHashingOptions {
-  /** How many passwords are hashed at once. Each takes a thread of libuv's pool, a core, and 19 MiB. */
+  /** How many passwords are hashed at the same time. Each takes a thread of libuv's pool, a core, and 19 MiB. */
   concurrency: number
   /** How many may wait. More callers get {@link Unavailable} at once, because a queue without a limit only grows. */
   queue: number
   cost?: HashCost
-  times?: HashingObserver
+  observer?: HashingObserver
 }
 
 /**
@@ -81,7 +81,7 @@ export function createPasswordHashing({
   concurrency,
   queue,
   cost = 'full',
-  times,
+  observer,
 }: PasswordHashingOptions): PasswordHashing {
   const parameters = { algorithm: 2 satisfies Algorithm.Argon2id, parallelism: 1, ...COSTS[cost] } as Options
   const dummy = dummyHash(COSTS[cost])
@@ -91,7 +91,7 @@ export function createPasswordHashing({
     slots: concurrency * SLOTS_PER_HASH,
     capacity: concurrency + queue,
     createRefusal() {
-      times?.refused()
+      observer?.refused()
       return new Unavailable('hashing', 'too many passwords wait to be hashed')
     },
   })
@@ -139,9 +139,9 @@ export function createPasswordHashing({
       const queued = performance.now()
       return hashing(async () => {
         const begin = performance.now()
-        times?.waited(waited + begin - queued)
+        observer?.waited(waited + begin - queued)
         const result = await work()
-        times?.hashed(performance.now() - begin)
+        observer?.hashed(performance.now() - begin)
         return result
       })
     }

@@ -6,7 +6,7 @@ import { shownUsername, usernameKey, usernameSkeleton } from './username.js'
  * Gives an account another name. `taken`: another account has this name, or one that looks like it. Undefined: no such account.
  * One statement checks and writes. Of two simultaneous changes to one name, the second may fail at the unique index.
  */
-export async function renameAccount(
+export async function renameRow(
   db: Database['db'],
   id: string,
   username: string,

@@ -1,4 +1,4 @@
-import { isScopeToken } from '../scope.js'
+import { isScopeToken } from '@latchkey/verifier/access-token'
 
 /** People with this role administrate the service. */
 export const ADMIN_ROLE = 'latchkey-admin'
@@ -9,7 +9,7 @@ const MAX_ROLES = 32
 
 /** The rule that these roles break, as a sentence; undefined when they break none. */
 export function brokenRoleRule(roles: readonly string[]): string | undefined {
-  if (roles.length > MAX_ROLES) return `an account may have ${MAX_ROLES} roles`
+  if (roles.length > MAX_ROLES) return `an account has at most ${MAX_ROLES} roles: leave some out`
   if (roles.every(isRole)) return undefined
   return `a role has 1 to ${MAX_LENGTH} characters of printable ASCII, with no space, quote, comma or backslash`
 }

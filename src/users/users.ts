@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { inTransaction } from '../database/conflicts.js'
 import type { Database } from '../database/database.js'
 import { sql, type UpdateObject } from '../database/kysely.js'
 import type { Tables, UserRow } from '../database/schema.js'
@@ -7,7 +8,7 @@ import { fromColumn, toColumn } from './account-claims.js'
 import { type ExportPage, exportAccounts } from './export.js'
 import { type AddMore, type ImportedAccount, type ImportOutcome, importAccounts } from './import.js'
 import type { HashingSlot, PasswordHashing } from './password-hashing.js'
-import { renameAccount } from './rename.js'
+import { renameRow } from './rename.js'
 import { type NewUser, toUser, type User } from './user.js'
 import { shownUsername, usernameKey, usernameSkeleton } from './username.js'
 
@@ -33,7 +34,7 @@ export interface Users {
   list(page: UsersPage): Promise<User[]>
   /** Call this while you hold a hashing slot, before {@link Users.signIn}. */
   findCandidate(username: string): Promise<SignInCandidate>
-  /** Checks the password. An unknown, a wrong and a disabled sign-in take the same time. */
+  /** Checks the password. An unknown name, a wrong password and a disabled account take the same time. */
   signIn(candidate: SignInCandidate, password: string, slot: HashingSlot): Promise<SignIn>
   /**
    * Whether an accepted sign-in still holds: the account exists and is enabled, its name, its password and its factors are the
@@ -216,7 +217,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     setClaims: (id, claims) => update(id, { claims: toColumn(claims) }),
 
     async rename(id, username) {
-      const renamed = await renameAccount(db, id, username)
+      const renamed = await renameRow(db, id, username)
       return typeof renamed === 'object' ? toUser(renamed) : renamed
     },
 
@@ -227,7 +228,7 @@ export function createUsers(database: Database, hashing: PasswordHashing): Users
     export: (page) => exportAccounts(database, page),
 
     async delete(id) {
-      return db.transaction().execute(async (transaction) => {
+      return inTransaction(db, async (transaction) => {
         const { numDeletedRows } = await transaction
           .deleteFrom('users')
           .where('id', '=', id)

@@ -121,28 +121,42 @@ test('F17: after a failover the service discards its connections to the standby'
   t.ok(took < scaledLimit(2000), `after ${took} ms`)
 })
 
+/** Postgres itself raises an error at every first and second of these events. Returns how many events there were so far. */
+async function failTwice(t: Test, url: string, code: string, event: string): Promise<() => Promise<string>> {
+  const admin = new pg.Client({ connectionString: url })
+  await admin.connect()
+  t.teardown(() => admin.end())
+  await admin.query(`
+    CREATE SEQUENCE tries;
+    CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        IF nextval('tries') % 3 <> 0 THEN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END IF;
+        RETURN coalesce(NEW, OLD);
+      END $$;
+    CREATE TRIGGER fail BEFORE ${event} FOR EACH ROW EXECUTE FUNCTION fail();`)
+  return async () => (await admin.query(`SELECT last_value FROM tries`)).rows[0].last_value
+}
+
 for (const [code, name] of [
   ['40001', 'a serialization failure'],
   ['40P01', 'a deadlock'],
 ] as const) {
-  test(`F18: ${name} is retried`, async (t) => {
+  test(`F18: a statement is retried after ${name}`, async (t) => {
     const { api, direct, tokens } = await start(t, 'postgres')
-    const admin = new pg.Client({ connectionString: direct })
-    await admin.connect()
-    t.teardown(() => admin.end())
-    // Postgres itself raises the error at every first and second update of a session.
-    await admin.query(`
-      CREATE SEQUENCE tries;
-      CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN
-          IF nextval('tries') % 3 <> 0 THEN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END IF;
-          RETURN NEW;
-        END $$;
-      CREATE TRIGGER fail BEFORE UPDATE ON sessions FOR EACH ROW EXECUTE FUNCTION fail();`)
+    const tries = await failTwice(t, direct, code, 'UPDATE ON sessions')
     const { status, body } = await api.refresh(tokens.refresh_token)
     t.equal(status, 200)
     t.equal(await api.isActive(body.access_token), true)
-    t.equal((await admin.query(`SELECT last_value FROM tries`)).rows[0].last_value, '3')
+    t.equal(await tries(), '3')
+  })
+
+  test(`F18: a transaction is retried after ${name}`, async (t) => {
+    const { api, direct, tokens } = await start(t, 'postgres')
+    const tries = await failTwice(t, direct, code, 'DELETE ON users')
+    const deletion = { method: 'DELETE', bearer: tokens.access_token, json: { password: PASSWORD } }
+    t.match(await api.call('/users/me', deletion), { status: 204 })
+    t.equal(await tries(), '3')
+    t.match(await api.signUp('ada', PASSWORD), { status: 201 }, 'the name is free')
   })
 }
 

@@ -40,8 +40,8 @@ class LateAnswer extends Error {
 /**
  * Asks, and asks a second time if the first answer is older than `limit` milliseconds when this process reads it.
  *
- * A timer cannot see to that. When a stopped process wakes, it may read the socket before it runs its timers: then an
- * answer of before the stop passes for an answer of now. Use this for questions that change nothing.
+ * A timer cannot detect this. When a stopped process wakes, it may read the socket before it runs its timers. It would take an
+ * answer from before the stop for a new one. Use this for questions that change nothing.
  *
  * @param askedAt the moment when the question of an answer was sent. By default the moment before `ask` was called
  * @throws LateAnswer if the second answer is too old as well

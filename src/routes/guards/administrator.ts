@@ -49,7 +49,7 @@ function administrationClaims(
   { tokens }: AdministratorDependencies,
 ): AccessTokenClaims | undefined {
   const token = bearerToken(request)
-  const claims = token === undefined ? undefined : tokens.check(token).claims
+  const claims = token === undefined ? undefined : tokens.check(token)
   return claims?.sid !== undefined && parseScope(claims.scope).includes('admin') ? claims : undefined
 }
 

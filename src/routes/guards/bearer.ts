@@ -1,18 +1,11 @@
+import { soleBearerToken } from '@latchkey/verifier/access-token'
 import type { FastifyRequest } from 'fastify'
 import { refusal } from '../../http/errors.js'
-import { countHeader } from '../../http/headers.js'
 import { looksLikeRefreshToken } from '../../sessions/refresh-token.js'
 
-/**
- * The bearer token of a request (RFC 6750 §2.1), or undefined. The scheme's name may have any case (RFC 9110 §11.1). One space
- * and one token follow it. Two spaces, two tokens and a list are not valid.
- */
-export function bearerToken({ headers, raw: { rawHeaders } }: FastifyRequest): string | undefined {
-  const token = /^bearer ([\w.~+/-]+=*)$/i.exec(headers.authorization ?? '')?.[1]
-  // Node keeps the first of two headers. Caddy and HAProxy pass both on, and the application behind them may read the second.
-  // That application would then use a token that nobody checked.
-  return token !== undefined && countHeader(rawHeaders, 'authorization') === 1 ? token : undefined
-}
+/** The bearer token of a request, or undefined: see {@link soleBearerToken}. */
+export const bearerToken = ({ headers, raw }: FastifyRequest): string | undefined =>
+  soleBearerToken(headers.authorization ?? '', raw.rawHeaders)
 
 /**
  * The access or refresh token that a request presents, as the bearer token or in the body; otherwise undefined. Both may

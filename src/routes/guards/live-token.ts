@@ -28,7 +28,7 @@ export async function findLiveToken(
   token: string,
   dependencies: LiveTokenDependencies,
 ): Promise<LiveToken | undefined> {
-  const { claims } = dependencies.tokens.check(token)
+  const claims = dependencies.tokens.check(token)
   if (!claims) return undefined
   if (claims.sid === undefined) {
     const [client, notBefore] = await Promise.all([
@@ -55,8 +55,8 @@ export async function requireLiveToken(
 
 /**
  * `preValidation` hook: a person calls, with a live token for this service. Otherwise the answer is 401. A client's own token
- * does not belong to a person. A service must not act here in the person's name. So a token for the audience of a service, and
- * every token that a client got by exchange, can only end its own session.
+ * does not belong to a person. A service must not act here in the person's name. So it opens nothing here with the tokens that
+ * it receives, nor with those that it got by exchange.
  */
 export function requirePerson(dependencies: LiveTokenDependencies): (request: FastifyRequest) => Promise<void> {
   return async (request) => {

@@ -37,7 +37,7 @@ export function toFields(session: NewSession): (string | Buffer)[] {
     ...split('a', Buffer.from(audience)),
     ...split('o', Buffer.from(roles.join(' '))),
     ...split('d', packDevice(session)),
-    ...(amr.join(' ') === 'pwd' ? [] : ['m', amr.join(' ')]),
+    ...(amr.join(' ') === PASSWORD_ONLY.join(' ') ? [] : ['m', amr.join(' ')]),
   ]
 }
 

@@ -11,7 +11,7 @@ import {
   sessionKey,
   storeIdKey,
 } from '@latchkey/verifier/redis-keys'
-import { Unavailable } from '../../unavailable.js'
+import { withRedisErrors } from '../../unavailable.js'
 import type { RefreshTokenPayload } from '../refresh-token.js'
 import {
   CLIENT_REVOCATION_RETENTION,
@@ -66,28 +66,16 @@ export function createRedisSessions(
   /** Milliseconds for which the tokens of this process need an entry of the feed. Another instance may need more. */
   const feedRetention = accessTtl + FEED_SLACK
 
-  /**
-   * Wraps every call. An error of Redis is never about the request: Redis is down, stalled, full, loading, or has become a
-   * replica.
-   */
-  async function mapErrors<Answer>(call: () => Promise<Answer>): Promise<Answer> {
-    try {
-      return await call()
-    } catch (error) {
-      throw new Unavailable('redis', `Redis failed: ${(error as Error).message}`, error)
-    }
-  }
-
   // In a cluster, sessions of several users are in several slots, and one script may only use keys of one slot.
   const findUsername = batchPerTick(inCluster ? 1 : USERNAMES_BATCH, (keys: string[]) =>
-    mapErrors(async () => {
+    withRedisErrors(async () => {
       const found = await askWithin(timeout, () => redis.lkFindUsernames(keys.length, ...keys), systemClock)
       return found.map((username) => username ?? undefined)
     }),
   )
 
   const rotate = batchPerTick(inCluster ? 1 : ROTATIONS_BATCH, (requests: RotationRequest[]) =>
-    mapErrors(async () => {
+    withRedisErrors(async () => {
       const replies = await redis.lkRotate(
         requests.length * 2,
         ...requests.flatMap(({ presented: { sub, sid } }) => [sessionKey(sub, sid), sessionIndexKey(sub)]),
@@ -106,8 +94,8 @@ export function createRedisSessions(
     await redis.lkEpoch(epochKey, STORE_TTL)
     if (!isRenewed) await Promise.all([epochKey, storeIdKey].map((key) => redis.expire(key, STORE_TTL)))
     isRenewed = true
-    // Less than the interval: if the timer fires early, the script must still write the heartbeat.
     const word = randomBytes(6).toString('base64url')
+    // Less than the interval: if the timer fires early, the script must still write the heartbeat.
     await redis.lkHeartbeat(feedKey, feedRetentionKey, HEARTBEAT_INTERVAL * 0.8, feedRetention, word)
   }
   // One heartbeat in flight at a time: a stalled Redis must not receive many of them when it continues.
@@ -168,7 +156,7 @@ export function createRedisSessions(
 
   return {
     create: (session) =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         // Set the epoch before the first session and not with the next heartbeat: followers refuse tokens older than it.
         await redis.lkEpoch(epochKey, STORE_TTL)
         const [now, expiresAt, ...excess] = await redis.lkCreate(
@@ -188,7 +176,7 @@ export function createRedisSessions(
     rotate: (presented, clientId) => rotate({ presented, clientId }),
 
     reauthenticate: (sub, sid, amr) =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         const key = sessionKey(sub, sid)
         const found = await redis.lkReauthenticate(key, sessionIndexKey(sub), sid, refreshTtl, amr.join(' '))
         return found === 1 ? readSession(sub, sid) : undefined
@@ -197,24 +185,24 @@ export function createRedisSessions(
     findUsername: (sub, sid) => findUsername(sessionKey(sub, sid)),
 
     list: (sub) =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         const sids = await redis.zrange(sessionIndexKey(sub), '0', '-1')
         const found = await Promise.all(sids.map(async (sid) => (await readSession(sub, sid)) ?? []))
         return found.flat().sort((a, b) => b.lastSeenAt - a.lastSeenAt)
       }),
 
-    revoke: (sub, sids) => mapErrors(() => revoke(sub, sids)),
+    revoke: (sub, sids) => withRedisErrors(() => revoke(sub, sids)),
 
-    confirmRevoked: (sub) => mapErrors(() => confirmRevoked(sub)),
+    confirmRevoked: (sub) => withRedisErrors(() => confirmRevoked(sub)),
 
     renameUser: (sub, username) =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         const keys = (await redis.zrange(sessionIndexKey(sub), '0', '-1')).map((sid) => sessionKey(sub, sid))
         if (keys.length > 0) await redis.lkRename(keys.length, ...keys, ...toUsernameFields(username))
       }),
 
     revokeAll: (sub, except) =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         const sids = await redis.zrange(sessionIndexKey(sub), '0', '-1')
         return revoke(
           sub,
@@ -223,7 +211,7 @@ export function createRedisSessions(
       }),
 
     revokeClient: (clientId, notBefore) =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         const key = clientRevocationKey(clientId)
         // A value that is not a time counts as 0, and the script replaces it.
         const isNew = (parseWholeNumber(await redis.get(key)) ?? 0) < notBefore
@@ -234,7 +222,7 @@ export function createRedisSessions(
       }),
 
     clientNotBefore: (clientId) =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         const key = clientRevocationKey(clientId)
         const read = () => askWithin(timeout, () => Promise.all([redis.get(key), redis.get(epochKey)]), systemClock)
         let [notBefore, epoch] = await read()
@@ -246,19 +234,20 @@ export function createRedisSessions(
         return Math.max(parseTime(key, notBefore ?? '0'), parseTime(epochKey, epoch) - 1)
       }),
 
-    useOnce: (use) => mapErrors(() => useOnce(redis, replicated, use)),
+    useOnce: (use) => withRedisErrors(() => useOnce(redis, replicated, use)),
 
     count: () =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         const nodes = isCluster(client) ? client.nodes('master') : [client]
         const counts = await Promise.all(nodes.map(countSessions))
         return counts.reduce((sum, count) => sum + count, 0)
       }),
 
-    readFeed: (from, limit) => mapErrors(() => readRedisFeed(redis, { kept: feedRetention, heartbeat }, from, limit)),
+    readFeed: (from, limit) =>
+      withRedisErrors(() => readRedisFeed(redis, { kept: feedRetention, heartbeat }, from, limit)),
 
     feedAge: () =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         // Read the clock of the node that has the feed.
         const [[last], [seconds, microseconds]] = await Promise.all([
           redis.xrevrange(feedKey, '+', '-', 'COUNT', 1),
@@ -269,7 +258,7 @@ export function createRedisSessions(
       }),
 
     ping: () =>
-      mapErrors(async () => {
+      withRedisErrors(async () => {
         const fault = await findFault(client)
         if (fault !== undefined) throw new Error(fault)
       }),

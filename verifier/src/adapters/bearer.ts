@@ -5,7 +5,8 @@ import {
   meetsAuthentication,
   requireDemand,
 } from '../token/authentication.js'
-import type { AccessTokenClaims } from '../token/claims.js'
+import { bearerToken } from '../token/bearer.js'
+import { type AccessTokenClaims, isScopeToken } from '../token/claims.js'
 import { TokenError } from '../token/token-error.js'
 import type { Verifier } from '../token-verifier.js'
 
@@ -43,11 +44,6 @@ interface BearerRules {
   insufficientAuthentication(claims: AccessTokenClaims, demand: AuthenticationDemand): Refusal | undefined
 }
 
-/** One space and one token (RFC 6750 §2.1). The scheme's name may have any case (RFC 9110 §11.1). */
-const BEARER = /^bearer ([\w.~+/-]+=*)$/i
-/** The characters of a scope (RFC 6749 §3.3). All of them may stand in a quoted string of a header. */
-const SCOPE_TOKEN = /^[!#-[\]-~]+$/
-
 /** @throws TypeError if `realm` cannot stand in a header */
 export function createBearerRules(verifier: Verifier, realm = 'latchkey'): BearerRules {
   if (!/^[ !#-[\]-~]*$/.test(realm)) throw new TypeError('realm must be printable ASCII, without " and \\')
@@ -77,7 +73,7 @@ export function createBearerRules(verifier: Verifier, realm = 'latchkey'): Beare
   return {
     async authenticate(authorization = '') {
       if (!/^bearer(?: |$)/i.test(authorization)) return { refusal: missingToken, error: undefined }
-      const token = BEARER.exec(authorization)?.[1]
+      const token = bearerToken(authorization)
       if (token === undefined) {
         return {
           refusal: invalidToken,
@@ -154,7 +150,7 @@ export function createGuardSet<Guard>(rules: BearerRules, guard: (check: Check) 
 
 /** @throws TypeError if a guard requires nothing, or a name that no token can have */
 function requireNames(names: readonly string[], kind: 'scope' | 'role'): void {
-  if (names.length === 0 || !names.every((name) => typeof name === 'string' && SCOPE_TOKEN.test(name))) {
+  if (names.length === 0 || !names.every((name) => typeof name === 'string' && isScopeToken(name))) {
     throw new TypeError(`give each ${kind} as its own string, without spaces, quotes and backslashes`)
   }
 }

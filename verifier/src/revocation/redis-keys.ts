@@ -50,6 +50,7 @@ export const epochKey = 'lk1:epoch'
 
 /**
  * The id of this session store (string). The database of the service registers the same id. If the ids differ, or the key is
- * missing, no service with that database uses the sessions in this Redis. Like the epoch, this key has no TTL.
+ * missing, no service with that database uses the sessions in this Redis. Like the epoch, it expires after ten years, and each
+ * start of a service begins these years again.
  */
 export const storeIdKey = 'lk1:store'

@@ -1,13 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { parse } from 'node:querystring'
+import { soleBearerToken } from '../token/bearer.js'
 import type { AccessTokenClaims } from '../token/claims.js'
 import { findObjection } from '../token/forward-auth.js'
 import { TokenError } from '../token/token-error.js'
 import type { Verifier } from '../token-verifier.js'
 import { type Answer, admit, refusals } from './answers.js'
-
-/** One space and one token (RFC 6750 §2.1). The scheme's name may have any case (RFC 9110 §11.1). */
-const BEARER = /^bearer ([\w.~+/-]+=*)$/i
 
 /** Answers the question of a gateway: whether to admit a request. Equal to `/verify` of the service. */
 interface ForwardAuth {
@@ -24,9 +22,8 @@ export function createForwardAuth(verifier: Verifier): ForwardAuth {
     answer(request, query, onRefused) {
       const { authorization } = request.headers
       if (!authorization) return refusals.missingToken
-      const token = BEARER.exec(authorization)?.[1]
-      // Node keeps the first of two headers. The application behind the gateway may read the second, which nobody checked.
-      if (token === undefined || countAuthorizations(request.rawHeaders) !== 1) return refusals.invalidToken
+      const token = soleBearerToken(authorization, request.rawHeaders)
+      if (token === undefined) return refusals.invalidToken
       return verifier.verify(token).then(
         (claims) => (query === undefined ? undefined : refuseByQuery(claims, query)) ?? admit(claims),
         (error: unknown) => {
@@ -54,13 +51,4 @@ function refuseByQuery(claims: AccessTokenClaims, query: string): Answer | undef
     case 'authentication':
       return refusals.insufficientAuthentication(objection.demand)
   }
-}
-
-function countAuthorizations(rawHeaders: readonly string[]): number {
-  let count = 0
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] as string
-    if (name.length === 13 && name.toLowerCase() === 'authorization') count += 1
-  }
-  return count
 }

@@ -12,11 +12,13 @@ export {
   describeDemand,
   meetsAuthentication,
 } from './authentication.js'
+export { soleBearerToken } from './bearer.js'
 export {
   type AccessTokenClaims,
   type Actor,
   CLOCK_LEEWAY,
   FIRST_PARTY_CLIENT_ID,
+  isScopeToken,
   MAX_ACTORS,
   MAX_LIFETIME,
 } from './claims.js'

@@ -48,10 +48,13 @@ export const MAX_ACTORS = 4
 const MAX_DEPTH = 8
 /** Ids become Redis keys, SQL parameters and HTTP headers. Characters that one of these cannot carry are refused. */
 const ID = /^[!-~]+$/
-/** RFC 6749 §3.3. */
-const SCOPE = /^(?:[!#-[\]-~]+(?: [!#-[\]-~]+)*)?$/
-/** The same characters as in a scope. Roles are also written as a list with spaces, so a role may not have a space. */
-const ROLE = /^[!#-[\]-~]+$/
+/** One scope (RFC 6749 §3.3): printable ASCII without space, quote and backslash. It may stand in a quoted string of a header. */
+const SCOPE_TOKEN = '[!#-[\\]-~]+'
+const ONE_SCOPE = new RegExp(`^${SCOPE_TOKEN}$`)
+const SCOPES = new RegExp(`^(?:${SCOPE_TOKEN}(?: ${SCOPE_TOKEN})*)?$`)
+
+/** Whether the text is one scope. Roles and audiences obey the same rule, because they are also written as lists with spaces. */
+export const isScopeToken = (text: string): boolean => ONE_SCOPE.test(text)
 
 interface ClaimRules {
   /** The expected `iss`. */
@@ -75,7 +78,7 @@ export function checkClaims(value: Record<string, unknown> | undefined, rules: C
   if (typeof aud !== 'string' || !rules.isAudience(aud)) {
     throw new TokenError('wrong_audience', 'aud is not an expected audience')
   }
-  if (!isId(sub) || !isId(jti) || !isId(client_id) || typeof scope !== 'string' || !SCOPE.test(scope)) {
+  if (!isId(sub) || !isId(jti) || !isId(client_id) || typeof scope !== 'string' || !SCOPES.test(scope)) {
     throw new TokenError('bad_claims', 'sub, jti, client_id or scope is missing or invalid')
   }
   if (sid === undefined ? sub !== client_id : !isId(sid)) {
@@ -154,7 +157,7 @@ function isActor(value: unknown, most: number): value is Actor {
 }
 
 function isRole(value: unknown): value is string {
-  return typeof value === 'string' && ROLE.test(value)
+  return typeof value === 'string' && isScopeToken(value)
 }
 
 /** Whether the value is a whole number of seconds after 1970. */

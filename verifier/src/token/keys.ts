@@ -2,6 +2,7 @@ import { fetchFailure, fetchJson, type JsonResponse, requireHttpUrl } from '../b
 import type { Clock, Moment } from '../clock.js'
 import { requireMembers } from '../options.js'
 import { sharedSecretKey } from './access-token.js'
+import { MAX_LIFETIME } from './claims.js'
 import { isCanonicalBase64url } from './format.js'
 import { type Jwk, type VerificationKey, verificationKeyFromJwk } from './jwk.js'
 import { TokenError } from './token-error.js'
@@ -102,7 +103,7 @@ const REFRESH_AGE = 4 * 60_000
 /** Milliseconds. Older keys are used only if fetching fails, because a withdrawn key must stop working. */
 const TRUSTED_AGE = 5 * 60_000
 /** Milliseconds. While fetching fails, keys stay in use for this time: the longest lifetime of a token that they signed. */
-const MAX_AGE = 24 * 60 * 60_000
+const MAX_AGE = MAX_LIFETIME * 1000
 /** Milliseconds between two fetches for unknown key ids: a caller may invent any number of ids. */
 const COOL_DOWN = 10_000
 const COOL_DOWN_AFTER_FAILURE = 1000
