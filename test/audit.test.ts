@@ -1,14 +1,9 @@
-import { type Test, test } from 'tap'
+import { test } from 'tap'
+import { expectEvents } from './support/audit-events.js'
 import { eventually } from './support/eventually.js'
 import { PASSWORD, startService, stores } from './support/service.js'
 
 const RENEWED = 'seven tame otters hum'
-
-/** Expects exactly these events, in this order. */
-function expectEvents(t: Test, lines: Record<string, unknown>[], expected: object[]): void {
-  t.match(lines, expected)
-  t.equal(lines.length, expected.length, 'no further event')
-}
 
 test('a sign-up, a sign-in and each rotation write an audit line', async (t) => {
   const { api, audited } = await startService(t, 'sqlite')
@@ -77,9 +72,7 @@ for (const store of stores) {
     await api.refresh(second)
     await Promise.all(Array.from({ length: 5 }, () => api.refresh(stolen)))
     expectEvents(t, audited('refresh.reused'), [{ sid, generation: 0, successor: 'used' }])
-    t.equal(audited('refresh.reused').length, 1)
     expectEvents(t, audited('session.ended'), [{ sids: [sid], reason: 'reuse' }])
-    t.equal(audited('session.ended').length, 1)
   })
 
   test(`${store}: the audit line of a reuse says whether the successor was ever used: after a lost answer it was not`, async (t) => {

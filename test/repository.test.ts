@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'tap'
+import ts from 'typescript'
 import { parse } from 'yaml'
 import { temporaryFolder } from './support/service.js'
 import { runSuite } from './support/suite.js'
@@ -45,6 +46,37 @@ test('the changelog has a section for the next release and for the current versi
   const headings = [...read('CHANGELOG.md').matchAll(/^## \[(.*?)\]/gm)].map(([, heading]) => heading)
   t.equal(headings[0], 'Unreleased')
   t.ok(headings.length === 1 || headings[1] === version)
+})
+
+// `t.match` compares only as many entries as the pattern's list has. So an empty list matches every list.
+test('no test expects an empty list with t.match: t.strictSame compares it', async (t) => {
+  const hasEmptyList = (node: ts.Node): boolean => {
+    if (ts.isCallExpression(node) || ts.isFunctionLike(node)) return false
+    if (ts.isArrayLiteralExpression(node) && node.elements.length === 0) return true
+    return ts.forEachChild(node, hasEmptyList) ?? false
+  }
+  const isMatchOfEmptyList = (node: ts.Node) =>
+    ts.isCallExpression(node) &&
+    ts.isPropertyAccessExpression(node.expression) &&
+    node.expression.name.text === 'match' &&
+    // The second argument of `t.match` is the pattern. The `match` of a string has one argument.
+    node.arguments[1] !== undefined &&
+    hasEmptyList(node.arguments[1])
+  const found: string[] = []
+  for (const name of readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.ts')) continue
+    const text = read(`test/${name}`)
+    if (!text.includes('[]') || !text.includes('.match(')) continue
+    const file = ts.createSourceFile(name, text, ts.ScriptTarget.Latest)
+    const visit = (node: ts.Node): void => {
+      if (isMatchOfEmptyList(node)) {
+        found.push(`${name}:${file.getLineAndCharacterOfPosition(node.getStart(file)).line + 1}`)
+      }
+      ts.forEachChild(node, visit)
+    }
+    visit(file)
+  }
+  t.strictSame(found, [])
 })
 
 test('a test run ends with each failed assertion: its file, the titles of its tests and its diagnostic', async (t) => {

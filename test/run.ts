@@ -33,6 +33,9 @@ const MEMORY = '/dev/shm'
 /** At most so many files share a process. With more, the last process would run alone at the end. */
 const GROUP_SIZE = 12
 const SLOW_GROUP_SIZE = 4
+/** What changes or measures the whole process: the jobs of tap, the timers, the CPU, the heap, the clock, umask or DNS. */
+const WHOLE_PROCESS =
+  /^t\.jobs\b|'node:(test|v8)'|\bcpuUsage\b|\bprocess\.umask\(|\b(Date|dns|globalThis)\.\w+ = |\bintercept\(globalThis\b/m
 const isAll = values.all || values.rest
 const files = positionals.length > 0 ? positionals : testFiles().filter(isWanted)
 // The tests wait for timers and servers, so five processes keep two cores busy. Time limits need a core, so one file that has
@@ -139,9 +142,9 @@ function hasMoreRounds(file: string): boolean {
   return /\/(size|replica-races)\.js|\b(anyStore|accountStores)\b/.test(readFileSync(sourceOf(file), 'utf8'))
 }
 
-/** Whether the file changes or measures its whole process: the jobs of tap, the timers, the CPU or the heap. */
+/** Whether the file changes or measures its whole process. */
 function needsProcess(file: string): boolean {
-  return /^t\.jobs\b|'node:(test|v8)'|\bcpuUsage\b/m.test(readFileSync(sourceOf(file), 'utf8'))
+  return WHOLE_PROCESS.test(readFileSync(sourceOf(file), 'utf8'))
 }
 
 function sourceOf(file: string): string {

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import { type Test, test } from 'tap'
-import { PASSWORD, startService, stores } from './support/service.js'
+import { listen, listener } from './support/key-server.js'
+import { PASSWORD, redisOf, startService, stores } from './support/service.js'
 import { resultOrLate } from './support/verifier-setup.js'
 
 interface Span {
@@ -18,7 +19,7 @@ async function startCollector(t: Test) {
   const spans: Span[] = []
   const bodies: string[] = []
   const resources: Record<string, unknown>[] = []
-  const server = createServer(async (request, response) => {
+  const answer = listener(async (request, response) => {
     let body = ''
     for await (const chunk of request) body += chunk
     if (request.method !== 'POST' || request.url !== '/v1/traces') return void response.writeHead(404).end()
@@ -31,10 +32,7 @@ async function startCollector(t: Test) {
     }
     response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => server.close())
-  const { port } = server.address() as { port: number }
-  return { url: `http://127.0.0.1:${port}`, spans, bodies, resources }
+  return { url: `http://127.0.0.1:${await listen(t, createServer(answer))}`, spans, bodies, resources }
 }
 
 const flat = (attributes: { key: string; value: Record<string, unknown> }[] = []) =>
@@ -80,9 +78,7 @@ for (const store of stores) {
 
 test('a request without a trace begins one; a refused request has a span, and a failed request marks its span as an error', async (t) => {
   const collector = await startCollector(t)
-  const { startRedis } = await import('./support/servers/redis.js')
-  const redis = await startRedis()
-  t.teardown(() => redis.stop())
+  const redis = await redisOf(t)
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, REDIS_URL: redis.url }
   const service = await startService(t, 'sqlite', env)
   const { api, once } = service

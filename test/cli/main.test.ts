@@ -9,30 +9,53 @@ import { freePort } from '../support/servers/ports.js'
 import { environment, temporaryFolder } from '../support/service.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const commands = {
-  serve: [],
-  migrate: [],
-  hash: [],
-  keys: ['generate', 'list', 'promote', 'remove', 'export'],
-  clients: ['create', 'list', 'rotate', 'delete'],
-  users: ['create', 'list', 'reset-password', 'roles', 'disable', 'enable', 'delete', 'import'],
-  sessions: ['list', 'revoke'],
-  completion: [],
-}
 
 /** A group of its own, the exit of a real process, and the server, which sets up its process. */
 const needsProcess = ([name]: string[]) => name === 'serv' || name === 'migrate' || name === 'serve'
 
+interface Help {
+  path: string[]
+  code: number | null
+  text: string
+  /** Each command of a group, with its line in the help of the group. Undefined for a command. */
+  commands: Map<string, string> | undefined
+}
+
+/** The help of this command, and of each command below it that the help of a group names. */
+async function readHelp(path: string[] = []): Promise<Help[]> {
+  const { code, stdout: text } = await latchkey([...path, '--help'])
+  if (!text.includes('\nHelp for one command: ')) return [{ path, code, text, commands: undefined }]
+  const lines = [...text.matchAll(/^ {2}(\S+) {3,}(\S.*)$/gm)]
+  const commands = new Map(lines.map(([, name = '', about = '']) => [name, about]))
+  const all: Help[] = [{ path, code, text, commands }]
+  for (const name of commands.keys()) all.push(...(await readHelp([...path, name])))
+  return all
+}
+
 test('every command has its own --help, and the help of its group names it', async (t) => {
   const top = await latchkeyProcess(['--help'])
   t.equal(top.code, 0)
-  for (const [name, below] of Object.entries(commands)) {
-    t.match(top.stdout, new RegExp(`^  ${name} +\\S`, 'm'))
-    const help = await latchkey([name, '--help'])
-    t.equal(help.code, 0)
-    if (below.length === 0) t.match(help.stdout, new RegExp(`^  latchkey ${name} (SHELL )?\\[OPTIONS\\]$`, 'm'))
-    for (const each of below) t.match(help.stdout, new RegExp(`^  ${each} +\\S`, 'm'))
+  const all = await readHelp()
+  t.equal(all[0]?.text, top.stdout)
+  for (const { path, code, text, commands } of all) {
+    const called = ['latchkey', ...path].join(' ')
+    t.equal(code, 0, called)
+    if (commands) {
+      t.ok(commands.size > 0, called)
+      t.ok(text.trimEnd().endsWith(`\n\nHelp for one command: ${called} help COMMAND`), called)
+    } else {
+      t.match(text, new RegExp(`^  ${called} (\\S+ )*\\[OPTIONS\\]$`, 'm'))
+      for (const option of ['--json', '--help']) t.match(text, new RegExp(`^  ${option} +\\S`, 'm'), called)
+    }
+    const group = all.find((other) => path.length > 0 && other.path.join(' ') === path.slice(0, -1).join(' '))
+    if (group) t.equal(group.commands?.get(path.at(-1) as string), text.split('\n')[0], called)
   }
+  // The completion script lists the commands too, and does not read the help.
+  const { stdout: script } = await latchkey(['completion', 'bash'])
+  const completed = [...script.matchAll(/^ {4}" ([^"]+)"\*\) /gm)].map(([, path]) => path)
+  const paths = all.slice(1).map(({ path }) => path.join(' '))
+  t.strictSame(paths.sort(), completed.sort())
+
   const [short, long] = [
     await latchkey(['users', 'create', '-h']),
     await latchkey(['users', 'create', 'ada', '--help']),
@@ -97,7 +120,7 @@ test('a command that only looks makes no folder and no database', async (t) => {
 
 test('a mistake is reported in one line on standard error, with status 1, or 2 for a wrong call, and without a stack trace', async (t) => {
   const env = operatorEnvironment(await environment(t, 'sqlite'))
-  await latchkeyProcess(['migrate'], env)
+  t.equal((await latchkey(['migrate'], env)).code, 0)
   for (const [args, said, more] of [
     [['serv'], /there is no command "serv": see latchkey --help/],
     [['users', 'crate'], /there is no command "crate": see latchkey users --help/],
@@ -127,7 +150,7 @@ test('a mistake is reported in one line on standard error, with status 1, or 2 f
 
 test('with --json an error is one JSON object on standard error, with the same status', async (t) => {
   const env = operatorEnvironment(await environment(t, 'sqlite'))
-  await latchkeyProcess(['migrate'], env)
+  t.equal((await latchkey(['migrate'], env)).code, 0)
   for (const [args, code, error, said] of [
     [['users', 'show', 'nobody', '--json'], 1, 'failed', 'there is no account "nobody"'],
     [['users', 'show', '--json'], 2, 'usage', 'USER is missing: see latchkey users show --help'],
@@ -181,7 +204,9 @@ test('migrate creates the tables, and can run again', async (t) => {
       { code: 0, stdout: 'The database is up to date.\n' },
       { code: 0, json: { migrated: true } },
     ])
-    t.match(await latchkey(['users', 'list', '--json'], env), { code: 0, json: { users: [], next: null } })
+    const list = await latchkey(['users', 'list', '--json'], env)
+    t.equal(list.code, 0)
+    t.strictSame(list.json, { users: [], next: null })
   }
 })
 

@@ -27,7 +27,7 @@ for (const setting of isAll ? storeCombinations : (['sqlite'] as const)) {
       return ran.json
     }
     const folder = temporaryFolder(t)
-    const [own, cluster] = [await makeSigner(), await makeSigner('RS256')]
+    const [own, cluster] = [await makeSigner(), await makeSigner()]
     const [ownKeys, clusterKeys] = [join(folder, 'own.json'), join(folder, 'cluster.json')]
     writeFileSync(ownKeys, JSON.stringify(jwksOf(own)))
     writeFileSync(clusterKeys, JSON.stringify(jwksOf(cluster)))

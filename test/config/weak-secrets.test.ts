@@ -143,7 +143,7 @@ test(`C4: production accepts ${ROUNDS} random secrets of each kind`, async (t) =
   t.strictSame(faultsOf({ ...PRODUCTION, JWT_SECRET: `${randomBytes(48).toString('base64')}` }), [])
 })
 
-test('C4: the time to judge a secret depends only on its length', async (t) => {
+test('C4: to judge a hostile secret of 64 KB takes less than 3 s of CPU', async (t) => {
   const hostile = [
     'changeit',
     'a',

@@ -8,10 +8,9 @@ import { type Test, test } from 'tap'
 import { connectRedis } from '../../src/sessions/redis/client.js'
 import { eventually } from '../support/eventually.js'
 import { startPostgres } from '../support/servers/postgres.js'
-import { startRedis } from '../support/servers/redis.js'
 import { startRedisCluster } from '../support/servers/redis-cluster.js'
 import { startSentinels } from '../support/servers/redis-sentinel.js'
-import { environment, PASSWORD, spawnService, startReady, temporaryFolder } from '../support/service.js'
+import { environment, PASSWORD, redisOf, spawnService, startReady, temporaryFolder } from '../support/service.js'
 
 /** Whether a connection used the last credentials, because a busy disk or machine did not give the file in time. */
 const wasFileLate = (log: object[]) => /could not be read within/.test(JSON.stringify(log))
@@ -19,8 +18,7 @@ const wasFileLate = (log: object[]) => /could not be read within/.test(JSON.stri
 test('a rotated password or user of Postgres and of Redis reaches each new connection, without a restart and without an error', async (t) => {
   const postgres = await startPostgres({ durable: false })
   t.teardown(() => postgres.stop())
-  const redis = await startRedis({ args: ['--requirepass', 'first'] })
-  t.teardown(() => redis.stop())
+  const redis = await redisOf(t, ['--requirepass', 'first'])
   const admin = new pg.Client({ connectionString: postgres.url })
   await admin.connect()
   t.teardown(() => admin.end())
@@ -87,8 +85,7 @@ test('a rotated password or user of Postgres and of Redis reaches each new conne
 })
 
 test('a new connection to Redis waits for a file that is read slowly', async (t) => {
-  const redis = await startRedis({ args: ['--requirepass', 'first'] })
-  t.teardown(() => redis.stop())
+  const redis = await redisOf(t, ['--requirepass', 'first'])
   let [inFile, known, reading] = ['first', 'first', 0]
   const followed = {
     current: () => [redis.url.replace('//', `//:${known}@`)] as [string],
@@ -120,8 +117,7 @@ test('a new connection to Redis waits for a file that is read slowly', async (t)
 test('O6: a disk that hangs under the credentials stops nothing: new connections use the last ones', async (t) => {
   const postgres = await startPostgres({ durable: false })
   t.teardown(() => postgres.stop())
-  const redis = await startRedis({ args: ['--requirepass', 'first'] })
-  t.teardown(() => redis.stop())
+  const redis = await redisOf(t, ['--requirepass', 'first'])
   const folder = temporaryFolder(t)
   const [databaseFile, redisFile, pipe] = ['database', 'redis', 'pipe'].map((name) => join(folder, name)) as [
     string,

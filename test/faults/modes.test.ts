@@ -6,7 +6,7 @@ import { eventually } from '../support/eventually.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startRedisCluster } from '../support/servers/redis-cluster.js'
 import { startSentinels } from '../support/servers/redis-sentinel.js'
-import { type Environment, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
+import { type Environment, ISSUER, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 import { scaledLimit } from '../support/time-limits.js'
 import { untilVerifierReady, verdictOnce } from '../support/verifier-setup.js'
 
@@ -75,8 +75,8 @@ for (const [mode, start] of Object.entries(modes)) {
     const verifiers = await Promise.all(
       (['lookup', 'follow'] as const).map(async (mode) => {
         const verifier = createVerifier({
-          issuer: 'http://latchkey.test',
-          audience: 'http://latchkey.test',
+          issuer: ISSUER,
+          audience: ISSUER,
           keys: { secrets: [JWT_SECRET] },
           revocation: { mode, redis },
         })

@@ -6,8 +6,6 @@ import { eventually } from '../support/eventually.js'
 import { locate } from '../support/servers/install.js'
 import { environment, PASSWORD, spawnService, startService, stores, temporaryFolder } from '../support/service.js'
 
-/** On a busy machine a store may exceed its timeout, and the answer is 503. */
-
 test('F21: while the disk is full, writes get 503 and no row is damaged; with space again everything works', async (t) => {
   // Unlike a full disk, a file size limit also sends a signal.
   const hook = join(temporaryFolder(t), 'hook.mjs')

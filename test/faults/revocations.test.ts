@@ -279,6 +279,7 @@ test('S6 S8 many answers that are held back end with the news, and do not delay 
   t.equal(await service.end('SIGTERM'), 0)
   t.ok(performance.now() - began < scaledLimit(800), `stopped after ${performance.now() - began} ms`)
   for (const result of await last) {
-    t.match(result, { status: 'fulfilled', value: { status: 200, body: { revocations: [] } } })
+    t.match(result, { status: 'fulfilled', value: { status: 200 } })
+    if (result.status === 'fulfilled') t.strictSame(result.value.body.revocations, [])
   }
 })

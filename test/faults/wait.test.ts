@@ -39,13 +39,13 @@ const admin = basicAuthorization(CLIENT)
 const subOf = ({ access_token: token }: Tokens): string => claimsOf(token).sub
 
 /** How to request a revocation repeatedly in the same words, the status of its success, and the ended sessions. */
-interface Door {
+interface Endpoint {
   ask(api: Api, person: Person): Promise<Answer>
   done: number
   ends: ('mine' | 'other')[]
 }
 
-const doors: Record<string, Door> = {
+const endpoints: Record<string, Endpoint> = {
   logout: { ask: (api, { mine }) => api.logout(mine.access_token), done: 204, ends: ['mine'] },
   'logout by refresh token': { ask: (api, { mine }) => api.logout(mine.refresh_token), done: 204, ends: ['mine'] },
   'logout-all': {
@@ -99,9 +99,9 @@ const doors: Record<string, Door> = {
 
 test('F5: no revocation endpoint acknowledges before the replicas have the change, however often a client repeats the request', async (t) => {
   const { api, admin, fallBehind, catchUp } = await start(t)
-  for (const [name, { ask, done, ends }] of Object.entries(doors)) {
+  for (const [name, { ask, done, ends }] of Object.entries(endpoints)) {
     await t.test(name, async (t) => {
-      const person = await newPerson(api, `ada-${Object.keys(doors).indexOf(name)}`)
+      const person = await newPerson(api, `ada-${Object.keys(endpoints).indexOf(name)}`)
       fallBehind()
       for (const which of ['first', 'second', 'third']) {
         const began = performance.now()

@@ -1,13 +1,14 @@
 import { test } from 'tap'
 import type { Api, Call } from '../support/api.js'
 import { basicAuthorization } from '../support/clients.js'
+import { routesWithBody } from '../support/documented-routes.js'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
 
 const NEXT = 'a quite different pass phrase'
 
 for (const store of anyStore) {
   for (const kind of ['json', 'form'] as const) {
-    test(`${store}: every route with a body accepts it as ${kind}`, async (t) => {
+    test(`${store}: from sign-up to the deletion of the account, each body may be ${kind}`, async (t) => {
       const { api } = await startService(t, store)
       const authorization = basicAuthorization(api.client).authorization
       const send = (path: string, fields: Record<string, string>, call: Call = {}) =>
@@ -36,6 +37,17 @@ for (const store of anyStore) {
       t.equal((await send('/login', { username: 'ada', password: NEXT })).status, 401)
     })
   }
+
+  test(`${store}: every route with a body reads it as JSON and as a form`, async (t) => {
+    const { api } = await startService(t, store, { DOCS: 'on' })
+    const headers = basicAuthorization(api.client)
+    for (const { name, method, path } of await routesWithBody(api)) {
+      const asJson = await api.call(path, { method, json: { x: '1' }, headers })
+      const asForm = await api.call(path, { method, form: { x: '1' }, headers })
+      t.not(asForm.status, 415, name)
+      t.strictSame([asForm.status, asForm.body], [asJson.status, asJson.body], name)
+    }
+  })
 
   test(`${store}: every refusal is JSON with error and error_description, and shows nothing internal`, async (t) => {
     const { api } = await startService(t, store)
@@ -70,7 +82,7 @@ for (const store of anyStore) {
   })
 }
 
-/** Calls each route with every kind of bad request. */
+/** Sends every kind of bad request. */
 async function badRequests(api: Api, bearer: string) {
   const calls: [string, string, Call][] = [
     ['POST', '/users', { json: { username: 'ada', password: PASSWORD } }],

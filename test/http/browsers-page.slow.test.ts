@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Page } from 'playwright-core'
 import { test } from 'tap'
 import type { Tokens } from '../support/api.js'
 import { openDevice, openTab } from '../support/browser.js'
+import { listen } from '../support/key-server.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 
 const root = new URL('../../../', import.meta.url)
@@ -57,9 +57,7 @@ for (const store of stores) {
       const [type, body] = files[request.url ?? '']?.() ?? ['text/plain', '']
       response.writeHead(200, { 'content-type': type }).end(body)
     })
-    await new Promise<void>((resolve) => pages.listen(0, '127.0.0.1', resolve))
-    t.teardown(() => pages.close())
-    const { port } = pages.address() as AddressInfo
+    const port = await listen(t, pages)
     const origin = `http://localhost:${port}`
     const { api, audited } = await startService(t, store, { CORS_ORIGINS: origin, REFRESH_COOKIE: 'on' })
     service = api.url.replace('127.0.0.1', 'localhost')

@@ -1,40 +1,20 @@
 import { METHODS } from 'node:http'
-import { test } from 'tap'
-import { anyStore, PASSWORD, startService } from '../support/service.js'
+import { type Test, test } from 'tap'
+import { routesForCallers } from '../support/documented-routes.js'
+import { anyStore, PASSWORD, type Store, startService } from '../support/service.js'
 
 const KNOWN = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE']
-const ROUTES: [string, string[]][] = [
-  ['/users', ['POST']],
-  ['/users/me', ['DELETE']],
-  ['/users/me/password', ['POST']],
-  ['/login', ['POST']],
-  ['/refresh', ['POST']],
-  ['/logout', ['POST']],
-  ['/logout-all', ['POST']],
-  ['/sessions', ['DELETE', 'GET', 'HEAD']],
-  ['/sessions/9f8Hn1VnTz2cUWl0q3yJ8A', ['DELETE']],
-  ['/introspect', ['POST']],
-  ['/revoke', ['POST']],
-  ['/token', ['POST']],
-  ['/admin/users', ['GET', 'HEAD', 'POST']],
-  ['/admin/users/nobody', ['DELETE', 'GET', 'HEAD']],
-  ['/admin/users/nobody/disable', ['POST']],
-  ['/admin/users/nobody/enable', ['POST']],
-  ['/admin/users/nobody/password', ['POST']],
-  ['/admin/users/nobody/roles', ['PUT']],
-  ['/admin/clients', ['GET', 'HEAD', 'POST']],
-  ['/admin/clients/nobody', ['DELETE', 'GET', 'HEAD', 'PATCH']],
-  ['/admin/clients/nobody/secret', ['POST']],
-  ['/admin/sessions', ['DELETE', 'GET', 'HEAD']],
-  ['/admin/sessions/9f8Hn1VnTz2cUWl0q3yJ8A', ['DELETE']],
-  ['/.well-known/jwks.json', ['GET', 'HEAD']],
-  ['/.well-known/oauth-authorization-server', ['GET', 'HEAD']],
-]
 
-for (const store of anyStore) {
-  test(`${store}: H14: every route answers an unsupported method with 405 and Allow, and an unknown method with 501`, async (t) => {
-    const { api } = await startService(t, store)
-    for (const [path, allowed] of ROUTES) {
+for (const store of anyStore) test(`${store}: methods and addresses`, (t) => checkMethods(t, store))
+
+async function checkMethods(t: Test, store: Store): Promise<void> {
+  const { api } = await startService(t, store, { DOCS: 'on' })
+
+  await t.test('H14: on every route an unsupported method gets 405 with Allow, and an unknown one 501', async (t) => {
+    const routes = await routesForCallers(api)
+    for (const path of new Set(routes.map((route) => route.path))) {
+      const own = routes.filter((route) => route.path === path).map(({ method }) => method)
+      const allowed = [...own, ...(own.includes('GET') ? ['HEAD'] : [])].sort()
       // CONNECT does not address a resource: Node closes the connection.
       const others = METHODS.filter((method) => method !== 'CONNECT' && !allowed.includes(method))
       const answers = await Promise.all(others.map((method) => api.call(path, { method })))
@@ -51,8 +31,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: H14: the OpenAPI document and its page also answer 405 with Allow`, async (t) => {
-    const { api } = await startService(t, store, { DOCS: 'on' })
+  await t.test('H14: the OpenAPI document and its page also answer 405 with Allow', async (t) => {
     for (const path of ['/docs', '/docs/', '/docs/json', '/docs/static/swagger-ui.css', '/openapi.json']) {
       t.equal((await api.call(path)).status, 200, path)
       for (const method of ['POST', 'PUT', 'DELETE', 'TRACE']) {
@@ -65,8 +44,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: H14: an unsupported method gets 405 whatever its body is`, async (t) => {
-    const { api } = await startService(t, store)
+  await t.test('H14: an unsupported method gets 405 whatever its body is', async (t) => {
     for (const [raw, type] of [
       ['{', 'application/json'],
       ['a=1&a=2', 'application/x-www-form-urlencoded'],
@@ -77,11 +55,10 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: H14: a secret in the address gets 400 on every route, and has no effect`, async (t) => {
-    const { api } = await startService(t, store)
+  await t.test('H14: a secret in the address gets 400 on every route, and has no effect', async (t) => {
     await api.signUp('ada', PASSWORD)
     const { access_token, refresh_token } = await api.tokens('ada', PASSWORD)
-    for (const [path, [method = 'GET']] of ROUTES) {
+    for (const { method, path } of await routesForCallers(api)) {
       for (const [name, value] of [
         ['token', access_token],
         ['access_token', access_token],
@@ -101,8 +78,7 @@ for (const store of anyStore) {
     t.equal((await api.refresh(refresh_token)).status, 200)
   })
 
-  test(`${store}: an unknown address gets 404 and an unknown method gets 501, in the same form`, async (t) => {
-    const { api } = await startService(t, store)
+  await t.test('an unknown address gets 404 and an unknown method gets 501, in the same form', async (t) => {
     const unknownMethod = await api.call('/nope', { method: 'PROPFIND' })
     t.match(unknownMethod, { status: 501, body: { error: 'invalid_request', error_description: String } })
     for (const path of ['/nope', '/login/', '/Login', '/users/1', '/users/me/', '/.env', '/livez', '/metrics']) {

@@ -198,7 +198,7 @@ test('a request behind an answer that closes the connection is never started, in
 })
 
 test('pipelined requests with bodies are answered in order, each with its own body', async (t) => {
-  const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
+  const { api } = await startService(t, 'sqlite')
   const requests = Array.from({ length: 50 }, (_, i) => {
     const body = i % 2 ? JSON.stringify({ username: `u${i}` }) : '{}'
     const framing =
@@ -207,10 +207,7 @@ test('pipelined requests with bodies are answered in order, each with its own bo
         : `Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
     return `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${framing}`
   }).join('')
-  const { text } = await exchange(
-    service.api.url,
-    `${requests}GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
-  )
+  const { text } = await exchange(api.url, `${requests}GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
   const missing = [...text.matchAll(/"error_description":"(\w+) is missing"/g)].map(([, name]) => name)
   t.strictSame(
     missing,
@@ -248,14 +245,14 @@ function pipeline(url: string, name: string, pause: number, onRead = () => {}): 
 }
 
 test('an unknown expectation gets 417 in the form of every refusal; 100-continue is met', async (t) => {
-  const service = await spawnService(t, await environment(t, 'sqlite', { LOG_LEVEL: 'error' }))
+  const { api } = await startService(t, 'sqlite')
   const post = (expect: string, body = '') =>
     `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: ${expect}\r\n\r\n${body}`
-  const refused = await exchange(service.api.url, post('the-unexpected', '{}'))
+  const refused = await exchange(api.url, post('the-unexpected', '{}'))
   const { status, headers, body } = parseAnswer(refused.text)
   t.match({ status, type: headers['content-type'] }, { status: 417, type: 'application/json; charset=utf-8' })
   t.match(body, '"error":"invalid_request"')
   t.equal(refused.isClosed, true)
-  const met = await exchange(service.api.url, post('100-continue', '{}'), { until: 'answered' })
+  const met = await exchange(api.url, post('100-continue', '{}'), { until: 'answered' })
   t.match(met.text, /^HTTP\/1\.1 100 Continue/)
 })

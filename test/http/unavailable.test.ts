@@ -1,16 +1,15 @@
 import { test } from 'tap'
-import type { Call } from '../support/api.js'
+import { basicAuthorization, type Call } from '../support/api.js'
 import { startWithFragileStore } from '../support/fragile-store.js'
 import { PASSWORD, stores } from '../support/service.js'
 
 for (const store of stores) {
-  test(`${store}: while its store is down every route answers 503 with Retry-After, and does not name the store`, async (t) => {
+  test(`${store}: while its store is down, sign-in, sign-out and the own account answer 503 with Retry-After and do not name the store`, async (t) => {
     const { api, once, takeStoreAway } = await startWithFragileStore(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer, refresh_token, sid } = await api.tokens('ada', PASSWORD)
     t.equal(await api.isActive(bearer), true, 'from now on the client is known')
-    const client = Buffer.from(`${api.client.id}:${api.client.secret}`).toString('base64')
-    const headers = { authorization: `Basic ${client}` }
+    const headers = basicAuthorization(api.client)
 
     const writing: [string, string, Call][] = [
       ['POST', '/login', { json: { username: 'ada', password: PASSWORD } }],

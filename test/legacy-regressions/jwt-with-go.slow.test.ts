@@ -4,6 +4,7 @@ import { test } from 'tap'
 import { readConfig } from '../../src/config/read.js'
 import { sql } from '../../src/database/kysely.js'
 import { withAccounts } from '../support/accounts.js'
+import { secondsNow } from '../support/assertions.js'
 import { claimsOf } from '../support/decode.js'
 import { startWithFragileStore } from '../support/fragile-store.js'
 import {
@@ -19,7 +20,8 @@ import {
 import { claimsWithGenuineJti } from '../support/stamped.js'
 import { deleteSessions } from '../support/store-inspection.js'
 
-// This service replaces two older systems. Each test is one of their defects, which must not come back.
+// This service replaces two older systems. JWT-WITH-GO is the first. Each test is one of its
+// defects, which must not come back.
 
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
@@ -30,7 +32,7 @@ function forge(claims: object, secret: string): string {
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
 }
 
-test('seed JWT-WITH-GO: the source holds no secret, and production does not start without its own', async (t) => {
+test('JWT-WITH-GO: the source holds no secret, and production does not start without its own', async (t) => {
   const { JWT_SECRET: _, REFRESH_SECRET: __, ...without } = await environment(t, 'sqlite', { NODE_ENV: 'production' })
   for (const secrets of [{}, { JWT_SECRET: '', REFRESH_SECRET: '' }, { JWT_SECRET: ' ', REFRESH_SECRET: '\n' }]) {
     const read = () => readConfig({ ...without, ...secrets })
@@ -39,7 +41,7 @@ test('seed JWT-WITH-GO: the source holds no secret, and production does not star
   await t.rejects(spawnService(t, without), { message: /must be set in production/ }, 'and the process ends')
 })
 
-test('seed JWT-WITH-GO: each instance generates its own development secrets', async (t) => {
+test('JWT-WITH-GO: each instance generates its own development secrets', async (t) => {
   const start = async () => {
     const { JWT_SECRET: _, REFRESH_SECRET: __, ...env } = await environment(t, 'sqlite')
     return (await startServiceWith(t, env)).api
@@ -53,7 +55,7 @@ test('seed JWT-WITH-GO: each instance generates its own development secrets', as
 })
 
 for (const store of stores) {
-  test(`${store}: seed JWT-WITH-GO: each of many simultaneous sign-ins gets its own tokens`, async (t) => {
+  test(`${store}: JWT-WITH-GO: each of many simultaneous sign-ins gets its own tokens`, async (t) => {
     const { api } = await startService(t, store)
     const people = await Promise.all(
       ['ada', 'eve', 'joe', 'zoe'].map(async (name) => (await api.signUp(name, `${PASSWORD} ${name}`)).body),
@@ -82,7 +84,7 @@ for (const store of stores) {
     t.equal(new Set(checked.map(({ seen }) => seen.jti)).size, 24)
   })
 
-  test(`${store}: seed JWT-WITH-GO: a sign-out with either token ends both tokens`, async (t) => {
+  test(`${store}: JWT-WITH-GO: a sign-out with either token ends both tokens`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     for (const kind of ['access_token', 'refresh_token'] as const) {
@@ -93,7 +95,7 @@ for (const store of stores) {
     }
   })
 
-  test(`${store}: seed JWT-WITH-GO: an older access token stays valid after a refresh, and ends with its session (§1)`, async (t) => {
+  test(`${store}: JWT-WITH-GO: an older access token stays valid after a refresh, and ends with its session (§1)`, async (t) => {
     const { api } = await startService(t, store, { REFRESH_GRACE: '0' })
     await api.signUp('ada', PASSWORD)
 
@@ -109,7 +111,7 @@ for (const store of stores) {
     t.strictSame([await api.isActive(stolen.access_token), await api.isActive(next.access_token)], [false, false])
   })
 
-  test(`${store}: seed JWT-WITH-GO: every guarded route asks the store, so a session that was deleted there gives no access`, async (t) => {
+  test(`${store}: JWT-WITH-GO: every guarded route asks the store, so a session that was deleted there gives no access`, async (t) => {
     const { api, env } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer, refresh_token } = await api.tokens('ada', PASSWORD)
@@ -135,7 +137,7 @@ for (const store of stores) {
     t.equal((await api.login('ada', PASSWORD)).status, 200, 'and nothing was done')
   })
 
-  test(`${store}: seed JWT-WITH-GO: a session that cannot be saved gets 503 and no tokens`, async (t) => {
+  test(`${store}: JWT-WITH-GO: a session that cannot be saved gets 503 and no tokens`, async (t) => {
     const { api, once, takeStoreAway } = await startWithFragileStore(t, store)
     await api.signUp('ada', PASSWORD)
     const { refresh_token } = await api.tokens('ada', PASSWORD)
@@ -149,11 +151,11 @@ for (const store of stores) {
 
 // Rules that do not depend on the store.
 for (const store of anyStore) {
-  test(`${store}: seed JWT-WITH-GO: a token signed with an empty or published secret is invalid, before and after the first sign-in`, async (t) => {
+  test(`${store}: JWT-WITH-GO: a token signed with an empty or published secret is invalid, before and after the first sign-in`, async (t) => {
     const { api } = await startService(t, store)
     const secrets = ['', 'secret', 'jdnfksdmfksd', 'mcmvmkmsdnfsdmfdsjf', 'ACCESS_SECRET', 'changeme']
     const { body: ada } = await api.signUp('ada', PASSWORD)
-    const now = Math.floor(Date.now() / 1000)
+    const now = secondsNow()
     const claims = {
       iss: 'http://latchkey.test',
       aud: 'http://latchkey.test',
@@ -177,7 +179,7 @@ for (const store of anyStore) {
     t.equal(await api.isActive(forge(claimsOf(access_token), JWT_SECRET)), true, 'it was the secret, not the form')
   })
 
-  test(`${store}: seed JWT-WITH-GO: no token, password or secret is logged at any level`, async (t) => {
+  test(`${store}: JWT-WITH-GO: no token, password or secret is logged at any level`, async (t) => {
     const env = await environment(t, store, { LOG_LEVEL: 'trace' })
     const { api, output, end } = await spawnService(t, env)
     await api.signUp('ada', PASSWORD)
@@ -211,7 +213,7 @@ for (const store of anyStore) {
     }
   })
 
-  test(`${store}: seed JWT-WITH-GO: valid signatures over claims of wrong types are refused without an error in the log`, async (t) => {
+  test(`${store}: JWT-WITH-GO: valid signatures over claims of wrong types are refused without an error in the log`, async (t) => {
     const { api } = await startService(t, store)
     await api.signUp('ada', PASSWORD)
     const claims = claimsOf((await api.tokens('ada', PASSWORD)).access_token)
@@ -241,13 +243,13 @@ for (const store of anyStore) {
         // A list of texts is valid there.
         if (name === 'amr' && Array.isArray(value)) continue
         const token = forge({ ...claims, [name]: value }, JWT_SECRET)
-        const [seen, door, refreshed, out] = await Promise.all([
+        const [seen, listed, refreshed, out] = await Promise.all([
           api.introspect(token),
           api.call('/sessions', { bearer: token }),
           api.refresh(token),
           api.call('/logout-all', { json: { token } }),
         ])
-        const statuses = [seen.status, seen.text, door.status, refreshed.status, out.status]
+        const statuses = [seen.status, seen.text, listed.status, refreshed.status, out.status]
         t.strictSame(statuses, [200, '{"active":false}', 401, 400, 401], `${name}: ${JSON.stringify(value)}`)
         asked += 1
       }
@@ -256,7 +258,7 @@ for (const store of anyStore) {
     t.equal(await api.isActive(forge(claims, JWT_SECRET)), true, 'it was the claims, not the form')
   })
 
-  test(`${store}: seed JWT-WITH-GO: ids are strings and stay unchanged, also when they look like numbers`, async (t) => {
+  test(`${store}: JWT-WITH-GO: ids are strings and stay unchanged, also when they look like numbers`, async (t) => {
     const { api, env } = await startService(t, store)
     // As float64 the first id would end in 2. The others would lose their zeros or become a power of ten.
     const names = ['9007199254740993', '007', '1e21', '0x10', '12345678901234567890']

@@ -3,7 +3,7 @@ import { SIGN_IN_REFUSALS } from '../../src/audit.js'
 import { eventually } from '../support/eventually.js'
 import { Feed, getRevocations } from '../support/feed.js'
 import { type Samples, scrape } from '../support/scrape.js'
-import { type Environment, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
+import { type Environment, PASSWORD, type RunningService, redisOf, startService, stores } from '../support/service.js'
 
 const signedIn = async (t: Test, overrides: Environment = {}) => {
   const service = await startService(t, 'sqlite', overrides)
@@ -135,9 +135,7 @@ for (const store of stores) {
 }
 
 test('while Redis is down, the metrics say so and omit the values that only Redis knows', async (t) => {
-  const { startRedis } = await import('../support/servers/redis.js')
-  const redis = await startRedis()
-  t.teardown(() => redis.stop())
+  const redis = await redisOf(t)
   const { api, once, managementUrl } = await startService(t, 'sqlite', { REDIS_URL: redis.url })
   await api.signUp('ada', PASSWORD)
   const { access_token: token } = await api.tokens('ada', PASSWORD)

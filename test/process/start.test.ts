@@ -10,6 +10,7 @@ import { createService } from '../../src/app.js'
 import { addDevelopmentSecrets } from '../../src/config/development-secrets.js'
 import { readConfig } from '../../src/config/read.js'
 import { createLogger } from '../../src/log.js'
+import { Unavailable } from '../../src/unavailable.js'
 import { eventually } from '../support/eventually.js'
 import { freePort } from '../support/servers/ports.js'
 import { createPostgresDatabase } from '../support/servers/postgres.js'
@@ -74,7 +75,7 @@ test('a database that cannot be opened is reported in one line, without its pass
   const nobody = await freePort()
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'junk.db'), 'this is a text of some length, and not a database\n'.repeat(100))
-  const rows: [string, RegExp][] = [
+  const rows: [[string, RegExp], ...[string, RegExp][]] = [
     [`postgres://latchkey:Zq7canary@127.0.0.1:${nobody}/latchkey`, /ECONNREFUSED/],
     [`postgres://latchkey:Zq7canary@localhost:${nobody}/latchkey`, /ECONNREFUSED/],
     [`postgres://latchkey:Zq7canary@/latchkey?host=${folder}`, /ENOENT.*PGSQL/],
@@ -85,12 +86,23 @@ test('a database that cannot be opened is reported in one line, without its pass
     [`sqlite:${folder}`, /cannot open the SQLite database/],
     [`sqlite:${folder}/junk.db`, /not a database/],
   ]
+  const [[firstUrl, firstReason]] = rows
+  const { status, stderr } = await start(t, { ...(await ports()), DATABASE_URL: firstUrl })
+  t.equal(status, 1)
+  t.match(stderr, /^latchkey: [^\n]*: check DATABASE_URL, and that the server runs\n$/)
+  t.match(stderr, firstReason)
+  t.notMatch(stderr, 'Zq7canary')
+
+  // A process costs seconds of CPU. It writes the message of this error, and then what to check, as above.
+  const env = await environment(t, 'sqlite')
   for (const [url, reason] of rows) {
-    const { status, stderr } = await start(t, { ...(await ports()), DATABASE_URL: url })
-    t.equal(status, 1, url)
-    t.match(stderr, /^latchkey: [^\n]*: check DATABASE_URL, and that the server runs\n$/)
-    t.match(stderr, reason)
-    t.notMatch(stderr, 'Zq7canary')
+    const config = addDevelopmentSecrets(readConfig({ ...env, DATABASE_URL: url }))
+    const error: unknown = await createService(config, createLogger('silent')).catch((thrown: unknown) => thrown)
+    t.ok(error instanceof Unavailable, url)
+    const { message } = error as Unavailable
+    t.match(message, /^[^\n]+$/)
+    t.match(message, reason)
+    t.notMatch(message, 'Zq7canary')
   }
 })
 

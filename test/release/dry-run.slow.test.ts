@@ -11,7 +11,6 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { t as suite, test } from 'tap'
@@ -20,6 +19,7 @@ import { ARCHIVE, PRODUCTION, writeManifests } from '../../release/manifests.js'
 import { Api } from '../support/api.js'
 import { ROOT, run } from '../support/consumer.js'
 import { eventually } from '../support/eventually.js'
+import { listen } from '../support/key-server.js'
 import { kustomize, type Manifest } from '../support/kustomize.js'
 import { danglingReferences, pods } from '../support/references.js'
 import { locate } from '../support/servers/install.js'
@@ -88,9 +88,7 @@ test('npm would publish both archives, and a dry run of this step of the workflo
     methods.push(request.method ?? '')
     response.writeHead(404).end('{}')
   })
-  await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => registry.close())
-  const { port } = registry.address() as AddressInfo
+  const port = await listen(t, registry)
   for (const archive of archives) {
     const options = [
       '--dry-run',

@@ -2,7 +2,16 @@ import { randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { adminClient } from '../support/admin-client.js'
 import type { Answer, Api, Call } from '../support/api.js'
-import { asserted, assertion, ISSUER, jwksOf, makeKeyClient, makeSigner, sign } from '../support/assertions.js'
+import {
+  asserted,
+  assertion,
+  ISSUER,
+  jwksOf,
+  makeKeyClient,
+  makeSigner,
+  secondsNow,
+  sign,
+} from '../support/assertions.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { exchange } from '../support/exchange.js'
@@ -24,8 +33,15 @@ interface Credential {
   administrates?: boolean
   /** Forged, expired, replayed, or for another issuer. */
   isBad?: boolean
-  /** Makes the credential again for each request, because some requests end what they present. */
+  /** Makes the credential. Some requests end what they present, so each request that is not a GET gets a new one. */
   make(): Call | Promise<Call>
+}
+
+/** The credential, made once. Only an assertion is made for each request, because it is good for one request. */
+async function madeOnce(credential: Credential): Promise<Credential> {
+  if (credential.way === 'assertion') return credential
+  const call = await credential.make()
+  return { ...credential, make: () => call }
 }
 
 interface Route {
@@ -118,10 +134,9 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
   const signed = async (id: string, changes: object = {}) => ({ json: asserted(await assertion(signer, id, changes)) })
   /** The token of a Kubernetes service account. */
   const projected = async (sub: string, changes: object = {}) => {
-    const claims = { iss: cluster.issuer, sub, aud: [ISSUER], iat: now(), exp: now() + 600 }
+    const claims = { iss: cluster.issuer, sub, aud: [ISSUER], iat: secondsNow(), exp: secondsNow() + 600 }
     return { json: asserted(await sign(signer, { ...claims, ...changes })) }
   }
-  const now = () => Math.floor(Date.now() / 1000)
 
   const all: Record<string, Credential> = {
     'no credentials': { who: 'nobody', make: () => ({}) },
@@ -156,7 +171,7 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
       who: 'person',
       aud: 'web',
       isBad: true,
-      make: () => bearer(bent('ada', { iat: now() - 600, exp: now() - 1 })),
+      make: () => bearer(bent('ada', { iat: secondsNow() - 600, exp: secondsNow() - 1 })),
     },
     'a person, of another issuer': {
       who: 'person',
@@ -271,7 +286,7 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
     },
   }
   for (const [what, changes] of Object.entries({
-    'an assertion that has expired': { iat: now() - 600, exp: now() - 60 },
+    'an assertion that has expired': { iat: secondsNow() - 600, exp: secondsNow() - 60 },
     'an assertion for another audience': { aud: 'https://elsewhere.test' },
     'an assertion of another issuer': { iss: 'nobody' },
   })) {
@@ -280,7 +295,10 @@ async function credentials(api: Api, env: Record<string, string>, key: Awaited<R
   for (const [what, [subject, changes]] of Object.entries<[string, object]>({
     'an assertion by a service account that no client is bound to': ['system:serviceaccount:shop:stranger', {}],
     'an assertion by a trusted service account, for another audience': [SUBJECT, { aud: ['https://elsewhere.test'] }],
-    'an assertion by a trusted service account, expired': [SUBJECT, { iat: now() - 700, exp: now() - 60 }],
+    'an assertion by a trusted service account, expired': [
+      SUBJECT,
+      { iat: secondsNow() - 700, exp: secondsNow() - 60 },
+    ],
     'an assertion by a service account of an unknown issuer': [SUBJECT, { iss: 'https://stranger.test' }],
   })) {
     all[what] = {
@@ -375,7 +393,14 @@ test('every route × every credential: who gets in is what the rules say, and no
   )
   for (const { name, schemes } of routes) t.strictSame(schemes, acceptedSchemes(name, Object.values(all)), name)
   const endsOthers = (name: string) => name === 'POST /logout-all'
-  for (const route of routes.filter(({ name }) => !endsOthers(name))) {
+  // A GET changes nothing. So all GET routes get the same credentials, before another route can end one.
+  const reused = await Promise.all(
+    Object.entries(all).map(async ([what, credential]) => [what, await madeOnce(credential)] as const),
+  )
+  for (const route of routes.filter(({ method }) => method === 'GET')) {
+    await Promise.all(reused.map(([what, credential]) => checkCell(route, what, credential)))
+  }
+  for (const route of routes.filter(({ method, name }) => method !== 'GET' && !endsOthers(name))) {
     await Promise.all(Object.entries(all).map(([what, credential]) => checkCell(route, what, credential)))
   }
   for (const route of routes.filter(({ name }) => endsOthers(name))) {

@@ -39,7 +39,11 @@ for (const store of stores) {
       const path = `/users/${encodeURIComponent(id)}`
       t.match((await admin('GET', path)).body, { id, username: `user${i}` })
       const query = `/sessions?sub=${encodeURIComponent(id)}`
-      t.match((await admin('GET', query)).body, { sessions: [{ sid: first.sid }] })
+      const { sessions } = (await admin('GET', query)).body
+      t.strictSame(
+        sessions.map(({ sid }: { sid: string }) => sid),
+        [first.sid],
+      )
       t.equal((await admin('DELETE', query)).status, 204)
       t.equal(await api.isActive(next.access_token), false)
       t.equal((await admin('POST', `${path}/disable`)).status, 204)

@@ -6,7 +6,7 @@ import { createPostgresDatabase } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startReplica } from '../support/servers/redis-sentinel.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
-import { environment, PASSWORD, startService, startServiceWith, stores } from '../support/service.js'
+import { environment, PASSWORD, redisOf, startService, startServiceWith, stores } from '../support/service.js'
 
 async function health(managementUrl: string, path: string) {
   const answer = await fetch(managementUrl + path)
@@ -33,8 +33,7 @@ test('F15: without Postgres the service is not ready, unless the probe excludes 
   const { port } = new URL(url)
   const proxy = await startTcpProxy(Number(port))
   t.teardown(() => proxy.stop())
-  const redis = await startRedis()
-  t.teardown(() => redis.stop())
+  const redis = await redisOf(t)
   const DATABASE_URL = url.replace(port, String(proxy.port))
   const { api, managementUrl } = await startService(t, 'sqlite', { DATABASE_URL, REDIS_URL: redis.url })
   await api.signUp('ada', PASSWORD)
@@ -88,8 +87,7 @@ test('F1: the service starts without Redis, is live and not ready, and recovers 
 })
 
 test('when Redis dies, the service is live and not ready, gives no answer about tokens, and recovers alone', async (t) => {
-  const redis = await startRedis()
-  t.teardown(() => redis.stop())
+  const redis = await redisOf(t)
   const { api, once, managementUrl } = await startService(t, 'sqlite', { REDIS_URL: redis.url })
   await api.signUp('ada', PASSWORD)
   const { access_token: token } = await api.tokens('ada', PASSWORD)
@@ -108,8 +106,7 @@ test('when Redis dies, the service is live and not ready, gives no answer about 
 })
 
 test('F7: a Redis that evicts keys causes an error in the log, and the service is not ready', async (t) => {
-  const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
-  t.teardown(() => redis.stop())
+  const redis = await redisOf(t, ['--maxmemory-policy', 'allkeys-lru'])
   const env = await environment(t, 'sqlite', { REDIS_URL: redis.url })
   const { managementUrl, log } = await startServiceWith(t, env)
 
@@ -126,8 +123,7 @@ test('F7: a Redis that evicts keys causes an error in the log, and the service i
 })
 
 test('F7: when the ACL forbids the check, the service trusts the operator', async (t) => {
-  const redis = await startRedis({ args: ['--maxmemory-policy', 'allkeys-lru'] })
-  t.teardown(() => redis.stop())
+  const redis = await redisOf(t, ['--maxmemory-policy', 'allkeys-lru'])
   const admin = new Redis(redis.url)
   t.teardown(() => admin.disconnect())
   await admin.acl('SETUSER', 'latchkey', 'on', '>pw', '~*', '+@all', '-info')
@@ -136,8 +132,7 @@ test('F7: when the ACL forbids the check, the service trusts the operator', asyn
 })
 
 test('a replica instead of a primary: the service is not ready, and says why', async (t) => {
-  const primary = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
-  t.teardown(() => primary.stop())
+  const primary = await redisOf(t, ['--repl-diskless-sync-delay', '0'])
   const replica = await startReplica(t, primary)
   const { managementUrl } = await startServiceWith(t, await environment(t, 'sqlite', { REDIS_URL: replica.url }))
   await eventually(async () => /this Redis is a replica/.test(JSON.stringify(await health(managementUrl, '/readyz'))))

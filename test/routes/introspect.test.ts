@@ -1,12 +1,9 @@
-import { test } from 'tap'
+import { t as file, test } from 'tap'
 import { createClients } from '../../src/clients/clients.js'
 import { withAccounts } from '../support/accounts.js'
 import type { Answer, Call } from '../support/api.js'
-import { CLIENT, PASSWORD, startService, stores } from '../support/service.js'
-
-const basic = (id: string, secret: string) => ({
-  authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`,
-})
+import { basicAuthorization } from '../support/clients.js'
+import { CLIENT, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
 
 /** Percent-encodes every character, as RFC 6749 §2.3.1 allows. */
 const encode = (text: string) => [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')
@@ -15,10 +12,14 @@ const encode = (text: string) => [...Buffer.from(text)].map((byte) => `%${byte.t
 const AWKWARD = { id: 'awkward.client', secret: 's%41me+colons:and=signs%2Bof:32-bytes%' }
 
 for (const store of stores) {
+  // One service for the tests that need no other setting. Each test has its own person.
+  let started: Promise<RunningService> | undefined
+  const shared = () => (started ??= startService(file, store, { ACCESS_TTL: '10m' }))
+
   test(`${store}: introspection returns the claims of a live token, numbers as integers, and forbids caching`, async (t) => {
-    const { api } = await startService(t, store, { ACCESS_TTL: '10m' })
-    const { body: ada } = await api.signUp('ada', PASSWORD)
-    const { access_token, refresh_token, sid } = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
+    const { api } = await shared()
+    const { body: ada } = await api.signUp('ada1', PASSWORD)
+    const { access_token, refresh_token, sid } = await api.tokens('ada1', PASSWORD, { scope: 'todo:read' })
 
     const { status, headers, body } = await api.introspect(access_token)
 
@@ -29,7 +30,7 @@ for (const store of stores) {
     t.strictSame(others, {
       active: true,
       sub: ada.id,
-      username: 'ada',
+      username: 'ada1',
       client_id: 'latchkey',
       scope: 'todo:read',
       aud: 'http://latchkey.test',
@@ -56,23 +57,22 @@ for (const store of stores) {
     const { access_token: token } = await api.tokens('ada', PASSWORD)
     const { id, secret } = AWKWARD
     const posted = { client_id: id, client_secret: secret }
+    const raw = basicAuthorization(AWKWARD)
+    const encoded = basicAuthorization({ id: encode(id), secret: encode(secret) })
     const ways: [string, Call][] = [
-      ['raw', { form: { token }, headers: basic(id, secret) }],
-      ['percent-encoded', { form: { token }, headers: basic(encode(id), encode(secret)) }],
-      ['as browsers encode', { form: { token }, headers: basic(id, encodeURIComponent(secret)) }],
+      ['raw', { form: { token }, headers: raw }],
+      ['percent-encoded', { form: { token }, headers: encoded }],
       [
-        'in another case',
-        { form: { token }, headers: { authorization: basic(id, secret).authorization.replace('Basic', 'bASIC') } },
+        'as browsers encode',
+        { form: { token }, headers: basicAuthorization({ id, secret: encodeURIComponent(secret) }) },
       ],
+      ['in another case', { form: { token }, headers: { authorization: raw.authorization.replace('Basic', 'bASIC') } }],
       ['in a form', { form: { token, ...posted } }],
       ['in JSON', { json: { token, ...posted } }],
-      ['Basic and the same posted', { form: { token, ...posted }, headers: basic(id, secret) }],
-      ['encoded Basic and the same posted', { form: { token, ...posted }, headers: basic(encode(id), encode(secret)) }],
-      ['Basic and the same id posted', { form: { token, client_id: id }, headers: basic(id, secret) }],
-      [
-        'Basic and an empty secret posted',
-        { form: { token, client_id: id, client_secret: '' }, headers: basic(id, secret) },
-      ],
+      ['Basic and the same posted', { form: { token, ...posted }, headers: raw }],
+      ['encoded Basic and the same posted', { form: { token, ...posted }, headers: encoded }],
+      ['Basic and the same id posted', { form: { token, client_id: id }, headers: raw }],
+      ['Basic and an empty secret posted', { form: { token, client_id: id, client_secret: '' }, headers: raw }],
     ]
     for (const [way, call] of ways) {
       const { status, body } = await api.call('/introspect', call)
@@ -81,21 +81,22 @@ for (const store of stores) {
   })
 
   test(`${store}: H12: without credentials, with wrong ones, or with two that differ: 401 invalid_client`, async (t) => {
-    const { api } = await startService(t, store)
-    await api.signUp('ada', PASSWORD)
-    const { access_token: token } = await api.tokens('ada', PASSWORD)
+    const { api } = await shared()
+    await api.signUp('ada2', PASSWORD)
+    const { access_token: token } = await api.tokens('ada2', PASSWORD)
     const { id, secret } = CLIENT
-    const right = basic(id, secret)
+    const right = basicAuthorization(CLIENT)
+    const wrong = basicAuthorization({ id, secret: 'x' })
     const ways: [string, Call][] = [
       ['none', { form: { token } }],
-      ['wrong secret', { form: { token }, headers: basic(id, `${secret}x`) }],
-      ['less of the secret', { form: { token }, headers: basic(id, secret.slice(0, -1)) }],
-      ['no secret', { form: { token }, headers: basic(id, '') }],
-      ['unknown client', { form: { token }, headers: basic('nobody', secret) }],
-      ['id with NUL', { form: { token }, headers: basic(`${id}\u0000`, secret) }],
-      ['SQL', { form: { token }, headers: basic(`${id}' OR '1'='1`, secret) }],
-      ['__proto__', { form: { token }, headers: basic('__proto__', secret) }],
-      ['other case of the id', { form: { token }, headers: basic(id.toUpperCase(), secret) }],
+      ['wrong secret', { form: { token }, headers: basicAuthorization({ id, secret: `${secret}x` }) }],
+      ['less of the secret', { form: { token }, headers: basicAuthorization({ id, secret: secret.slice(0, -1) }) }],
+      ['no secret', { form: { token }, headers: basicAuthorization({ id, secret: '' }) }],
+      ['unknown client', { form: { token }, headers: basicAuthorization({ id: 'nobody', secret }) }],
+      ['id with NUL', { form: { token }, headers: basicAuthorization({ id: `${id}\u0000`, secret }) }],
+      ['SQL', { form: { token }, headers: basicAuthorization({ id: `${id}' OR '1'='1`, secret }) }],
+      ['__proto__', { form: { token }, headers: basicAuthorization({ id: '__proto__', secret }) }],
+      ['other case of the id', { form: { token }, headers: basicAuthorization({ id: id.toUpperCase(), secret }) }],
       ['no colon', { form: { token }, headers: { authorization: `Basic ${Buffer.from(id).toString('base64')}` } }],
       ['no base64', { form: { token }, headers: { authorization: `Basic ${id}:${secret}` } }],
       ['Basic alone', { form: { token }, headers: { authorization: 'Basic' } }],
@@ -116,7 +117,7 @@ for (const store of stores) {
       ['right Basic, wrong posted', { form: { token, client_id: id, client_secret: 'x' }, headers: right }],
       ['right Basic, another id posted', { form: { token, client_id: 'other' }, headers: right }],
       ['right Basic, another secret posted', { form: { token, client_secret: 'x' }, headers: right }],
-      ['wrong Basic, right posted', { form: { token, client_id: id, client_secret: secret }, headers: basic(id, 'x') }],
+      ['wrong Basic, right posted', { form: { token, client_id: id, client_secret: secret }, headers: wrong }],
     ]
     const first = await api.call('/introspect', { form: { token } })
     t.equal(
@@ -140,9 +141,9 @@ for (const store of stores) {
   })
 
   test(`${store}: the client is authenticated before the token is read`, async (t) => {
-    const { api } = await startService(t, store)
-    await api.signUp('ada', PASSWORD)
-    const { access_token: live } = await api.tokens('ada', PASSWORD)
+    const { api } = await shared()
+    await api.signUp('ada3', PASSWORD)
+    const { access_token: live } = await api.tokens('ada3', PASSWORD)
     const bodies: [string, Call, number][] = [
       ['a live token', { json: { token: live } }, 200],
       ['a bad token', { json: { token: 'nonsense' } }, 200],
@@ -156,10 +157,11 @@ for (const store of stores) {
       ['a string for a body', { json: live }, 400],
       ['null for a body', { json: null }, 400],
     ]
+    const wrong = basicAuthorization({ ...CLIENT, secret: 'wrong' })
     const refused: Answer[] = []
     for (const [what, call, expected] of bodies) {
-      refused.push(await api.call('/introspect', { ...call, headers: basic(CLIENT.id, 'wrong') }))
-      const { status } = await api.call('/introspect', { ...call, headers: basic(CLIENT.id, CLIENT.secret) })
+      refused.push(await api.call('/introspect', { ...call, headers: wrong }))
+      const { status } = await api.call('/introspect', { ...call, headers: basicAuthorization(CLIENT) })
       t.equal(status, expected, what)
     }
     t.equal(refused[0]?.status, 401)
@@ -167,20 +169,20 @@ for (const store of stores) {
   })
 
   test(`${store}: token_type_hint is always ignored`, async (t) => {
-    const { api } = await startService(t, store)
-    await api.signUp('ada', PASSWORD)
-    const { access_token: token } = await api.tokens('ada', PASSWORD)
+    const { api } = await shared()
+    await api.signUp('ada4', PASSWORD)
+    const { access_token: token } = await api.tokens('ada4', PASSWORD)
     for (const hint of ['access_token', 'refresh_token', 'nonsense']) {
-      const headers = basic(CLIENT.id, CLIENT.secret)
+      const headers = basicAuthorization(CLIENT)
       const { body } = await api.call('/introspect', { form: { token, token_type_hint: hint }, headers })
       t.equal(body.active, true, hint)
     }
   })
 
   test(`${store}: a client without the scope introspect gets 403 insufficient_scope, and learns nothing`, async (t) => {
-    const { api, env } = await startService(t, store)
-    await api.signUp('ada', PASSWORD)
-    const { access_token: token } = await api.tokens('ada', PASSWORD)
+    const { api, env } = await shared()
+    await api.signUp('ada5', PASSWORD)
+    const { access_token: token } = await api.tokens('ada5', PASSWORD)
     const secret = 'another-secret-of-32-bytes-or-more'
     await withAccounts(env, async (_users, database) => {
       const clients = createClients(database)
@@ -188,7 +190,8 @@ for (const store of stores) {
       await clients.create({ id: 'similar', secret }, { scopes: ['introspection', 'introspect:all'], audiences: [] })
     })
     for (const id of ['none', 'similar']) {
-      const { status, headers, body } = await api.call('/introspect', { form: { token }, headers: basic(id, secret) })
+      const call = { form: { token }, headers: basicAuthorization({ id, secret }) }
+      const { status, headers, body } = await api.call('/introspect', call)
       t.match({ status, error: body.error }, { status: 403, error: 'insufficient_scope' }, id)
       t.match(headers['www-authenticate'], /scope="introspect"/)
       t.notOk('active' in body)

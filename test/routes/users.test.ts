@@ -1,5 +1,6 @@
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
+import { basicAuthorization } from '../support/clients.js'
 import { accountStores, PASSWORD, startService } from '../support/service.js'
 
 for (const store of accountStores) {
@@ -174,7 +175,7 @@ for (const store of accountStores) {
       const { access_token } = await api.tokens(address, PASSWORD)
       t.equal((await api.introspect(access_token)).body.username, address)
     }
-    const headers = { authorization: `Basic ${btoa(`${api.client.id}:${api.client.secret}`)}` }
+    const headers = basicAuthorization(api.client)
     const listed: string[] = []
     for (let query = 'limit=1', next: string | null = ''; next !== null; query = `limit=1&cursor=${next}`) {
       const { body } = await api.call(`/admin/users?${query}`, { headers })

@@ -1,6 +1,8 @@
-import { type Test, test } from 'tap'
-import type { Api, Tokens } from '../support/api.js'
+import { test } from 'tap'
+import type { Api } from '../support/api.js'
+import { secondsNow } from '../support/assertions.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
+import { expectDead } from '../support/dead-tokens.js'
 import { claimsOf } from '../support/decode.js'
 import { Forger } from '../support/hostile/tokens.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
@@ -29,13 +31,12 @@ for (const store of stores) {
       }
       for (const [what, claims] of Object.entries(times)) {
         const tokens = await api.tokens('ada', PASSWORD)
-        const now = Math.floor(Date.now() / 1000)
-        const token = new Forger(JWT_SECRET, claimsOf(tokens.access_token), '').withClaims(claims(now))
+        const token = new Forger(JWT_SECRET, claimsOf(tokens.access_token), '').withClaims(claims(secondsNow()))
         t.equal(await api.isActive(token), false, `${what}: opens nothing`)
 
         t.equal((await ask(api, token)).status, done, what)
 
-        await isDead(t, api, tokens)
+        await expectDead(t, api, tokens)
       }
     })
 
@@ -53,7 +54,7 @@ for (const store of stores) {
       await close()
       const after = await startServiceWith(t, before.env)
       await untilReady(after.managementUrl)
-      await isDead(t, after.api, tokens)
+      await expectDead(t, after.api, tokens)
     })
   }
 
@@ -116,7 +117,7 @@ for (const store of stores) {
     const grant = () =>
       api.call('/token', { form: { grant_type: 'client_credentials' }, headers: basicAuthorization(client) })
     const { access_token: token } = (await grant()).body
-    const now = Math.floor(Date.now() / 1000)
+    const now = secondsNow()
     const forger = new Forger(JWT_SECRET, claimsOf(token), '')
     const issued = (iat: number) => forger.withClaims({ iat, exp: iat + 900 })
 
@@ -141,8 +142,3 @@ test('a sign-out with a token of a removed key never answers 204; its refresh to
   t.equal((await api.logout(tokens.refresh_token)).status, 204)
   t.equal(await home.api.isActive(tokens.access_token), false)
 })
-
-async function isDead(t: Test, api: Api, { access_token, refresh_token }: Tokens): Promise<void> {
-  t.strictSame((await api.introspect(access_token)).body, { active: false })
-  t.equal((await api.refresh(refresh_token)).status, 400)
-}

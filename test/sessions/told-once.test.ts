@@ -2,14 +2,16 @@ import { feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-k
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import type { Api, Tokens } from '../support/api.js'
+import { expectEvents } from '../support/audit-events.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { Forger } from '../support/hostile/tokens.js'
 import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
+import { isAll } from '../support/size.js'
 
-/** How often each request is repeated. One repetition shows the defect; thousands filled a Redis. */
-const TIMES = 200
+/** How often each request is repeated. One repetition shows the defect. Thousands filled a Redis. */
+const TIMES = isAll ? 200 : 20
 const MADE_UP = '9f8Hn1VnTz2cUWl0q3yJ8A'
 
 /** A service on Redis, and the entries of its feed without heartbeats. */
@@ -110,7 +112,6 @@ test('S1: the end of a client’s tokens is published once, and an older end nev
   await repeat(() => revoke(api, older))
 
   t.strictSame(await told(), [['sub', 'backend', 'nbf', String(iat)]])
-  t.match(audited('client.tokens_revoked'), [{ sub: 'backend', nbf: iat }])
-  t.equal(audited('client.tokens_revoked').length, 1)
+  expectEvents(t, audited('client.tokens_revoked'), [{ sub: 'backend', nbf: iat }])
   t.equal(await api.isActive(token), false)
 })

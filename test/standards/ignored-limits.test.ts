@@ -113,7 +113,7 @@ test('a restriction under a misspelled name or in the address is refused, never 
   }
 })
 
-test('a client assertion is an unsupported proof: the request is refused, never treated as unauthenticated', async (t) => {
+test('an assertion that cannot be verified is refused, never treated as no credentials', async (t) => {
   const { api } = await start(t)
   const assertion = {
     client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',

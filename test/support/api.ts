@@ -31,6 +31,11 @@ export interface Tokens {
   scope: string
 }
 
+/** The raw header of `client_secret_basic`: neither part is percent-encoded. */
+export function basicAuthorization({ id, secret }: { id: string; secret: string }): { authorization: string } {
+  return { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` }
+}
+
 /** A client of the service. It uses node:http, which sends every header unchanged, unlike fetch. */
 export class Api {
   /** Closes an idle connection after 20 s. The service does so after 72 s, and a request may meet that moment. */
@@ -96,8 +101,7 @@ export class Api {
   }
 
   introspect(token: string): Promise<Answer> {
-    const basic = Buffer.from(`${this.client.id}:${this.client.secret}`).toString('base64')
-    return this.call('/introspect', { form: { token }, headers: { authorization: `Basic ${basic}` } })
+    return this.call('/introspect', { form: { token }, headers: basicAuthorization(this.client) })
   }
 
   /** Whether the service says that the token is active. */

@@ -4,11 +4,11 @@ import { createClients } from '../../src/clients/clients.js'
 import { readStoresConfig } from '../../src/config/read.js'
 import type { Answer, Api } from './api.js'
 import { openReadyDatabase } from './ready-database.js'
-import type { Environment } from './service.js'
+import { type Environment, ISSUER } from './service.js'
 
 // Keys are made and assertions signed by jose: neither by the code that is tested.
 
-export const ISSUER = 'http://latchkey.test'
+export { ISSUER } from './service.js'
 export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 export const signerAlgorithms = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const
 export type SignerAlgorithm = (typeof signerAlgorithms)[number]

@@ -3,6 +3,8 @@ import { readStoresConfig } from '../../src/config/read.js'
 import { openReadyDatabase } from './ready-database.js'
 import type { Environment } from './service.js'
 
+export { basicAuthorization } from './api.js'
+
 export interface Credentials {
   id: string
   secret: string
@@ -28,9 +30,4 @@ export async function rotateSecret(env: Environment, { id }: Credentials, overla
   await createClients(database).rotateSecret(credentials, overlap)
   await database.close()
   return credentials
-}
-
-/** The raw header of `client_secret_basic`: neither part is percent-encoded. */
-export function basicAuthorization({ id, secret }: Credentials): { authorization: string } {
-  return { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` }
 }

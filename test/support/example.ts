@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { eventually } from './eventually.js'
 import { freePort } from './servers/ports.js'
 
 const script = fileURLToPath(new URL('../../../examples/todo/dist/example.js', import.meta.url))
@@ -16,7 +17,10 @@ export async function runExample(t: Test, folder: string) {
   t.teardown(() => child.kill('SIGTERM'))
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
-  while (!output.includes('Ctrl-C') && child.exitCode === null) await once(child.stdout, 'data')
+  await eventually(() => {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the example did not start:\n${output}`)
+    return output.includes('Ctrl-C')
+  }, 120_000)
   const [page, docs, console] = [...output.matchAll(/http:\/\/localhost:\S+/g)].map(([address]) => address) as [
     string,
     string,

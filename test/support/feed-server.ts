@@ -1,13 +1,16 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { type Clock, systemClock } from '@latchkey/verifier/clock'
 import type { Test } from 'tap'
+import { basicAuthorization } from './clients.js'
+import { listen, listener } from './key-server.js'
 import { CLIENT, JWT_SECRET } from './service.js'
 
 type Entry = { sids: string[] } | { client_id: string; issued_until: number }
+type Interceptor = (request: IncomingMessage, response: ServerResponse) => unknown
 
 /**
  * A token service of the test's own that answers by the contract: tokens, introspection, the feed and metadata. A test bends
@@ -29,7 +32,9 @@ export interface FeedServer {
   /** Drops the entries, as when they are older than what is kept. */
   trim(): void
   /** Answers requests for the feed instead of the server. Undefined: the server answers again. */
-  intercept(listener?: (request: IncomingMessage, response: ServerResponse) => void): void
+  intercept(answer?: Interceptor): void
+  /** Holds the answers to introspections until the returned function is called. */
+  holdIntrospections(): () => void
   /**
    * From now on the server closes each connection when a second request arrives on it, by FIN and by RST in turn. To a client
    * this looks as if the server closed an idle connection just when the client sent. The server closes at most two connections for
@@ -55,14 +60,15 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
   const used = new WeakSet<Socket>()
   /** How many connections the server closed under the question about a token. */
   const closingsOf = new Map<string, number>()
-  let interceptor: ((request: IncomingMessage, response: ServerResponse) => void) | undefined
+  let interceptor: Interceptor | undefined
+  let untilReleased: Promise<void> = Promise.resolve()
   const held = new Set<() => void>()
-  const authorization = `Basic ${Buffer.from(`${CLIENT.id}:${CLIENT.secret}`).toString('base64')}`
+  const { authorization } = basicAuthorization(CLIENT)
 
-  function answerFeed(request: IncomingMessage, response: ServerResponse): void {
+  async function answerFeed(request: IncomingMessage, response: ServerResponse): Promise<void> {
     polls += 1
     if (interceptor) {
-      interceptor(request, response)
+      await interceptor(request, response)
       return
     }
     const arrived = performance.now()
@@ -107,6 +113,7 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
     introspections += 1
     let form = ''
     for await (const chunk of request) form += chunk
+    await untilReleased
     const token = new URLSearchParams(form).get('token') ?? ''
     const closings = closingsOf.get(token) ?? 0
     if (mayClose && closings < MAX_CLOSINGS) {
@@ -123,7 +130,7 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
     response.end(JSON.stringify(active ? { ...claims, active } : { active }))
   }
 
-  const server = createServer((request, response) => {
+  async function route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request
     const mayClose = isClosingReused && used.has(socket)
     used.add(socket)
@@ -133,15 +140,11 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
     if (path === '/.well-known/jwks.json') return void response.end('{"keys":[]}')
     if (request.headers.authorization !== authorization) return void response.writeHead(401).end()
     if (path === '/revocations') return answerFeed(request, response)
-    if (path === '/introspect') return void answerIntrospection(request, response, mayClose)
+    if (path === '/introspect') return answerIntrospection(request, response, mayClose)
     response.writeHead(404).end()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = server.address() as AddressInfo
+  }
+
+  const port = await listen(t, createServer(listener(route)))
   const url = `http://127.0.0.1:${port}`
   const publish = (entry: Entry) => {
     entries.push(entry)
@@ -193,8 +196,15 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
       publish({ sids: ['somebody'] })
       trimmed = entries.length
     },
-    intercept(listener) {
-      interceptor = listener
+    intercept(next) {
+      interceptor = next
+    },
+    holdIntrospections() {
+      let release = () => {}
+      untilReleased = new Promise((resolve) => {
+        release = resolve
+      })
+      return release
     },
     closeReused() {
       isClosingReused = true

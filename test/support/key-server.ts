@@ -1,5 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import type { Server } from 'node:net'
 import { join } from 'node:path'
@@ -16,6 +21,13 @@ export async function listen(t: Test, server: Server & { closeAllConnections?():
     server.close()
   })
   return (server.address() as { port: number }).port
+}
+
+/** A listener that may wait. When it fails, as when the client ends its request early, the connection closes. */
+export function listener(
+  answer: (request: IncomingMessage, response: ServerResponse) => Promise<unknown>,
+): RequestListener {
+  return (request, response) => void answer(request, response).catch(() => response.destroy())
 }
 
 /** A server of keys over HTTP, and how often it was called. */
@@ -37,7 +49,7 @@ export interface ApiServer {
   bearerFile: string
   /** The token of a service account, as the kubelet projects it. */
   token(serviceAccount: string, changes?: object): Promise<string>
-  /** Signs with a new key from now on. The previous keys verify no more. */
+  /** Signs with a new key from now on, an RSA key. The previous keys verify no more. */
   rotateKey(): Promise<void>
   /** Serves with a certificate of another authority from now on, and gives the new authority. */
   rotateAuthority(): { ca: string }
@@ -59,7 +71,7 @@ export async function startApiServer(t: Test, iss?: string): Promise<ApiServer> 
   const bearerFile = join(folder, 'token')
   let bearer = bearerNamed('first')
   writeFileSync(bearerFile, `${bearer}\n`)
-  let signer: Signer = await makeSigner('RS256')
+  let signer: Signer = await makeSigner('ES256')
   const requests: string[] = []
 
   const server = createHttpsServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (request, response) => {

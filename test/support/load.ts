@@ -129,8 +129,8 @@ export function startLoad({ next, ledger, lanes = 6, isDurable = true }: Load): 
 
   /** Ends both sessions on random routes. An acknowledged session has ended. */
   async function end(bearer: string, mine: Tokens[], other: Tokens[]): Promise<void> {
-    const ask = async (ends: Tokens[], door: () => Promise<Answer>) => {
-      const { status } = await ledger.insist(door)
+    const ask = async (ends: Tokens[], request: () => Promise<Answer>) => {
+      const { status } = await ledger.insist(request)
       // This status does not acknowledge. The route needs a live token, but an unanswered attempt has ended its
       // session, or the store lost it.
       if (status !== 204 && status !== 200) return

@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
 import type { Test } from 'tap'
+import { execute } from './servers/postgres.js'
 import { type Environment, temporaryFolder } from './service.js'
 
 /** Copies the database while no service uses it. Returns the environment of a service on the copy. */
@@ -15,14 +15,9 @@ export const copyDatabase: Record<'sqlite' | 'postgres', (t: Test, env: Environm
   async postgres(t, env) {
     const url = new URL(env.DATABASE_URL as string)
     const name = url.pathname.slice(1)
-    const execute = async (statement: string) => {
-      const client = new pg.Client({ connectionString: process.env.LATCHKEY_TEST_POSTGRES })
-      await client.connect()
-      await client.query(statement)
-      await client.end()
-    }
-    await execute(`CREATE DATABASE ${name}_copy TEMPLATE ${name}`)
-    t.teardown(() => execute(`DROP DATABASE ${name}_copy WITH (FORCE)`))
+    const server = process.env.LATCHKEY_TEST_POSTGRES as string
+    await execute(server, `CREATE DATABASE ${name}_copy TEMPLATE ${name}`)
+    t.teardown(() => execute(server, `DROP DATABASE ${name}_copy WITH (FORCE)`))
     url.pathname = `/${name}_copy`
     return { ...env, DATABASE_URL: url.href }
   },

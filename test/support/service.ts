@@ -34,6 +34,7 @@ function storesOfRun(quick: readonly Store[]): readonly Store[] {
   return isRest ? stores.filter((store) => !quick.includes(store)) : stores
 }
 
+export const ISSUER = 'http://latchkey.test'
 export const CLIENT = { id: 'todo', secret: 'h8Wq7fQ2vT9kZ4xN8mB3jR6pL1sD5hG0yCu' }
 export const JWT_SECRET = 'jwt-9fKq2Lx7Zr4Vb1Nc8Mw5Td3Hs6Gp0Yj'
 export const REFRESH_SECRET = 'mac-3Hs6Gp0YjWq9Ea2Rt7Uy4Io1Pl5Kx8'
@@ -46,7 +47,7 @@ export type Environment = Record<string, string>
 export async function environment(t: Test | TAP, store: Store, overrides: Environment = {}): Promise<Environment> {
   const env: Environment = {
     NODE_ENV: 'test',
-    ISSUER: 'http://latchkey.test',
+    ISSUER,
     JWT_SECRET,
     REFRESH_SECRET,
     BOOTSTRAP_CLIENT: `${CLIENT.id}:${CLIENT.secret}`,

@@ -15,8 +15,12 @@ export interface RunningSidecar {
   output(): string
 }
 
-/** The sidecar as its own process. It is killed when the test ends. */
-export async function startSidecar(t: Test, settings: Record<string, string>): Promise<RunningSidecar> {
+/** Starts the sidecar as its own process, and waits until its output has the text. The end of the test kills it. */
+export async function startSidecar(
+  t: Test,
+  settings: Record<string, string>,
+  until: 'listens on' | 'is ready' = 'is ready',
+): Promise<RunningSidecar> {
   const port = settings.PORT ?? String(await freePort())
   const env = {
     PATH: process.env.PATH,
@@ -28,16 +32,19 @@ export async function startSidecar(t: Test, settings: Record<string, string>): P
   const child = spawn(process.execPath, [SIDECAR], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
+  // Unlike `exit`, this event comes after the last output.
+  const closed = once(child, 'close')
   t.teardown(async () => {
     if (!t.passing()) t.comment(output)
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, 'exit')
     child.kill('SIGKILL')
-    await exited
+    await closed
   })
-  await eventually(() => {
-    if (child.exitCode !== null) throw new Error(`the sidecar did not start:\n${output}`)
-    return output.includes('is ready')
+  await eventually(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      await closed
+      throw new Error(`the sidecar did not start:\n${output}`)
+    }
+    return output.includes(until)
   })
   return { url: `http://127.0.0.1:${port}`, process: child, output: () => output }
 }

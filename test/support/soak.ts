@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { epochKey, feedKey, storeIdKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
+import { basicAuthorization } from './api.js'
 import { startRedis } from './servers/redis.js'
 import { CLIENT, environment, PASSWORD, spawnService } from './service.js'
 
@@ -74,8 +75,7 @@ export async function soak(t: Test, seconds: number, tell: (line: string) => voi
         const json = { username: name, password: 'a guess that is long enough' }
         await ask([401, 429], api.call('/login', { json, headers: address() }))
       }
-      const basic = Buffer.from(`${name}:${CLIENT.secret}`).toString('base64')
-      const headers = { ...address(), authorization: `Basic ${basic}` }
+      const headers = { ...address(), ...basicAuthorization({ id: name, secret: CLIENT.secret }) }
       await ask([401], api.call('/introspect', { form: { token: name }, headers }))
       await ask([400], api.refresh(`lkr_${name}`))
       await ask([401], api.call(`/verify/${name}`, { bearer: `${name}.x.y`, headers: address() }))

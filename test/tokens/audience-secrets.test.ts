@@ -74,7 +74,7 @@ test('JWT_SECRET_MODE=audience: each audience has a key of its own, which latchk
 })
 
 for (const store of stores) {
-  test(`W12: ${store}: who has the key of one audience forges for no other, and opens no door of the service`, async (t) => {
+  test(`W12: ${store}: with the key of one audience nobody can forge a token for another, or use an endpoint of the service`, async (t) => {
     const { api } = await startService(t, store, SETTINGS)
     await api.signUp('ada', PASSWORD)
     const handed = await api.tokens('ada', PASSWORD, { audience: 'todo' })

@@ -1,7 +1,7 @@
-import { connect } from 'node:net'
 import { test } from 'tap'
 import { refusedAnswers } from '../support/endpoints.js'
 import { PASSWORD, startService } from '../support/service.js'
+import { exchange } from '../support/socket.js'
 
 /**
  * The rule: `Bearer` in any case, one space, and one token of RFC 6750's characters. White space at the end of a header
@@ -118,25 +118,12 @@ test('J37: a request without the header gets no error code; a request with two h
   ]
   for (const lines of pairs) {
     for (const path of ['GET /sessions', 'POST /logout', 'POST /logout-all', 'POST /refresh', 'POST /introspect']) {
-      const answer = await sendRaw(api.url, [`${path} HTTP/1.1`, 'Host: latchkey.test', ...lines, 'Connection: close'])
-      t.match(answer, /^HTTP\/1\.1 400 /, path)
-      t.match(answer, '"error":"invalid_request"')
+      // An HTTP client would correct the lines.
+      const request = [`${path} HTTP/1.1`, 'Host: latchkey.test', ...lines, 'Connection: close', '', '']
+      const { text } = await exchange(api.url, request.join('\r\n'))
+      t.match(text, /^HTTP\/1\.1 400 /, path)
+      t.match(text, '"error":"invalid_request"')
     }
   }
   t.equal(await api.isActive(mine.access_token), true)
 })
-
-/** Sends the lines unchanged. An HTTP client would correct them. */
-function sendRaw(url: string, lines: string[]): Promise<string> {
-  const { hostname, port } = new URL(url)
-  return new Promise((resolve, reject) => {
-    let answer = ''
-    connect(Number(port), hostname)
-      .on('error', reject)
-      .on('data', (chunk) => {
-        answer += chunk
-      })
-      .on('end', () => resolve(answer))
-      .end(`${lines.join('\r\n')}\r\n\r\n`)
-  })
-}

@@ -47,7 +47,7 @@ for (const store of stores) {
   })
 }
 
-test('J26: tokens of another environment are refusedAnswers, even with the same sessions', async (t) => {
+test('J26: tokens of another environment are refused, even with the same sessions', async (t) => {
   const here = await startService(t, 'sqlite', { AUDIENCE: 'https://here.test' })
   await here.api.signUp('ada', PASSWORD)
   const mine = await here.api.tokens('ada', PASSWORD)
@@ -115,7 +115,7 @@ test('J12: a retired key verifies during the overlap, and not afterwards', async
   t.equal((await after.api.refresh(old.refresh_token)).status, 200, 'the session goes on, with a new access token')
 })
 
-test('J32: a token over 8 KB is refusedAnswers at once, on every route', async (t) => {
+test('J32: a token over 8 KB is refused at once, on every route', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
   const live = await api.tokens('ada', PASSWORD)

@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
 import type { Api } from '../support/api.js'
+import { secondsNow } from '../support/assertions.js'
 import { claimsOf } from '../support/decode.js'
-import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
+import { fitsHeader, presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { eventually } from '../support/eventually.js'
 import { byCase, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
 import { watchCommands } from '../support/servers/redis-commands.js'
@@ -28,7 +29,7 @@ for (const store of anyStore) {
     t.equal(await api.isActive(forger.token()), true, 'with no defect it is live')
     for (const [id, tokens] of cases) {
       await t.test(`${id}: each of ${tokens.length} tokens gets the same refusal`, async (t) => {
-        t.strictSame(await wrongAnswers(api, tokens, store === 'sqlite' ? everyDoor : storeDoors), {})
+        t.strictSame(await wrongAnswers(api, tokens, store === 'sqlite' ? askEveryEndpoint : askStoreEndpoints), {})
         t.equal(await api.isActive(live.access_token), true, 'the session lives')
       })
     }
@@ -53,12 +54,12 @@ for (const store of anyStore) {
 async function wrongAnswers(
   api: Api,
   tokens: readonly HostileToken[],
-  doors = everyDoor,
+  ask: Ask = askEveryEndpoint,
 ): Promise<Record<string, unknown>> {
   const wrong: Record<string, unknown> = {}
   const present = async (hostile: HostileToken) => {
-    for (const [door, answer, right] of await doors(api, hostile)) {
-      if (answer !== right) wrong[`${hostile.what}: ${door}`] = answer
+    for (const [endpoint, answer, right] of await ask(api, hostile)) {
+      if (answer !== right) wrong[`${hostile.what}: ${endpoint}`] = answer
     }
   }
   const atOnce = 8
@@ -79,14 +80,14 @@ const signsOut = ({ token, code }: HostileToken) =>
 const right = ({ code }: HostileToken) =>
   code === 'unknown_key' ? { logout: '401', revoke: '400 unsupported_token_type' } : { logout: '204', revoke: '200 ' }
 
-type Doors = (api: Api, hostile: HostileToken) => Promise<[door: string, answer: string, right: string][]>
+type Ask = (api: Api, hostile: HostileToken) => Promise<[endpoint: string, answer: string, right: string][]>
 
 /** The answer of each endpoint to the token, with the right answer. */
-const everyDoor: Doors = async (api, hostile) => {
+const askEveryEndpoint: Ask = async (api, hostile) => {
   const { token } = hostile
   const outcome = await presentAtEveryEndpoint(api, token)
-  const answers = Object.entries(outcome).map(([door, answer]): [string, string, string] => {
-    return [door, answer, refusedAnswers[door as keyof typeof refusedAnswers]]
+  const answers = Object.entries(outcome).map(([endpoint, answer]): [string, string, string] => {
+    return [endpoint, answer, refusedAnswers[endpoint as keyof typeof refusedAnswers]]
   })
   if (signsOut(hostile)) return answers
 
@@ -103,7 +104,7 @@ const everyDoor: Doors = async (api, hostile) => {
 }
 
 /** One endpoint for each operation of a store. */
-const storeDoors: Doors = async (api, hostile) => {
+const askStoreEndpoints: Ask = async (api, hostile) => {
   const { token } = hostile
   const [introspected, refreshed, signedOut] = await Promise.all([
     api.introspect(token),
@@ -115,6 +116,13 @@ const storeDoors: Doors = async (api, hostile) => {
     ['refresh, in the body', `${refreshed.status} ${refreshed.text}`, refusedAnswers['refresh, in the body']],
     ['logout, in the body', `${signedOut?.status ?? right(hostile).logout}`, right(hostile).logout],
   ]
+}
+
+/** One token of each case and code. A token that fits in a header is preferred, because more endpoints take it. */
+function oneOfEach(tokens: readonly HostileToken[]): HostileToken[] {
+  const fitting = tokens.filter(({ token }) => token.length < 7800 && fitsHeader(token))
+  const byKind = new Map([...tokens, ...fitting].map((hostile) => [`${hostile.id} ${hostile.code}`, hostile]))
+  return [...byKind.values()]
 }
 
 async function startCanary(t: Test): Promise<{ url: string; hits: string[] }> {
@@ -155,7 +163,10 @@ test('J6: a foreign token costs no look-up: Redis counts none', async (t) => {
 
   const before = await lookUps()
   const strangers = hostileTokens(forger).filter(({ id }) => /^J([1-9]|1[0-2]|28)$/.test(id))
-  await wrongAnswers(api, strangers)
+  const chosen = oneOfEach(strangers)
+  t.strictSame(await wrongAnswers(api, chosen), {})
+  const others = strangers.filter((hostile) => !chosen.includes(hostile))
+  t.strictSame(await wrongAnswers(api, others, askStoreEndpoints), {})
   t.equal(await lookUps(), before)
   await api.introspect(forger.token())
   t.equal(await lookUps(), before + 1, 'a genuine one costs one')
@@ -166,7 +177,7 @@ test('J18: from exp on a token gives no access, and still signs out', async (t) 
   await api.signUp('ada', PASSWORD)
   const live = await api.tokens('ada', PASSWORD)
   const forger = new Forger(JWT_SECRET, claimsOf(live.access_token), '')
-  const exp = Math.floor(Date.now() / 1000)
+  const exp = secondsNow()
   const expired = forger.withClaims({ iat: exp - 60, exp })
 
   t.strictSame(await presentAtEveryEndpoint(api, expired), refusedAnswers)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { createAccessTokenCheck, sharedSecretKey, TokenError } from '@latchkey/verifier/access-token'
 import { type Jwk, jwkThumbprint, verificationKeyFromJwk } from '@latchkey/verifier/jwk'
 import { test } from 'tap'
+import { secondsNow } from '../support/assertions.js'
 import { claimsOf } from '../support/decode.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
 import { base64url } from '../support/hostile/forger.js'
@@ -32,7 +33,7 @@ function signed(claims: object, alg: Alg, header: object = {}): string {
   return `${input}.${signature.toString('base64url')}`
 }
 
-const now = Math.floor(Date.now() / 1000)
+const now = secondsNow()
 const forger = new Forger(
   JWT_SECRET,
   {

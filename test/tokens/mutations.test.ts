@@ -1,6 +1,7 @@
 import { createAccessTokenCheck, sharedSecretKey, TokenError } from '@latchkey/verifier/access-token'
 import fc from 'fast-check'
 import { test } from 'tap'
+import { secondsNow } from '../support/assertions.js'
 import { base64url, otherSpellings, type SessionClaims } from '../support/hostile/forger.js'
 import { Forger } from '../support/hostile/tokens.js'
 import { JWT_SECRET } from '../support/service.js'
@@ -9,7 +10,7 @@ import { isAll } from '../support/size.js'
 /** `npm run fuzz` runs a million mutations. */
 const RUNS = Number(process.env.J36_RUNS ?? (isAll ? 20_000 : 5000))
 
-const now = Math.floor(Date.now() / 1000)
+const now = secondsNow()
 const claims: SessionClaims = {
   iss: 'http://latchkey.test',
   sub: '4f7f0f4c-8a44-4a3b-9d0e-3f1f6f1f9a55',

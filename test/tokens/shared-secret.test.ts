@@ -2,6 +2,7 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { type Test, test } from 'tap'
 import type { Answer, Api } from '../support/api.js'
+import { secondsNow } from '../support/assertions.js'
 import { basicAuthorization, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { presentAtEveryEndpoint, refusedAnswers } from '../support/endpoints.js'
@@ -14,7 +15,6 @@ import { JWT_SECRET, PASSWORD, startService, startServiceWith, stores } from '..
 const ISSUER = 'http://latchkey.test'
 const AUDIENCES = { AUDIENCE: 'web,todo,bills' }
 const base64url = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
-const nowInSeconds = () => Math.floor(Date.now() / 1000)
 
 /** A token signed with the shared secret. */
 function forge(claims: object, secret: string | Buffer = JWT_SECRET, kid = sharedSecretKey(JWT_SECRET).kid): string {
@@ -23,7 +23,7 @@ function forge(claims: object, secret: string | Buffer = JWT_SECRET, kid = share
 }
 
 function clientClaims(id: string, scope: string, aud = ISSUER): Record<string, unknown> {
-  const iat = nowInSeconds()
+  const iat = secondsNow()
   const jti = randomBytes(16).toString('base64url')
   return { iss: ISSUER, sub: id, aud, exp: iat + 900, iat, jti, client_id: id, scope }
 }

@@ -1,10 +1,17 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Algorithm, hash } from '@node-rs/argon2'
-import { test } from 'tap'
+import { t as file, test } from 'tap'
 import { Unavailable } from '../../src/unavailable.js'
 import { createPasswordHashing } from '../../src/users/password-hashing.js'
 import { withAccounts } from '../support/accounts.js'
-import { accountStores, type Environment, PASSWORD, startService, storeFailures } from '../support/service.js'
+import {
+  accountStores,
+  type Environment,
+  PASSWORD,
+  type RunningService,
+  startService,
+  storeFailures,
+} from '../support/service.js'
 
 const storedHash = (env: Environment, id: string) =>
   withAccounts(env, (_users, { db }) =>
@@ -39,6 +46,10 @@ test('a store failure rejects the callers that wait, and no later caller', async
 })
 
 for (const store of accountStores) {
+  // One service for the tests about stored hashes. Each test has its own people.
+  let started: Promise<RunningService> | undefined
+  const shared = () => (started ??= startService(file, store, { HASH_COST: 'full' }))
+
   for (const queue of [0, 1, 2]) {
     test(`${store}: HASH_QUEUE=${queue}: further sign-ins get 503 with Retry-After, and introspection goes on`, async (t) => {
       const { api, log } = await startService(t, store, {
@@ -118,9 +129,9 @@ for (const store of accountStores) {
   })
 
   test(`${store}: sign-in replaces a hash of weaker parameters, and signs nobody out`, async (t) => {
-    const { api, env } = await startService(t, store, { HASH_COST: 'full' })
-    const { body: ada } = await api.signUp('ada', PASSWORD)
-    const before = await api.tokens('ada', PASSWORD)
+    const { api, env } = await shared()
+    const { body: ada } = await api.signUp('ada1', PASSWORD)
+    const before = await api.tokens('ada1', PASSWORD)
     const weaker: [string, object][] = [
       ['less memory', { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 8192, timeCost: 2, parallelism: 1 }],
       ['fewer passes', { algorithm: 2 satisfies Algorithm.Argon2id, memoryCost: 19_456, timeCost: 1, parallelism: 1 }],
@@ -130,22 +141,22 @@ for (const store of accountStores) {
       const weak = await hash(PASSWORD, parameters)
       await storeHash(env, ada.id, weak)
 
-      t.equal((await api.login('ada', 'not the password')).status, 401)
+      t.equal((await api.login('ada1', 'not the password')).status, 401)
       t.equal((await storedHash(env, ada.id)).password_hash, weak, `${name}: a wrong password changes nothing`)
-      t.equal((await api.login('ada', PASSWORD)).status, 200)
+      t.equal((await api.login('ada1', PASSWORD)).status, 200)
 
       const { password_hash, password_version } = await storedHash(env, ada.id)
       t.match(password_hash, /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/, name)
       t.equal(password_version, 1, 'a rehash does not count as a password change')
-      t.equal((await api.login('ada', PASSWORD)).status, 200)
+      t.equal((await api.login('ada1', PASSWORD)).status, 200)
       t.equal((await storedHash(env, ada.id)).password_hash, password_hash, `${name}: once`)
     }
     t.equal(await api.isActive(before.access_token), true)
   })
 
   test(`${store}: sign-in keeps a hash of stronger parameters`, async (t) => {
-    const { api, env } = await startService(t, store, { HASH_COST: 'full' })
-    const { body: ada } = await api.signUp('ada', PASSWORD)
+    const { api, env } = await shared()
+    const { body: ada } = await api.signUp('ada2', PASSWORD)
     const strong = await hash(PASSWORD, {
       algorithm: 2 satisfies Algorithm.Argon2id,
       memoryCost: 32_768,
@@ -153,14 +164,14 @@ for (const store of accountStores) {
       parallelism: 2,
     })
     await storeHash(env, ada.id, strong)
-    t.equal((await api.login('ada', PASSWORD)).status, 200)
+    t.equal((await api.login('ada2', PASSWORD)).status, 200)
     t.equal((await storedHash(env, ada.id)).password_hash, strong)
   })
 
   test(`${store}: two accounts with one password have different hashes, and the database holds no password`, async (t) => {
-    const { api, env } = await startService(t, store, { HASH_COST: 'full' })
-    const { body: ada } = await api.signUp('ada', PASSWORD)
-    const { body: eve } = await api.signUp('eve', PASSWORD)
+    const { api, env } = await shared()
+    const { body: ada } = await api.signUp('ada3', PASSWORD)
+    const { body: eve } = await api.signUp('eve3', PASSWORD)
     const hashes = [await storedHash(env, ada.id), await storedHash(env, eve.id)].map((row) => row.password_hash)
     t.not(hashes[0], hashes[1])
     const rows = await withAccounts(env, (_users, { db }) => db.selectFrom('users').selectAll().execute())

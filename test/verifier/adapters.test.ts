@@ -8,6 +8,7 @@ import { type Test, test } from 'tap'
 import { Api } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
 import { withClaims } from '../support/gateways/tokens.js'
+import { listen, listener } from '../support/key-server.js'
 import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 import { ISSUER, startVerifier, startVerifierSetup } from '../support/verifier-setup.js'
 
@@ -60,12 +61,7 @@ const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string
       }
       next(guards[request.url as keyof typeof guards])
     })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    t.teardown(() => {
-      server.closeAllConnections()
-      server.close()
-    })
-    return `http://127.0.0.1:${(server.address() as { port: number }).port}`
+    return `http://127.0.0.1:${await listen(t, server)}`
   },
 
   async web(t, verifier) {
@@ -92,22 +88,17 @@ const frameworks: Record<string, (t: Test, verifier: Verifier) => Promise<string
       }
       return Response.json(claims)
     }
-    const server = createServer(async (request, response) => {
+    const answer = listener(async (request, response) => {
       const { authorization } = request.headers
-      const answer = await handle(
+      const result = await handle(
         new Request(new URL(request.url ?? '', 'http://localhost'), {
           headers: authorization === undefined ? {} : { authorization },
         }),
       )
-      response.writeHead(answer.status, Object.fromEntries(answer.headers))
-      response.end(await answer.text())
+      response.writeHead(result.status, Object.fromEntries(result.headers))
+      response.end(await result.text())
     })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    t.teardown(() => {
-      server.closeAllConnections()
-      server.close()
-    })
-    return `http://127.0.0.1:${(server.address() as { port: number }).port}`
+    return `http://127.0.0.1:${await listen(t, createServer(answer))}`
   },
 }
 

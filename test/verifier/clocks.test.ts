@@ -5,6 +5,7 @@ import type { Clock } from '@latchkey/verifier/clock'
 import { type Test, test } from 'tap'
 import { type BentClock, bentClock, CLOCK_JUMPS } from '../support/bent-clock.js'
 import { eventually } from '../support/eventually.js'
+import { listen } from '../support/key-server.js'
 import { keyFileSettings, writeKeyFile } from '../support/keys.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
@@ -62,9 +63,7 @@ for (const [what, bend] of Object.entries(WAYS)) {
       if (!isUp) return void response.writeHead(503).end()
       response.end(JSON.stringify({ keys: keys.map(({ d, ...publicKey }) => publicKey) }))
     })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    t.teardown(() => server.close())
-    const jwksUri = `http://127.0.0.1:${(server.address() as { port: number }).port}/`
+    const jwksUri = `http://127.0.0.1:${await listen(t, server)}/`
     const clock = bentClock()
     const verifier = verifierOf(t, { jwksUri }, { mode: 'none' }, ageOnly(clock))
     await verifier.ready()

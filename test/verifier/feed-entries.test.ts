@@ -9,6 +9,7 @@ import {
   startVerifierSetup,
   type VerifierSetup,
   verdict,
+  verdictOnce,
 } from '../support/verifier-setup.js'
 
 async function clientToken({ service: { api } }: VerifierSetup): Promise<string> {
@@ -94,7 +95,7 @@ for (const value of ['', 'x', '-5', 'NaN', '1e3', ' ', '0x0', '9'.repeat(400)]) 
 
     const key = clientRevocationKey(CLIENT.id)
     await admin.set(key, value)
-    t.equal(await verdict(verifier, token), 'unavailable')
+    t.equal(await verdictOnce(verifier, token), 'unavailable')
     t.equal((await service.once.introspect(token)).status, 503)
     // The next revocation stores a valid time.
     t.equal((await service.api.call('/revoke', { form: { token } })).status, 200)
@@ -104,7 +105,7 @@ for (const value of ['', 'x', '-5', 'NaN', '1e3', ' ', '0x0', '9'.repeat(400)]) 
     await admin.del(key)
     const epoch = await admin.get(epochKey)
     await admin.set(epochKey, value)
-    t.equal(await verdict(verifier, token), 'unavailable')
+    t.equal(await verdictOnce(verifier, token), 'unavailable')
     t.equal((await service.once.introspect(token)).status, 503)
     await admin.set(epochKey, epoch as string)
     t.equal(await verdict(verifier, token), 'good')

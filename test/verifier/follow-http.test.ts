@@ -4,10 +4,11 @@ import t, { test } from 'tap'
 import { bentClock, CLOCK_JUMPS } from '../support/bent-clock.js'
 import { countAcceptedLate, eventually } from '../support/eventually.js'
 import { type FeedServer, startFeedServer, startFollower } from '../support/feed-server.js'
+import { freePort } from '../support/servers/ports.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
 import { CLIENT, JWT_SECRET } from '../support/service.js'
 import { isAll } from '../support/size.js'
-import { untilVerifierReady, verdict } from '../support/verifier-setup.js'
+import { untilVerifierReady, verdict, verdictOnce } from '../support/verifier-setup.js'
 
 // The tests wait for staleness and timeouts, so they run side by side.
 t.jobs = 4
@@ -27,11 +28,12 @@ test('a fresh follower over HTTP asks nobody, and polls four times a second', { 
   const { token } = server.issue()
   const [polls, began] = [server.polls, performance.now()]
   let seconds = 0
-  while (seconds < 1) {
-    for (let i = 0; i < 100; i++) await verifier.verify(token)
-    await sleep(1)
+  // However busy the machine is, the follower goes on to poll.
+  await eventually(async () => {
+    for (let i = 0; i < 10; i++) await verifier.verify(token)
     seconds = (performance.now() - began) / 1000
-  }
+    return seconds >= 1 && server.polls - polls >= 3
+  })
   t.equal(server.introspections, 0)
   t.ok(server.polls - polls <= 4 * seconds + 2, `${server.polls - polls} polls`)
 })
@@ -255,12 +257,12 @@ test('S5: suspended, or with a wall clock that was set: nothing is accepted from
 test('S5: while the clocks of service and verifier differ by an hour, each token is introspected', {
   buffered: true,
 }, async (t) => {
-  for (const difference of [-60, 60]) {
+  const differ = async (minutes: number) => {
     const server = await startFeedServer(t)
     const clock = bentClock()
     const verifier = startFollower(t, server, { clock })
     await untilVerifierReady(verifier)
-    clock.setWall(difference * 60_000)
+    clock.setWall(minutes * 60_000)
     const now = Math.floor(clock.wall() / 1000)
     const { token, sid } = server.issue({ iat: now - 60, exp: now + 8 * 3600 })
     await eventually(async () => {
@@ -273,6 +275,7 @@ test('S5: while the clocks of service and verifier differ by an hour, each token
     await t.rejects(late.ready(), { message: /clock of the service is/ })
     await verifier.close()
   }
+  await Promise.all([-60, 60].map(differ))
 })
 
 test('F31: the service is gone: what is known to be revoked stays so, and nothing else is accepted', {
@@ -295,10 +298,10 @@ test('F31: the service is gone: what is known to be revoked stays so, and nothin
   await eventually(async () => (await verdict(verifier, known.token)) === 'revoked')
 
   wire.cut()
-  t.equal(await countAcceptedLate(async () => (await verdict(verifier, other.token)) === 'unavailable'), 0)
+  t.equal(await countAcceptedLate(async () => (await verdictOnce(verifier, other.token)) === 'unavailable'), 0)
   for (let i = 0; i < 100; i++) {
-    t.equal(await verdict(verifier, known.token), 'revoked')
-    t.equal(await verdict(verifier, other.token), 'unavailable')
+    t.equal(await verdictOnce(verifier, known.token), 'revoked')
+    t.equal(await verdictOnce(verifier, other.token), 'unavailable')
   }
   wire.restore()
   await eventually(async () => (await verdict(verifier, other.token)) === 'good')
@@ -316,7 +319,7 @@ test('wrong credentials, no feed at the address, or no server: ready says which'
   const reasons: [object, RegExp][] = [
     [{ clientSecret: 'wrong' }, /answered 401/],
     [{ endpoint: `${server.url}/revocation` }, /answered 404/],
-    [{ endpoint: 'http://127.0.0.1:9/revocations' }, /bad port|ECONNREFUSED/],
+    [{ endpoint: `http://127.0.0.1:${await freePort()}/revocations` }, /ECONNREFUSED/],
   ]
   await Promise.all(
     reasons.map(async ([change, message]) => {

@@ -8,7 +8,7 @@ import { decodeHeader } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
 import { listen } from '../support/key-server.js'
 import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
-import { ISSUER, verdict } from '../support/verifier-setup.js'
+import { ISSUER, verdict, verdictOnce } from '../support/verifier-setup.js'
 
 const kinds = {
   ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
@@ -176,7 +176,7 @@ test('an address cannot deliver secrets or private keys, and a long, slow or red
       const verifier = verifierOf({ jwksUri: await serve(t, listener) })
       await t.rejects(verifier.ready(), { message: /keys cannot be fetched/ }, name)
       t.equal(
-        await verdict(verifier, forge({ alg: 'HS256', typ: 'at+jwt', kid: 'shared' }, secret)),
+        await verdictOnce(verifier, forge({ alg: 'HS256', typ: 'at+jwt', kid: 'shared' }, secret)),
         'unavailable',
         name,
       )
@@ -195,7 +195,7 @@ test('an address that is unreachable at first is fetched again', async (t) => {
     isUp ? response.end(JSON.stringify({ keys: [publicKey] })) : response.writeHead(503).end(),
   )
   const verifier = verifierOf({ jwksUri })
-  t.equal(await verdict(verifier, token), 'unavailable')
+  t.equal(await verdictOnce(verifier, token), 'unavailable')
   isUp = true
   await eventually(async () => (await verdict(verifier, token)) === 'good')
 })
@@ -228,7 +228,7 @@ test('key_ops of a key must list verify: a given key without it is an error, a f
     const jwksUri = await serve(t, (_request, response) => response.end(JSON.stringify(jwks)))
     if (said) {
       t.throws(() => verifierOf({ jwks }), { name: 'TypeError', message: said }, what)
-      t.equal(await verdict(verifierOf({ jwksUri }), token), 'unavailable', what)
+      t.equal(await verdictOnce(verifierOf({ jwksUri }), token), 'unavailable', what)
     } else {
       t.equal(await verdict(verifierOf({ jwks }), token), 'good', what)
       t.equal(await verdict(verifierOf({ jwksUri }), token), 'good', what)

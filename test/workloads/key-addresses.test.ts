@@ -59,7 +59,8 @@ test('W7 a key address that redirects, hangs, is huge, answers HTML or names pri
   const others = performance.now() - began
   await bad
   t.ok(others < slowest, `the others were served first: ${Math.round(others)} ms of ${Math.round(slowest)} ms`)
-  t.ok(slowest < 10_000, `bounded: ${Math.round(slowest)} ms`)
+  // Two of the servers never end their answer. The service gives up after 2 s, or later on a busy machine.
+  t.ok(slowest < 60_000, `bounded: ${Math.round(slowest)} ms`)
   t.equal(good.hits(), 1, 'no redirect was followed')
   const told = log.filter(({ msg }) => msg === 'the keys of a signer of assertions cannot be fetched')
   t.strictSame(

@@ -129,7 +129,7 @@ test('two clusters that keep the default issuer are told apart by their keys', a
   const { api } = service
   const admin = adminOf(service)
   const issuer = 'https://kubernetes.default.svc.cluster.local'
-  const [blue, green, other] = [await makeSigner('RS256'), await makeSigner('RS256'), await makeSigner('RS256')]
+  const [blue, green, other] = [await makeSigner('RS256'), await makeSigner(), await makeSigner()]
   for (const [name, signer] of Object.entries({ blue, green })) {
     t.equal((await admin('POST', '/issuers', { name, issuer, jwks: jwksOf(signer) })).status, 201)
     t.equal((await admin('POST', '/clients', { id: `of-${name}`, issuer: name, subject: BILLING })).status, 201)
@@ -177,7 +177,7 @@ test('a SPIFFE JWT-SVID: with and without iss, of its trust domain alone', async
   const [mesh, other] = [await makeSigner(), await makeSigner()]
   const bundle = {
     keys: [
-      { ...(await makeSigner('RS256')).publicJwk, use: 'x509-svid' },
+      { ...(await makeSigner()).publicJwk, use: 'x509-svid' },
       { ...mesh.publicJwk, use: 'jwt-svid', alg: undefined },
     ],
     spiffe_sequence: 7,

@@ -15,7 +15,7 @@ const SUBJECT = 'system:serviceaccount:shop:billing'
 for (const store of stores) {
   test(`${store}: a verifier without a secret follows the feed and introspects, by a service account and by a key of its own`, async (t) => {
     const { api, env } = await startService(t, store)
-    const [cluster, own] = [await makeSigner('RS256'), await makeSigner()]
+    const [cluster, own] = [await makeSigner(), await makeSigner()]
     const issuer = { name: 'cluster', issuer: 'https://cluster.test', jwks: jwksOf(cluster) }
     await api.call('/admin/issuers', { json: issuer, headers: basicAuthorization(CLIENT) })
     await makeKeyClient(env, 'pod', { binding: { issuer: 'cluster', subject: SUBJECT } })
@@ -60,7 +60,7 @@ for (const store of stores) {
 
 test('a sidecar needs no secret: it reads the token of the service account for each request, and says why it cannot', async (t) => {
   const { api, env } = await startService(t, 'sqlite')
-  const cluster = await makeSigner('RS256')
+  const cluster = await makeSigner()
   const issuer = { name: 'cluster', issuer: 'https://cluster.test', jwks: jwksOf(cluster) }
   await api.call('/admin/issuers', { json: issuer, headers: basicAuthorization(CLIENT) })
   await makeKeyClient(env, 'pod', { binding: { issuer: 'cluster', subject: SUBJECT } })

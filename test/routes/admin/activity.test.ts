@@ -74,6 +74,7 @@ for (const store of stores) {
 
     const keys = await admin('GET', '/keys')
     t.match(keys.body, { source: 'JWT_SECRET', mode: 'shared', keys: [{ alg: 'HS256', signs: true, is_shared: true }] })
+    t.equal(keys.body.keys.length, 1)
     for (const secret of [JWT_SECRET, REFRESH_SECRET]) t.notOk(keys.text.includes(secret))
   })
 }

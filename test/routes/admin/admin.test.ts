@@ -4,7 +4,7 @@ import { basicAuthorization, createClient } from '../../support/clients.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../../support/keys.js'
 import { anyStore, PASSWORD, startService } from '../../support/service.js'
 
-test('ROUTES lists the admin routes of the OpenAPI document', async (t) => {
+test('ADMIN_ROUTES lists the admin routes of the OpenAPI document', async (t) => {
   const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
   const { paths } = (await api.call('/openapi.json')).body
   const documented = Object.entries(paths as Record<string, object>)

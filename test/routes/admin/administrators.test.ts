@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { adminClient } from '../../support/admin-client.js'
 import type { Api } from '../../support/api.js'
+import { secondsNow } from '../../support/assertions.js'
+import { expectEvents } from '../../support/audit-events.js'
 import { createClient } from '../../support/clients.js'
 import { claimsOf } from '../../support/decode.js'
 import { exchange } from '../../support/exchange.js'
@@ -42,9 +44,14 @@ for (const store of anyStore) {
     const { api, root, ada, audited } = await start(t, store)
     const { access_token: bearer, refresh_token: refreshToken, scope } = await administrate(api)
     t.equal(scope, 'admin')
-    t.match(await list(api, bearer), { status: 200, body: { users: [{ username: 'ada' }, { username: 'root' }] } })
+    const { status, body } = await list(api, bearer)
+    t.equal(status, 200)
+    t.strictSame(
+      body.users.map(({ username }: { username: string }) => username),
+      ['ada', 'root'],
+    )
     t.equal((await disable(api, bearer, ada)).status, 204)
-    t.match(audited('user.disabled'), [{ sub: ada, by: root }])
+    expectEvents(t, audited('user.disabled'), [{ sub: ada, by: root }])
     const refreshed = (await api.refresh(refreshToken)).body.access_token
     t.equal((await list(api, refreshed)).status, 200)
 
@@ -137,7 +144,7 @@ for (const store of anyStore) {
   test(`${store}: P6: a change needs a sign-in of the last hour, and both need the factor of the account`, async (t) => {
     const { api, ada } = await start(t, store)
     const { access_token: bearer } = await administrate(api)
-    const hourAgo = Math.floor(Date.now() / 1000) - 3601
+    const hourAgo = secondsNow() - 3601
     const old = new Forger(JWT_SECRET, claimsOf(bearer), '').withClaims({ auth_time: hourAgo })
     t.equal((await list(api, old)).status, 200)
     t.match(await disable(api, old, ada), {

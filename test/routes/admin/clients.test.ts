@@ -1,6 +1,7 @@
 import { test } from 'tap'
 import { adminClient } from '../../support/admin-client.js'
 import type { Api } from '../../support/api.js'
+import { expectEvents } from '../../support/audit-events.js'
 import { basicAuthorization, type Credentials } from '../../support/clients.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
@@ -16,14 +17,10 @@ for (const store of stores) {
     t.match(made, {
       status: 201,
       headers: { 'cache-control': 'no-store' },
-      body: {
-        id: 'backend',
-        secret: /^[\w-]{43}$/,
-        scopes: ['introspect', 'a'],
-        audiences: [],
-        previous_secret_until: null,
-      },
+      body: { id: 'backend', secret: /^[\w-]{43}$/, previous_secret_until: null },
     })
+    t.strictSame(made.body.scopes, ['introspect', 'a'])
+    t.strictSame(made.body.audiences, [])
     t.equal(await introspectAs(api, made.body), 200)
     const { secret, ...told } = made.body
     t.strictSame((await admin('GET', '/clients/backend')).body, told, 'and the secret is not shown again')
@@ -38,10 +35,9 @@ for (const store of stores) {
     t.equal(await introspectAs(api, rotated), 200)
     t.equal(await introspectAs(api, made.body), 200, 'the one before is good still')
     const listed = (await admin('GET', '/clients')).body.clients
-    t.match(listed, [
-      { id: 'backend', previous_secret_until: Number },
-      { id: 'todo', scopes: ['introspect', 'admin'] },
-    ])
+    t.match(listed, [{ id: 'backend', previous_secret_until: Number }, { id: 'todo' }])
+    t.equal(listed.length, 2)
+    t.strictSame(listed[1].scopes, ['introspect', 'admin'])
     t.notMatch(JSON.stringify(listed), /secret_hash|[\w-]{43}/)
     const last = (await admin('POST', '/clients/backend/secret', { json: { overlap: '0' } })).body
     t.equal(last.previous_secret_until, null)
@@ -64,10 +60,9 @@ for (const store of stores) {
     }
 
     const by = api.client.id
-    t.match(audited('client.created'), [{ client: 'backend', by, scopes: ['introspect', 'a'] }])
-    t.equal(audited('client.secret_rotated').length, 3)
-    t.match(audited('client.secret_rotated'), [{ client: 'backend', by }, {}, {}])
-    t.match(audited('client.deleted'), [{ client: 'backend', by }])
+    expectEvents(t, audited('client.created'), [{ client: 'backend', by, scopes: ['introspect', 'a'] }])
+    expectEvents(t, audited('client.secret_rotated'), [{ client: 'backend', by }, {}, {}])
+    expectEvents(t, audited('client.deleted'), [{ client: 'backend', by }])
   })
 
   test(`${store}: an invalid client is refused with the reason`, async (t) => {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Test } from 'tap'
+import { listen, listener } from '../key-server.js'
 
 /** A request as the application behind the gateway received it. */
 export interface ReceivedRequest {
@@ -27,7 +27,7 @@ export interface TestApp {
  */
 export async function startApp(t: Test): Promise<TestApp> {
   const arrivals: ReceivedRequest[] = []
-  const server = createServer({ maxHeaderSize: 64 * 1024 }, async (request, response) => {
+  const answer = listener(async (request, response) => {
     const body = createHash('sha256')
     let length = 0
     for await (const chunk of request) {
@@ -37,6 +37,7 @@ export async function startApp(t: Test): Promise<TestApp> {
     arrivals.push({ ...describe(request), length, sha256: body.digest('hex') })
     response.writeHead(Number(request.headers['x-answer'] ?? 200)).end()
   })
+  const server = createServer({ maxHeaderSize: 64 * 1024 }, answer)
   const sockets = new Set<Duplex>()
   server.on('upgrade', (request, socket) => {
     arrivals.push({ ...describe(request), length: 0, sha256: '' })
@@ -49,13 +50,11 @@ export async function startApp(t: Test): Promise<TestApp> {
     socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('\r\n')}\r\n\r\n`)
     socket.pipe(socket)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const port = await listen(t, server)
   t.teardown(() => {
     for (const socket of sockets) socket.destroy()
-    server.closeAllConnections()
-    server.close()
   })
-  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, arrivals }
+  return { address: `127.0.0.1:${port}`, arrivals }
 }
 
 function describe({ method = '', url = '', rawHeaders }: IncomingMessage): Omit<ReceivedRequest, 'length' | 'sha256'> {

@@ -1,6 +1,6 @@
-import type { AddressInfo } from 'node:net'
 import { connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
+import { listen } from '../key-server.js'
 
 export interface IdleLimit {
   /** `127.0.0.1:PORT` */
@@ -47,13 +47,12 @@ export async function startIdleLimit(t: Test, target: string, limit: number): Pr
     })
     service.on('close', () => gateway.destroy())
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = `127.0.0.1:${await listen(t, server)}`
   t.teardown(() => {
     for (const socket of sockets) socket.destroy()
-    server.close()
   })
   return {
-    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    address,
     late: () => late,
     connections: () => connections,
     open: () => open,

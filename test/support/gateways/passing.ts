@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
+import { listen } from '../key-server.js'
 
 /**
  * A gateway of the test's own. It passes each request on to the address that `target` gives for its path. Where `mayAnswer` is
@@ -27,10 +27,5 @@ export async function startPassingGateway(
     passed.on('error', () => outgoing.destroy())
     incoming.pipe(passed)
   })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  return (server.address() as AddressInfo).port
+  return listen(t, server)
 }

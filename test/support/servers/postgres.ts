@@ -95,7 +95,8 @@ export async function createPostgresDatabase(): Promise<{ url: string; drop(): P
   }
 }
 
-async function execute(server: string, statement: string): Promise<void> {
+/** Executes a statement on a connection of its own. */
+export async function execute(server: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: server })
   await client.connect()
   await client.query(statement)
