@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import tap, { test } from 'tap'
 import { readConfig } from '../../src/config/read.js'
@@ -8,6 +8,7 @@ import { eventually } from '../support/eventually.js'
 import { copyManifests, type Manifest, render, root } from '../support/kustomize.js'
 import { manifestFaults } from '../support/manifest-types.js'
 import { danglingReferences, named, ofKind, podSecurityFaults, pods } from '../support/references.js'
+import { startService } from '../support/service.js'
 import { SIDECAR } from '../support/sidecar.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: manifests are of every shape; their types are checked by the compiler
@@ -89,11 +90,43 @@ test('probes ask the management port, and only readiness asks for a store: Redis
 
 test('the ingress serves the routes for people, and no route for services', async (t) => {
   const [ingress] = ofKind(manifestsOf('production'), 'Ingress')
-  const paths: string[] = ingress?.spec.rules[0].http.paths.map(({ path }: Any) => path)
-  t.ok(paths.includes('/login'))
-  for (const closed of ['/', '/introspect', '/token', '/revoke', '/verify', '/admin', '/metrics']) {
-    t.notOk(paths.includes(closed), closed)
+  const served: { path: string; pathType: string }[] = ingress?.spec.rules[0].http.paths
+  const isServed = (address: string) =>
+    served.some(
+      ({ path, pathType }) =>
+        address === path || (pathType === 'Prefix' && address.startsWith(path === '/' ? '/' : `${path}/`)),
+    )
+  const { api } = await startService(t, 'sqlite', { DOCS: 'on' })
+  const { paths } = (await api.call('/openapi.json')).body as {
+    paths: Record<string, Record<string, { tags: string[] }>>
   }
+  for (const [address, methods] of Object.entries(paths)) {
+    const isForPeople = Object.values(methods).some(({ tags: [tag = ''] }) =>
+      ['sessions', 'factors', 'users'].includes(tag),
+    )
+    t.equal(isServed(address), isForPeople || address.startsWith('/.well-known/'), address)
+  }
+  t.notOk(isServed('/metrics'))
+})
+
+test('each address of the service in a manifest or an example has the port and the namespace of its Service', (t) => {
+  const [{ port }] = (named(manifestsOf('production'), 'Service', 'latchkey') as Any).spec.ports
+  const files = ['k8s/components', 'examples/gateways'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.yaml'))
+      .map((name) => join(folder, name)),
+  )
+  const found = files.flatMap((file) => {
+    const text = readFileSync(join(root, file), 'utf8')
+    return [
+      // `http://latchkey.latchkey.svc`, or a name with its port in the next line; and a reference to the Service.
+      ...text.matchAll(/latchkey\.(?<namespace>\w+)\.svc[a-z.]*(?::(?<port>\d+)|\n +port: (?<next>\d+))?/g),
+      ...text.matchAll(/name: latchkey, namespace: (?<namespace>\w+), port: (?<port>\d+)/g),
+    ].map(({ groups }) => ({ file, namespace: groups?.namespace, port: Number(groups?.port ?? groups?.next ?? 80) }))
+  })
+  t.ok(found.length >= 5)
+  for (const each of found) t.strictSame(each, { file: each.file, namespace: 'latchkey', port })
+  t.end()
 })
 
 test('each check finds a manifest with the fault that it checks for', async (t) => {

@@ -106,7 +106,7 @@ test('with a resolver nginx follows a name to its new address', { buffered: true
       target = surroundings.latchkey
       const lines = [
         resolver.replace(/resolver \S+ valid=\S+/, `resolver 127.0.0.1:${names.port} valid=1s`),
-        set.replace(/latchkey\.auth\S+:3000/, `latchkey.test:${port}`),
+        set.replace(/latchkey\.latchkey\.[a-z.]+/, `latchkey.test:${port}`),
       ]
       return startNginx(t, surroundings, (site) =>
         site
