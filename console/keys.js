@@ -4,7 +4,7 @@ import { ago, h, heading, tag } from './dom.js'
 /** Which keys sign and verify access tokens, and how to rotate them. */
 export async function keys(view) {
   const { source, mode, keys } = await admin('keys')
-  const steps = source === 'JWT_KEYS_FILE' ? FILE_STEPS : SECRET_STEPS
+  const steps = source === 'JWT_KEYS_FILE' ? FILE_STEPS : mode === 'audience' ? AUDIENCE_STEPS : SECRET_STEPS
   view.show(
     heading('Keys'),
     h(
@@ -26,7 +26,7 @@ export async function keys(view) {
             ),
           ),
           h('p', { class: 'mono soft' }, key.kid),
-          h('p', { class: 'soft' }, 'This instance read it first ', ago(key.known_since), '.'),
+          h('p', { class: 'soft' }, 'In this list since ', ago(key.known_since), '.'),
         ),
       ),
     ),
@@ -56,14 +56,18 @@ export async function keys(view) {
 
 const FILE_STEPS = [
   [
-    'Make a key. The file has the new key last, so the key verifies and does not sign yet.',
+    'Make a key. It becomes the second of the file, so it verifies and does not sign yet.',
     'latchkey keys generate --alg ES256 --into keys.json',
   ],
-  ['Wait 10 minutes. Every service then has the new key from the JWK Set.'],
+  ['Wait until each instance has the key, and then 5 minutes. Every service then has the new key from the JWK Set.'],
   [
-    'Move the new key to the front of the file. The key signs within a second, without a restart. This page then shows it.',
+    'Make the new key the first. It signs within a second, without a restart. This page then shows it.',
+    'latchkey keys promote KID --file keys.json',
   ],
-  ['Wait until the last token of the old key has expired (ACCESS_TTL, default 15 minutes). Then remove the old key.'],
+  [
+    'Wait until the last token of the old key has expired (ACCESS_TTL, default 15 minutes). Then remove the old key.',
+    'latchkey keys remove KID --file keys.json',
+  ],
 ]
 const SECRET_STEPS = [
   ['Make a secret.', 'openssl rand -base64 48'],
@@ -74,6 +78,20 @@ const SECRET_STEPS = [
   ['Swap the two, and restart this service. The new secret signs.', 'JWT_SECRET=new,old'],
   [
     'Wait until the last token of the old secret has expired (ACCESS_TTL, default 15 minutes). Then remove the old one everywhere.',
+    'JWT_SECRET=new',
+  ],
+]
+/** Each service has the secret of its own audience, and none has JWT_SECRET. */
+const AUDIENCE_STEPS = [
+  ['Make a secret.', 'openssl rand -base64 48'],
+  ['Add it as the second of JWT_SECRET, here only. Restart this service.', 'JWT_SECRET=old,new'],
+  [
+    'Give each service the two secrets that this prints, with a comma between them. Restart the services.',
+    'latchkey keys secret --audience AUDIENCE',
+  ],
+  ['Swap the two, and restart this service. The new secret signs.', 'JWT_SECRET=new,old'],
+  [
+    'Wait until the last token of the old secret has expired (ACCESS_TTL, default 15 minutes). Then remove the old one here and in each service.',
     'JWT_SECRET=new',
   ],
 ]

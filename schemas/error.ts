@@ -36,7 +36,10 @@ const errors = {
         'insufficient_user_authentication',
         'the person must have signed in with two factors, at most 300 s ago: step up, and use the new token',
       ),
-      body('invalid_client', 'client authentication failed: send id and secret by HTTP Basic or in the body'),
+      body(
+        'invalid_client',
+        'client authentication failed: send id and secret by HTTP Basic or in the body, or a client assertion',
+      ),
     ],
   }),
   403: errorSchema({
@@ -63,7 +66,10 @@ const errors = {
       'A user name, a client id, a passkey or another name is taken; or other factors or clients do not allow the change',
     examples: [
       body('username_taken', 'another account has this user name, or one that looks like it: choose another'),
-      body('client_id_taken', 'another client has this id: choose another, or rotate the secret of that client'),
+      body(
+        'client_id_taken',
+        'another client, or an account, has this id: choose another, or rotate the secret of the client',
+      ),
       body('subject_taken', 'another client is bound to this subject: remove its binding first'),
       body('issuer_in_use', 'clients are bound to this issuer: billing: remove their bindings'),
       body('last_factor', 'the account must have a second factor: enrol another one before you remove this one'),
@@ -103,6 +109,9 @@ type ErrorStatus = keyof typeof errors
 
 /** The `response` schemas of the errors that every route with a body can give, and of more statuses. */
 export const commonErrorResponses = (...also: ErrorStatus[]) => errorResponses(400, ...also, 405, 413, 415, 500, 503)
+
+/** The same for routes that read no body. */
+export const readErrorResponses = (...also: ErrorStatus[]) => errorResponses(400, ...also, 405, 415, 500, 503)
 
 /** The `response` schemas of these errors only. */
 export function errorResponses(...statuses: ErrorStatus[]) {

@@ -4,18 +4,26 @@ const MALFORMED = ['invalid_request', 'send one of totp, recovery_code and passk
 
 /** A factor is proved: after the password, or in a step-up. */
 export const wrongFactor = {
-  description: 'The factor is wrong or was used (`invalid_grant`), or the bearer token or the client is not valid',
+  description:
+    'The factor or the password is wrong, or the factor was used (`invalid_grant`), or the bearer token or the client is not valid',
   examples: [['invalid_grant', 'the code or the passkey is wrong, or was used: send another']],
 } as const
 
 export const endedMfaToken = {
   description: 'The request is malformed, or the `mfa_token` has ended (`invalid_grant`): ask for the password again',
-  examples: [MALFORMED, ['invalid_grant', 'the mfa_token is not valid any more: sign in again with the password']],
+  examples: [
+    MALFORMED,
+    [
+      'invalid_grant',
+      'the mfa_token is not valid here: sign in again with the password, as the same client, and enrol a factor if factors is empty',
+    ],
+  ],
 } as const
 
 export const wrongPasskey = {
   description:
-    'The passkey is unknown or removed, its response was used, or it did not verify its user (`invalid_grant`)',
+    'The passkey is unknown or removed, or its account is disabled. Or the response is too old, was used, comes from another ' +
+    'origin, or did not verify its user (`invalid_grant`). Or the client is not valid (`invalid_client`)',
   examples: [['invalid_grant', 'the passkey is not valid here: try again, or sign in with the password']],
 } as const
 
@@ -64,8 +72,13 @@ export const cannotAddPasskey = {
 } as const
 
 export const noSuchFactor = {
-  description: 'The account does not have this factor, or no factor',
+  description: 'The account does not have this factor',
   examples: [['not_found', 'this factor does not exist']],
+} as const
+
+export const noFactors = {
+  description: 'The account has no second factor',
+  examples: [['not_found', 'the account has no second factor: enrol one, and it brings recovery codes']],
 } as const
 
 export const totpIsOff = {

@@ -36,6 +36,8 @@ export const Scope = Type.String({
   maxLength: 1000,
   pattern: `^(${SCOPE_CHARACTER}+( ${SCOPE_CHARACTER}+)*)?$`,
   description: 'Space-separated scopes',
+  'x-rule':
+    'must be scopes of printable ASCII without quotes and backslashes, with one space between them, at most 1000 characters',
   examples: [example.scope],
 })
 

@@ -1,6 +1,6 @@
 import { ownErrorResponses } from './error.js'
 import { endedMfaToken, wrongPasskey } from './factor-errors.js'
-import { Fields, SessionFields } from './fields.js'
+import { Fields, PostedCredentials, SessionFields } from './fields.js'
 import { MfaToken, OpenObject, PasskeyResponse } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
 import { Type } from './typebox.js'
@@ -42,7 +42,7 @@ export const LoginPasskey = {
     'client sends its credentials too, the session belongs to this client.',
   tags: ['sessions'],
   body: Fields(
-    { passkey: PasskeyResponse, ...SessionFields },
+    { passkey: PasskeyResponse, ...SessionFields, ...PostedCredentials },
     { examples: [{ passkey: { id: 'AbC…', type: 'public-key', response: {} }, device_name: "Ada's phone" }] },
   ),
   response: { 200: TokenResponse, ...ownErrorResponses({ 401: wrongPasskey }) },

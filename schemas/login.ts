@@ -1,5 +1,5 @@
 import { commonErrorResponses } from './error.js'
-import { example, Fields, Password, SessionFields, Username } from './fields.js'
+import { example, Fields, Password, PostedCredentials, SessionFields, Username } from './fields.js'
 import { MfaRequired } from './mfa-required.js'
 import { TokenResponse } from './token-response.js'
 
@@ -16,6 +16,7 @@ export const Login = {
       username: Username,
       password: Password,
       ...SessionFields,
+      ...PostedCredentials,
     },
     {
       examples: [

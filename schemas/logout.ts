@@ -8,8 +8,9 @@ const body = Fields({ token: Type.Optional(Token) }, { examples: [{ token: examp
 export const Logout = {
   summary: 'Sign out',
   description:
-    'Ends the session of an access token or refresh token of any audience. Send it as the bearer token or in the body. The ' +
-    'token may have expired. The answer is 204 also if the session has ended before, or if another service issued the ' +
+    'Ends the session of an access token or refresh token of any audience. Send it as the bearer token, in the body, or in ' +
+    'the cookie from a page of `CORS_ORIGINS`: the answer then deletes the cookie. The token may have expired. A token that a client ' +
+    'got for itself ends as at `/revoke`. The answer is 204 also if the session has ended before, or if another service issued the ' +
     'token. The answer is 401 if the service does not have the key of the token: refresh, and sign out with the new token.',
   tags: ['sessions'],
   security: [{}, { refreshToken: [] }, { bearer: [] }],

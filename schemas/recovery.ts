@@ -11,7 +11,7 @@ export const RequestRecovery = {
     'person the same answer for every name, and send the mail in the background. The token is good once, for 15 minutes, until the ' +
     'password changes.',
   tags: ['services'],
-  security: [{ clientToken: [] }, { basic: [] }],
+  security: [{}, { clientToken: [] }, { basic: [] }],
   body: Fields({ username: Username, ...PostedCredentials }, { examples: [{ username: example.username }] }),
   response: {
     200: Type.Object(

@@ -1,4 +1,4 @@
-import { commonErrorResponses } from './error.js'
+import { readErrorResponses } from './error.js'
 import { example, Fields, SessionId, Time } from './fields.js'
 import { Type } from './typebox.js'
 
@@ -51,7 +51,7 @@ export const Revocations = {
     'For services that verify access tokens themselves. For clients with the scope `introspect`, as `/introspect`. ' +
     'Entries are kept for `ACCESS_TTL` and 60 seconds.',
   tags: ['services'],
-  security: [{}, { clientToken: [] }, { basic: [] }],
+  security: [{ clientToken: [] }, { basic: [] }],
   querystring: Fields({
     after: Type.Optional(
       Type.String({
@@ -68,5 +68,5 @@ export const Revocations = {
       }),
     ),
   }),
-  response: { 200: RevocationsResponse, ...commonErrorResponses(401, 403) },
+  response: { 200: RevocationsResponse, ...readErrorResponses(401, 403) },
 }

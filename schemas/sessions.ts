@@ -1,4 +1,4 @@
-import { commonErrorResponses } from './error.js'
+import { commonErrorResponses, readErrorResponses } from './error.js'
 import { example, Fields, OWN_AUDIENCE, SessionId, SessionIdParam, Time } from './fields.js'
 import { Type } from './typebox.js'
 
@@ -49,7 +49,7 @@ export const ListSessions = {
         ],
       },
     ),
-    ...commonErrorResponses(401),
+    ...readErrorResponses(401),
   },
 }
 

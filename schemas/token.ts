@@ -71,8 +71,8 @@ export const TokenRequest = {
         Type.String({
           ...Scope,
           description:
-            'Default: all scopes of the client except `introspect`, `admin` and `recovery`; at a refresh and an exchange, all scopes of ' +
-            'the token that is sent',
+            'Default: all scopes of the client except `introspect`, `admin` and `recovery`; at a refresh all scopes of ' +
+            'the session; at an exchange all scopes of the subject token except `admin`',
         }),
       ),
       audience: Type.Optional(

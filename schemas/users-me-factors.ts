@@ -1,12 +1,12 @@
-import { commonErrorResponses, ownErrorResponses } from './error.js'
-import { cannotRemove, factorsChanged, noSuchFactor, notRecent } from './factor-errors.js'
+import { ownErrorResponses, readErrorResponses } from './error.js'
+import { cannotRemove, factorsChanged, noFactors, noSuchFactor, notRecent } from './factor-errors.js'
 import { example, Fields, OWN_AUDIENCE, Time } from './fields.js'
 import { TokenResponse } from './token-response.js'
 import { type Static, Type } from './typebox.js'
 
 /** A sentence for the description of each endpoint that changes factors. */
 export const RECENT =
-  'The person must have signed in or stepped up at most 5 minutes ago, with a second factor if the account has one. ' +
+  'The person must have signed in or stepped up at most 5 minutes ago, with a second factor if the account had one then. ' +
   'Otherwise the answer is 401 with the challenge of RFC 9470.'
 /** A sentence for the description of each endpoint that adds a factor. */
 export const ENROLMENT = 'An account that must enrol its first factor sends its `mfa_token` as the bearer token.'
@@ -80,7 +80,7 @@ export const ListFactors = {
   description: OWN_AUDIENCE,
   tags: ['factors'],
   security: [{ bearer: [] }],
-  response: { 200: FactorList, ...commonErrorResponses(401) },
+  response: { 200: FactorList, ...readErrorResponses(401) },
 }
 
 /** `DELETE /users/me/factors/:id` */
@@ -107,6 +107,6 @@ export const RenewRecoveryCodes = {
       { recovery_codes: RecoveryCodes },
       { description: 'The new codes', examples: [{ recovery_codes: ['k7f2-9xqd-m3ta-04rw'] }] },
     ),
-    ...ownErrorResponses({ 401: notRecent, 404: noSuchFactor, 409: factorsChanged }),
+    ...ownErrorResponses({ 401: notRecent, 404: noFactors, 409: factorsChanged }),
   },
 }

@@ -35,5 +35,8 @@ export const Verify = {
   tags: ['services'],
   security: [{ clientToken: [] }, { bearer: [] }],
   querystring,
-  response: { 200: Empty('Admit the request. At any other status, refuse it'), ...errorResponses(401, 403, 500, 503) },
+  response: {
+    200: Empty('Admit the request. At any other status, refuse it'),
+    ...errorResponses(400, 401, 403, 500, 503),
+  },
 }

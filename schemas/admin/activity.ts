@@ -1,4 +1,4 @@
-import { commonErrorResponses } from '../error.js'
+import { readErrorResponses } from '../error.js'
 import { example, Time } from '../fields.js'
 import { Type } from '../typebox.js'
 import { adminRoute, StrictFields } from './fields.js'
@@ -48,7 +48,7 @@ export const ReadNow = {
         ],
       },
     ),
-    ...commonErrorResponses(401, 403),
+    ...readErrorResponses(401, 403),
   },
 }
 
@@ -103,7 +103,7 @@ export const ListActivity = {
         ],
       },
     ),
-    ...commonErrorResponses(401, 403),
+    ...readErrorResponses(401, 403),
   },
 }
 
@@ -128,7 +128,10 @@ export const ListKeys = {
             audience: Type.Union([Type.String(), Type.Null()]),
             known_since: Time,
           }),
-          { description: '`known_since` is when this instance read the key first' },
+          {
+            description:
+              '`known_since` is when this list had the key first: at the start of the instance, or at a later `GET /admin/keys`',
+          },
         ),
       },
       {
@@ -151,6 +154,6 @@ export const ListKeys = {
         ],
       },
     ),
-    ...commonErrorResponses(401, 403),
+    ...readErrorResponses(401, 403),
   },
 }

@@ -1,4 +1,4 @@
-import { commonErrorResponses } from '../error.js'
+import { commonErrorResponses, readErrorResponses } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
 import { Type } from '../typebox.js'
 import { Client, ClientId, clientExample, Secret } from './clients.js'
@@ -25,7 +25,7 @@ export const ReadClient = {
   params,
   response: {
     200: Type.Object(Client.properties, { description: 'The client', examples: [clientExample] }),
-    ...commonErrorResponses(401, 403, 404),
+    ...readErrorResponses(401, 403, 404),
   },
 }
 
@@ -33,7 +33,7 @@ export const ReadClient = {
 export const ChangeClient = {
   summary: 'Change what a client may do, and how it authenticates',
   description:
-    'Changes only what the body names. An empty list of scopes or audiences takes all of them away. `null` removes a proof. `jwks` replaces `jwks_uri`, and the other way round. `issuer` and ' +
+    'Changes only what the body names. An empty list of scopes or exchange audiences takes all of them away. An empty list of audiences removes the limit: the client then introspects tokens for every audience. `null` removes a proof. `jwks` replaces `jwks_uri`, and the other way round. `issuer` and ' +
     '`subject` come together. `"secret": false` removes every secret. Other replicas follow within 5 seconds.',
   ...adminRoute,
   params,

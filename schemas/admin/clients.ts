@@ -1,4 +1,4 @@
-import { commonErrorResponses } from '../error.js'
+import { commonErrorResponses, readErrorResponses } from '../error.js'
 import { example, Time } from '../fields.js'
 import { Type } from '../typebox.js'
 import {
@@ -67,7 +67,7 @@ export const ListClients = {
       { clients: Type.Array(Client) },
       { description: 'The clients, by id', examples: [{ clients: [clientExample] }] },
     ),
-    ...commonErrorResponses(401, 403),
+    ...readErrorResponses(401, 403),
   },
 }
 

@@ -61,7 +61,7 @@ export const Scopes = stringList(
 export const Audiences = stringList(
   ScopeToken,
   SCOPE_CHARACTER,
-  'Audiences whose tokens the client may introspect. Empty means all',
+  'Audiences whose tokens the client may introspect, get for itself and exchange. Empty means all; at an exchange, `ISSUER` and the default audience',
 )
 
 /** A JSON object; or the same as text, because a form has no objects. */

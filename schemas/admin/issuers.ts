@@ -1,4 +1,4 @@
-import { commonErrorResponses } from '../error.js'
+import { commonErrorResponses, readErrorResponses } from '../error.js'
 import { example, Fields, Time } from '../fields.js'
 import { Type } from '../typebox.js'
 import { AdminBody, adminRoute, CredentialsOnly, IssuerName, Jwks, JwksUri, PublicJwks } from './fields.js'
@@ -43,7 +43,7 @@ export const ListIssuers = {
       { issuers: Type.Array(Issuer) },
       { description: 'The issuers, by name', examples: [{ issuers: [issuerExample] }] },
     ),
-    ...commonErrorResponses(401, 403),
+    ...readErrorResponses(401, 403),
   },
 }
 
@@ -94,7 +94,7 @@ export const ReadIssuer = {
   params,
   response: {
     200: Type.Object(Issuer.properties, { description: 'The issuer', examples: [issuerExample] }),
-    ...commonErrorResponses(401, 403, 404),
+    ...readErrorResponses(401, 403, 404),
   },
 }
 

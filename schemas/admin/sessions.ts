@@ -1,4 +1,4 @@
-import { commonErrorResponses } from '../error.js'
+import { commonErrorResponses, readErrorResponses } from '../error.js'
 import { example, Fields, SessionIdParam } from '../fields.js'
 import { exampleSession, sessionFields } from '../sessions.js'
 import { Type } from '../typebox.js'
@@ -32,7 +32,7 @@ export const ListSessionsOf = {
         ],
       },
     ),
-    ...commonErrorResponses(401, 403, 404),
+    ...readErrorResponses(401, 403, 404),
   },
 }
 

@@ -1,4 +1,4 @@
-import { commonErrorResponses } from '../error.js'
+import { commonErrorResponses, readErrorResponses } from '../error.js'
 import { Type } from '../typebox.js'
 import { FactorList } from '../users-me-factors.js'
 import { AdminBody, adminRoute, CredentialsOnly, UserParams } from './fields.js'
@@ -10,7 +10,7 @@ export const ListFactorsOf = {
   summary: 'List the second factors of an account',
   ...adminRoute,
   params: UserParams,
-  response: { 200: FactorList, ...commonErrorResponses(401, 403, 404) },
+  response: { 200: FactorList, ...readErrorResponses(401, 403, 404) },
 }
 
 /** `DELETE /admin/users/:id/factors` */

@@ -1,4 +1,4 @@
-import { commonErrorResponses } from '../error.js'
+import { commonErrorResponses, readErrorResponses } from '../error.js'
 import { Type } from '../typebox.js'
 import { adminRoute, CredentialsOnly, User, UserParams, userExample } from './fields.js'
 
@@ -11,7 +11,7 @@ export const ReadUser = {
   params: UserParams,
   response: {
     200: Type.Object(User.properties, { description: 'The account', examples: [userExample] }),
-    ...commonErrorResponses(401, 403, 404),
+    ...readErrorResponses(401, 403, 404),
   },
 }
 

@@ -1,4 +1,4 @@
-import { commonErrorResponses } from '../error.js'
+import { commonErrorResponses, readErrorResponses } from '../error.js'
 import { example, Password, Username } from '../fields.js'
 import { Type } from '../typebox.js'
 import {
@@ -62,7 +62,7 @@ export const ListUsers = {
       },
       { description: 'A page of accounts', examples: [{ users: [userExample], next: null }] },
     ),
-    ...commonErrorResponses(401, 403),
+    ...readErrorResponses(401, 403),
   },
 }
 

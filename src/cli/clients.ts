@@ -20,7 +20,7 @@ const permissionOptions = {
     type: 'string',
     multiple: true,
     value: 'AUDIENCE',
-    about: 'an audience whose tokens the client may introspect; may be repeated',
+    about: 'an audience whose tokens the client may introspect, get and exchange; may be repeated',
   },
   'exchange-audiences': {
     type: 'string',
@@ -33,7 +33,8 @@ const permissionOptions = {
 const create = command({
   about: 'Create a client, and show its secret once',
   details: `
-The scope introspect permits /introspect, and the scope admin permits /admin. The client's own tokens carry the other scopes.
+The scope introspect permits /introspect and /revocations, admin permits /admin, and recovery permits /recovery. The client's own
+tokens carry the other scopes, and these three only if the client asks for them by name.
 A client with audiences sees only the tokens for these audiences at introspection. A client with keys, or with the subject of a
 trusted issuer, gets no secret without --secret.
 
@@ -57,7 +58,10 @@ It exchanges tokens for its own audiences. Without audiences it exchanges tokens
       const secret = options.secret || Object.keys(proof).length === 0 ? generateClientSecret() : undefined
       const client = { id, ...proof, ...(secret !== undefined && { secret }) }
       const outcome = await createClient(services, client, { scopes, audiences, exchangeAudiences })
-      if (outcome === 'id_taken') throw new CommandError(`the client ${id} exists: rotate gives it a new secret`)
+      if (outcome === 'id_taken')
+        throw new CommandError(
+          `a client or an account has the id ${id}: choose another, or give the client a new secret with rotate`,
+        )
       if (outcome !== 'created') throw new CommandError(describeBindingFault(outcome, proof.binding as SubjectBinding))
       return {
         text:
@@ -80,8 +84,9 @@ It exchanges tokens for its own audiences. Without audiences it exchanges tokens
 const update = command({
   about: 'Change what a client may do, and how it authenticates',
   details: `
---scope, --audience and --exchange-audiences each replace all values of their kind, and '' takes all of them away. --jwks replaces
---jwks-uri, and the other way round. The service follows within 5 seconds.`,
+--scope, --audience and --exchange-audiences each replace all values of their kind. '' takes all scopes or exchange audiences away.
+--audience '' removes the limit: the client then sees the tokens for every audience. --jwks replaces --jwks-uri, and the other way
+round. The service follows within 5 seconds.`,
   names: ['ID'],
   options: {
     ...permissionOptions,

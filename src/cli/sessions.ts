@@ -44,7 +44,7 @@ const revoke = command({
   about: 'End named sessions of an account, or all of them',
   names: ['USER'],
   more: 'SID',
-  details: `${USER} When the command has answered, the tokens of these sessions are refused.`,
+  details: `${USER} When the command has answered, /introspect and /verify refuse the tokens of these sessions.`,
   options: { all: { type: 'boolean', about: 'end all sessions of the account' } },
   async run({ names: [name], more: sids, options: { all } }) {
     if (all === sids.length > 0) throw new UsageError('name one or more SID, or use --all')

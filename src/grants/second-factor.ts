@@ -88,7 +88,8 @@ export async function proveFactor(
   )
   const [type] = given[0] ?? []
   if (type === undefined || given.length > 1) {
-    throw refusal.invalidRequest('send one of totp, recovery_code and passkey')
+    const factors = 'one of totp, recovery_code and passkey'
+    throw refusal.invalidRequest(at === 'step-up' ? `send the password, or ${factors}` : `send ${factors}`)
   }
   if (ticket && (await tickets.isUsed(ticket))) throw refuseTicket()
   const attempt = await throttle.beginCode(sub, at)

@@ -23,6 +23,13 @@ export interface SignInDependencies {
   audit: Audit
 }
 
+/** @throws 400 if the scope is not for this person. Call it before a factor is used or added, which a refusal would waste. */
+export function requireGrantedScope(scope: string, { roles }: User): void {
+  if (parseScope(scope).includes('admin') && !roles.includes(ADMIN_ROLE)) {
+    throw refusal.invalidScope(`scope has admin: only an account with the role ${ADMIN_ROLE} may have it`)
+  }
+}
+
 /**
  * Begins the session of a person who has proved who they are, and returns its tokens.
  *
@@ -35,9 +42,7 @@ export async function beginSession(
   dependencies: SignInDependencies,
 ): Promise<TokenResponse> {
   const { users, sessions, tokenClaims, audit } = dependencies
-  if (parseScope(grant.scope).includes('admin') && !user.roles.includes(ADMIN_ROLE)) {
-    throw refusal.invalidScope(`scope has admin: only an account with the role ${ADMIN_ROLE} may have it`)
-  }
+  requireGrantedScope(grant.scope, user)
   const { session, excess } = await sessions.create({
     ...grant,
     sid: newSid(),
@@ -52,7 +57,8 @@ export async function beginSession(
   if (!(await users.isCurrent(user))) {
     const sids = await sessions.revoke(user.id, [session.sid])
     audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'user_changed_during_login' })
-    throw refusal.signInFailed()
+    // After the password alone, the answer is the same as for a wrong password.
+    throw grant.amr.includes('mfa') ? refusal.accountChanged() : refusal.signInFailed()
   }
   if (excess.length > 0) {
     const sids = await sessions.revoke(user.id, excess)

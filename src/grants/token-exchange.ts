@@ -48,7 +48,7 @@ export async function exchangeToken(
   const audience = requestedAudience(parameters)
   if (audience === undefined) throw refusal.missingTarget()
   if (!client.exchangeAudiences.has(audience) || !tokens.audiences.includes(audience)) {
-    throw refuse('audience', refusal.invalidTarget())
+    throw refuse('audience', refusal.invalidExchangeTarget())
   }
 
   const subject = await findClaims(subjectToken)

@@ -51,6 +51,14 @@ export const refusal = {
       'this service does not issue tokens for this audience: send one of AUDIENCE, and of the audiences of the client if it has any',
     ),
 
+  /** At a token exchange. */
+  invalidExchangeTarget: () =>
+    new WireError(
+      400,
+      'invalid_target',
+      'this client may not exchange tokens for this audience: send one of its exchange audiences',
+    ),
+
   /** RFC 8707 §2. */
   severalTargets: () =>
     new WireError(400, 'invalid_target', 'a token is for one audience: send audience or resource, once'),
@@ -90,12 +98,22 @@ export const refusal = {
     new WireError(
       400,
       'invalid_target',
-      `the scopes introspect, admin and recovery are for tokens of this service itself: send audience=${issuer}`,
+      `the scopes introspect, admin and recovery are for tokens of this service itself: send audience=${issuer}, which must be one of the audiences of the client if it has any`,
     ),
 
   /** At the second step of a sign-in. The same for every cause. */
   invalidMfaToken: () =>
-    new WireError(400, 'invalid_grant', 'the mfa_token is not valid any more: sign in again with the password'),
+    new WireError(
+      400,
+      'invalid_grant',
+      'the mfa_token is not valid here: sign in again with the password, as the same client, and enrol a factor if factors is empty',
+    ),
+
+  /** The account changed after its person had proved who they are. */
+  accountChanged: () =>
+    new WireError(401, 'invalid_grant', 'the account changed during the sign-in: sign in again', {
+      'www-authenticate': `Bearer ${REALM}`,
+    }),
 
   /** The same for a wrong, a used and a removed factor. */
   wrongFactor: () =>
@@ -117,6 +135,9 @@ export const refusal = {
     new WireError(404, 'not_found', 'TOTP is off: register a passkey, or ask the operator to set DATA_SECRET'),
 
   noSuchFactor: () => new WireError(404, 'not_found', 'this factor does not exist'),
+
+  noFactors: () =>
+    new WireError(404, 'not_found', 'the account has no second factor: enrol one, and it brings recovery codes'),
 
   lastFactor: () =>
     new WireError(
@@ -162,7 +183,7 @@ export const refusal = {
     new WireError(
       401,
       'invalid_client',
-      'client authentication failed: send id and secret by HTTP Basic or in the body',
+      'client authentication failed: send id and secret by HTTP Basic or in the body, or a client assertion',
       {
         'www-authenticate': `Basic ${REALM}, charset="UTF-8"`,
       },
@@ -253,7 +274,7 @@ export const refusal = {
     new WireError(
       409,
       'client_id_taken',
-      'another client has this id: choose another, or rotate the secret of that client',
+      'another client, or an account, has this id: choose another, or rotate the secret of the client',
     ),
 
   /** A token of a trusted issuer authenticates one client. */

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LoginMfa } from '../../schemas/login-mfa.js'
 import { proveFactor, type SecondFactorDependencies } from '../grants/second-factor.js'
-import { beginSession, type SignInDependencies } from '../grants/sign-in.js'
+import { beginSession, requireGrantedScope, type SignInDependencies } from '../grants/sign-in.js'
 import { refusal } from '../http/errors.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
 import { callingClientId } from './requests/session.js'
@@ -27,6 +27,7 @@ export const loginMfa: FastifyPluginAsyncTypebox<Dependencies> = async (app, dep
       throw refusal.invalidMfaToken()
     }
 
+    requireGrantedScope(ticket.session.scope, user)
     refreshCookie.choose(request, ticket.refreshIn)
     const proved = await proveFactor(request, user.id, { at: 'sign-in', ticket }, presented, dependencies)
     const amr = ['pwd', ...proved]

@@ -31,7 +31,7 @@ export const factorRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies> = 
       const changer = callingChanger(request)
       const change = await factors.renewRecoveryCodes(changer.user)
       if (change.outcome === 'conflict') throw refusal.factorsChanged()
-      if (change.outcome === 'not_found') throw refusal.noSuchFactor()
+      if (change.outcome === 'not_found') throw refusal.noFactors()
       audit(request, { event: 'factor.recovery_codes_renewed', sub: changer.user.id })
       await endOtherSessions(request, changer, dependencies)
       return reply.header('cache-control', 'no-store').send({ recovery_codes: change.recoveryCodes })

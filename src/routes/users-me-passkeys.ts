@@ -5,7 +5,7 @@ import { passkeyMethod } from '../grants/second-factor.js'
 import { refusal } from '../http/errors.js'
 import { callingChanger } from './guards/caller.js'
 import { requireFactorChanger } from './guards/factor-changer.js'
-import { addedFactorBody, type FactorRouteDependencies } from './responses/factors.js'
+import { addedFactorBody, type FactorRouteDependencies, requireAnswerable } from './responses/factors.js'
 
 /** `POST /users/me/factors/passkeys/options`, `POST /users/me/factors/passkeys`: a person registers a passkey. */
 export const passkeyRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies> = async (app, dependencies) => {
@@ -23,6 +23,7 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies> =
     const changer = callingChanger(request)
     const { user } = changer
     const { passkey: response, name = null } = request.body
+    requireAnswerable(request, changer, dependencies)
     const registration = await passkeyCeremonies.register(user, response)
     if (!registration.isValid) {
       audit(request, { event: 'factor.refused', reason: registration.fault, sub: user.id, type: 'passkey' })

@@ -3,7 +3,7 @@ import { BeginTotp, ConfirmTotp } from '../../schemas/users-me-totp.js'
 import { refusal } from '../http/errors.js'
 import { callingChanger } from './guards/caller.js'
 import { requireFactorChanger } from './guards/factor-changer.js'
-import { addedFactorBody, type FactorRouteDependencies } from './responses/factors.js'
+import { addedFactorBody, type FactorRouteDependencies, requireAnswerable } from './responses/factors.js'
 
 /** `POST /users/me/factors/totp`, `POST /users/me/factors/totp/confirm`: a person enrols an authenticator app. */
 export const totpRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies & { rpId: string }> = async (
@@ -26,6 +26,7 @@ export const totpRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies & { r
     const changer = callingChanger(request)
     if (!factors.canEnrolTotp) throw refusal.totpIsOff()
     const { totp, name = null } = request.body
+    requireAnswerable(request, changer, dependencies)
     const change = await factors.confirmTotp(changer.user, totp, name)
     if (change.outcome === 'conflict') throw refusal.factorsChanged()
     if (change.outcome === 'not_found') {

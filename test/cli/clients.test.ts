@@ -75,7 +75,8 @@ test('clients create shows the secret once, and an existing client keeps its sec
   t.match(await latchkey(['clients', 'create', 'backend'], env), {
     code: 1,
     stdout: '',
-    stderr: 'latchkey: the client backend exists: rotate gives it a new secret\n',
+    stderr:
+      'latchkey: a client or an account has the id backend: choose another, or give the client a new secret with rotate\n',
   })
   const list = await latchkey(['clients', 'list'], env)
   t.match(

@@ -335,6 +335,28 @@ for (const store of stores) {
     t.ok(await api.isActive(bearer))
   })
 
+  test(`${store}: M11 MFA=required: a sign-in that the person may not have adds no factor, whose recovery codes would be lost`, async (t) => {
+    const { api, config } = await startService(t, store, { MFA: 'required' })
+    const { body: bob } = await api.signUp('bob', PASSWORD)
+    const admin = (method: string, path: string, json?: object) =>
+      api.call(`/admin/users/${bob.id}${path}`, {
+        method,
+        headers: basicAuthorization(api.client),
+        ...(json && { json }),
+      })
+    const signIn = () => api.login('bob', PASSWORD, { scope: 'admin', audience: config.issuer })
+    t.match(await signIn(), { status: 400, body: { error: 'invalid_scope', mfa_token: undefined } })
+
+    t.equal((await admin('PUT', '/roles', { roles: ['latchkey-admin'] })).status, 204)
+    const { mfa_token: bearer } = (await signIn()).body
+    t.equal((await admin('PUT', '/roles', { roles: [] })).status, 204)
+    const begun = await api.call('/users/me/factors/totp', { method: 'POST', bearer })
+    const json = { totp: await new AuthenticatorApp(begun.body.secret).code() }
+    const refused = await api.call('/users/me/factors/totp/confirm', { bearer, json })
+    t.match(refused, { status: 400, body: { error: 'invalid_scope' } })
+    t.strictSame((await admin('GET', '/factors')).body.factors, [])
+  })
+
   test(`${store}: an administrator requires two factors of one account, lists its factors and resets them`, async (t) => {
     const service = await shared()
     const { api } = service

@@ -28,7 +28,7 @@ const invalidToken =
 
 const invalidClient =
   '401 Basic realm="latchkey", charset="UTF-8" ' +
-  '{"error":"invalid_client","error_description":"client authentication failed: send id and secret by HTTP Basic or in the body"}'
+  '{"error":"invalid_client","error_description":"client authentication failed: send id and secret by HTTP Basic or in the body, or a client assertion"}'
 
 /** The only right answers to a bad token. They are identical for every defect. */
 export const refusedAnswers: Required<EndpointAnswers> = {

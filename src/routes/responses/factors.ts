@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { AddedFactorBody } from '../../../schemas/users-me-factors.js'
 import type { AddedFactor, Factor } from '../../factors/factor.js'
 import type { passkeyMethod, SecondFactorDependencies } from '../../grants/second-factor.js'
-import { beginSession, type SignInDependencies } from '../../grants/sign-in.js'
+import { beginSession, requireGrantedScope, type SignInDependencies } from '../../grants/sign-in.js'
 import { refusal } from '../../http/errors.js'
 import { toUnixSeconds } from '../../unix-seconds.js'
 import type { FactorChanger } from '../guards/caller.js'
@@ -31,6 +31,16 @@ export async function endOtherSessions(
   audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'factors_changed' })
 }
 
+/** Checks what the answer to a new factor needs. A refusal after the change would lose the recovery codes. */
+export function requireAnswerable(
+  request: FastifyRequest,
+  { user, ticket }: FactorChanger,
+  { refreshCookie }: FactorRouteDependencies,
+): void {
+  refreshCookie.choose(request, ticket?.refreshIn)
+  if (ticket) requireGrantedScope(ticket.session.scope, user)
+}
+
 /**
  * The answer to a new factor. A sign-in that had to enrol one is complete with it, and gets its tokens.
  *
@@ -44,7 +54,6 @@ export async function addedFactorBody(
   dependencies: FactorRouteDependencies,
 ): Promise<AddedFactorBody> {
   const { user, ticket } = changer
-  dependencies.refreshCookie.choose(request, ticket?.refreshIn)
   dependencies.audit(request, { event: 'factor.added', sub: user.id, factor: factor.id, type: factor.type })
   await endOtherSessions(request, changer, dependencies)
   const body = { factor: factorBody(factor), ...(recoveryCodes && { recovery_codes: recoveryCodes }) }
@@ -52,7 +61,7 @@ export async function addedFactorBody(
   const now = await dependencies.users.find(user.id)
   // Between the change and this query, somebody may have changed the account.
   if (now?.factorsVersion !== ticket.factorsVersion + 1 || now.passwordVersion !== ticket.passwordVersion) {
-    throw refusal.signInFailed()
+    throw refusal.accountChanged()
   }
   const tokens = await beginSession(request, now, { ...ticket.session, amr: ['pwd', method, 'mfa'] }, dependencies)
   return { ...body, tokens }
