@@ -15,6 +15,7 @@ test('the errors in the API document of the factor routes are what the service s
     refusal.passkeyTaken(),
     refusal.tooManyPasskeys(20),
     refusal.noSuchFactor(),
+    refusal.noFactors(),
     refusal.totpIsOff(),
     refusal.invalidRecoveryToken(),
     refusal.noSuch('account'),
