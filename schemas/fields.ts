@@ -37,7 +37,7 @@ export const Scope = Type.String({
   pattern: `^(${SCOPE_CHARACTER}+( ${SCOPE_CHARACTER}+)*)?$`,
   description: 'Space-separated scopes',
   'x-rule':
-    'must be scopes of printable ASCII without quotes and backslashes, with one space between them, at most 1000 characters',
+    'must be scopes of printable ASCII without double quotes and backslashes, with one space between them, at most 1000 characters',
   examples: [example.scope],
 })
 

@@ -241,7 +241,8 @@ function parsePermissions(options: {
 function splitValues(given: readonly string[], name: string): string[] {
   const all = given.flatMap((text) => text.split(' ')).filter(Boolean)
   const bad = all.find((value) => !isScopeToken(value))
-  if (bad !== undefined) throw new CommandError(`--${name} must be printable ASCII without quotes and backslashes`)
+  if (bad !== undefined)
+    throw new CommandError(`--${name} must be printable ASCII without double quotes and backslashes`)
   const near = name === 'scope' ? all.find(nearReservedScope) : undefined
   if (near !== undefined) {
     throw new CommandError(

@@ -11,7 +11,7 @@ const MAX_ROLES = 32
 export function brokenRoleRule(roles: readonly string[]): string | undefined {
   if (roles.length > MAX_ROLES) return `an account has at most ${MAX_ROLES} roles: leave some out`
   if (roles.every(isRole)) return undefined
-  return `a role has 1 to ${MAX_LENGTH} characters of printable ASCII, with no space, quote, comma or backslash`
+  return `a role has 1 to ${MAX_LENGTH} characters of printable ASCII, with no space, double quote, comma or backslash`
 }
 
 /** The rule that imported roles break, as a sentence. A file of another system makes nobody an administrator. */

@@ -57,7 +57,10 @@ for (const store of stores) {
     for (const [asked, error] of refused) {
       const { status, body } = await api.login('ada', PASSWORD, asked)
       t.match({ status, error: body.error }, { status: 400, error }, JSON.stringify(asked))
+      if (error === 'invalid_request') t.match(body.error_description, /^scope must be .* with one space between them/)
     }
+    const odd = await api.tokens('ada', PASSWORD, { scope: "it's:read" })
+    t.equal(odd.scope, "it's:read", 'a single quote is a character of a scope')
   })
 
   test(`${store}: a device name of any letters is stored as sent, and must not be empty or have control characters`, async (t) => {
