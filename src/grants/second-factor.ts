@@ -7,6 +7,7 @@ import { refusal } from '../http/errors.js'
 import type { CodeThrottle } from '../throttle/codes.js'
 import type { SignInTicket, Tickets, UsableTicket } from '../tickets/tickets.js'
 import type { User } from '../users/users.js'
+import { requireGrantedScope } from './sign-in.js'
 
 export interface SecondFactorDependencies {
   factors: Factors
@@ -38,6 +39,8 @@ export const mustHaveFactor = (user: User, mfa: 'optional' | 'required'): boolea
 /**
  * The answer to the right password of an account that has a second factor, or must enrol one. Undefined: the password is
  * enough. The account's row says so, and a sign-in without a factor costs no further query.
+ *
+ * @throws 400 if the scope is not for this person
  */
 export async function askForFactor(
   request: FastifyRequest,
@@ -46,6 +49,7 @@ export async function askForFactor(
   { factors, tickets, mfa, audit }: SecondFactorDependencies,
 ): Promise<MfaRequired | undefined> {
   if (user.factors === 0 && !mustHaveFactor(user, mfa)) return undefined
+  requireGrantedScope(session.scope, user)
   const types = user.factors === 0 ? [] : await factors.types(user.id)
   const { id: sub, passwordVersion, factorsVersion } = user
   const refreshIn = request.refreshIn === 'cookie' ? { refreshIn: request.refreshIn } : {}

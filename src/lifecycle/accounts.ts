@@ -11,7 +11,19 @@ interface Dependencies {
   sessions: SessionStore
 }
 
-// Each function changes the account first and ends its sessions after. A sign-in in between finds the changed account, and
+/**
+ * Ends every session of an account. The calling session ends last, so that the caller can retry when the session store fails in
+ * between. Returns the ids of the sessions that it ended.
+ */
+export async function revokeAllCallerLast(
+  sessions: SessionStore,
+  { sub, sid }: { sub: string; sid: string },
+): Promise<string[]> {
+  const others = await sessions.revokeAll(sub, sid)
+  return [...others, ...(await sessions.revoke(sub, [sid]))]
+}
+
+// Each function below changes the account first and ends its sessions after. A sign-in in between finds the changed account, and
 // ends its own session. When the session store is down, the change holds and the caller may retry.
 
 /** Returns the ids of the sessions that it ended, or undefined when the account does not exist. */
@@ -32,18 +44,6 @@ export async function deleteAccount(users: Users, id: string, endSessions: () =>
     if (await users.delete(id)) break
   }
   return existed
-}
-
-/**
- * Ends every session of an account. The calling session ends last, so that the caller can retry when the session store fails in
- * between. Returns the ids of the sessions that it ended.
- */
-export async function revokeAllCallerLast(
-  sessions: SessionStore,
-  { sub, sid }: { sub: string; sid: string },
-): Promise<string[]> {
-  const others = await sessions.revokeAll(sub, sid)
-  return [...others, ...(await sessions.revoke(sub, [sid]))]
 }
 
 /** Returns what {@link disableAccount} returns. All sessions end: somebody may have signed in with a stolen old password. */

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import { Login } from '../../schemas/login.js'
 import { askForFactor, type SecondFactorDependencies } from '../grants/second-factor.js'
-import { beginSession, requireGrantedScope, type SignInDependencies } from '../grants/sign-in.js'
+import { beginSession, type SignInDependencies } from '../grants/sign-in.js'
 import { refusal } from '../http/errors.js'
 import { PASSWORD_ONLY } from '../sessions/session.js'
 import type { AttemptResult, Throttle } from '../throttle/throttle.js'
@@ -36,7 +36,6 @@ export const login: FastifyPluginAsyncTypebox<Dependencies> = async (app, depend
       throw refusal.signInFailed()
     }
 
-    requireGrantedScope(session.scope, signIn.user)
     reply.header('cache-control', 'no-store')
     const factorRequest = await askForFactor(request, signIn.user, session, dependencies)
     if (factorRequest) return reply.code(403).send(factorRequest)

@@ -52,7 +52,8 @@ for (const store of stores) {
     await api.signUp('ada', PASSWORD)
     const { access_token: bearer } = await api.tokens('ada', PASSWORD)
 
-    t.equal((await stepUp(api, bearer, {})).status, 400)
+    const what = 'send the password, or one of totp, recovery_code and passkey'
+    t.match(await stepUp(api, bearer, {}), { status: 400, body: { error_description: what } })
     t.equal((await stepUp(api, bearer, { password: PASSWORD, totp: '123456' })).status, 400)
     t.equal((await api.call('/login/step-up', { json: { password: PASSWORD } })).status, 401)
     const { body } = await api.call('/token', {
