@@ -2,7 +2,7 @@ import { FIRST_PARTY_CLIENT_ID } from '@latchkey/verifier/access-token'
 import type { FastifyRequest } from 'fastify'
 import type { TokenResponse } from '../../schemas/token-response.js'
 import type { Audit } from '../audit.js'
-import { refusal } from '../http/errors.js'
+import { refusal, type WireError } from '../http/errors.js'
 import { parseScope } from '../scope.js'
 import type { RefreshTokenPayload, RefreshTokens } from '../sessions/refresh-token.js'
 import type { SessionStore } from '../sessions/session.js'
@@ -28,7 +28,7 @@ interface Limits extends AudienceParameters {
 /**
  * Redeems a refresh token that `clientId` presents. Returns its successor with a new access token (RFC 6749 §6).
  *
- * @throws `invalid_grant`, the same for every cause
+ * @throws `invalid_grant`, the same for every cause. `invalid_scope` or `invalid_target` if the limits exceed the session
  */
 export async function redeemRefreshToken(
   request: FastifyRequest,
@@ -45,7 +45,9 @@ export async function redeemRefreshToken(
     throw refusal.invalidGrant()
   }
   const { sub, sid } = payload
-  await requireWithinSession(payload, clientId, limits, sessions)
+  const excess = await findExcess(payload, clientId, limits, sessions)
+  // The token is not spent. An older token goes on to the store, where it changes nothing, but may prove a reuse.
+  if (excess && payload.generation >= excess.generation) throw excess.error
   // Read before the rotation: when the database is down, the refresh token is not spent.
   const accountClaims = await tokenClaims.find(sub)
   const issued = { accountClaims, ...(scope !== undefined && { scope }) }
@@ -56,6 +58,7 @@ export async function redeemRefreshToken(
       audit(request, { event: 'refresh.rotated', ...payload })
       return tokenResponse({ ...rotation.session, ...issued }, dependencies)
     case 'replayed':
+      if (excess) throw excess.error
       audit(request, { event: 'refresh.replayed', ...payload })
       return tokenResponse({ ...rotation.session, ...issued }, dependencies, rotation.age)
     case 'reused': {
@@ -83,26 +86,33 @@ export async function redeemRefreshToken(
   }
 }
 
+/** A request that asks for more than the session has. */
+interface Excess {
+  error: WireError
+  /** The generation of the session's current refresh token. */
+  generation: number
+}
+
 /**
- * Checks the limits before the token is spent. A session of another client passes here: its rotation then answers that the
- * session is unknown.
+ * Compares the limits with the session before the token is spent. Undefined for a session of another client: its rotation then
+ * answers that the session is unknown.
  */
-async function requireWithinSession(
+async function findExcess(
   { sub, sid }: RefreshTokenPayload,
   clientId: string,
   { scope, ...target }: Limits,
   sessions: SessionStore,
-): Promise<void> {
+): Promise<Excess | undefined> {
   const audience = requestedAudience(target)
-  if (scope === undefined && audience === undefined) return
+  if (scope === undefined && audience === undefined) return undefined
   const session = (await sessions.list(sub)).find((each) => each.sid === sid)
-  if (!session || (session.clientId !== clientId && session.clientId !== FIRST_PARTY_CLIENT_ID)) return
+  if (!session || (session.clientId !== clientId && session.clientId !== FIRST_PARTY_CLIENT_ID)) return undefined
+  const { generation } = session
   const granted = parseScope(session.scope)
   if (scope !== undefined && !parseScope(scope).every((item) => granted.includes(item))) {
-    throw refusal.invalidScope('scope asks for more than the session has: sign in again')
+    return { generation, error: refusal.invalidScope('scope asks for more than the session has: sign in again') }
   }
   // A session has one audience: another audience needs another sign-in.
-  if (audience !== undefined && audience !== session.audience) {
-    throw refusal.otherAudience()
-  }
+  if (audience !== undefined && audience !== session.audience) return { generation, error: refusal.otherAudience() }
+  return undefined
 }

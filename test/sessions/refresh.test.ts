@@ -93,6 +93,39 @@ for (const store of stores) {
     }
   })
 
+  test(`${store}: R3, R4: an old token that asks for more than the session has proves reuse too; the current token is not spent`, async (t) => {
+    const { api, audited } = await startService(t, store, { REFRESH_GRACE: '1s', AUDIENCE: 'web,todo' })
+    await api.signUp('ada', PASSWORD)
+    const excesses = [
+      [{ scope: 'todo:read mail:send' }, 'invalid_scope'],
+      [{ audience: 'todo' }, 'invalid_target'],
+    ] as const
+    const sids: string[] = []
+    for (const [excess, error] of excesses) {
+      const ask = (token: string) => api.call('/refresh', { json: { refresh_token: token, ...excess } })
+      const first = await api.tokens('ada', PASSWORD, { scope: 'todo:read' })
+      sids.push(first.sid)
+      t.match(await ask(first.refresh_token), { status: 400, body: { error } })
+      const rotated = performance.now()
+      const second = (await api.refresh(first.refresh_token)).body
+      const retry = await ask(first.refresh_token)
+      if (performance.now() - rotated < 1000) t.match(retry, { status: 400, body: { error } }, 'within the grace')
+      t.match(await ask(second.refresh_token), { status: 400, body: { error } })
+
+      let old = retry
+      await eventually(async () => {
+        old = await ask(first.refresh_token)
+        return old.body.error !== error
+      })
+      isRefused(t, old)
+      t.equal(await api.isActive(second.access_token), false)
+    }
+    t.strictSame(
+      audited('refresh.reused').map(({ sid }) => sid),
+      sids,
+    )
+  })
+
   test(`${store}: R5: thief and victim share one lineage within the grace; the next late replay ends it`, async (t) => {
     const { api } = await startService(t, store, { REFRESH_GRACE: '1s' })
     await api.signUp('ada', PASSWORD)
