@@ -84,6 +84,7 @@ export const SIGN_IN_REFUSALS = [
   'throttled',
   'passkey',
   'mfa_token',
+  'scope',
 ] as const
 
 /** The reasons why a token exchange is refused. */

@@ -49,7 +49,7 @@ export async function askForFactor(
   { factors, tickets, mfa, audit }: SecondFactorDependencies,
 ): Promise<MfaRequired | undefined> {
   if (user.factors === 0 && !mustHaveFactor(user, mfa)) return undefined
-  requireGrantedScope(session.scope, user)
+  requireGrantedScope(request, session.scope, user, audit)
   const types = user.factors === 0 ? [] : await factors.types(user.id)
   const { id: sub, passwordVersion, factorsVersion } = user
   const refreshIn = request.refreshIn === 'cookie' ? { refreshIn: request.refreshIn } : {}

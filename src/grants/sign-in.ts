@@ -7,6 +7,7 @@ import { withoutMapping } from '../network.js'
 import { parseScope } from '../scope.js'
 import type { RefreshTokens } from '../sessions/refresh-token.js'
 import { newSid, type Session, type SessionStore } from '../sessions/session.js'
+import type { SignInTicket } from '../tickets/tickets.js'
 import type { AccessTokens } from '../tokens/access-tokens.js'
 import type { TokenClaims } from '../users/account-claims.js'
 import { ADMIN_ROLE } from '../users/role.js'
@@ -23,11 +24,29 @@ export interface SignInDependencies {
   audit: Audit
 }
 
-/** @throws 400 if the scope is not for this person. Call it before a factor is used or added, which a refusal would waste. */
-export function requireGrantedScope(scope: string, { roles }: User): void {
+/** @throws 400 if the scope is not for this person, who has proved the password or a passkey */
+export function requireGrantedScope(request: FastifyRequest, scope: string, { id, roles }: User, audit: Audit): void {
   if (parseScope(scope).includes('admin') && !roles.includes(ADMIN_ROLE)) {
+    // Somebody may be trying stolen passwords: a right one must not go unseen.
+    audit(request, { event: 'login.refused', reason: 'scope', sub: id })
     throw refusal.invalidScope(`scope has admin: only an account with the role ${ADMIN_ROLE} may have it`)
   }
+}
+
+/**
+ * Checks what the answer at the end of a sign-in needs. Call it before the factor is used or added: a refusal afterwards would
+ * cost the person a code, or the recovery codes of the new factor.
+ *
+ * @throws 400
+ */
+export function requireAnswerable(
+  request: FastifyRequest,
+  { session, refreshIn }: SignInTicket,
+  user: User,
+  { refreshCookie, audit }: SignInDependencies,
+): void {
+  requireGrantedScope(request, session.scope, user, audit)
+  refreshCookie.choose(request, refreshIn)
 }
 
 /**
@@ -42,7 +61,7 @@ export async function beginSession(
   dependencies: SignInDependencies,
 ): Promise<TokenResponse> {
   const { users, sessions, tokenClaims, audit } = dependencies
-  requireGrantedScope(grant.scope, user)
+  requireGrantedScope(request, grant.scope, user, audit)
   const { session, excess } = await sessions.create({
     ...grant,
     sid: newSid(),

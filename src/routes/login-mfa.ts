@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { LoginMfa } from '../../schemas/login-mfa.js'
 import { proveFactor, type SecondFactorDependencies } from '../grants/second-factor.js'
-import { beginSession, requireGrantedScope, type SignInDependencies } from '../grants/sign-in.js'
+import { beginSession, requireAnswerable, type SignInDependencies } from '../grants/sign-in.js'
 import { refusal } from '../http/errors.js'
 import type { LiveTokenDependencies } from './guards/live-token.js'
 import { callingClientId } from './requests/session.js'
@@ -13,7 +13,7 @@ type Dependencies = LiveTokenDependencies & SignInDependencies & SecondFactorDep
  * with its account, and with the sign-in that it completes.
  */
 export const loginMfa: FastifyPluginAsyncTypebox<Dependencies> = async (app, dependencies) => {
-  const { users, tickets, audit, refreshCookie } = dependencies
+  const { users, tickets, audit } = dependencies
 
   app.post('/login/mfa', { schema: LoginMfa }, async (request, reply) => {
     const { mfa_token: mfaToken, ...presented } = request.body
@@ -27,8 +27,7 @@ export const loginMfa: FastifyPluginAsyncTypebox<Dependencies> = async (app, dep
       throw refusal.invalidMfaToken()
     }
 
-    requireGrantedScope(ticket.session.scope, user)
-    refreshCookie.choose(request, ticket.refreshIn)
+    requireAnswerable(request, ticket, user, dependencies)
     const proved = await proveFactor(request, user.id, { at: 'sign-in', ticket }, presented, dependencies)
     const amr = ['pwd', ...proved]
     reply.header('cache-control', 'no-store')

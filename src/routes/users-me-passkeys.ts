@@ -2,10 +2,11 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { AddPasskey, PasskeyRegistrationOptions } from '../../schemas/users-me-passkeys.js'
 import { MAX_PASSKEYS } from '../factors/factor.js'
 import { passkeyMethod } from '../grants/second-factor.js'
+import { requireAnswerable } from '../grants/sign-in.js'
 import { refusal } from '../http/errors.js'
 import { callingChanger } from './guards/caller.js'
 import { requireFactorChanger } from './guards/factor-changer.js'
-import { addedFactorBody, type FactorRouteDependencies, requireAnswerable } from './responses/factors.js'
+import { addedFactorBody, type FactorRouteDependencies } from './responses/factors.js'
 
 /** `POST /users/me/factors/passkeys/options`, `POST /users/me/factors/passkeys`: a person registers a passkey. */
 export const passkeyRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies> = async (app, dependencies) => {
@@ -21,9 +22,9 @@ export const passkeyRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies> =
 
   app.post('/users/me/factors/passkeys', { schema: AddPasskey, preValidation }, async (request, reply) => {
     const changer = callingChanger(request)
-    const { user } = changer
+    const { user, ticket } = changer
     const { passkey: response, name = null } = request.body
-    requireAnswerable(request, changer, dependencies)
+    if (ticket) requireAnswerable(request, ticket, user, dependencies)
     const registration = await passkeyCeremonies.register(user, response)
     if (!registration.isValid) {
       audit(request, { event: 'factor.refused', reason: registration.fault, sub: user.id, type: 'passkey' })

@@ -1,9 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { BeginTotp, ConfirmTotp } from '../../schemas/users-me-totp.js'
+import { requireAnswerable } from '../grants/sign-in.js'
 import { refusal } from '../http/errors.js'
 import { callingChanger } from './guards/caller.js'
 import { requireFactorChanger } from './guards/factor-changer.js'
-import { addedFactorBody, type FactorRouteDependencies, requireAnswerable } from './responses/factors.js'
+import { addedFactorBody, type FactorRouteDependencies } from './responses/factors.js'
 
 /** `POST /users/me/factors/totp`, `POST /users/me/factors/totp/confirm`: a person enrols an authenticator app. */
 export const totpRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies & { rpId: string }> = async (
@@ -26,7 +27,7 @@ export const totpRoutes: FastifyPluginAsyncTypebox<FactorRouteDependencies & { r
     const changer = callingChanger(request)
     if (!factors.canEnrolTotp) throw refusal.totpIsOff()
     const { totp, name = null } = request.body
-    requireAnswerable(request, changer, dependencies)
+    if (changer.ticket) requireAnswerable(request, changer.ticket, changer.user, dependencies)
     const change = await factors.confirmTotp(changer.user, totp, name)
     if (change.outcome === 'conflict') throw refusal.factorsChanged()
     if (change.outcome === 'not_found') {

@@ -1,11 +1,10 @@
 import { Redis } from 'ioredis'
 import { t as file, test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
-import type { Api } from '../support/api.js'
+import { type Api, basicAuthorization } from '../support/api.js'
 import { secondsNow } from '../support/assertions.js'
 import { expectEvents } from '../support/audit-events.js'
 import { AuthenticatorApp } from '../support/authenticator-app.js'
-import { basicAuthorization } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { untilNextSecond } from '../support/eventually.js'
 import { enrolPasskey, enrolTotp, loginMfa, mfaToken, newPerson, passkeyOptions } from '../support/factors.js'
@@ -336,7 +335,7 @@ for (const store of stores) {
   })
 
   test(`${store}: M11 MFA=required: a sign-in that the person may not have adds no factor, whose recovery codes would be lost`, async (t) => {
-    const { api, config } = await startService(t, store, { MFA: 'required' })
+    const { api, config, audited } = await startService(t, store, { MFA: 'required' })
     const { body: bob } = await api.signUp('bob', PASSWORD)
     const admin = (method: string, path: string, json?: object) =>
       api.call(`/admin/users/${bob.id}${path}`, {
@@ -355,6 +354,9 @@ for (const store of stores) {
     const refused = await api.call('/users/me/factors/totp/confirm', { bearer, json })
     t.match(refused, { status: 400, body: { error: 'invalid_scope' } })
     t.strictSame((await admin('GET', '/factors')).body.factors, [])
+    // A right password is seen in the log, whatever was asked for with it.
+    const seen = { reason: 'scope', sub: bob.id }
+    expectEvents(t, audited('login.refused'), [seen, seen])
   })
 
   test(`${store}: an administrator requires two factors of one account, lists its factors and resets them`, async (t) => {

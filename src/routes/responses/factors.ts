@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { AddedFactorBody } from '../../../schemas/users-me-factors.js'
 import type { AddedFactor, Factor } from '../../factors/factor.js'
 import type { passkeyMethod, SecondFactorDependencies } from '../../grants/second-factor.js'
-import { beginSession, requireGrantedScope, type SignInDependencies } from '../../grants/sign-in.js'
+import { beginSession, type SignInDependencies } from '../../grants/sign-in.js'
 import { refusal } from '../../http/errors.js'
 import { toUnixSeconds } from '../../unix-seconds.js'
 import type { FactorChanger } from '../guards/caller.js'
@@ -29,16 +29,6 @@ export async function endOtherSessions(
 ): Promise<void> {
   const sids = await sessions.revokeAll(user.id, sid)
   audit(request, { event: 'session.ended', sub: user.id, sids, reason: 'factors_changed' })
-}
-
-/** Checks what the answer to a new factor needs. A refusal after the change would lose the recovery codes. */
-export function requireAnswerable(
-  request: FastifyRequest,
-  { user, ticket }: FactorChanger,
-  { refreshCookie }: FactorRouteDependencies,
-): void {
-  refreshCookie.choose(request, ticket?.refreshIn)
-  if (ticket) requireGrantedScope(ticket.session.scope, user)
 }
 
 /**
