@@ -57,7 +57,7 @@ function wrapDriver(driver: Driver, observer: DatabaseObserver | undefined): Dri
       let wrapped = wrappedConnections.get(connection)
       if (!wrapped) {
         wrapped = {
-          // A conflict ends the whole transaction, which {@link inTransaction} runs again.
+          // A conflict ends the whole transaction. So not this statement runs again, but the transaction (`conflicts.ts`).
           executeQuery: <Row>(query: CompiledQuery) =>
             timed(
               () =>

@@ -160,6 +160,43 @@ for (const [code, name] of [
   })
 }
 
+test('F18: a deadlock that Postgres finds before the statement times out costs no call', async (t) => {
+  const env = await environment(t, 'postgres')
+  const admin = new pg.Client({ connectionString: env.DATABASE_URL as string })
+  await admin.connect()
+  t.teardown(() => admin.end())
+  // Postgres ends the transaction whose timer comes first: that of the service.
+  await admin.query(`ALTER DATABASE ${admin.database} SET deadlock_timeout = '300ms'`)
+  await admin.query(`SET deadlock_timeout = '1min'`)
+  const { once: api } = await startServiceWith(t, env)
+
+  for (let round = 0; ; round += 1) {
+    const { body: user } = await insist(() => api.signUp(`ada${round}`, PASSWORD))
+    const { body: tokens } = await insist(() => api.login(`ada${round}`, PASSWORD))
+    await admin.query('BEGIN; LOCK TABLE factors IN ACCESS EXCLUSIVE MODE')
+    const deletion = api.call('/users/me', {
+      method: 'DELETE',
+      bearer: tokens.access_token,
+      json: { password: PASSWORD },
+    })
+    await eventually(async () => {
+      const { rows } = await admin.query(
+        `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+      )
+      return rows.length > 0
+    })
+    // The deletion holds this row and waits for the table.
+    const { rows } = await admin.query('SELECT 1 FROM users WHERE id = $1 FOR UPDATE', [user.id])
+    t.equal(rows.length, 1, 'Postgres has undone the deletion')
+    await admin.query('COMMIT')
+    const { status } = await deletion
+    if (status === 204) break
+    // The statement timed out first, because this process asked too late for the row.
+    t.equal(status, 503)
+    t.ok(round < 10, `${round} rounds came too late`)
+  }
+})
+
 test('F19: while every connection waits, requests get 503 within a second; afterwards the service answers again', async (t) => {
   const { api, direct, tokens } = await start(t, 'postgres')
   const admin = new pg.Client({ connectionString: direct })
