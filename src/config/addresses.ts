@@ -3,10 +3,11 @@ import { list } from './list.js'
 
 /** An `http:` or `https:` address that the service publishes or sends requests to. */
 export function httpUrl(text: string): string {
-  const { username, password } = parseUrl(text, 'http:', 'https:')
+  const { username, password, pathname } = parseUrl(text, 'http:', 'https:')
   if (/[?#]/.test(text)) throw new Error('must have no query and no fragment')
   if (username + password !== '') throw new Error('must have no user name and no password')
   if (/\s/.test(text)) throw new Error('must have no white space')
+  if (!isPercentEncoded(pathname)) throw new Error('a % must be written as %25')
   return text
 }
 

@@ -85,6 +85,8 @@ test('a store address that a client would misread is a fault that says what to w
     ['REDIS_URL', 'unix:///run/redis.sock?db=1&password=Zq7canary', /only the parameter db/],
     ['ISSUER', 'https://ada:Zq7canary@auth.example.com', /must have no user name and no password/],
     ['ISSUER', 'https://auth.example.com/a b', /must have no white space/],
+    ['ISSUER', 'https://auth.example.com/%E0', /a % must be written as %25/],
+    ['ISSUER', 'https://auth.example.com/50%', /a % must be written as %25/],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://collector:4318/?token=Zq7canary', /must have no query/],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://ada:Zq7canary@collector:4318', /must have no user name/],
   ]
