@@ -8,9 +8,14 @@ export const SEND_TIMEOUT = 10_000
 
 /** Answers 417 to an `Expect` other than `100-continue` (RFC 9110 §10.1.1). */
 export function refuseExpectation(response: ServerResponse): void {
+  const body = errorBody('Expect must be 100-continue')
   response
-    .writeHead(417, { 'content-type': 'application/json; charset=utf-8', connection: 'close' })
-    .end(errorBody('Expect must be 100-continue'))
+    .writeHead(417, {
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': body.length,
+      connection: 'close',
+    })
+    .end(body)
 }
 
 /**

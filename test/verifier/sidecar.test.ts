@@ -167,6 +167,10 @@ test('the sidecar answers /verify as the service does, to the header', async (t)
   const authorization = `Authorization: ${good[0]}\r\n`
   await compare('two hosts', `GET /verify HTTP/1.1\r\nHost: x\r\nHost: y\r\nConnection: close\r\n${authorization}\r\n`)
   await compare('no host', `GET /verify HTTP/1.1\r\nConnection: close\r\n${authorization}\r\n`)
+  await compare('an expectation', ask('GET /verify', good, 'Expect: 200-ok\r\n'))
+  await compare('no HTTP', 'hello\r\n\r\n')
+  await compare('a broken header', ask('GET /verify', good, 'a b c\r\n'))
+  await compare('large headers', ask('GET /verify', good, `X-Large: ${'a'.repeat(9000)}\r\n`))
   await compare('HTTP/1.0', `GET /verify HTTP/1.0\r\n${authorization}\r\n`)
 })
 

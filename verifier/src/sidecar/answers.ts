@@ -53,6 +53,12 @@ export const refusals = {
     }),
   ambiguous: (description: string) => refuse(400, 'invalid_request', description, { connection: 'close' }),
   unreadable: refuse(400, 'invalid_request', 'the request cannot be read'),
+  /** RFC 9110 §10.1.1. */
+  expectation: {
+    status: 417,
+    headers: { 'content-type': 'application/json; charset=utf-8', connection: 'close' },
+    body: JSON.stringify({ error: 'invalid_request', error_description: 'Expect must be 100-continue' }),
+  },
   notFound: refuse(404, 'not_found', 'this address does not exist'),
   unknownMethod: refuse(501, 'invalid_request', 'this service does not know the method'),
   methodNotAllowed: refuse(405, 'invalid_request', 'this address takes GET, HEAD', { allow: 'GET, HEAD' }),

@@ -61,8 +61,9 @@ export function createSidecar({ verifier, onRefused, onFault }: SidecarOptions):
     },
   )
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
-    send(request, response, { ...refusals.unreadable, status: 417, headers: { connection: 'close' } }),
+    send(request, response, refusals.expectation),
   )
+  server.on('clientError', refuseUnreadable)
 
   function countRefusal(error: TokenError): void {
     counters.countRefusal(error.code)
@@ -109,8 +110,7 @@ export function createSidecar({ verifier, onRefused, onFault }: SidecarOptions):
     if (isDraining) response.setHeader('connection', 'close')
     response.writeHead(status, {
       ...headers,
-      // The service sends no id with this answer either: Fastify refuses such a URL before it makes the id.
-      ...(answer !== refusals.unreadable && { 'x-request-id': id }),
+      ...(!WITHOUT_ID.has(answer) && { 'x-request-id': id }),
       'content-length': Buffer.byteLength(body),
     })
     response.end(request.method === 'HEAD' ? undefined : body)
@@ -130,6 +130,32 @@ export function createSidecar({ verifier, onRefused, onFault }: SidecarOptions):
     },
   }
 }
+
+/** The service makes no id for these answers either: Fastify does not see such a request. */
+const WITHOUT_ID: ReadonlySet<Answer> = new Set([refusals.unreadable, refusals.expectation])
+
+/** Answers what Node's HTTP parser cannot read, and requests that arrive too slowly: Node's own answers have no body. */
+function refuseUnreadable({ code }: Error & { code?: string }, socket: AnsweringSocket): void {
+  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  // One request gets one answer.
+  if (socket._httpMessage?.headersSent) return void socket.destroySoon()
+  const { body } = refusals.unreadable
+  const status = STATUS_OF_PARSER[code as keyof typeof STATUS_OF_PARSER] ?? '400 Bad Request'
+  // A caller that does not read the answer is cut off.
+  socket.setTimeout(RECEIVE_TIMEOUT)
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+      `Connection: close\r\n\r\n${body}`,
+  )
+}
+
+const STATUS_OF_PARSER = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+}
+
+/** @property _httpMessage the answer that Node is writing, if any */
+type AnsweringSocket = Socket & { _httpMessage?: ServerResponse | null }
 
 /** Ids of this process: a random word and a number. */
 const PROCESS_ID = randomBytes(9).toString('base64url')
