@@ -19,9 +19,9 @@ Move the accounts to another database with one pipe:
 
   latchkey users export - | DATABASE_URL=postgres://… latchkey users import -
 
-A service may run meanwhile. An account that changes during the export is exported as it was before or after the change. If the pipe is
-interrupted, run it again: the import keeps the accounts that it has. The import skips an account with the role latchkey-admin: take
-the role away before the export, and give it again after the import.`,
+A service may run meanwhile. An account that changes during the export is exported as it was before or after the change, and its
+factors likewise. If the pipe is interrupted, run it again: the import keeps the accounts that it has. The import skips an account
+with the role latchkey-admin: take the role away before the export, and give it again after the import.`,
   async run({ names: [file], json }) {
     const exported = await withServices((services) => exportAll(services, file))
     const output = { text: `${exported} accounts exported`, json: { exported } }

@@ -56,7 +56,7 @@ export const refusal = {
     new WireError(
       400,
       'invalid_target',
-      'this client may not exchange tokens for this audience: send one of its exchange audiences',
+      'this client may not exchange tokens for this audience: send one of its exchange audiences, which AUDIENCE must have too',
     ),
 
   /** RFC 8707 §2. */

@@ -55,8 +55,8 @@ export async function requireLiveToken(
 
 /**
  * `preValidation` hook: a person calls, with a live token for this service. Otherwise the answer is 401. A client's own token
- * does not belong to a person. A service must not act here in the person's name. So it opens nothing here with the tokens that
- * it receives, nor with those that it got by exchange.
+ * does not belong to a person. A service must not act here in the person's name. So a token for another audience opens nothing
+ * here, nor does one that a client got by exchange: see {@link requireOwnToken}.
  */
 export function requirePerson(dependencies: LiveTokenDependencies): (request: FastifyRequest) => Promise<void> {
   return async (request) => {

@@ -48,12 +48,12 @@ export const MAX_ACTORS = 4
 const MAX_DEPTH = 8
 /** Ids become Redis keys, SQL parameters and HTTP headers. Characters that one of these cannot carry are refused. */
 const ID = /^[!-~]+$/
-/** One scope (RFC 6749 §3.3): printable ASCII without space, quote and backslash. It may stand in a quoted string of a header. */
+/** One scope (RFC 6749 §3.3): printable ASCII without space, double quote and backslash. It may stand in a quoted string of a header. */
 const SCOPE_TOKEN = '[!#-[\\]-~]+'
 const ONE_SCOPE = new RegExp(`^${SCOPE_TOKEN}$`)
 const SCOPES = new RegExp(`^(?:${SCOPE_TOKEN}(?: ${SCOPE_TOKEN})*)?$`)
 
-/** Whether the text is one scope. Roles and audiences obey the same rule, because they are also written as lists with spaces. */
+/** Whether the text is one scope. Roles and audiences obey this rule too, because they are also written as lists with spaces. */
 export const isScopeToken = (text: string): boolean => ONE_SCOPE.test(text)
 
 interface ClaimRules {
