@@ -69,13 +69,15 @@ const FILE_STEPS = [
     'latchkey keys remove KID --file keys.json',
   ],
 ]
+const MAKE_SECRET = ['Make a secret.', 'openssl rand -base64 48']
+const SWAP_SECRETS = ['Swap the two, and restart this service. The new secret signs.', 'JWT_SECRET=new,old']
 const SECRET_STEPS = [
-  ['Make a secret.', 'openssl rand -base64 48'],
+  MAKE_SECRET,
   [
     'Add it as the second of JWT_SECRET, here and in every service that verifies with the secret. Restart them.',
     'JWT_SECRET=old,new',
   ],
-  ['Swap the two, and restart this service. The new secret signs.', 'JWT_SECRET=new,old'],
+  SWAP_SECRETS,
   [
     'Wait until the last token of the old secret has expired (ACCESS_TTL, default 15 minutes). Then remove the old one everywhere.',
     'JWT_SECRET=new',
@@ -83,13 +85,13 @@ const SECRET_STEPS = [
 ]
 /** Each service has the secret of its own audience, and none has JWT_SECRET. */
 const AUDIENCE_STEPS = [
-  ['Make a secret.', 'openssl rand -base64 48'],
+  MAKE_SECRET,
   ['Add it as the second of JWT_SECRET, here only. Restart this service.', 'JWT_SECRET=old,new'],
   [
     'Give each service the two secrets that this prints, with a comma between them. Restart the services.',
     'latchkey keys secret --audience AUDIENCE',
   ],
-  ['Swap the two, and restart this service. The new secret signs.', 'JWT_SECRET=new,old'],
+  SWAP_SECRETS,
   [
     'Wait until the last token of the old secret has expired (ACCESS_TTL, default 15 minutes). Then remove the old one here and in each service.',
     'JWT_SECRET=new',

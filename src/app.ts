@@ -136,7 +136,7 @@ export const createService = closeAfterFailure(async (opened, config: Config, lo
     refuseOtherMethods()
   })
 
-  metrics.registerGauges({ sessions, hashing, hashQueue, droppedLogLines: standardOutput.droppedLines, checks })
+  metrics.registerObserved({ sessions, hashing, hashQueue, checks }, standardOutput.droppedLines)
   const management = createServer({ logger, trustProxy, tls: tls?.pair })
   tls?.follow([app.server, management.server])
   await management.register(health, { checks, isDraining: () => isDraining })

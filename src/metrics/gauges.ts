@@ -8,8 +8,6 @@ export interface GaugeSources {
   sessions: SessionStore
   hashing: PasswordHashing
   hashQueue: number
-  /** How many log lines were dropped since the start. */
-  droppedLogLines: () => number
   checks: Checks
 }
 

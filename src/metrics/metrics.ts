@@ -29,8 +29,12 @@ interface Metrics extends EventCounters {
   readonly hashingObserver: HashingObserver
   /** Registers the gauge of the followers whose requests are held back now. */
   watchFollowers(waiting: () => number): void
-  /** Registers the gauges, which are read at each scrape. */
-  registerGauges(sources: GaugeSources): void
+  /**
+   * Registers the metrics that are read at each scrape.
+   *
+   * @param droppedLogLines returns how many log lines were dropped since the start
+   */
+  registerObserved(sources: GaugeSources, droppedLogLines: () => number): void
   /** Renders all metrics in the text format of Prometheus. */
   render(): Promise<{ type: string; text: Buffer }>
 }
@@ -144,13 +148,13 @@ export function createMetrics(): Metrics {
       register(gauge('latchkey_followers_waiting', help, () => [[{}, waiting()]]))
     },
 
-    registerGauges(sources) {
+    registerObserved(sources, droppedLogLines) {
       for (const each of createGauges(sources)) register(each)
       register(
         observedCounter(
           'latchkey_log_lines_dropped_total',
           'Log lines that were dropped, because their reader had stopped reading.',
-          sources.droppedLogLines,
+          droppedLogLines,
         ),
       )
     },

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cluster, Command, type Redis } from 'ioredis'
-import { isCluster, type RedisClient } from './client.js'
+import { commandTimeout, isCluster, type RedisClient } from './client.js'
 
 /** Runs changes that must be on replicas before they count as done. */
 export interface Replicated {
@@ -9,10 +9,8 @@ export interface Replicated {
   close(): void
 }
 
-/** Milliseconds for which `WAIT` waits for replicas. It must fit into {@link CHANGE_TIMEOUT}. */
+/** Milliseconds for which `WAIT` waits for replicas. It must fit into the timeout of a command. */
 const WAIT_TIMEOUT = 150
-/** Milliseconds for a change in all, including the time in the queue. The same as the timeout of a command. */
-const CHANGE_TIMEOUT = 200
 
 interface Change {
   lua: string
@@ -36,6 +34,8 @@ interface Change {
 export function createReplicated(client: RedisClient, replicas: number): Replicated {
   const waiting = new Map<string, Change[]>()
   const busy = new Set<string>()
+  // For a change in all, including its time in the queue.
+  const timeout = commandTimeout(client)
 
   function enqueue(change: Change): void {
     const node = change.askedOf ?? ownerOf(client, change.keys[0] as string)
@@ -101,7 +101,7 @@ export function createReplicated(client: RedisClient, replicas: number): Replica
   return {
     run: (lua, keys, ...args) =>
       new Promise((resolve, reject) => {
-        enqueue({ lua, keys, args, deadline: performance.now() + CHANGE_TIMEOUT, resolve, reject })
+        enqueue({ lua, keys, args, deadline: performance.now() + timeout, resolve, reject })
       }),
     close: () => client.disconnect(),
   }
