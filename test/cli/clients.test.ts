@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import type { Api } from '../support/api.js'
-import { basicAuthorization, type Credentials } from '../support/clients.js'
+import { type Api, basicAuthorization } from '../support/api.js'
+import type { Credentials } from '../support/clients.js'
 import { environmentOf, latchkey, operatorEnvironment, storeCombinations } from '../support/latchkey.js'
 import { CLIENT, startServiceWith } from '../support/service.js'
 

@@ -1,19 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
-import {
-  assertion,
-  ISSUER,
-  jwksOf,
-  makeSigner,
-  refusedClient,
-  secondsNow,
-  sign,
-  tokenBy,
-} from '../support/assertions.js'
-import { basicAuthorization } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { assertion, jwksOf, makeSigner, refusedClient, secondsNow, sign, tokenBy } from '../support/assertions.js'
 import { environmentOf, latchkey, operatorEnvironment, storeCombinations } from '../support/latchkey.js'
-import { startReady, temporaryFolder } from '../support/service.js'
+import { ISSUER, startReady, temporaryFolder } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
 // Each command is a process: one combination of stores is enough for every day.

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { Locator, Page } from 'playwright-core'
 import { type Test, test } from 'tap'
+import { basicAuthorization } from '../support/api.js'
 import { browser, openDevice, PATIENCE, watchPrompts } from '../support/browser.js'
-import { basicAuthorization } from '../support/clients.js'
 import { startService } from '../support/service.js'
 
 test('/docs works in a browser under its own policy: only its own scripts, no frame, no other host', async (t) => {

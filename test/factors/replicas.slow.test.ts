@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import type { Answer } from '../support/api.js'
-import { basicAuthorization, createClient } from '../support/clients.js'
+import { type Answer, basicAuthorization } from '../support/api.js'
+import { createClient } from '../support/clients.js'
 import { enrolTotp, mfaToken, newPerson } from '../support/factors.js'
 import { type Replicas, startReplicas } from '../support/replicas.js'
 import { PASSWORD } from '../support/service.js'

@@ -16,6 +16,7 @@ import {
   CLIENT,
   type Environment,
   environment,
+  ISSUER,
   JWT_SECRET,
   PASSWORD,
   type SpawnedService,
@@ -24,7 +25,7 @@ import {
   stores,
 } from '../support/service.js'
 import type { VerdictResponse } from '../support/stopped-verifier.js'
-import { countCommand, ISSUER, seedFeed, untilVerifierReady, verdictOnce } from '../support/verifier-setup.js'
+import { countCommand, seedFeed, untilVerifierReady, verdictOnce } from '../support/verifier-setup.js'
 
 /*
  * People sign out without a pause while something fails. A follower over HTTP is asked about their tokens all the time. It may

@@ -8,9 +8,9 @@ import type { RevocationOptions } from '@latchkey/verifier'
 import t, { type Test, test } from 'tap'
 import { eventually } from '../support/eventually.js'
 import { startTcpProxy, type TcpProxy } from '../support/servers/tcp-proxy.js'
-import { CLIENT, environment, JWT_SECRET, PASSWORD, spawnService, temporaryFolder } from '../support/service.js'
+import { CLIENT, environment, ISSUER, JWT_SECRET, PASSWORD, spawnService, temporaryFolder } from '../support/service.js'
 import type { VerdictRequest, VerdictResponse } from '../support/stopped-verifier.js'
-import { countCommand, ISSUER, redisClient, startVerifierSetup, type VerifierSetup } from '../support/verifier-setup.js'
+import { countCommand, redisClient, startVerifierSetup, type VerifierSetup } from '../support/verifier-setup.js'
 
 /*
  * A process is stopped, or its event loop is blocked, while it waits for the answer to a look-up. The answer says that

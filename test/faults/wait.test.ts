@@ -1,7 +1,6 @@
 import { Redis } from 'ioredis'
 import { type Test, test } from 'tap'
-import { type Answer, type Api, type Tokens, untilAvailable } from '../support/api.js'
-import { basicAuthorization } from '../support/clients.js'
+import { type Answer, type Api, basicAuthorization, type Tokens, untilAvailable } from '../support/api.js'
 import { claimsOf } from '../support/decode.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startReplica } from '../support/servers/redis-sentinel.js'

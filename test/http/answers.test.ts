@@ -1,6 +1,5 @@
 import { test } from 'tap'
-import type { Api, Call } from '../support/api.js'
-import { basicAuthorization } from '../support/clients.js'
+import { type Api, basicAuthorization, type Call } from '../support/api.js'
 import { routesWithBody } from '../support/documented-routes.js'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
 

@@ -1,6 +1,6 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { type Test, test } from 'tap'
-import { basicAuthorization } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
 import { routesWithBody } from '../support/documented-routes.js'
 import { anyStore, PASSWORD, type Store, startService } from '../support/service.js'
 import { exchange, parseAnswer } from '../support/socket.js'

@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import type { Answer, Api, Call, Tokens } from '../support/api.js'
-import { basicAuthorization, createClient } from '../support/clients.js'
+import { type Answer, type Api, basicAuthorization, type Call, type Tokens } from '../support/api.js'
+import { createClient } from '../support/clients.js'
 import { Feed } from '../support/feed.js'
 import { latchkey, operatorEnvironment } from '../support/latchkey.js'
 import { type Environment, PASSWORD, startService, stores } from '../support/service.js'

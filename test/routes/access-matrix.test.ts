@@ -1,23 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { type Test, test } from 'tap'
 import { adminClient } from '../support/admin-client.js'
-import type { Answer, Api, Call } from '../support/api.js'
-import {
-  asserted,
-  assertion,
-  ISSUER,
-  jwksOf,
-  makeKeyClient,
-  makeSigner,
-  secondsNow,
-  sign,
-} from '../support/assertions.js'
-import { basicAuthorization, createClient } from '../support/clients.js'
+import { type Answer, type Api, basicAuthorization, type Call } from '../support/api.js'
+import { asserted, assertion, jwksOf, makeKeyClient, makeSigner, secondsNow, sign } from '../support/assertions.js'
+import { createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { exchange } from '../support/exchange.js'
 import { Forger, kidOf } from '../support/hostile/forger.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
-import { JWT_SECRET, PASSWORD, startService } from '../support/service.js'
+import { ISSUER, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 
 /** What a caller presents, and what is true of it. The rules below read nothing else. */
 interface Credential {

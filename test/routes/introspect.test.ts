@@ -1,8 +1,7 @@
 import { t as file, test } from 'tap'
 import { createClients } from '../../src/clients/clients.js'
 import { withAccounts } from '../support/accounts.js'
-import type { Answer, Call } from '../support/api.js'
-import { basicAuthorization } from '../support/clients.js'
+import { type Answer, basicAuthorization, type Call } from '../support/api.js'
 import { CLIENT, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
 
 /** Percent-encodes every character, as RFC 6749 §2.3.1 allows. */

@@ -1,8 +1,7 @@
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
-import { type Api, PatientCaller } from '../support/api.js'
+import { type Api, basicAuthorization, PatientCaller } from '../support/api.js'
 import { expectEvents } from '../support/audit-events.js'
-import { basicAuthorization } from '../support/clients.js'
 import { enrolTotp, newPerson } from '../support/factors.js'
 import { environment, PASSWORD, redisOf, startReady, startService, stores } from '../support/service.js'
 

@@ -1,6 +1,6 @@
 import { test } from 'tap'
-import type { Answer } from '../support/api.js'
-import { basicAuthorization, createClient } from '../support/clients.js'
+import { type Answer, basicAuthorization } from '../support/api.js'
+import { createClient } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
 import { Feed, getRevocations } from '../support/feed.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'

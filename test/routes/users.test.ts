@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { withAccounts } from '../support/accounts.js'
-import { basicAuthorization } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
 import { accountStores, PASSWORD, startService } from '../support/service.js'
 
 for (const store of accountStores) {

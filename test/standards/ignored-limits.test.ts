@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Test, test } from 'tap'
-import { basicAuthorization, createClient } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { PASSWORD, startService, stores } from '../support/service.js'
 

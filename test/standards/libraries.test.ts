@@ -1,7 +1,8 @@
 import * as oauth from 'oauth4webapi'
 import * as openid from 'openid-client'
 import { type Test, test } from 'tap'
-import { basicAuthorization, type Credentials, createClient } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { type Credentials, createClient } from '../support/clients.js'
 import { anyStore, environment, PASSWORD, type SpawnedService, spawnService } from '../support/service.js'
 
 // Both libraries as published, each with discovery, client credentials, refresh, token exchange, introspection and revocation.

@@ -1,5 +1,6 @@
 import { type Test, test } from 'tap'
-import { basicAuthorization, type Credentials, createClient } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { type Credentials, createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { type Environment, PASSWORD, startService } from '../support/service.js'

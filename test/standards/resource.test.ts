@@ -1,5 +1,6 @@
 import { test } from 'tap'
-import { basicAuthorization, createClient } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
 import { anyStore, PASSWORD, startService } from '../support/service.js'
 

@@ -1,5 +1,6 @@
 import { test } from 'tap'
-import { basicAuthorization, createClient } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { createClient } from '../support/clients.js'
 import { untilNextSecond } from '../support/eventually.js'
 import { CLIENT, PASSWORD, startService, stores } from '../support/service.js'
 

@@ -1,7 +1,8 @@
 import { test } from 'tap'
 import { createLogger } from '../../src/log.js'
 import { openStores } from '../../src/stores.js'
-import { basicAuthorization, createClient } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { createClient } from '../support/clients.js'
 import { startService, stores } from '../support/service.js'
 
 for (const store of stores) {

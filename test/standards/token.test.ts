@@ -1,5 +1,6 @@
 import { test } from 'tap'
-import { basicAuthorization, createClient } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { createClient } from '../support/clients.js'
 import { CLIENT, startService } from '../support/service.js'
 
 const AUDIENCES = { AUDIENCE: 'http://latchkey.test,todo,mail' }

@@ -1,5 +1,4 @@
-import type { Answer, Api, Call } from './api.js'
-import { basicAuthorization } from './clients.js'
+import { type Answer, type Api, basicAuthorization, type Call } from './api.js'
 
 /** Calls routes below `/admin` with the service's own client, which has the scope admin. */
 export function adminClient(api: Api) {

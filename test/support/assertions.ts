@@ -8,7 +8,6 @@ import { type Environment, ISSUER } from './service.js'
 
 // Keys are made and assertions signed by jose: neither by the code that is tested.
 
-export { ISSUER } from './service.js'
 export const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 export const signerAlgorithms = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const
 export type SignerAlgorithm = (typeof signerAlgorithms)[number]

@@ -3,8 +3,6 @@ import { readStoresConfig } from '../../src/config/read.js'
 import { openReadyDatabase } from './ready-database.js'
 import type { Environment } from './service.js'
 
-export { basicAuthorization } from './api.js'
-
 export interface Credentials {
   id: string
   secret: string

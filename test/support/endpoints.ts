@@ -1,5 +1,4 @@
-import type { Answer, Api } from './api.js'
-import { basicAuthorization } from './clients.js'
+import { type Answer, type Api, basicAuthorization } from './api.js'
 
 export interface EndpointAnswers {
   introspect: string

@@ -1,6 +1,6 @@
 import { ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE } from '../../schemas/token.js'
-import type { Answer, Api } from './api.js'
-import { basicAuthorization, type Credentials } from './clients.js'
+import { type Answer, type Api, basicAuthorization } from './api.js'
+import type { Credentials } from './clients.js'
 
 /** Exchanges the token as this client does (RFC 8693). */
 export function exchange(

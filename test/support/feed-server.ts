@@ -5,7 +5,7 @@ import { createVerifier, type Verifier } from '@latchkey/verifier'
 import { sharedSecretKey } from '@latchkey/verifier/access-token'
 import { type Clock, systemClock } from '@latchkey/verifier/clock'
 import type { Test } from 'tap'
-import { basicAuthorization } from './clients.js'
+import { basicAuthorization } from './api.js'
 import { listen, listener } from './key-server.js'
 import { CLIENT, JWT_SECRET } from './service.js'
 

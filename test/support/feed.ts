@@ -1,8 +1,8 @@
 import { epochKey, feedKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { sql } from '../../src/database/kysely.js'
-import { type Answer, type Api, untilAvailable } from './api.js'
-import { basicAuthorization, type Credentials } from './clients.js'
+import { type Answer, type Api, basicAuthorization, untilAvailable } from './api.js'
+import type { Credentials } from './clients.js'
 import { openReadyDatabase } from './ready-database.js'
 import type { Environment } from './service.js'
 

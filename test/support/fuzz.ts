@@ -1,7 +1,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import fc from 'fast-check'
-import type { Answer, Api, Call } from './api.js'
-import { basicAuthorization, type Credentials } from './clients.js'
+import { type Answer, type Api, basicAuthorization, type Call } from './api.js'
+import type { Credentials } from './clients.js'
 import { PASSWORD } from './service.js'
 
 interface Schema {

@@ -9,8 +9,6 @@ import { eventually, untilItSucceeds } from './eventually.js'
 import { type RedisServer, startRedis } from './servers/redis.js'
 import { type Environment, ISSUER, JWT_SECRET, PASSWORD, type RunningService, startService } from './service.js'
 
-export { ISSUER } from './service.js'
-
 export interface VerifierSetup {
   redis: RedisServer
   /** The test's own client. */

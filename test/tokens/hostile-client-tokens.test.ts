@@ -1,6 +1,5 @@
 import { test } from 'tap'
-import type { Answer } from '../support/api.js'
-import { basicAuthorization } from '../support/clients.js'
+import { type Answer, basicAuthorization } from '../support/api.js'
 import { claimsOf } from '../support/decode.js'
 import { fitsHeader, refusedAnswers } from '../support/endpoints.js'
 import { byCase, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'

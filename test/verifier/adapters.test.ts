@@ -9,8 +9,8 @@ import { Api } from '../support/api.js'
 import { eventually } from '../support/eventually.js'
 import { withClaims } from '../support/gateways/tokens.js'
 import { listen, listener } from '../support/key-server.js'
-import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
-import { ISSUER, startVerifier, startVerifierSetup } from '../support/verifier-setup.js'
+import { CLIENT, ISSUER, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
+import { startVerifier, startVerifierSetup } from '../support/verifier-setup.js'
 
 /**
  * The same service on each framework: `/any`, `/scoped` for `todo:read todo:write`, `/roled` for `admin`, `/both`, and

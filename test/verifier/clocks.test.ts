@@ -8,8 +8,8 @@ import { eventually } from '../support/eventually.js'
 import { listen } from '../support/key-server.js'
 import { keyFileSettings, writeKeyFile } from '../support/keys.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
-import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
-import { ISSUER, startVerifierSetup, verdict } from '../support/verifier-setup.js'
+import { CLIENT, ISSUER, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
+import { startVerifierSetup, verdict } from '../support/verifier-setup.js'
 
 const HOUR = 60 * 60_000
 const MINUTE = 60_000

@@ -9,9 +9,8 @@ import { type FeedServer, startFeedServer } from '../support/feed-server.js'
 import { base64url } from '../support/hostile/forger.js'
 import { jwkSet, keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
 import { startTcpProxy, type TcpProxy } from '../support/servers/tcp-proxy.js'
-import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
+import { CLIENT, ISSUER, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 import { isAll } from '../support/size.js'
-import { ISSUER } from '../support/verifier-setup.js'
 
 const MAX_STALENESS = 1000
 const ROUNDS = isAll ? 5 : 1

@@ -6,8 +6,8 @@ import { makeCertificates } from '../support/servers/certificates.js'
 import { locate } from '../support/servers/install.js'
 import { freePort } from '../support/servers/ports.js'
 import { startRedis } from '../support/servers/redis.js'
-import { JWT_SECRET, temporaryFolder } from '../support/service.js'
-import { ISSUER, startVerifierSetup } from '../support/verifier-setup.js'
+import { ISSUER, JWT_SECRET, temporaryFolder } from '../support/service.js'
+import { startVerifierSetup } from '../support/verifier-setup.js'
 
 /** Runs an example with a token. Returns the exit code (0 valid, 1 refused, 2 unavailable) and the output. */
 function ask([program = '', ...args]: string[], env: NodeJS.ProcessEnv, token: string) {

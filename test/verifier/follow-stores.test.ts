@@ -5,8 +5,8 @@ import { countAcceptedLate, eventually } from '../support/eventually.js'
 import { exchange } from '../support/exchange.js'
 import { ageFeed } from '../support/feed.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../support/keys.js'
-import { CLIENT, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
-import { ISSUER, untilVerifierReady, verdict } from '../support/verifier-setup.js'
+import { CLIENT, ISSUER, PASSWORD, type RunningService, startService, stores } from '../support/service.js'
+import { untilVerifierReady, verdict } from '../support/verifier-setup.js'
 
 function verifierOf(t: Test, { api }: RunningService) {
   const verifier = createVerifier({

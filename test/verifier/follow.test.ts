@@ -8,10 +8,9 @@ import { countAcceptedLate, eventually } from '../support/eventually.js'
 import { exchange } from '../support/exchange.js'
 import { startRedis } from '../support/servers/redis.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
-import { JWT_SECRET } from '../support/service.js'
+import { ISSUER, JWT_SECRET } from '../support/service.js'
 import {
   countCommand,
-  ISSUER,
   redisClient,
   seedFeed,
   startVerifier,

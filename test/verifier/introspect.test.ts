@@ -4,8 +4,8 @@ import { type Test, test } from 'tap'
 import { countAcceptedLate, eventually } from '../support/eventually.js'
 import { listen } from '../support/key-server.js'
 import { freePort } from '../support/servers/ports.js'
-import { CLIENT, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
-import { ISSUER, resultOrLate, verdict, verdictOnce } from '../support/verifier-setup.js'
+import { CLIENT, ISSUER, JWT_SECRET, PASSWORD, type RunningService, startService } from '../support/service.js'
+import { resultOrLate, verdict, verdictOnce } from '../support/verifier-setup.js'
 
 interface Asking {
   endpoint: string

@@ -7,8 +7,8 @@ import { type Test, test } from 'tap'
 import { decodeHeader } from '../support/decode.js'
 import { eventually } from '../support/eventually.js'
 import { listen } from '../support/key-server.js'
-import { PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
-import { ISSUER, verdict, verdictOnce } from '../support/verifier-setup.js'
+import { ISSUER, PASSWORD, type RunningService, startService, temporaryFolder } from '../support/service.js'
+import { verdict, verdictOnce } from '../support/verifier-setup.js'
 
 const kinds = {
   ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),

@@ -2,8 +2,8 @@ import type { RevocationOptions } from '@latchkey/verifier'
 import { test } from 'tap'
 import { bentClock } from '../support/bent-clock.js'
 import { eventually, untilNextSecond } from '../support/eventually.js'
-import { CLIENT } from '../support/service.js'
-import { ISSUER, startVerifier, startVerifierSetup, type VerifierSetup, verdict } from '../support/verifier-setup.js'
+import { CLIENT, ISSUER } from '../support/service.js'
+import { startVerifier, startVerifierSetup, type VerifierSetup, verdict } from '../support/verifier-setup.js'
 
 const modes: Record<string, (setting: VerifierSetup) => RevocationOptions> = {
   follow: ({ redis }) => ({ mode: 'follow', redis: redis.url }),

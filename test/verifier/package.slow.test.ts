@@ -7,8 +7,7 @@ import { installConsumer, packVerifier, ROOT, run, TSC } from '../support/consum
 import { eventually, untilItSucceeds } from '../support/eventually.js'
 import { withClaims } from '../support/gateways/tokens.js'
 import { freePort } from '../support/servers/ports.js'
-import { CLIENT, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
-import { ISSUER } from '../support/verifier-setup.js'
+import { CLIENT, ISSUER, JWT_SECRET, PASSWORD, startService } from '../support/service.js'
 
 /** One archive: npm cannot pack a folder twice at once. */
 const packed = packVerifier(suite)

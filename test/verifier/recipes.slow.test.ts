@@ -6,9 +6,8 @@ import { startExampleClient } from '../support/example-clients.js'
 import { base64url } from '../support/hostile/forger.js'
 import { keyFileSettings, makeKey, type PrivateKey, writeKeyFile } from '../support/keys.js'
 import { readRecipes, recipeCommand } from '../support/recipes.js'
-import { environment, JWT_SECRET, PASSWORD, spawnService } from '../support/service.js'
+import { environment, ISSUER, JWT_SECRET, PASSWORD, spawnService } from '../support/service.js'
 import { claimsWithGenuineJti } from '../support/stamped.js'
-import { ISSUER } from '../support/verifier-setup.js'
 
 /** Signs as the service does. */
 function signToken(header: object, claims: object, key: PrivateKey | undefined): string {

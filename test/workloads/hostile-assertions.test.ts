@@ -1,12 +1,12 @@
 import { createServer } from 'node:http'
 import { type Test, test } from 'tap'
-import { asserted, ISSUER, makeKeyClient, secondsNow } from '../support/assertions.js'
-import { basicAuthorization } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { asserted, makeKeyClient, secondsNow } from '../support/assertions.js'
 import { fitsHeader, refusedAnswers } from '../support/endpoints.js'
 import type { SessionClaims } from '../support/hostile/forger.js'
 import { byCase, Forger, type HostileToken, hostileTokens } from '../support/hostile/tokens.js'
 import { jwkSet, makeKey, publicJwk } from '../support/keys.js'
-import { CLIENT, JWT_SECRET, type RunningService, startService } from '../support/service.js'
+import { CLIENT, ISSUER, JWT_SECRET, type RunningService, startService } from '../support/service.js'
 
 const SUBJECT = 'system:serviceaccount:shop:billing'
 /** The body limit is 16 KiB. */

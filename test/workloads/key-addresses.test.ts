@@ -3,6 +3,7 @@ import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { exportJWK } from 'jose'
 import { test } from 'tap'
+import { basicAuthorization } from '../support/api.js'
 import {
   assertion,
   jwksOf,
@@ -13,7 +14,6 @@ import {
   sign,
   tokenBy,
 } from '../support/assertions.js'
-import { basicAuthorization } from '../support/clients.js'
 import { startKeyServer } from '../support/key-server.js'
 import { CLIENT, JWT_SECRET, REFRESH_SECRET, startService, temporaryFolder } from '../support/service.js'
 

@@ -2,10 +2,10 @@ import { epochKey } from '@latchkey/verifier/redis-keys'
 import { Redis } from 'ioredis'
 import { exportJWK } from 'jose'
 import { test } from 'tap'
+import { basicAuthorization } from '../support/api.js'
 import {
   asserted,
   assertion,
-  ISSUER,
   JWT_BEARER,
   jwksOf,
   makeKeyClient,
@@ -15,10 +15,9 @@ import {
   signerAlgorithms,
   tokenBy,
 } from '../support/assertions.js'
-import { basicAuthorization } from '../support/clients.js'
 import { eventually } from '../support/eventually.js'
 import { startWithFragileStore } from '../support/fragile-store.js'
-import { CLIENT, PASSWORD, startReady, startService, stores } from '../support/service.js'
+import { CLIENT, ISSUER, PASSWORD, startReady, startService, stores } from '../support/service.js'
 import { isAll } from '../support/size.js'
 
 /** Racing pairs on each store. */

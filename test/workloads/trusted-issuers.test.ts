@@ -1,19 +1,18 @@
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Test, test } from 'tap'
-import {
-  asserted,
-  ISSUER,
-  jwksOf,
-  makeSigner,
-  refusedClient,
-  secondsNow,
-  sign,
-  tokenBy,
-} from '../support/assertions.js'
-import { basicAuthorization } from '../support/clients.js'
+import { basicAuthorization } from '../support/api.js'
+import { asserted, jwksOf, makeSigner, refusedClient, secondsNow, sign, tokenBy } from '../support/assertions.js'
 import { type ApiServer, bearerNamed, startApiServer } from '../support/key-server.js'
-import { CLIENT, type RunningService, startReady, startService, stores, temporaryFolder } from '../support/service.js'
+import {
+  CLIENT,
+  ISSUER,
+  type RunningService,
+  startReady,
+  startService,
+  stores,
+  temporaryFolder,
+} from '../support/service.js'
 
 const BILLING = 'system:serviceaccount:shop:billing'
 

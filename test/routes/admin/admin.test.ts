@@ -1,6 +1,7 @@
 import { test } from 'tap'
 import { ADMIN_ROUTES, UNKNOWN_USER_ID } from '../../support/admin-client.js'
-import { basicAuthorization, createClient } from '../../support/clients.js'
+import { basicAuthorization } from '../../support/api.js'
+import { createClient } from '../../support/clients.js'
 import { keyFileSettings, makeKey, writeKeyFile } from '../../support/keys.js'
 import { anyStore, PASSWORD, startService } from '../../support/service.js'
 

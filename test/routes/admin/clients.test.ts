@@ -1,8 +1,8 @@
 import { test } from 'tap'
 import { adminClient } from '../../support/admin-client.js'
-import type { Api } from '../../support/api.js'
+import { type Api, basicAuthorization } from '../../support/api.js'
 import { expectEvents } from '../../support/audit-events.js'
-import { basicAuthorization, type Credentials } from '../../support/clients.js'
+import type { Credentials } from '../../support/clients.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
 const introspectAs = async (api: Api, client: Credentials) =>

@@ -1,6 +1,6 @@
 import { test } from 'tap'
 import { ADMIN_ROUTES, adminClient } from '../../support/admin-client.js'
-import { basicAuthorization } from '../../support/clients.js'
+import { basicAuthorization } from '../../support/api.js'
 import { PASSWORD, startService, stores } from '../../support/service.js'
 
 /** A valid body for the route. */
