@@ -1,10 +1,11 @@
 const PRIVATE_AUTHORITY = 'name the authority with sslrootcert=PATH, or skip the check with sslmode=no-verify'
 
-/** What an operator can do about an error of Postgres or of its connection, by its code. */
+/** What an operator can do about an error of the database or of its connection, by its code. */
 const HINTS: Readonly<Record<string, string>> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: PRIVATE_AUTHORITY,
   SELF_SIGNED_CERT_IN_CHAIN: PRIVATE_AUTHORITY,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: PRIVATE_AUTHORITY,
+  SQLITE_BUSY: 'another process writes to the file for longer than a second: try again',
 }
 
 /** Empty if there is nothing to add to the message. */
