@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { installPrograms } from './support/servers/install.js'
-import { startPostgres } from './support/servers/postgres.js'
+import { createPostgresTemplate, startPostgres } from './support/servers/postgres.js'
 import { type Group, runSuite } from './support/suite.js'
 import { Summary } from './support/summary.js'
 
@@ -46,6 +46,7 @@ const hasTimeLimits = ([file = '']: Group) => values.jobs === undefined && isAll
 installPrograms(isAll || files.some(isSlow) ? 'all' : 'stores')
 if (hasRoom(MEMORY)) process.env.TMPDIR = MEMORY
 const postgres = await startPostgres({ durable: false })
+await createPostgresTemplate(postgres.url)
 const env = { ...process.env, LATCHKEY_TEST_POSTGRES: postgres.url, ...(isAll && { LATCHKEY_TEST_ALL: '1' }) }
 const interrupted = new AbortController()
 // A closed terminal sends SIGHUP. The test processes have groups of their own, so no signal of a terminal reaches them.

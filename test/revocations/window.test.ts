@@ -59,6 +59,8 @@ for (const store of ['sqlite', 'postgres'] as const) {
         db,
       )
 
+    // The first entry is from the migration, which a database for tests may have long behind it.
+    await sql`UPDATE revocations SET ended_at = (SELECT max(ended_at) FROM revocations) WHERE position = 0`.execute(db)
     await pruneSqlFeed(database, 61_000)
     t.equal((await positions()).length, 2501, 'nothing is old yet')
     await age(62_000, 0, 2400)

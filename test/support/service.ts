@@ -61,7 +61,7 @@ export async function environment(t: Test | TAP, store: Store, overrides: Enviro
     HASH_COST: overrides.NODE_ENV === 'production' ? 'full' : 'test',
   }
   if (store === 'postgres') {
-    const { url, drop } = await createPostgresDatabase()
+    const { url, drop } = await createPostgresDatabase('migrated')
     t.teardown(drop)
     env.DATABASE_URL = url
   } else {

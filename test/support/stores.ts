@@ -81,7 +81,7 @@ export async function openTestDatabase(
 ): Promise<TestDatabase> {
   let url = `sqlite:${join(temporaryFolder(t), 'latchkey.db')}`
   if (store === 'postgres') {
-    const created = await createPostgresDatabase()
+    const created = await createPostgresDatabase('migrated')
     t.teardown(created.drop)
     url = `${created.url}?${new URLSearchParams(parameters)}`
   }

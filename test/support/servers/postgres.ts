@@ -4,6 +4,7 @@ import { chownSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { openReadyDatabase } from '../ready-database.js'
 import { postgresProgram } from './install.js'
 import { freePort } from './ports.js'
 
@@ -82,15 +83,30 @@ export function serverIdentity(): { uid: number; gid: number } | undefined {
   return { uid: id('-u'), gid: id('-g') }
 }
 
+/** A database with all tables. Databases for tests are copies of it, because to migrate each one takes more of the CPU. */
+const TEMPLATE = 'latchkey_template'
+
+/** Creates the template of the databases for tests. @param server `postgres://…/postgres` */
+export async function createPostgresTemplate(server: string): Promise<void> {
+  await execute(server, `CREATE DATABASE ${TEMPLATE}`)
+  const database = await openReadyDatabase(urlOf(server, TEMPLATE))
+  await database.close()
+}
+
+const urlOf = (server: string, name: string) => server.replace(/\/postgres$/, `/${name}`)
+
 /** Creates a database on the Postgres that `npm test` started. */
-export async function createPostgresDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+export async function createPostgresDatabase(
+  content: 'empty' | 'migrated' = 'empty',
+): Promise<{ url: string; drop(): Promise<void> }> {
   const server = process.env.LATCHKEY_TEST_POSTGRES
   if (!server) throw new Error('run the tests by `npm test`: it starts the Postgres that they use')
   const name = `test_${randomBytes(6).toString('hex')}`
+  const template = content === 'migrated' ? `TEMPLATE ${TEMPLATE}` : ''
   // Without a durable server, this strategy costs half of the other one.
-  await execute(server, `CREATE DATABASE ${name} STRATEGY FILE_COPY`)
+  await execute(server, `CREATE DATABASE ${name} ${template} STRATEGY FILE_COPY`)
   return {
-    url: server.replace(/\/postgres$/, `/${name}`),
+    url: urlOf(server, name),
     drop: () => execute(server, `DROP DATABASE ${name} WITH (FORCE)`),
   }
 }
