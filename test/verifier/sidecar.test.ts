@@ -340,6 +340,16 @@ test('O9: PORT that names a file by mistake is refused, and the file stays', asy
   t.equal(readFileSync(file, 'utf8'), 'precious')
 })
 
+test('O4: SIGHUP, SIGUSR1 and SIGUSR2 end nothing, also while the sidecar waits for the service', async (t) => {
+  const sidecar = await startSidecar(t, { LATCHKEY_URL: 'http://127.0.0.1:9', AUDIENCE: 'todo' }, 'listens on')
+  for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
+    sidecar.process.kill(signal)
+    t.equal((await fetch(`${sidecar.url}/livez`)).status, 200, signal)
+  }
+  t.notMatch(sidecar.output(), /[Dd]ebugger/)
+  t.strictSame([sidecar.process.exitCode, sidecar.process.signalCode], [null, null])
+})
+
 test('at SIGTERM the sidecar answers the request in flight, and exits 0', async (t) => {
   const server = await startFeedServer(t)
   const sidecar = await startSidecar(t, { LATCHKEY_URL: server.url, AUDIENCE: 'todo' })

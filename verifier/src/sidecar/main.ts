@@ -29,6 +29,9 @@ Settings, from the environment:
 `
 
 async function main(): Promise<void> {
+  // Listen before anything else. By default these signals end the process, or open a debugger to every user of the machine
+  // (SIGUSR1). A log rotation or a closed terminal sends them.
+  for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => {})
   if (process.argv.length > 2) {
     process.stdout.write(HELP)
     process.exitCode = ['--help', '-h'].includes(process.argv[2] as string) ? 0 : 1
@@ -61,8 +64,6 @@ async function main(): Promise<void> {
     process.exit(0)
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
-  // Some supervisors send SIGHUP when a terminal closes.
-  process.on('SIGHUP', () => {})
 
   for (let reason = ''; !isStopping; ) {
     try {
