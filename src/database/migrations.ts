@@ -1,5 +1,5 @@
 import { type Kysely, type Migration, PostgresAdapter, sql } from './kysely.js'
-import { createRevocationFeed } from './revocation-feed.js'
+import { createRevocationFeed, replaceSqliteTriggers } from './revocation-feed.js'
 
 /**
  * Migrations go forward only. Their names give the order, and a released migration is never edited. During a rolling update an
@@ -164,5 +164,8 @@ export const migrations: Record<string, Migration> = {
     async up(db: Kysely<unknown>) {
       await sql`ALTER TABLE users ADD COLUMN claims text`.execute(db)
     },
+  },
+  '0010-clock-of-triggers': {
+    up: (db: Kysely<unknown>) => replaceSqliteTriggers(db),
   },
 }

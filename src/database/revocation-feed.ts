@@ -40,7 +40,9 @@ export async function createRevocationFeed(db: Kysely<unknown>): Promise<void> {
   await sql`INSERT INTO revocations (position, ended_at) VALUES (0, ${now})`.execute(db)
 }
 
-const SQLITE_NOW = sql`CAST(unixepoch('subsec') * 1000 AS INTEGER)`
+// Operators delete sessions with their own `sqlite3`, and the triggers run in there too. Versions before 3.42 do not know
+// `unixepoch('subsec')`: the time would be NULL, and the entry would be missing.
+const SQLITE_NOW = sql`CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)`
 const POSTGRES_NOW = sql`(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
 
 async function createSqliteTriggers(db: Kysely<unknown>): Promise<void> {
@@ -60,6 +62,15 @@ async function createSqliteTriggers(db: Kysely<unknown>): Promise<void> {
           SELECT position, ${SQLITE_NOW}, NEW.client_id, NEW.not_before FROM revocation_feed;
       END`.execute(db)
   }
+}
+
+/** Replaces the triggers of databases that have older ones. */
+export async function replaceSqliteTriggers(db: Kysely<unknown>): Promise<void> {
+  if (db.getExecutor().adapter instanceof PostgresAdapter) return
+  for (const name of ['revoked_session', 'revoked_client', 'revoked_client_again']) {
+    await sql`DROP TRIGGER ${sql.raw(name)}`.execute(db)
+  }
+  await createSqliteTriggers(db)
 }
 
 async function createPostgresTriggers(db: Kysely<unknown>): Promise<void> {

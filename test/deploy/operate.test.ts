@@ -1,10 +1,12 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'tap'
 import { readPage } from '../pages.js'
+import { Feed } from '../support/feed.js'
 import { root } from '../support/kustomize.js'
 import { scrape } from '../support/scrape.js'
-import { startService } from '../support/service.js'
+import { PASSWORD, startService } from '../support/service.js'
 
 const page = readPage('docs/operate.md')
 
@@ -45,4 +47,24 @@ test('every command and file that docs/operate.md names exists', async (t) => {
   for (const [, setting = ''] of page.matchAll(/^\| `([A-Z_]+)` \|/gm)) {
     t.ok(readPage('docs/configuration.md').includes(`\`${setting}\``), setting)
   }
+})
+
+test('with SQLite, everybody is signed out by the command of docs/operate.md, and followers are told', async (t) => {
+  const { api, env } = await startService(t, 'sqlite')
+  await api.signUp('ada', PASSWORD)
+  const [one, two] = [await api.tokens('ada', PASSWORD), await api.tokens('ada', PASSWORD)]
+  const feed = await new Feed(api).readAll()
+  const [, command = ''] = /^ {4}\$ (sqlite3 data\/latchkey\.db .*sessions ended'")$/m.exec(page) ?? []
+  const file = `${env.DATABASE_URL}`.slice('sqlite:'.length)
+
+  // Debian's sqlite3 is older than the SQLite of the service.
+  const printed = execFileSync('sh', ['-c', command.replace('data/latchkey.db', file)], {
+    encoding: 'utf8',
+    cwd: dirname(file),
+  })
+
+  t.equal(printed, '5000\n2 sessions ended\n')
+  await feed.readAll()
+  t.strictSame([...feed.sids].sort(), [one.sid, two.sid].sort())
+  for (const { access_token: token } of [one, two]) t.equal(await api.isActive(token), false)
 })

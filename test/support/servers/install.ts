@@ -19,6 +19,8 @@ const OTHERS = [
   { program: 'chromium-headless-shell', package: 'chromium-headless-shell', folders: [] },
   // It reads the scripts of the workflows.
   { program: 'shellcheck', package: 'shellcheck', folders: [] },
+  // The commands of docs/operate.md.
+  { program: 'sqlite3', package: 'sqlite3', folders: [] },
   // The commands of docs/accounts.md.
   { program: 'jq', package: 'jq', folders: [] },
   {
