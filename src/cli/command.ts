@@ -45,6 +45,8 @@ interface Definition<Names extends readonly string[], Given extends Options> {
     options: Values<Given>
     /** Whether a program reads the answer. */
     json: boolean
+    /** Writes the audit line of a change at once: what follows the change may fail. Other changes are in {@link Output}. */
+    record(event: AuditEvent): void
   }): Promise<Output | undefined>
 }
 
@@ -115,6 +117,7 @@ export function command<const Names extends readonly string[] = [], const Given 
           ]),
         ) as Values<Given>,
         json: values.json === true,
+        record: (event) => writeAudit(path, [event]),
       })
       if (!output) return ''
       if (output.audit) writeAudit(path, output.audit)

@@ -45,18 +45,16 @@ export const resetUserFactors = command({
   about: 'Remove every second factor of an account, and end its sessions',
   names: ['USER'],
   details: `${USER} For a person who lost their factors: the recovery codes go too.`,
-  async run({ names: [name] }) {
+  async run({ names: [name], record }) {
     const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      return { user: found, sids: (await resetFactors(services, found.id)) ?? [] }
+      const onChange = () => record({ event: 'factor.reset', sub: found.id })
+      return { user: found, sids: (await resetFactors(services, found.id, onChange)) ?? [] }
     })
     return {
       text: `The account ${user.username} (${user.id}) has no second factor now, and its sessions have ended.`,
       json: { id: user.id, username: user.username, factors: 0 },
-      audit: [
-        { event: 'factor.reset', sub: user.id },
-        { event: 'session.ended', sub: user.id, sids, reason: 'factors_reset' },
-      ],
+      audit: [{ event: 'session.ended', sub: user.id, sids, reason: 'factors_reset' }],
     }
   },
 })
@@ -65,20 +63,18 @@ export const requireUserMfa = command({
   about: 'Say whether an account must sign in with two factors',
   names: ['USER', 'ON'],
   details: `${USER} ON is on or off. With on, each session with one factor ends.`,
-  async run({ names: [name, on] }) {
+  async run({ names: [name, on], record }) {
     if (on !== 'on' && on !== 'off') throw new UsageError('write on or off after the account')
     const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      return { user: found, sids: (await requireMfa(services, found.id, on === 'on')) ?? [] }
+      const onChange = () => record({ event: 'user.mfa_changed', sub: found.id, required: on === 'on' })
+      return { user: found, sids: (await requireMfa(services, found.id, on === 'on', onChange)) ?? [] }
     })
     const what = on === 'on' ? 'must sign in with two factors' : 'may sign in with one factor'
     return {
       text: `The account ${user.username} (${user.id}) ${what}.`,
       json: { id: user.id, username: user.username, mfa_required: on === 'on' },
-      audit: [
-        { event: 'user.mfa_changed', sub: user.id, required: on === 'on' },
-        { event: 'session.ended', sub: user.id, sids, reason: 'mfa_required' },
-      ],
+      audit: [{ event: 'session.ended', sub: user.id, sids, reason: 'mfa_required' }],
     }
   },
 })

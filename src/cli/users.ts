@@ -106,15 +106,17 @@ const rename = command({
   about: 'Rename an account; its sessions go on',
   names: ['USER', 'NAME'],
   details: USER,
-  async run({ names: [name, username] }) {
+  async run({ names: [name, username], record }) {
     requireUsername(username)
     const user = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      return renameAccount(services, found.id, username)
+      return renameAccount(services, found.id, username, (renamed) =>
+        record({ event: 'user.renamed', sub: renamed.id, username: renamed.username }),
+      )
     })
     if (user === 'taken') throw new CommandError('another account has this user name, or one that looks like it')
     if (!user) throw new CommandError('the account was deleted just now')
-    return describeChange('has its new name', user, { event: 'user.renamed', sub: user.id, username: user.username })
+    return describeChange('has its new name', user)
   },
 })
 
@@ -140,18 +142,19 @@ const disable = command({
   about: 'Disable an account and end its sessions',
   names: ['USER'],
   details: USER,
-  async run({ names: [name] }) {
+  async run({ names: [name], record }) {
     const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      const sids = (await disableAccount(services, found.id)) ?? []
+      const onChange = () => record({ event: 'user.disabled', sub: found.id })
+      const sids = (await disableAccount(services, found.id, onChange)) ?? []
       return { user: { ...found, disabled: true }, sids }
     })
-    return describeChange(
-      'is disabled, and its sessions have ended',
-      user,
-      { event: 'user.disabled', sub: user.id },
-      { event: 'session.ended', sub: user.id, sids, reason: 'user_disabled' },
-    )
+    return describeChange('is disabled, and its sessions have ended', user, {
+      event: 'session.ended',
+      sub: user.id,
+      sids,
+      reason: 'user_disabled',
+    })
   },
 })
 
@@ -173,13 +176,15 @@ const remove = command({
   about: 'Delete an account and end its sessions',
   names: ['USER'],
   details: `${USER} You cannot undo this.`,
-  async run({ names: [name] }) {
+  async run({ names: [name], record }) {
     const ended = new Set<string>()
     const user = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      await deleteAccount(services.users, found.id, async () => {
+      const endSessions = async () => {
         for (const sid of await services.sessions.revokeAll(found.id)) ended.add(sid)
-      })
+      }
+      const onDisabledOnly = () => record({ event: 'user.disabled', sub: found.id })
+      await deleteAccount(services.users, found.id, endSessions, onDisabledOnly)
       return found
     })
     return {
@@ -197,21 +202,22 @@ const resetPassword = command({
   about: 'Replace the password of an account, and end its sessions; the password comes from standard input',
   names: ['USER'],
   details: USER,
-  async run({ names: [name] }) {
+  async run({ names: [name], record }) {
     const password = await readPassword()
     const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
       const { passwordMinLength: minLength } = services.config
       const rule = await brokenPasswordRule(password, { username: found.username, minLength })
       if (rule) throw new CommandError(passwordRuleText(rule, minLength))
-      return { user: found, sids: (await setPassword(services, found.id, { password })) ?? [] }
+      const onChange = () => record({ event: 'user.password_reset', sub: found.id })
+      return { user: found, sids: (await setPassword(services, found.id, { password }, onChange)) ?? [] }
     })
-    return describeChange(
-      'has its new password, and its sessions have ended',
-      user,
-      { event: 'user.password_reset', sub: user.id },
-      { event: 'session.ended', sub: user.id, sids, reason: 'password_reset' },
-    )
+    return describeChange('has its new password, and its sessions have ended', user, {
+      event: 'session.ended',
+      sub: user.id,
+      sids,
+      reason: 'password_reset',
+    })
   },
 })
 
@@ -222,19 +228,20 @@ const roles = command({
   details: `
 ${USER} Sessions with a removed role end. An added role is in the tokens of the next sign-in. Without a ROLE,
 the command removes all roles.`,
-  async run({ names: [name], more }) {
+  async run({ names: [name], more, record }) {
     const given = parseRoles(more)
     const { user, sids } = await withServices(async (services) => {
       const found = await findUser(services.users, name)
-      const sids = (await changeRoles(services, found.id, given)) ?? []
+      const onChange = () => record({ event: 'user.roles_changed', sub: found.id, roles: given })
+      const sids = (await changeRoles(services, found.id, given, onChange)) ?? []
       return { user: { ...found, roles: given }, sids }
     })
-    return describeChange(
-      given.length === 0 ? 'has no role' : `has the roles ${given.join(' ')}`,
-      user,
-      { event: 'user.roles_changed', sub: user.id, roles: given },
-      { event: 'session.ended', sub: user.id, sids, reason: 'roles_changed' },
-    )
+    return describeChange(given.length === 0 ? 'has no role' : `has the roles ${given.join(' ')}`, user, {
+      event: 'session.ended',
+      sub: user.id,
+      sids,
+      reason: 'roles_changed',
+    })
   },
 })
 

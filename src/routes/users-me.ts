@@ -17,10 +17,11 @@ export const deleteOwnAccount: FastifyPluginAsyncTypebox<Dependencies> = async (
     const { sub } = person
     await requireOwnPassword(request, sub, request.body.password, dependencies)
 
-    await deleteAccount(users, sub, async () => {
+    const endSessions = async () => {
       const sids = await revokeAllCallerLast(sessions, person)
       audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted' })
-    })
+    }
+    await deleteAccount(users, sub, endSessions, () => audit(request, { event: 'user.disabled', sub }))
     audit(request, { event: 'user.deleted', sub })
     return reply.code(204).send(null)
   })

@@ -44,3 +44,28 @@ for (const store of stores) {
     t.equal(needsNone.status, 400, 'what needs no store is answered')
   })
 }
+
+test('redis: a change of an account by an administrator is audited, although the sessions cannot be ended', async (t) => {
+  const { api, once, takeStoreAway, audited } = await startWithFragileStore(t, 'redis')
+  const { id } = (await api.signUp('ada', PASSWORD)).body
+  const headers = basicAuthorization(api.client)
+  await api.call('/admin/users', { headers })
+  await takeStoreAway()
+
+  for (const [event, method, path, json] of [
+    ['user.roles_changed', 'PUT', '/roles', { roles: ['latchkey-admin'] }],
+    ['user.password_reset', 'POST', '/password', { password: `${PASSWORD}!` }],
+    ['user.renamed', 'PUT', '/username', { username: 'lovelace' }],
+    ['user.mfa_changed', 'PUT', '/mfa', { required: true }],
+    ['factor.reset', 'DELETE', '/factors', undefined],
+    ['user.disabled', 'POST', '/disable', undefined],
+    ['user.disabled', 'DELETE', '', undefined],
+  ] as const) {
+    const before = audited(event).length
+    const answer = await once.call(`/admin/users/${id}${path}`, { method, headers, ...(json && { json }) })
+    t.equal(answer.status, 503, `${method} ${path}`)
+    t.match(audited(event).slice(before), [{ sub: id, by: api.client.id }], event)
+    t.equal(audited(event).length, before + 1)
+  }
+  t.strictSame(audited('user.deleted'), [])
+})

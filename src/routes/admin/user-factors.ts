@@ -25,9 +25,8 @@ export const userFactorsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = a
     const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
 
-    const sids = await resetFactors(dependencies, sub)
+    const sids = await resetFactors(dependencies, sub, () => audit(request, { event: 'factor.reset', sub, by }))
     if (!sids) throw refusal.noSuch('account')
-    audit(request, { event: 'factor.reset', sub, by })
     audit(request, { event: 'session.ended', sub, sids, reason: 'factors_reset', by })
     return reply.code(204).send(null)
   })
@@ -37,9 +36,9 @@ export const userFactorsRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = a
     const { id: sub } = request.params
     const { required } = request.body
 
-    const sids = await requireMfa(dependencies, sub, required)
+    const onChange = () => audit(request, { event: 'user.mfa_changed', sub, required, by })
+    const sids = await requireMfa(dependencies, sub, required, onChange)
     if (!sids) throw refusal.noSuch('account')
-    audit(request, { event: 'user.mfa_changed', sub, required, by })
     audit(request, { event: 'session.ended', sub, sids, reason: 'mfa_required', by })
     return reply.code(204).send(null)
   })

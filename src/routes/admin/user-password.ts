@@ -18,9 +18,9 @@ export const resetPasswordRoute: FastifyPluginAsyncTypebox<AdminDependencies> = 
     if (!user) throw refusal.noSuch('account')
     const secret = await readSecret(request.body, user.username)
 
-    const sids = await resetPassword(dependencies, sub, secret, request.ip)
+    const onChange = () => audit(request, { event: 'user.password_reset', sub, by })
+    const sids = await resetPassword(dependencies, sub, secret, onChange, request.ip)
     if (!sids) throw refusal.noSuch('account')
-    audit(request, { event: 'user.password_reset', sub, by })
     audit(request, { event: 'session.ended', sub, sids, reason: 'password_reset', by })
     return reply.code(204).send(null)
   })

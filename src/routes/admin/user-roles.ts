@@ -18,9 +18,9 @@ export const setRolesRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async
     const rule = brokenRoleRule(roles)
     if (rule) throw refusal.invalidRequest(rule)
 
-    const sids = await changeRoles(dependencies, sub, roles)
+    const onChange = () => audit(request, { event: 'user.roles_changed', sub, roles, by })
+    const sids = await changeRoles(dependencies, sub, roles, onChange)
     if (!sids) throw refusal.noSuch('account')
-    audit(request, { event: 'user.roles_changed', sub, roles, by })
     audit(request, { event: 'session.ended', sub, sids, reason: 'roles_changed', by })
     return reply.code(204).send(null)
   })

@@ -18,10 +18,11 @@ export const renameRoute: FastifyPluginAsyncTypebox<AdminDependencies> = async (
     const rule = brokenUsernameRule(username)
     if (rule) throw refusal.invalidRequest(usernameRules[rule])
 
-    const user = await renameAccount(dependencies, sub, username)
+    const user = await renameAccount(dependencies, sub, username, (renamed) =>
+      audit(request, { event: 'user.renamed', sub, username: renamed.username, by }),
+    )
     if (user === 'taken') throw refusal.usernameTaken()
     if (!user) throw refusal.noSuch('account')
-    audit(request, { event: 'user.renamed', sub, username: user.username, by })
     return userBody(user)
   })
 }

@@ -20,9 +20,8 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (a
     const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
 
-    const sids = await disableAccount(dependencies, sub)
+    const sids = await disableAccount(dependencies, sub, () => audit(request, { event: 'user.disabled', sub, by }))
     if (!sids) throw refusal.noSuch('account')
-    audit(request, { event: 'user.disabled', sub, by })
     audit(request, { event: 'session.ended', sub, sids, reason: 'user_disabled', by })
     return reply.code(204).send(null)
   })
@@ -40,10 +39,12 @@ export const userRoutes: FastifyPluginAsyncTypebox<AdminDependencies> = async (a
     const { id: by } = callingAdministrator(request)
     const { id: sub } = request.params
 
-    const isDeleted = await deleteAccount(users, sub, async () => {
+    const endSessions = async () => {
       const sids = await sessions.revokeAll(sub)
       audit(request, { event: 'session.ended', sub, sids, reason: 'user_deleted', by })
-    })
+    }
+    const onDisabledOnly = () => audit(request, { event: 'user.disabled', sub, by })
+    const isDeleted = await deleteAccount(users, sub, endSessions, onDisabledOnly)
     if (!isDeleted) throw refusal.noSuch('account')
     audit(request, { event: 'user.deleted', sub, by })
     return reply.code(204).send(null)
