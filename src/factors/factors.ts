@@ -33,7 +33,7 @@ export const totpContext = ({ id, sub }: { id: string; sub: string }): string =>
  * @param now Unix milliseconds. Codes count by the clock of this process, as phones do: the database's may be another
  */
 export function createFactors(
-  { db, now: databaseNow }: Database,
+  { db, now: databaseNow, forUpdate }: Database,
   sealing: Sealing | undefined,
   tickets?: Pick<Tickets, 'use'>,
   now: () => number = Date.now,
@@ -85,6 +85,8 @@ export function createFactors(
       const id = newFactorId()
       const row = { id, sub, secret: requireSealing().seal(secret, totpContext({ id, sub })) }
       await inTransaction(db, async (transaction) => {
+        // Of two requests at once the second replaces the secret of the first. Without this lock both would stay.
+        await sql`SELECT id FROM users WHERE id = ${sub} ${forUpdate}`.execute(transaction)
         await transaction.deleteFrom('factors').where('sub', '=', sub).where('confirmed_at', 'is', null).execute()
         await transaction
           .insertInto('factors')

@@ -29,6 +29,8 @@ export const stepUp: FastifyPluginAsyncTypebox<Dependencies> = async (app, depen
       throw refusal.invalidRequest('send either password or one factor')
     }
 
+    // Read before the proof: when the database is down, no code is used.
+    const accountClaims = await tokenClaims.find(sub)
     let amr: string[]
     if (password === undefined) {
       // The session began with a password or a passkey, and the factor adds to that.
@@ -39,7 +41,6 @@ export const stepUp: FastifyPluginAsyncTypebox<Dependencies> = async (app, depen
       amr = ['pwd']
     }
 
-    const accountClaims = await tokenClaims.find(sub)
     const session = await sessions.reauthenticate(sub, sid, amr)
     if (!session) throw refusal.invalidToken()
     audit(request, { event: 'login.stepped_up', sub, sid, amr })

@@ -18,13 +18,15 @@ export const logout: FastifyPluginAsyncTypebox<Dependencies> = async (app, { ref
     const token = presentedToken(request, request.body.token)
     const inCookie = refreshCookie.read(request)
     if (token === undefined && inCookie === undefined) throw refusal.missingToken()
+    let isKnown = true
 
     if (inCookie !== undefined) {
       // The page may send an access token too, of an earlier sign-in. A sign-out ends all that the browser holds.
-      await revokeByToken(request, inCookie, dependencies)
-      refreshCookie.clear(reply)
+      isKnown = await revokeByToken(request, inCookie, dependencies)
+      if (isKnown) refreshCookie.clear(reply)
     }
-    if (token !== undefined && !(await revokeByToken(request, token, dependencies))) throw refusal.unknownKey()
+    if (token !== undefined) isKnown = (await revokeByToken(request, token, dependencies)) && isKnown
+    if (!isKnown) throw refusal.unknownKey()
     return reply.code(204).send(null)
   })
 }

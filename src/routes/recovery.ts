@@ -52,8 +52,11 @@ export const recovery: FastifyPluginAsyncTypebox<Dependencies> = async (app, dep
     const rule = await brokenPasswordRule(password, { username: user.username, minLength })
     if (rule) throw refusal.invalidRequest(passwordRuleText(rule, minLength))
 
-    // The token is good once, so a repeated request could not end the sessions. While their store is down, nothing changes.
-    await endSessions(request, user.id)
+    // The check of the password may have waited, and another request may have used the token since: then nothing ends here.
+    if ((await users.find(user.id))?.passwordVersion === user.passwordVersion) {
+      // The token is good once, so a repeated request could not end the sessions. While their store is down, nothing changes.
+      await endSessions(request, user.id)
+    }
     // Of all requests with tokens of this version, one changes the password.
     if (!(await users.changePassword(user, password, request.ip))) {
       audit(request, { event: 'recovery.refused', reason: 'token', sub: user.id })

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import { readConfig } from '../../src/config/read.js'
 import type { Answer, Api, Call } from '../support/api.js'
 import { AuthenticatorApp } from '../support/authenticator-app.js'
-import { anyStore, PASSWORD, startService } from '../support/service.js'
+import { anyStore, PASSWORD, startService, startServiceWith } from '../support/service.js'
 
 const ORIGIN = 'https://app.example.com'
 const SETTINGS = { CORS_ORIGINS: `${ORIGIN},http://localhost:5173`, REFRESH_COOKIE: 'on' }
@@ -164,6 +164,20 @@ test('a sign-out ends the session of the bearer token and the session of the coo
 
   t.notOk(await api.isActive(earlier.access_token))
   t.notOk(await api.isActive(answer.body.access_token))
+})
+
+test('a sign-out by a cookie whose key is unknown is 401, and keeps the cookie', async (t) => {
+  const { api, env } = await startService(t, 'sqlite', SETTINGS)
+  await api.signUp('ada', PASSWORD)
+  const { token, answer } = await signInWithCookie(api)
+  const other = await startServiceWith(t, { ...env, REFRESH_SECRET: 'mac-8Vn2Qc5Xz7Lk4Jd9Tw1Hs6Gp3Rb0Yf' })
+
+  const out = await other.api.call('/logout', { method: 'POST', headers: withCookie(token) })
+
+  t.match(out, { status: 401, body: { error: 'invalid_token' } })
+  t.notOk(out.headers['set-cookie'])
+  t.ok(await api.isActive(answer.body.access_token))
+  t.equal((await api.call('/logout', { method: 'POST', headers: withCookie(token) })).status, 204)
 })
 
 test('a step-up answers in the cookie too', async (t) => {
