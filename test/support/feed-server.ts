@@ -43,6 +43,8 @@ export interface FeedServer {
   closeReused(): void
   /** Connections that were closed by `closeReused`. */
   readonly closed: number
+  /** The clock of the server is wrong by this many milliseconds: its answers have this date. */
+  clockError: number
   /** Sends other metadata. */
   metadata: Record<string, unknown>
 }
@@ -91,7 +93,8 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
         read_after_ms: performance.now() - arrived,
         revocations: page.filter(Boolean),
       }
-      response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' })
+      const date = new Date(Date.now() + self.clockError).toUTCString()
+      response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store', date })
       response.end(JSON.stringify(body))
     }
     held.add(answer)
@@ -154,6 +157,7 @@ export async function startFeedServer(t: Test, epochAge = 3600): Promise<FeedSer
   const self: FeedServer = {
     url,
     port,
+    clockError: 0,
     get polls() {
       return polls
     },

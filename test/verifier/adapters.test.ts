@@ -192,6 +192,31 @@ for (const [name, start] of Object.entries(frameworks)) {
   })
 }
 
+test('connect: a guard that refuses after the response was sent changes nothing, and ends no process', async (t) => {
+  let release = () => {}
+  const held = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const verifier = await startVerifier(t, { mode: 'none' })
+  const verified = { ...verifier, verify: (token: string) => held.then(() => verifier.verify(token)) }
+  const { requireToken } = createGuards(verified)
+  const errors: unknown[] = []
+  let guarded: Promise<void> = Promise.resolve()
+  const server = createServer((request, response) => {
+    requireToken(request, response, (error) => errors.push(error))
+    // As a timeout of the application does.
+    response.writeHead(503).end()
+    guarded = held.then(() => new Promise((resolve) => setImmediate(resolve)))
+  })
+  const url = `http://127.0.0.1:${await listen(t, server)}`
+  const { status } = await fetch(url, { headers: { authorization: 'Bearer a.b.c' } })
+  t.equal(status, 503)
+  release()
+  // tap fails on a rejection that nobody handles.
+  await guarded
+  t.strictSame(errors, [])
+})
+
 test('a guard that requires nothing, or something that no token can have, throws at once', async (t) => {
   const verifier = createVerifier({
     issuer: ISSUER,

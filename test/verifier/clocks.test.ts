@@ -5,6 +5,7 @@ import type { Clock } from '@latchkey/verifier/clock'
 import { type Test, test } from 'tap'
 import { type BentClock, bentClock, CLOCK_JUMPS } from '../support/bent-clock.js'
 import { eventually } from '../support/eventually.js'
+import { startFeedServer } from '../support/feed-server.js'
 import { listen } from '../support/key-server.js'
 import { keyFileSettings, writeKeyFile } from '../support/keys.js'
 import { startTcpProxy } from '../support/servers/tcp-proxy.js'
@@ -88,6 +89,47 @@ for (const [what, bend] of Object.entries(WAYS)) {
     t.equal(await verdict(verifier, access_token), 'unavailable')
   })
 }
+
+test('O7: published keys: after a day without the service, the answer is that nobody knows', async (t) => {
+  const key = newKey('first')
+  const service = await startService(t, 'sqlite', { ...LONG, ...keyFileSettings(writeKeyFile(t, key)) })
+  await service.api.signUp('ada', PASSWORD)
+  const { access_token } = await service.api.tokens('ada', PASSWORD)
+  const clock = bentClock()
+  const { id: clientId, secret: clientSecret } = CLIENT
+  const options = { service: service.api.url, issuer: ISSUER, audience: ISSUER, clientId, clientSecret }
+  const verifier = createVerifier(options, ageOnly(clock))
+  t.teardown(() => verifier.close())
+  await verifier.ready()
+  t.equal(await verdict(verifier, access_token), 'good')
+
+  await service.close()
+  clock.suspend(25 * HOUR)
+  t.equal(await verdict(verifier, access_token), 'unavailable')
+})
+
+test('O7: a token that ends while the process is stopped in its look-up is refused', async (t) => {
+  const server = await startFeedServer(t)
+  const clock = bentClock()
+  const { id: clientId, secret: clientSecret } = CLIENT
+  const verifier = createVerifier(
+    {
+      issuer: server.url,
+      audience: 'todo',
+      keys: { secrets: [JWT_SECRET] },
+      revocation: { mode: 'introspect', endpoint: `${server.url}/introspect`, clientId, clientSecret, cacheSeconds: 0 },
+    },
+    clock,
+  )
+  t.teardown(() => verifier.close())
+  const { token } = server.issue()
+  const release = server.holdIntrospections()
+  const answer = verdict(verifier, token)
+  await eventually(() => server.introspections === 1)
+  clock.suspend(HOUR)
+  release()
+  t.equal(await answer, 'expired')
+})
 
 test('S5: follow: after a suspend, or a change of the wall clock, every acceptance asked Redis', async (t) => {
   const { redis, service, signIn } = await startVerifierSetup(t, LONG)

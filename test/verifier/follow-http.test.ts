@@ -278,6 +278,29 @@ test('S5: while the clocks of service and verifier differ by an hour, each token
   await Promise.all([-60, 60].map(differ))
 })
 
+test('S5: a revocation of an instance whose clock is behind is not forgotten by the date of another instance', {
+  buffered: true,
+}, async (t) => {
+  const server = await startFeedServer(t)
+  const verifier = startFollower(t, server, { maxStaleness: 10_000 })
+  await untilVerifierReady(verifier)
+  const { token, sid } = server.issue()
+  // From now on the verifier asks the service no more about the signature of this token.
+  await untilFresh(server, verifier, token)
+  server.clockError = -60 * 60_000
+  server.revoke(sid)
+  const polled = async () => {
+    const before = server.polls
+    await eventually(() => server.polls >= before + 2)
+  }
+  await polled()
+
+  server.clockError = 0
+  await polled()
+  await untilFresh(server, verifier, server.issue().token)
+  t.equal(await verdict(verifier, token), 'revoked')
+})
+
 test('F31: the service is gone: what is known to be revoked stays so, and nothing else is accepted', {
   buffered: true,
 }, async (t) => {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createVerifier } from '@latchkey/verifier'
 import { epochKey, feedKey, sessionIndexKey, sessionKey } from '@latchkey/verifier/redis-keys'
+import { Redis } from 'ioredis'
 import t, { type Test, test } from 'tap'
 import { createClient } from '../support/clients.js'
 import { claimsOf } from '../support/decode.js'
@@ -31,6 +32,19 @@ test('a fresh follower accepts tokens without a query', { buffered: true }, asyn
   const before = await asked()
   for (let i = 0; i < 2000; i++) await verifier.verify(access_token)
   t.equal(await asked(), before)
+})
+
+test('time limits of the given client do not end the connection on which the follower waits for news', {
+  buffered: true,
+}, async (t) => {
+  const { redis, admin } = await startVerifierSetup(t)
+  // The verifier reads only its options.
+  const client = new Redis(redis.url, { lazyConnect: true, commandTimeout: 50, socketTimeout: 50 })
+  await startVerifier(t, { mode: 'follow', redis: client, maxStaleness: 10_000 })
+  const connections = async () => Number(/total_connections_received:(\d+)/.exec(await admin.info('stats'))?.[1])
+  const [before, reads] = [await connections(), await countCommand(admin, 'xread')]
+  await eventually(async () => (await countCommand(admin, 'xread')) >= reads + 8)
+  t.equal(await connections(), before)
 })
 
 test('each of ten followers hears of a revocation at once', { buffered: true }, async (t) => {

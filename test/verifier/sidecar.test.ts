@@ -347,6 +347,11 @@ test('O4: SIGHUP, SIGUSR1 and SIGUSR2 end nothing, also while the sidecar waits 
     t.equal((await fetch(`${sidecar.url}/livez`)).status, 200, signal)
   }
   t.notMatch(sidecar.output(), /[Dd]ebugger/)
+  // The reader of the log is gone. A refused token is logged.
+  sidecar.process.stderr?.destroy()
+  const headers = { authorization: `Bearer ${(await startFeedServer(t)).issue().token}` }
+  t.equal((await fetch(`${sidecar.url}/verify`, { headers })).status, 503)
+  t.equal((await fetch(`${sidecar.url}/livez`)).status, 200)
   t.strictSame([sidecar.process.exitCode, sidecar.process.signalCode], [null, null])
 })
 

@@ -95,6 +95,9 @@ test('a sidecar needs no secret: it reads the token of the service account for e
   await t.rejects(missing, { message: /CLIENT_SECRET and CLIENT_ASSERTION_FILE are both set/ })
 })
 
+/** A file that was mounted by mistake. */
+const PRIVATE_KEY = '-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----\n'
+
 test('a verifier whose assertion cannot be made, or is refused, accepts nothing', async (t) => {
   const { api } = await startService(t, 'sqlite')
   await api.signUp('ada', PASSWORD)
@@ -105,6 +108,7 @@ test('a verifier whose assertion cannot be made, or is refused, accepts nothing'
     () => readFileSync('/nowhere', 'utf8'),
     () => Promise.reject(new Error('no token')),
     () => '',
+    () => PRIVATE_KEY,
     () => undefined as never,
     () => new Promise(() => {}),
     () => assertion(stranger, 'own'),
@@ -114,6 +118,14 @@ test('a verifier whose assertion cannot be made, or is refused, accepts nothing'
     t.teardown(() => verifier.close())
     t.equal(await verdict(verifier, token), 'unavailable')
   }
+  const mistaken = createVerifier({ ...base, clientAssertion: () => PRIVATE_KEY })
+  t.teardown(() => mistaken.close())
+  const { message } = await mistaken.ready().then(
+    () => new Error('is ready'),
+    (error: Error) => error,
+  )
+  t.match(message, /clientAssertion must return a JWT/)
+  t.notMatch(message, /canary/)
   const waiting = createVerifier({ ...base, clientAssertion: () => new Promise(() => {}) })
   t.teardown(() => waiting.close())
   await t.rejects(waiting.ready(), { message: /clientAssertion gave no assertion within \d+ ms/ })

@@ -46,12 +46,18 @@ async function makeAssertion(make: () => string | Promise<string>, timeout: numb
   })
   try {
     const assertion: unknown = await Promise.race([make(), late])
-    if (typeof assertion === 'string' && assertion.trim() !== '') return assertion.trim()
-    throw new Error('clientAssertion must return a JWT as a string')
+    // `fetch` would repeat any other text in its error, and so in the log. It may be a key that was mounted by mistake.
+    if (typeof assertion !== 'string' || !JWT.test(assertion.trim())) {
+      throw new Error('clientAssertion must return a JWT as a string')
+    }
+    return assertion.trim()
   } finally {
     clearTimeout(timer)
   }
 }
+
+/** The characters of a JWT (RFC 7519 §3). */
+const JWT = /^[\w-]+(\.[\w-]*){2,4}$/
 
 /** `client_secret_basic` (RFC 6749 §2.3.1): both parts are form-encoded, joined, and encoded in base64. */
 function clientSecretBasic(id: string, secret: string): ClientAuthentication {

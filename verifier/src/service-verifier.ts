@@ -66,6 +66,7 @@ export function createServiceVerifier(options: ServiceOptions, clock: Clock): Ve
         ? createKeyCheck(rules, givenKeys, clock)
         : createServiceCheck(rules, createPublishedKeys(found.jwksUri, clock), introspection, clock),
       createHttpFollower(feed, introspection, clock),
+      clock,
     )
     return verifier
   }

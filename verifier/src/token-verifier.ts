@@ -1,5 +1,6 @@
+import type { Clock } from './clock.js'
 import type { Revocation } from './revocation/revocation.js'
-import type { AccessTokenClaims } from './token/claims.js'
+import { type AccessTokenClaims, checkTime } from './token/claims.js'
 import type { TokenCheck } from './token/token-check.js'
 import { TokenError } from './token/token-error.js'
 
@@ -19,7 +20,7 @@ export interface Verifier {
 }
 
 /** A verifier that first checks a token, and then its revocation. */
-export function createTokenVerifier(tokens: TokenCheck, revocation: Revocation): Verifier {
+export function createTokenVerifier(tokens: TokenCheck, revocation: Revocation, clock: Clock): Verifier {
   return {
     async ready() {
       await Promise.all([tokens.ready(), revocation.ready()])
@@ -33,6 +34,8 @@ export function createTokenVerifier(tokens: TokenCheck, revocation: Revocation):
       if (!(typeof isLive === 'boolean' ? isLive : await isLive)) {
         throw new TokenError('revoked', 'the token, or its session, has been revoked')
       }
+      // The process may have been stopped while it waited, until after the end of the token.
+      if (typeof isLive !== 'boolean') checkTime(claims, clock.wall())
       return claims
     },
 

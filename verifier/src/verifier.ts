@@ -93,7 +93,7 @@ export function createVerifier(options: VerifierOptions, clock: Clock = systemCl
     keys === undefined && revocation?.mode === 'introspect'
       ? createUnsignedCheck(rules, clock)
       : createKeyCheck(rules, createKeys(requireKeyOptions(keys as KeyOptions), clock), clock)
-  return createTokenVerifier(tokens, createRevocation(revocation, clock))
+  return createTokenVerifier(tokens, createRevocation(revocation, clock), clock)
 }
 
 function createRevocation(options: RevocationOptions, clock: Clock): Revocation {

@@ -54,10 +54,13 @@ export function createGuards(verifier: Verifier, { realm, onRefused }: GuardOpti
 
   const guard = (check: Check): Guard => {
     return (request, response, next) => {
-      admit(request, check).then(
-        (refusal) => (refusal ? refuse(response, refusal) : next()),
-        (error: unknown) => next(error),
-      )
+      admit(request, check)
+        .then((refusal) => {
+          if (!refusal) return next()
+          // Other middleware may have answered in the meantime, for example after a timeout.
+          if (!response.headersSent) refuse(response, refusal)
+        })
+        .catch((error: unknown) => next(error))
     }
   }
 

@@ -89,7 +89,7 @@ export function createHttpFeed(
     // The service wrote this second into its answer, and so after each revocation in it.
     const date = Date.parse(headers.get('date') ?? '')
     // A revocation counts, even if the rest proves nothing.
-    add(answer, date)
+    add(answer, date, received)
 
     if (Number(headers.get('age') ?? 0) > 0) throw new Error('a cache answered: let it pass /revocations through')
     if (place && place.feed !== answer.feed) {
@@ -161,9 +161,10 @@ export function createHttpFeed(
     }
   }
 
-  function add({ revocations, unknown }: FeedAnswer, date: number): void {
-    // Without a date, a revocation is never forgotten. Dates are rounded down to the second.
-    const at = Number.isNaN(date) ? Number.POSITIVE_INFINITY : Math.floor(date / 1000) + 1
+  function add({ revocations, unknown }: FeedAnswer, date: number, received: Moment): void {
+    // Without a date, a revocation is never forgotten. Dates are rounded down to the second. The clock of one instance may be
+    // behind: its date would make this list forget the revocation too early, by the right date of another instance.
+    const at = Number.isNaN(date) ? Number.POSITIVE_INFINITY : Math.floor(Math.max(date, received.wall) / 1000) + 1
     for (const revocation of revocations) {
       if ('sids' in revocation) for (const sid of revocation.sids) list.addSession(sid, at)
       else list.addClient(revocation.clientId, revocation.issuedUntil, at)

@@ -95,6 +95,8 @@ export function createRedisFeed(redis: RedisLocation, list: RevocationList, fres
     // The `iat` of a token is a time of the service's clock, and the epoch is a time of Redis's clock. If the clocks differ, the
     // two cannot be compared.
     const isComparable = redisClock.update({ sent, received, time })
+    // Entries of this time may have wrong dates, and would be forgotten too early once Redis's clock is right again.
+    if (!isComparable) list.coverSince(received.wall)
     // If the last entry is from the future, Redis's clock was set back, or the previous primary was ahead. Its age is unknown.
     if (isComparable && entryTime(last) <= time) {
       freshness.prove(sent, redisClock.millisecondsAfter(sent, entryTime(last)))

@@ -45,6 +45,9 @@ export function requireRedisLocation(redis: unknown): asserts redis is RedisLoca
 const REQUIRED_OPTIONS: Options = {
   lazyConnect: true,
   connectTimeout: 1000,
+  // The time limits of the given client are for its own commands. The feed waits in Redis for news.
+  commandTimeout: undefined,
+  socketTimeout: undefined,
   maxRetriesPerRequest: 0,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,

@@ -32,6 +32,8 @@ async function main(): Promise<void> {
   // Listen before anything else. By default these signals end the process, or open a debugger to every user of the machine
   // (SIGUSR1). A log rotation or a closed terminal sends them.
   for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) process.on(signal, () => {})
+  // The reader of the log may go away, with its terminal or to start again.
+  process.stderr.on('error', () => {})
   if (process.argv.length > 2) {
     process.stdout.write(HELP)
     process.exitCode = ['--help', '-h'].includes(process.argv[2] as string) ? 0 : 1

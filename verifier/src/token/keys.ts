@@ -173,7 +173,11 @@ export function createFetchedKeys(
 
   return {
     current() {
-      if (age() > MAX_AGE) keys = []
+      if (age() > MAX_AGE) {
+        // Not the same as a set without keys: until the next fetch nobody knows.
+        keys = []
+        fetchedAt = undefined
+      }
       return keys
     },
 
