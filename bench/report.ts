@@ -179,7 +179,7 @@ ${rows([10_000, 100_000, 1_000_000].map((rate) => [thousands(rate), String(cores
 Followers and the sidecar take most of this load away: while its feed is fresh, a verifier asks nothing for a token. A follower
 over HTTP asks four times a second, whatever its own rate is.
 
-A million sessions take ${thousands((perSession * 1e6) / 2 ** 20)} MB of Redis. Set \`maxmemory\` to twice that, with
+A million sessions take ${thousands((perSession * 1e6) / 2 ** 20)} MB of Redis if each is the only one of its person. Set \`maxmemory\` to twice that, with
 \`noeviction\`. An active person refreshes four times an hour with tokens of 15 minutes, so 10,000 people cause 11 refreshes a
 second.
 
