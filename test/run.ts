@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
@@ -162,13 +161,15 @@ function print(tap: string, isOk: boolean): void {
 async function runCoverage(): Promise<void> {
   const args = ['tap', '--reporter=tap', `--jobs=${jobs}`, `--timeout=${values.timeout}`, ...files]
   const child = spawn('npx', args, { stdio: ['inherit', 'pipe', 'inherit'], env, signal: interrupted.signal })
-  const ended = once(child, 'close')
+  // An interrupted run ends the child, which then emits an error too.
+  child.on('error', () => {})
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
   const reader = summary.reader()
   for await (const line of createInterface({ input: child.stdout })) {
     reader.write(line)
     process.stdout.write(`${line}\n`)
   }
   await reader.end()
-  const [code] = await ended
+  const code = await ended
   if (code !== 0 && summary.failed === 0) summary.fail(`FAILED npx tap\nThe process ended with ${code}`)
 }
