@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
+import { killGroup } from './support/process-group.js'
 import { installPrograms } from './support/servers/install.js'
 import { createPostgresTemplate, startPostgres } from './support/servers/postgres.js'
 import { type Group, runSuite } from './support/suite.js'
@@ -160,9 +161,9 @@ function print(tap: string, isOk: boolean): void {
 /** Runs the files by tap's command, which measures coverage. */
 async function runCoverage(): Promise<void> {
   const args = ['tap', '--reporter=tap', `--jobs=${jobs}`, `--timeout=${values.timeout}`, ...files]
-  const child = spawn('npx', args, { stdio: ['inherit', 'pipe', 'inherit'], env, signal: interrupted.signal })
-  // An interrupted run ends the child, which then emits an error too.
-  child.on('error', () => {})
+  // Its own process group: npx passes no signal on to tap.
+  const child = spawn('npx', args, { stdio: ['inherit', 'pipe', 'inherit'], env, detached: true })
+  interrupted.signal.addEventListener('abort', () => killGroup(child))
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
   const reader = summary.reader()
   for await (const line of createInterface({ input: child.stdout })) {
